@@ -1,0 +1,161 @@
+"""Clusters of a model's pixel features: the passes that k-means needs, bound to k-means."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.clustering.kmeans import KMeans
+from picie.clustering.merging import merge_centroids
+from picie.config import Config
+from picie.errors import DataError
+from picie.models.picie import PiCIE
+from picie.types import Batch, Clusters
+from picie.views.pair import clean_view
+
+__all__ = ["ClusterFit", "cluster_features", "cluster_order", "fit_clean_centroids"]
+
+Loader = Callable[[list[int], int], Iterable[Batch]]
+"""Reads pictures: (positions, batch size) to batches."""
+
+_PIXELS = 1  # tags that keep the streams of random numbers of one (seed, epoch) apart
+_ORDER = 2
+_STARTS = 3
+
+
+@dataclass(frozen=True)
+class ClusterFit:
+    """What one run of k-means learnt.
+
+    Attributes:
+        clusters: centroids (P, D) and counts (P,).
+        objective: mean distance of a pixel to its centroid, in the metric of k-means.
+        points: pixels that it saw in full-batch iterations.
+    """
+
+    clusters: Clusters
+    objective: float
+    points: int
+
+
+def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
+    """Order in which an epoch's clustering reads the pictures: a pure function of (seed, epoch)."""
+    rng = np.random.default_rng((config.seed, epoch, _ORDER))
+    order: list[int] = rng.permutation(count).tolist()
+    return order
+
+
+def cluster_features(
+    features: Callable[[Batch], Tensor],
+    loader: Loader,
+    order: list[int],
+    config: Config,
+    *,
+    epoch: int,
+    stream: int,
+) -> ClusterFit:
+    """K-means over pixel features, first on a sample in memory, then perhaps on all the others.
+
+    Args:
+        features: batch to (B, D, h, w) features, normalised or not.
+        loader: reads the pictures.
+        order: positions; the first `kmeans_images` make the sample.
+        config: sizes of the sample, metric, start.
+        epoch: number of the epoch, seeds the sample together with the seed.
+        stream: tells runs of one epoch apart (0 and 1: the views).
+
+    Raises:
+        DataError: fewer pixels than centroids.
+    """
+    sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
+    size = config.kmeans_batch_size or 2 * config.batch_size
+    points = _collect(_points(features, loader(sample, size), config, epoch))
+    if len(points) < config.num_centroids:
+        raise DataError(
+            f"{len(points)} pixels were sampled and {config.num_centroids} centroids wanted; use "
+            "fewer --clusters, more pictures, a larger --size or more --kmeans-pixels"
+        )
+    kmeans = KMeans(
+        config.num_centroids,
+        metric=config.kmeans_metric,
+        init=config.kmeans_init,
+        iterations=config.kmeans_iterations,
+        seed=_seed(config, epoch, stream),
+    ).fit(points)
+    objective = kmeans.history_[-1]
+    if config.kmeans_update:
+        for block in _points(features, loader(rest, size), config, epoch):
+            kmeans.partial_fit(block)
+    clusters = Clusters(kmeans.centroids_, kmeans.counts_)
+    return ClusterFit(clusters, objective, len(points))
+
+
+@torch.no_grad()
+def fit_clean_centroids(
+    model: PiCIE, loader: Loader, count: int, config: Config, *, repeat: int = 0
+) -> tuple[ClusterFit, Tensor]:
+    """Centroids from un-augmented pictures, and the cluster of each.
+
+    Args:
+        model: the network; its running statistics change if the config asks for batch statistics.
+        loader: reads the pictures.
+        count: number of pictures N.
+        config: as for training.
+        repeat: another number gives another sample and another start.
+
+    Returns:
+        the fit, and (P,) int64 clusters 0..K-1.
+    """
+    # Epochs count from 0; the draws of clean fits must not be those of any epoch.
+    epoch = 2**31 + repeat
+    model.train(config.kmeans_batchnorm == "batch")
+
+    def features(batch: Batch) -> Tensor:
+        return F.normalize(model(_channels_last(clean_view(batch.images, config.size))), dim=1)
+
+    order = cluster_order(config, epoch, count)
+    fit = cluster_features(features, loader, order, config, epoch=epoch, stream=0)
+    model.eval()
+    return fit, merge_centroids(fit.clusters.centroids, config.clusters)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _points(
+    features: Callable[[Batch], Tensor], batches: Iterable[Batch], config: Config, epoch: int
+) -> Iterator[Tensor]:
+    """(n, D) sampled pixels of each batch."""
+    for batch in batches:
+        maps = features(batch).permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
+        yield _sample(maps, batch.indices, config, epoch).flatten(0, 1)
+
+
+def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor:
+    """(B, n, D): the same pixels of a picture whatever batch it comes in."""
+    total = maps.shape[1]
+    if not 0 < config.kmeans_pixels < total:
+        return maps
+    chosen = [
+        np.random.default_rng((config.seed, epoch, _PIXELS, index)).choice(
+            total, config.kmeans_pixels, replace=False, shuffle=False
+        )
+        for index in indices.tolist()
+    ]
+    where = torch.from_numpy(np.stack(chosen)).to(maps.device)
+    return maps.gather(1, where[:, :, None].expand(-1, -1, maps.shape[2]))
+
+
+def _collect(blocks: Iterable[Tensor]) -> Tensor:
+    kept = [block.contiguous() for block in blocks]
+    if not kept:
+        raise DataError("none of the pictures could be read; look at the list of unreadable ones")
+    return torch.cat(kept)
+
+
+def _seed(config: Config, epoch: int, stream: int) -> int:
+    return int(np.random.default_rng((config.seed, epoch, _STARTS, stream)).integers(2**31))

@@ -1,0 +1,70 @@
+"""The state of an unfinished training, in one file that is whole or absent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from picie.errors import ModelError
+from picie.models.picie import PiCIE
+from picie.runs import write_atomically
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+_MODEL, _OPTIMIZER = "model/", "optimizer/"
+
+
+def save_checkpoint(
+    path: Path, model: PiCIE, optimizer: torch.optim.Optimizer, *, next_epoch: int
+) -> None:
+    """Write everything that the next epoch starts from.
+
+    Random numbers need no state: every draw is a function of (seed, epoch, picture).
+    """
+    tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{index}/{name}": tensor for name, tensor in state.items()}
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(stored, {"state": json.dumps({"next_epoch": next_epoch})}))
+
+
+def load_checkpoint(path: Path, model: PiCIE, optimizer: torch.optim.Optimizer) -> int:
+    """Put a saved state back.
+
+    Returns:
+        the epoch to go on with; 0 without a checkpoint: then nothing was finished yet.
+
+    Raises:
+        ModelError: the file is broken or belongs to another network.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            epoch = int(json.loads(file.metadata()["state"])["next_epoch"])
+        _restore(model, optimizer, tensors)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{path}: the checkpoint cannot be used ({reason}); start again with --overwrite"
+        ) from None
+    return epoch
+
+
+def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    weights = {k.removeprefix(_MODEL): t for k, t in tensors.items() if k.startswith(_MODEL)}
+    for name in ("centroids", "groups"):
+        setattr(model, name, torch.empty_like(weights[name], device=getattr(model, name).device))
+    model.load_state_dict(weights)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(_OPTIMIZER):
+            index, name = key.removeprefix(_OPTIMIZER).split("/")
+            state.setdefault(int(index), {})[name] = tensor
+    saved: dict[str, Any] = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})

@@ -1,0 +1,1 @@
+"""K-means on pixel features, and pseudo-labels from its centroids."""

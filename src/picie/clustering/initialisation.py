@@ -1,0 +1,129 @@
+"""Starting centroids for k-means: random points, k-means++, principal directions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from picie.clustering.assignment import PointCloud, accumulator
+
+__all__ = ["Init", "principal_directions", "random_points", "spread_points"]
+
+Init = Literal["k-means++", "pca", "random"]
+Reduce = Callable[[Tensor], Tensor]
+
+SAMPLE_PER_CLUSTER = 64
+SAMPLE_LEAST = 16_384
+_FLAT = 1e-6  # principal directions with less than this share of the largest variance are noise
+
+
+def random_points(cloud: PointCloud, k: int, generator: torch.Generator) -> Tensor:
+    """Pick K different rows, all with the same chance; returns (K, D) float32."""
+    return cloud.take(_rows(cloud, k, generator))
+
+
+def spread_points(
+    cloud: PointCloud, k: int, generator: torch.Generator, *, chosen: Tensor | None = None
+) -> Tensor:
+    """Pick starts far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007).
+
+    Works on a random sample of max(16,384, 64 K) points, or on all of them when there are fewer:
+    each next start is drawn with chance proportional to its squared distance to the nearest start
+    so far; of 2 + ln K such draws the one that lowers the sum of these distances most is kept.
+
+    Args:
+        cloud: N >= K points of width D.
+        k: number of starts, those in `chosen` included.
+        generator: CPU generator of all draws.
+        chosen: (J, D) float32 starts that stand already, J <= K.
+
+    Returns:
+        (K, D) float32, `chosen` first. Starts repeat when there are fewer than K distinct points.
+    """
+    size = min(len(cloud), max(SAMPLE_LEAST, SAMPLE_PER_CLUSTER * k))
+    sample = cloud.take(_rows(cloud, size, generator))
+    centre = sample.mean(0)
+    sample -= centre  # differences of large numbers would lose the small distances
+    squares = sample.square().sum(1)
+    starts = sample[:1] if chosen is None else chosen - centre  # the sample is in random order
+    nearest = _squared_distances(starts, sample, squares).amin(0)
+    draws = torch.rand(k, 2 + int(math.log(k)), generator=generator).to(sample.device)
+    picked = [starts]
+    for draw in draws[len(starts) :]:
+        candidates = sample[_weighted_rows(nearest, draw)]
+        options = _squared_distances(candidates, sample, squares).minimum(nearest)
+        best = options.sum(1).argmin()
+        nearest = options[best]
+        picked.append(candidates[best][None])
+    return torch.cat(picked) + centre
+
+
+def principal_directions(
+    cloud: PointCloud, k: int, generator: torch.Generator, reduce: Reduce
+) -> Tensor:
+    """Start on both sides of the mean along the principal directions, largest variance first.
+
+    Starts 2i and 2i + 1 are mean +- sqrt(eigenvalue_i) * direction_i of the covariance of all
+    points. Directions without variance are left out; what 2 D directions cannot fill,
+    `spread_points` does. The largest component of each direction is positive, which makes the
+    result free of the arbitrary sign of eigenvectors.
+
+    Args:
+        cloud: points of width D.
+        k: number of starts.
+        generator: CPU generator for `spread_points`.
+        reduce: adds up moments over processes; identity for one.
+
+    Returns:
+        (K, D) float32.
+    """
+    mean, covariance = _moments(cloud, reduce)
+    variances, directions = torch.linalg.eigh(covariance.cpu())
+    variances, directions = variances.flip(0), directions.T.flip(0)
+    keep = int((variances > _FLAT * variances[0].clamp_min(1e-30)).sum())
+    peak = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    steps = (variances.clamp_min(0).sqrt()[:, None] * directions * peak.sign())[:keep]
+    steps = torch.stack((steps, -steps), 1).flatten(0, 1)[:k]
+    starts = (mean + steps.to(mean)).float()
+    if len(starts) == k:
+        return starts
+    chosen = starts if len(starts) else None
+    return spread_points(cloud, k, generator, chosen=chosen)
+
+
+def _rows(cloud: PointCloud, size: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(len(cloud), generator=generator)[:size].to(cloud.values.device)
+
+
+def _squared_distances(centres: Tensor, sample: Tensor, squares: Tensor) -> Tensor:
+    """Squared distances (J, M) between centres (J, D) and sample (M, D) of given squares (M,)."""
+    bias = centres.square().sum(1)[:, None] + squares
+    return torch.addmm(bias, centres, sample.T, alpha=-2).clamp_min_(0)
+
+
+def _weighted_rows(weights: Tensor, draws: Tensor) -> Tensor:
+    """Rows (T,) hit by uniform draws (T,) when row i holds a share weights_i of the line."""
+    ends = weights.to(accumulator(weights.device)).cumsum(0)
+    rows = torch.searchsorted(ends, draws.to(ends) * ends[-1], right=True)
+    return rows.clamp_max(len(weights) - 1)
+
+
+def _moments(cloud: PointCloud, reduce: Reduce) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and covariance (D, D) of all points, summed in float64 over blocks."""
+    wide = accumulator(cloud.values.device)
+    width = cloud.values.shape[1]
+    total = torch.zeros(width + 1, dtype=wide, device=cloud.values.device)
+    for block in cloud.blocks():
+        total[:-1] += block.sum(0)
+        total[-1] += len(block)
+    total = reduce(total)
+    count, mean = total[-1], total[:-1] / total[-1]
+    scatter = torch.zeros(width, width, dtype=wide, device=cloud.values.device)
+    for block in cloud.blocks():
+        centred = block - mean.float()
+        scatter += centred.T @ centred
+    return mean, reduce(scatter) / count

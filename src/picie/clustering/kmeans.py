@@ -1,0 +1,310 @@
+"""K-means in torch, on the device of its points: full batches (Lloyd) and mini-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from picie.clustering.assignment import Metric, PointCloud, Statistics, assign_blocks, statistics
+from picie.clustering.initialisation import (
+    Init,
+    principal_directions,
+    random_points,
+    spread_points,
+)
+from picie.errors import ConfigError, DataError, NotFittedError
+
+__all__ = ["KMeans", "identity"]
+
+_SPLIT_STEP = 0.1  # of the standard deviation along one axis: well inside the cluster
+_POINT_LIKE = 1e-6  # mean squared radius over mean squared size that float32 cannot tell from 0
+
+
+def identity(table: Tensor) -> Tensor:
+    """Return the statistics as they are: the `reduce` of a single process."""
+    return table
+
+
+@dataclass(frozen=True)
+class _Fit:
+    centroids: Tensor
+    counts: Tensor
+    history: list[float]
+    iterations: int
+
+
+class KMeans:
+    """K-means with a stated empty-cluster rule: an empty cluster takes half of the widest one.
+
+    After an update, each empty cluster in turn picks the cluster with the largest sum of squared
+    distances; both centroids become that centroid plus and minus a seeded random step of a tenth
+    of the standard deviation along one axis. Nothing but the reduced sums is needed, so that all
+    processes do the same, and the objective practically never rises: points go to the nearer of
+    two symmetric centroids, which gains more than the step costs unless the step happens to be
+    orthogonal to the cluster (then it rises by at most 0.01 / D of that cluster's sum). When no
+    cluster has any width left (fewer distinct points than K), empty clusters stay where they are
+    with count 0. `partial_fit` never moves empty clusters.
+
+    All points are used, without subsampling; the starts of "k-means++" are drawn from a sample of
+    max(16,384, 64 K) points. Points are read in blocks and never copied as a whole. The same
+    points, seed and thread count give the same bytes on a CPU.
+
+    Args:
+        k: number of clusters K >= 1.
+        metric: "spherical" maximises the cosine: points are read as unit vectors and centroids
+            are made unit vectors after each update (Dhillon and Modha, 2001; a zero point has
+            cosine 0). "euclidean" minimises the squared distance, centroids are plain means.
+        init: "random": K different rows. "k-means++": greedy. "pca": mean +- one standard
+            deviation along the principal directions, largest first; beyond 2 D by k-means++.
+        iterations: most updates of `fit`.
+        tolerance: `fit` stops when the objective drops by no more than this share; 0 stops when
+            it stands still.
+        seed: of all random draws.
+        reduce: adds a tensor up over all processes and returns the sum; identity for one. Starts
+            are made from each process' own points (only "pca" with K <= 2 D is shared): with
+            several processes pass the same `centroids` to `fit` everywhere.
+
+    Example:
+        >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> KMeans(2).fit(points).counts_.tolist()
+        [2, 2]
+    """
+
+    def __init__(
+        self,
+        k: int,
+        *,
+        metric: Metric = "spherical",
+        init: Init = "k-means++",
+        iterations: int = 20,
+        tolerance: float = 0.0,
+        seed: int = 0,
+        reduce: Callable[[Tensor], Tensor] = identity,
+    ) -> None:
+        self.k = k
+        self.metric = metric
+        self.init = init
+        self.iterations = iterations
+        self.tolerance = tolerance
+        self.seed = seed
+        self.reduce = reduce
+        self._fit: _Fit | None = None
+
+    @property
+    def centroids_(self) -> Tensor:
+        """(K, D) float32 centroids, unit vectors when spherical."""
+        return self._fitted().centroids
+
+    @property
+    def counts_(self) -> Tensor:
+        """(K,) int64 points nearest to each of `centroids_`; after `partial_fit`, running sums."""
+        return self._fitted().counts
+
+    @property
+    def history_(self) -> list[float]:
+        """Mean objective of each assignment, the one to the starting centroids first.
+
+        Spherical: mean of 1 - cos. Euclidean: mean squared distance. `fit` makes one entry more
+        than updates, so that the last entry belongs to `centroids_`; `partial_fit` adds one per
+        batch, measured before its update.
+        """
+        return self._fitted().history
+
+    @property
+    def iterations_(self) -> int:
+        """Number of updates made."""
+        return self._fitted().iterations
+
+    def fit(self, points: Tensor, centroids: Tensor | None = None) -> Self:
+        """Learn centroids from all points at once (Lloyd).
+
+        Args:
+            points: (N, D) floating point on any device, N >= K over all processes.
+            centroids: (K, D) starting centroids; None makes them as `init` says.
+
+        Raises:
+            ConfigError: a setting that does not exist or is out of range.
+            DataError: wrong shape or dtype, values that are not finite, fewer points than K.
+        """
+        self._check_settings()
+        with _plain_float32(points.device):
+            cloud = PointCloud.of(points, self.metric)
+            self._check_enough(cloud, shared=centroids is not None)
+            start = self._start(cloud) if centroids is None else self._given(cloud, centroids)
+            self._fit = self._lloyd(cloud, start)
+        return self
+
+    def partial_fit(self, points: Tensor) -> Self:
+        """Move the centroids towards one batch (mini-batch k-means, Sculley 2010, algorithm 1).
+
+        With m_k points of the batch in cluster k: n_k += m_k, eta = m_k / n_k,
+        c_k = (1 - eta) c_k + eta * mean; made unit vectors again when spherical. The first batch
+        of an unfitted model goes to `fit`; its counts are the first n_k.
+
+        Args:
+            points: (N, D) floating point on the device of the centroids.
+
+        Raises:
+            ConfigError: a setting that does not exist or is out of range.
+            DataError: wrong shape or dtype, values that are not finite; first batch: N < K.
+        """
+        if self._fit is None:
+            return self.fit(points)
+        with _plain_float32(points.device):
+            _check_width(points, self.centroids_)
+            found = self._statistics(PointCloud.of(points, self.metric), self.centroids_)
+            counts = self.counts_ + found.counts.long()
+            rate = (found.counts / counts.clamp_min(1))[:, None]
+            mean = found.sums / found.counts.clamp_min(1)[:, None]
+            moved = self._projected((1 - rate) * self.centroids_ + rate * mean)
+            history = [*self.history_, float(self._objective(found))]
+            self._fit = _Fit(moved, counts, history, self.iterations_ + 1)
+        return self
+
+    def predict(self, points: Tensor) -> Tensor:
+        """Return the nearest cluster of each point, (N,) int64; ties go to the lowest number.
+
+        Args:
+            points: (N, D) floating point on the device of the centroids.
+
+        Raises:
+            NotFittedError: `fit` has not run.
+            DataError: wrong shape or dtype, values that are not finite.
+        """
+        centroids = self.centroids_
+        with _plain_float32(points.device):
+            _check_width(points, centroids)
+            cloud = PointCloud.of(points, self.metric)
+            return torch.cat([labels for _, _, labels in assign_blocks(cloud, centroids)])
+
+    def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
+        generator = torch.Generator().manual_seed(self.seed)
+        history: list[float] = []
+        repaired = False
+        for done in range(self.iterations + 1):
+            found = self._statistics(cloud, centroids)
+            updated = self._updated(found, centroids)
+            # the only values that leave the device: one small transfer per iteration
+            objective, empty = torch.stack(
+                (self._objective(found), (found.counts == 0).sum().to(found.counts))
+            ).tolist()
+            history.append(objective)
+            if empty:
+                updated = self._split(updated, centroids, found, generator)
+            elif not repaired and self._stands_still(history):
+                break
+            if done == self.iterations or torch.equal(updated, centroids):
+                break
+            centroids, repaired = updated, bool(empty)
+        return _Fit(centroids, found.counts.long(), history, done)
+
+    def _stands_still(self, history: list[float]) -> bool:
+        return len(history) > 1 and history[-2] - history[-1] <= self.tolerance * history[-2]
+
+    def _statistics(self, cloud: PointCloud, centroids: Tensor) -> Statistics:
+        return Statistics.unpack(self.reduce(statistics(cloud, centroids).pack()))
+
+    def _objective(self, found: Statistics) -> Tensor:
+        mean = found.inertia.sum() / found.counts.sum()
+        return mean / 2 if self.metric == "spherical" else mean  # |u - c|^2 = 2 (1 - cos)
+
+    def _updated(self, found: Statistics, centroids: Tensor) -> Tensor:
+        means = found.sums / found.counts.clamp_min(1)[:, None]
+        # opposite unit vectors cancel out: such a mean has no direction to take
+        usable = found.counts > 0
+        if self.metric == "spherical":
+            usable &= means.norm(dim=1) > _POINT_LIKE
+        return torch.where(usable[:, None], self._projected(means), centroids)
+
+    def _projected(self, centroids: Tensor) -> Tensor:
+        if self.metric == "spherical":
+            centroids = normalize(centroids, dim=1)
+        return centroids.float()
+
+    def _split(
+        self, updated: Tensor, before: Tensor, found: Statistics, generator: torch.Generator
+    ) -> Tensor:
+        shift = (updated - before).square().sum(1)
+        inertia = (found.inertia - found.counts * shift).clamp_min(0)  # parallel axis theorem
+        size = found.sums.square().sum(1) / found.counts.clamp_min(1)
+        inertia = torch.where(inertia > _POINT_LIKE * size, inertia, 0.0)
+        radius = (inertia / found.counts.clamp_min(1)).sqrt().float()
+        centroids = updated.clone()
+        for cluster in (found.counts == 0).nonzero()[:, 0].tolist():
+            donor = int(inertia.argmax())
+            if not inertia[donor] > 0:
+                break
+            direction = normalize(torch.randn(updated.shape[1], generator=generator), dim=0)
+            step = direction.to(updated) * (radius[donor] * _SPLIT_STEP / len(direction) ** 0.5)
+            centroids[cluster], centroids[donor] = centroids[donor] - step, centroids[donor] + step
+            radius[cluster] = radius[donor]
+            inertia[[cluster, donor]] = inertia[donor] / 2
+        return self._projected(centroids)
+
+    def _start(self, cloud: PointCloud) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        if self.init == "random":
+            start = random_points(cloud, self.k, generator)
+        elif self.init == "pca":
+            start = principal_directions(cloud, self.k, generator, self.reduce)
+        else:
+            start = spread_points(cloud, self.k, generator)
+        return self._projected(start)
+
+    def _given(self, cloud: PointCloud, centroids: Tensor) -> Tensor:
+        expected = (self.k, cloud.values.shape[1])
+        if tuple(centroids.shape) != expected or not bool(centroids.isfinite().all()):
+            raise DataError(
+                f"starting centroids must be finite and of shape {expected}, "
+                f"got {tuple(centroids.shape)}. Leave them out to let init make them."
+            )
+        return self._projected(centroids.detach().to(cloud.values.device, torch.float32).clone())
+
+    def _check_settings(self) -> None:
+        if self.k < 1 or self.iterations < 0 or not self.tolerance >= 0:
+            raise ConfigError(
+                f"k-means needs k >= 1, iterations >= 0 and tolerance >= 0, got k={self.k}, "
+                f"iterations={self.iterations}, tolerance={self.tolerance}."
+            )
+        for name, value, known in (
+            ("metric", self.metric, ("spherical", "euclidean")),
+            ("init", self.init, ("k-means++", "pca", "random")),
+        ):
+            if value not in known:
+                raise ConfigError(f"k-means {name} {value!r} is unknown. Use {', '.join(known)}.")
+
+    def _check_enough(self, cloud: PointCloud, *, shared: bool) -> None:
+        count = len(cloud)
+        if shared:
+            count = int(self.reduce(torch.tensor(float(count), device=cloud.values.device)))
+        if count < self.k:
+            raise DataError(
+                f"k-means got {count} points for {self.k} clusters. Use fewer clusters, more "
+                f"pictures, or more pixels per picture (--kmeans-pixels)."
+            )
+
+    def _fitted(self) -> _Fit:
+        if self._fit is None:
+            raise NotFittedError("this KMeans has no centroids yet. Call fit(points) first.")
+        return self._fit
+
+
+@contextmanager
+def _plain_float32(device: torch.device) -> Iterator[None]:
+    """No gradients, and no half precision inside a caller's autocast."""
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def _check_width(points: Tensor, centroids: Tensor) -> None:
+    if points.ndim == 2 and points.shape[1] != centroids.shape[1]:
+        raise DataError(
+            f"points of width {points.shape[1]} do not fit centroids of width "
+            f"{centroids.shape[1]}. Use features of the network that the centroids come from."
+        )

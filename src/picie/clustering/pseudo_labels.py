@@ -1,0 +1,123 @@
+"""Pseudo-labels: each feature takes the number of its nearest centroid (PiCIE, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, normalize
+
+from picie.errors import ConfigError, DataError
+
+__all__ = ["Balance", "Rule", "balance_weights", "nearest", "scores"]
+
+Rule = Literal["cosine", "l2", "dot"]
+Balance = Literal["none", "frequency", "inverse"]
+
+_TINY = 1e-12  # least length that vectors are divided by
+
+
+def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
+    """Score every feature against every centroid; larger is nearer.
+
+    A 1x1 convolution whose weights are the centroids, the prototype classifier. With f a feature
+    and c a centroid: "dot" is f.c; "cosine" is f.c / (|f| |c|), in [-1, 1], 0 for zero vectors;
+    "l2" is -(|f|^2 - 2 f.c + |c|^2), the negative squared distance. Gradients reach the features
+    and the centroids.
+
+    Args:
+        features: (B, D, h, w) floating point.
+        centroids: (K, D) of the same dtype and device.
+        rule: "cosine", "l2" or "dot".
+
+    Returns:
+        (B, K, h, w).
+
+    Raises:
+        ConfigError: unknown rule.
+        DataError: shapes that do not fit.
+    """
+    linear = _linear_scores(features, centroids, rule)
+    if rule == "cosine":
+        return linear / features.norm(dim=1, keepdim=True).clamp_min(_TINY)
+    if rule == "l2":
+        return 2 * linear - features.square().sum(1, keepdim=True)
+    return linear
+
+
+def nearest(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
+    """Return the centroid with the largest score; ties go to the lowest number.
+
+    Args:
+        features: (B, D, h, w) floating point.
+        centroids: (K, D) of the same dtype and device.
+        rule: as in `scores`.
+
+    Returns:
+        (B, h, w) int64 in 0..K-1, without gradients.
+
+    Raises:
+        ConfigError: unknown rule.
+        DataError: shapes that do not fit.
+    """
+    with torch.no_grad():
+        return _linear_scores(features, centroids, rule).argmax(1)
+
+
+def balance_weights(counts: Tensor, rule: Balance) -> Tensor:
+    """Weigh clusters in the loss by how many pixels they hold.
+
+    "none": 1 each. "frequency": count / total, as in the authors' code: large clusters count
+    more, the weights sum to 1, and cross-entropy's weighted mean makes their scale irrelevant.
+    "inverse": total / (K * count), 0 for an empty cluster: each cluster that is not empty has the
+    same share of the loss, and the mean weight over pixels is (clusters not empty) / K, 1 when
+    none is empty. Without any pixel all weights of the last two rules are 0.
+
+    Args:
+        counts: (K,) pixels per cluster, >= 0.
+        rule: "none", "frequency" or "inverse".
+
+    Returns:
+        (K,) float32 on the device of the counts.
+
+    Raises:
+        ConfigError: unknown rule.
+        DataError: counts that are not one dimension, or below 0.
+    """
+    if counts.ndim != 1 or bool((counts < 0).any()):
+        raise DataError(
+            f"cluster counts must be a (K,) tensor of numbers >= 0, got shape "
+            f"{tuple(counts.shape)}. Use bincount(labels, minlength=K)."
+        )
+    if rule == "none":
+        return torch.ones(len(counts), device=counts.device)
+    total = counts.sum()
+    if rule == "frequency":
+        return (counts / total.clamp_min(1)).float()
+    if rule == "inverse":
+        share = len(counts) * counts / total.clamp_min(1)
+        return torch.where(counts > 0, share.reciprocal(), 0.0).float()
+    raise ConfigError(f"balance rule {rule!r} is unknown. Use none, frequency or inverse.")
+
+
+def _linear_scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
+    """(B, K, h, w) scores up to what only depends on the feature: same order over K."""
+    _check_shapes(features, centroids)
+    bias = None
+    if rule == "cosine":
+        centroids = normalize(centroids, dim=1, eps=_TINY)
+    elif rule == "l2":
+        bias = -centroids.square().sum(1) / 2
+    elif rule != "dot":
+        raise ConfigError(f"scoring rule {rule!r} is unknown. Use cosine, l2 or dot.")
+    return conv2d(features, centroids[:, :, None, None], bias)
+
+
+def _check_shapes(features: Tensor, centroids: Tensor) -> None:
+    if features.ndim != 4 or centroids.ndim != 2 or features.shape[1] != centroids.shape[1]:
+        raise DataError(
+            f"features (B, D, h, w) and centroids (K, D) must share D, got "
+            f"{tuple(features.shape)} and {tuple(centroids.shape)}. Use centroids fitted on "
+            f"features of this network."
+        )

@@ -1,0 +1,1 @@
+"""Pictures, masks and class names from folders; synthetic scenes with truth."""

@@ -1,0 +1,267 @@
+"""A folder of pictures, with masks and class names where there are any.
+
+photos/
+├── images/            pictures at any depth; without this folder, `photos/` itself is searched
+├── masks/             optional: <name>.png, class ids from 0, 255 = void
+├── classes.txt        optional: one class name a line, in the order of the ids
+└── train.txt, ...     optional: splits, one picture a line
+
+The name of a picture is its path inside the image folder without the extension. Where two pictures
+differ in the extension only, the first keeps the short name and the others keep their extension:
+a.jpg is `a`, a.png beside it is `a.png`.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from picie.data.images import EXTENSIONS
+from picie.errors import DataError
+from picie.types import VOID
+
+__all__ = ["Photo", "PhotoFolder", "open_folder", "read_mask"]
+
+_TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.txt"
+_MASK_MODES = ("P", "L", "I", "I;16", "I;16B")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture file.
+
+    Attributes:
+        path: the file.
+        name: path inside the image folder, with "/" and without the extension; unique.
+        mask: its mask file, or None.
+    """
+
+    path: Path
+    name: str
+    mask: Path | None
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """The pictures of one split of a folder.
+
+    Attributes:
+        root: the folder, or the picture file, that was opened.
+        split: name of the list file without .txt, or "" for all pictures.
+        photos: sorted by name.
+        classes: class names in the order of their ids; empty without classes.txt.
+    """
+
+    root: Path
+    split: str
+    photos: tuple[Photo, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.photos)
+
+    @property
+    def labelled(self) -> tuple[Photo, ...]:
+        """The photos that have a mask."""
+        return tuple(photo for photo in self.photos if photo.mask is not None)
+
+
+def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
+    """List the pictures below `root`, sorted by name.
+
+    Hidden files and folders are left out. Links to folders are followed, but every folder is
+    searched once, under its own path where that lies inside the image folder. Without images/, the
+    folder masks/ directly below `root` is not searched.
+
+    Args:
+        root: a folder as drawn at the top of this module, or one picture file.
+        split: "train" takes the pictures that train.txt names, by name or by path with extension;
+            blank lines and lines that start with # are left out. "" takes all.
+        labelled: insist on a mask for every picture, and on class names.
+
+    Raises:
+        DataError: nothing there, no pictures, a list file that is missing or names unknown
+            pictures, a classes.txt that cannot be used, or labels missing that `labelled` wants.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise DataError(f"{root}: does not exist; check the path")
+    if root.is_file():
+        photos = _single(root, split)
+    else:
+        photos = _select(_photos(root), root, split) if split else _photos(root)
+    classes = _classes(root / "classes.txt")
+    if labelled:
+        _check_labels(root, photos, classes)
+    return PhotoFolder(root, split, photos, classes)
+
+
+def read_mask(path: Path, *, image_size: tuple[int, int], num_classes: int) -> NDArray[np.uint8]:
+    """Read class ids; a palette is left alone, its indices are the ids.
+
+    Args:
+        path: a PNG with a palette, or with 8 or 16 bits of grey.
+        image_size: (W, H) of the upright picture.
+        num_classes: L, the number of class names.
+
+    Returns:
+        (H, W) uint8, 0..L-1 or 255 (void).
+
+    Raises:
+        DataError: unreadable, colours in place of ids, another size than the picture, unknown ids.
+    """
+    values = _mask_values(path)
+    if values.shape[::-1] != image_size:
+        found, wanted = (f"{w} x {h}" for w, h in (values.shape[::-1], image_size))
+        raise DataError(f"{path}: is {found} pixels and its picture {wanted}; make them equal")
+    ids = np.unique(values)
+    unknown = ids[(ids != VOID) & ((ids < 0) | (ids >= num_classes))]
+    if len(unknown):
+        raise DataError(
+            f"{path}: holds the ids {_few(unknown.tolist())}, but classes.txt names {num_classes} "
+            f"classes (ids from 0; {VOID} = void); correct the mask or classes.txt"
+        )
+    return values.astype(np.uint8)
+
+
+def _mask_values(path: Path) -> NDArray[np.integer]:
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            mode, rawmode = image.mode, str(image.tile[0].args) if image.tile else ""
+            values = np.array(image)
+    except Exception as error:  # broken files make decoders raise nearly every kind of error
+        reason = getattr(error, "strerror", None) or "not a complete PNG file"
+        raise DataError(f"{path}: cannot be read as a mask ({reason}); replace it") from error
+    # Decoders stretch 1, 2 and 4 bits of grey to 0..255: which ids were meant cannot be known.
+    if mode not in _MASK_MODES or rawmode in ("L;2", "L;4"):
+        kind = f"grey of {rawmode[-1]} bits" if mode in ("1", "L") else f"colours ({mode})"
+        raise DataError(
+            f"{path}: holds {kind.replace('of 1 bits', 'of 1 bit')}, a mask must hold class ids; "
+            "save it as a PNG with one channel of 8 bits or with a palette"
+        )
+    return values
+
+
+def _single(path: Path, split: str) -> tuple[Photo, ...]:
+    if path.suffix.lower() not in EXTENSIONS:
+        raise DataError(f"{path}: is not a supported picture; supported: {' '.join(EXTENSIONS)}")
+    if split:
+        raise DataError(f"{path}: is one picture and has no split {split!r}; leave the split out")
+    return (Photo(path, path.stem, None),)
+
+
+def _image_folder(root: Path) -> Path:
+    return root / "images" if (root / "images").is_dir() else root
+
+
+def _photos(root: Path) -> tuple[Photo, ...]:
+    folder = _image_folder(root)
+    masks = root / "masks"
+    files = sorted(
+        _walk(folder, without=masks), key=lambda file: file.relative_to(folder).as_posix()
+    )
+    pictures = [file for file in files if file.suffix.lower() in EXTENSIONS]
+    if not pictures:
+        first = f", first: {files[0].relative_to(folder).as_posix()}" if files else ""
+        found = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
+        raise DataError(
+            f"{folder}: no pictures ({found}); supported: {' '.join(EXTENSIONS)}. "
+            "Convert them or check the path"
+        )
+    photos: dict[str, Photo] = {}
+    for path in pictures:
+        full = path.relative_to(folder).as_posix()
+        short = full.removesuffix(path.suffix)
+        # `full` is free: only a file whose path continues it could have it, and that sorts later.
+        name = full if short in photos else short
+        mask = masks / f"{name}.png"
+        photos[name] = Photo(path, name, mask if mask.is_file() else None)
+    return tuple(photos[name] for name in sorted(photos))
+
+
+def _walk(folder: Path, *, without: Path) -> Iterator[Path]:
+    """All files that are not hidden; each folder once, real paths before links to them."""
+    seen: set[tuple[int, int]] = set()
+    folders, links = [folder], list[Path]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
+        try:
+            status = current.stat()
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"{current}: cannot be searched ({error.strerror})") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith(".") or path == without:
+                continue
+            if entry.is_dir():
+                (links if entry.is_symlink() else folders).append(path)
+            elif entry.is_file() or entry.is_symlink():  # a dangling link is reported when read
+                yield path
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"{path}: cannot be read ({reason}); correct it") from None
+
+
+def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, ...]:
+    path = root / f"{split}.txt"
+    if not path.is_file():
+        lists = sorted(file.name for file in root.glob("*.txt") if file.name != "classes.txt")
+        found = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
+        raise DataError(f"{path}: does not exist; {found}")
+    entries = [line for line in _lines(path) if line and not line.startswith("#")]
+    folder = _image_folder(root)
+    known = {photo.path.relative_to(folder).as_posix(): photo for photo in photos}
+    known |= {photo.name: photo for photo in photos}
+    keys = dict.fromkeys(str(PurePosixPath(entry.replace("\\", "/"))) for entry in entries)
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        raise DataError(
+            f"{path}: {len(unknown)} of {len(keys)} entries name no picture ({_few(unknown, 3)}); "
+            f"entries look like {photos[0].name!r}"
+        )
+    if not keys:
+        raise DataError(f"{path}: names no picture; write one name a line")
+    return tuple(sorted({known[key] for key in keys}, key=lambda photo: photo.name))
+
+
+def _classes(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    names = "\n".join(_lines(path)).rstrip("\n").split("\n")
+    if "" in names:
+        raise DataError(f"{path}: line {names.index('') + 1} is empty; write one class name a line")
+    if len(names) > VOID:
+        raise DataError(f"{path}: names {len(names)} classes; masks can hold {VOID} at most")
+    return tuple(names)
+
+
+def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:
+    bare = [photo.name for photo in photos if photo.mask is None]
+    if not (root / "masks").is_dir():
+        found = "there is no masks/"
+    elif not classes:
+        found = "there is no classes.txt"
+    elif bare:
+        found = f"{len(bare)} of {len(photos)} pictures have no mask ({_few(bare, 3)})"
+    else:
+        return
+    raise DataError(f"{root}: labels are needed; {_TREE}; {found}")
+
+
+def _few(items: list[str] | list[int], most: int = 5) -> str:
+    shown = ", ".join(str(item) for item in items[:most])
+    return f"{shown}, ..." if len(items) > most else shown

@@ -1,0 +1,48 @@
+"""Everything that picie raises on purpose.
+
+PicieError                 exit code 1
+├── ConfigError            exit code 2: a flag, a key or a value that cannot be used
+├── DataError              a folder, a picture, a mask or a list file that cannot be used
+├── ModelError             a backbone, a run folder or a weight file that cannot be used
+│   └── NotFittedError     a model without centroids was asked for clusters
+└── MissingExtraError      an optional package is needed and absent
+
+Every message says what is wrong, where, and what to do next.
+"""
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MissingExtraError",
+    "ModelError",
+    "NotFittedError",
+    "PicieError",
+]
+
+
+class PicieError(Exception):
+    """Base of all errors that picie raises on purpose; the message is meant for people."""
+
+    exit_code = 1
+
+
+class ConfigError(PicieError):
+    """A setting that cannot be used: unknown name, wrong type, value out of range."""
+
+    exit_code = 2
+
+
+class DataError(PicieError):
+    """Pictures, masks or list files that are missing, unreadable or inconsistent."""
+
+
+class ModelError(PicieError):
+    """A backbone, a run folder or a weight file that is missing, broken or too new."""
+
+
+class NotFittedError(ModelError):
+    """A model that has no centroids yet was asked for clusters."""
+
+
+class MissingExtraError(PicieError):
+    """An optional package is needed for this call and is not installed."""

@@ -1,0 +1,228 @@
+"""Scores of a model on labelled pictures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from picie.centroids import Loader, fit_clean_centroids
+from picie.config import Config
+from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
+from picie.data.images import read_image, square_crop, square_crop_mask
+from picie.data.loading import BaseCrops, load_batches
+from picie.errors import ConfigError, DataError
+from picie.inference import Segmenter, enlarge, load
+from picie.metrics import Confusion, Scores, score
+
+__all__ = ["Evaluation", "evaluate", "picture_loader"]
+
+Matching = Literal["hungarian", "majority"]
+Crop = Literal["center", "none"]
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of the model's own centroids, and of fresh ones where they were asked for.
+
+    Attributes:
+        scores: with the centroids that the model carries, of view 1 where it keeps two.
+        other_views: with those of the other views.
+        fresh: one per repetition of k-means on clean training pictures.
+    """
+
+    scores: Scores
+    other_views: tuple[Scores, ...] = ()
+    fresh: tuple[Scores, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of `Scores.to_json`, and `other_views` and `fresh` where there are any."""
+        values = self.scores.to_json()
+        if self.other_views:
+            values["other_views"] = [scores.to_json() for scores in self.other_views]
+        if self.fresh:
+            values["fresh"] = {
+                **{name: self.spread(name) for name in ("accuracy", "miou")},
+                "runs": [scores.to_json() for scores in self.fresh],
+            }
+        return values
+
+    def spread(self, name: Literal["accuracy", "miou"]) -> dict[str, float]:
+        """Mean and sample standard deviation of the fresh scores; sd 0 for a single one."""
+        values = np.array([getattr(scores, name) for scores in self.fresh])
+        sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return {"mean": float(values.mean()), "sd": sd}
+
+
+def evaluate(
+    model: Segmenter | str | Path,
+    data: str | Path,
+    *,
+    split: str = "",
+    size: int | None = None,
+    crop: Crop = "center",
+    match: Matching = "hungarian",
+    fresh_clusters: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score masks against labels: dataset mIoU and pixel accuracy after one global matching.
+
+    Args:
+        model: a trained model, or its folder.
+        data: labelled folder: `images/`, `masks/<same stem>.png` (255 = void), `classes.txt`.
+        split: list file inside it, by stem.
+        size: short side in pixels at which the network sees a picture; as in training if None.
+        crop: `center` scores the square centre crop at that size (PiCIE's protocol); `none` scores
+            whole pictures at their own size.
+        match: `hungarian` one-to-one, or `majority` many-to-one, never to be mixed in a table.
+        fresh_clusters: also fit this many new sets of centroids to clean training pictures.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        DataError: no labels, wrong masks, or no readable picture.
+        ConfigError: a size that is no multiple of 32.
+    """
+    model = model if isinstance(model, Segmenter) else load(model)
+    side = model.config.size if size is None else size
+    if side < 32 or side % 32:
+        raise ConfigError(f"size {side}: the side must be a multiple of 32, 32 or more")
+    folder = open_folder(data, split, labelled=True)
+    protocol = {
+        "data": str(data),
+        "split": split or "all",
+        "images": len(folder),
+        "size": side,
+        "crop": crop,
+        "clusters": model.clusters,
+        "post_processing": "none",
+    }
+    segmenter = _resized(model, side)
+    measure = partial(_measure, folder=folder, side=side, crop=crop, match=match)
+    views = [
+        measure(segmenter, view=view, progress=progress, protocol=_named(protocol, model, view))
+        for view in range(len(model.network.centroids))
+    ]
+    if not views:
+        model.network.view_centroids(0)  # raises: nothing was learnt
+    fresh = [
+        measure(
+            _resized(other, side),
+            view=0,
+            progress=progress,
+            protocol=protocol | {"centroids": f"fresh k-means on clean pictures, repeat {number}"},
+        )
+        for number, other in enumerate(_fresh(model, fresh_clusters), 1)
+    ]
+    return Evaluation(views[0], tuple(views[1:]), tuple(fresh))
+
+
+def picture_loader(crops: BaseCrops, config: Config, device: torch.device) -> Loader:
+    """A function (positions, batch size) to batches of base crops on the device."""
+
+    def loader(order: list[int], batch_size: int) -> Any:
+        return load_batches(crops, order, batch_size, workers=config.workers, device=device)
+
+    return loader
+
+
+def _named(protocol: dict[str, Any], model: Segmenter, view: int) -> dict[str, Any]:
+    clean = len(model.network.centroids) == 1
+    named = "clean pictures" if clean else f"view {view + 1} of the last epoch"
+    return protocol | {"centroids": f"trained model, {named}"}
+
+
+def _resized(model: Segmenter, size: int) -> Segmenter:
+    return Segmenter(model.network, model.config.model_copy(update={"size": size}))
+
+
+def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
+    """Copies of the model with centroids from its own training pictures."""
+    if not count:
+        return
+    config = model.config
+    if not config.data:
+        raise DataError(
+            "the model does not say which pictures it was trained on; no fresh clusters"
+        )
+    photos = open_folder(config.data, config.split).photos
+    crops = BaseCrops(photos, config.base_size, config.cache_mb)
+    loader = picture_loader(crops, config, model.device)
+    state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    for number in range(1, count + 1):
+        fit, groups = fit_clean_centroids(model.network, loader, len(photos), config, repeat=number)
+        model.network.set_centroids([fit.clusters.centroids], [groups])
+        yield Segmenter(model.network, config)
+        model.network.set_centroids(list(state["centroids"]), list(state["groups"]))
+        model.network.load_state_dict(state)  # batch statistics may have moved
+
+
+def _measure(
+    model: Segmenter,
+    *,
+    folder: PhotoFolder,
+    side: int,
+    crop: Crop,
+    match: Matching,
+    view: int,
+    progress: Callable[[int, int], None] | None,
+    protocol: dict[str, Any],
+) -> Scores:
+    confusion = Confusion(len(folder.classes), model.clusters)
+    unreadable = 0
+    step = _BATCH if crop == "center" else 1
+    for start in range(0, len(folder), step):
+        pairs, failed = _read_pairs(folder.photos[start : start + step], side, crop, folder.classes)
+        unreadable += failed
+        if pairs:
+            _compare(model, pairs, confusion, crop, view)
+        if progress:
+            progress(min(start + step, len(folder)), len(folder))
+    if unreadable == len(folder):
+        raise DataError(f"{folder.root}: none of the {unreadable} pictures could be read")
+    return score(
+        confusion.matrix,
+        folder.classes,
+        match=match,
+        protocol=protocol | {"unreadable": unreadable},
+    )
+
+
+_Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def _read_pairs(
+    photos: Sequence[Photo], side: int, crop: Crop, classes: Sequence[str]
+) -> tuple[list[_Pair], int]:
+    pairs, failed = [], 0
+    for photo in photos:
+        try:
+            image = read_image(photo.path)
+        except DataError:
+            failed += 1
+            continue
+        assert photo.mask is not None  # the folder was opened as labelled
+        size = (image.shape[1], image.shape[0])
+        truth = read_mask(photo.mask, image_size=size, num_classes=len(classes))
+        if crop == "center":
+            image, truth = square_crop(image, side), square_crop_mask(truth, side)
+        pairs.append((image, truth))
+    return pairs, failed
+
+
+def _compare(
+    model: Segmenter, pairs: Sequence[_Pair], confusion: Confusion, crop: Crop, view: int
+) -> None:
+    if crop == "none":
+        for image, truth in pairs:
+            confusion.update(truth, model.predict(Image.fromarray(image), view=view))
+        return
+    images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
+    logits = model.logits(images.float() / 255, view=view)
+    for (_, truth), one in zip(pairs, logits, strict=True):
+        confusion.update(truth, enlarge(one, truth.shape))

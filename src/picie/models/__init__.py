@@ -1,0 +1,1 @@
+"""Backbone, feature pyramid, and the network that joins them with its centroids."""

@@ -1,0 +1,66 @@
+"""The pyramid decoder: 1x1 laterals, summed from coarse to fine (PiCIE, section 4)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["FeaturePyramid"]
+
+
+class FeaturePyramid(nn.Module):
+    """Project every stage to D channels; start at the coarsest, upsample, add the next finer one.
+
+    There is no smoothing, normalisation or activation: the map is linear in the stages. So is a
+    PCA of the stacked stages, and `start_from` can therefore begin with exactly that.
+
+    Args:
+        channels: channels of the stages, from the finest to the coarsest.
+        feature_size: D.
+    """
+
+    def __init__(self, channels: Sequence[int], feature_size: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, feature_size, 1) for c in channels)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Sum the laterals.
+
+        Args:
+            maps: one (B, C_i, h_i, w_i) per stage, from the finest to the coarsest.
+
+        Returns:
+            (B, D, h_0, w_0), on the grid of the finest stage; not normalised.
+        """
+        total: Tensor | None = None
+        for lateral, features in zip(
+            reversed(list(self.laterals)), reversed(list(maps)), strict=True
+        ):
+            projected = lateral(features)
+            if total is not None:
+                size = projected.shape[-2:]
+                projected = projected + F.interpolate(
+                    total, size=size, mode="bilinear", align_corners=False
+                )
+            total = projected
+        assert total is not None  # a backbone has at least one stage
+        return total
+
+    @torch.no_grad()
+    def start_from(self, mean: Tensor, directions: Tensor) -> None:
+        """Begin as a linear projection of the stacked stages: f = directions (x - mean).
+
+        Args:
+            mean: (sum of C_i,) mean of the stacked stages, finest first.
+            directions: (d, sum of C_i) with d <= D; channels beyond d become 0.
+        """
+        start = 0
+        for lateral in self.laterals:
+            stop = start + lateral.weight.shape[1]
+            lateral.weight.zero_()
+            lateral.bias.zero_()
+            block = directions[:, start:stop]
+            lateral.weight[: len(block)] = block[..., None, None]
+            lateral.bias[: len(block)] = -block @ mean[start:stop]
+            start = stop

@@ -1,0 +1,84 @@
+"""The network: backbone, pyramid decoder, and the centroids that classify its pixels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from picie.errors import NotFittedError
+from picie.models.backbones import Backbone
+from picie.models.fpn import FeaturePyramid
+
+__all__ = ["PiCIE"]
+
+
+class PiCIE(nn.Module):
+    """Pixel features and their nearest centroid (PiCIE, sections 3.2 and 4).
+
+    Args:
+        backbone: name of a timm network.
+        feature_size: D, channels of the feature map.
+        pretrained: load the backbone's weights.
+
+    Attributes:
+        centroids: (V, P, D) float, P centroids of each of V views (or of one set from un-augmented
+            pictures); a buffer, empty until they are learnt.
+        groups: (V, P) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
+            merged. A buffer.
+    """
+
+    centroids: Tensor
+    groups: Tensor
+
+    def __init__(self, backbone: str, feature_size: int, *, pretrained: bool = True) -> None:
+        super().__init__()
+        self.backbone = Backbone(backbone, pretrained=pretrained)
+        self.decoder = FeaturePyramid(self.backbone.channels, feature_size)
+        self.register_buffer("centroids", torch.empty(0, 0, feature_size))
+        self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture per cell of the feature map."""
+        return self.backbone.strides[0]
+
+    @property
+    def clusters(self) -> int:
+        """K, the number of clusters that predictions tell apart; 0 before they are learnt."""
+        return int(self.groups.max()) + 1 if self.groups.numel() else 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features, not normalised: G is applied before the normalisation.
+
+        Args:
+            images: (B, 3, H, W) float in [0, 1].
+
+        Returns:
+            (B, D, h, w) with h = H / stride, rounded up.
+        """
+        features: Tensor = self.decoder(self.backbone(images))
+        return features
+
+    def set_centroids(self, centroids: Sequence[Tensor], groups: Sequence[Tensor]) -> None:
+        """Keep one set per view.
+
+        Args:
+            centroids: (P, D) per view.
+            groups: (P,) int64 per view, the cluster 0..K-1 that each centroid belongs to.
+        """
+        device = self.centroids.device
+        self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)
+        self.groups = torch.stack(list(groups)).to(device)
+
+    def view_centroids(self, view: int) -> tuple[Tensor, Tensor]:
+        """The (P, D) centroids of a view, from 0, and their (P,) clusters.
+
+        Raises:
+            NotFittedError: there are none.
+        """
+        if view >= len(self.centroids):
+            raise NotFittedError(
+                f"the model has no centroids of view {view + 1} (it has {len(self.centroids)} sets); "
+                "train it first (picie train)"
+            )
+        return self.centroids[view], self.groups[view]

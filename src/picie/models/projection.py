@@ -1,0 +1,91 @@
+"""A linear projection of stacked backbone stages by PCA, to start the pyramid decoder from.
+
+A decoder that starts at random forgets what the backbone knows, and a few epochs on a few hundred
+pictures do not learn it again. Started as the PCA of the stages, its features are those of the
+pretrained backbone from the first step on.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["StageMoments", "stage_weights"]
+
+
+def stage_weights(count: int) -> tuple[float, ...]:
+    """How much each of `count` stages takes part, finest first.
+
+    The two coarsest stages carry the meaning and count 1, the next finer one adds detail and
+    counts 1/2, finer ones are left to training (they hold edges and colours).
+    """
+    weights = [0.0] * max(0, count - 3) + [0.5, 1.0, 1.0]
+    return tuple(weights[-count:])
+
+
+class StageMoments:
+    """Mean and covariance of the stacked stages, gathered batch by batch in float64.
+
+    Args:
+        channels: channels of each stage, finest first.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        self.channels = tuple(channels)
+        total = sum(channels)
+        self.count = 0
+        self.sum = torch.zeros(total, dtype=torch.float64)
+        self.product = torch.zeros(total, total, dtype=torch.float64)
+
+    def update(self, maps: Sequence[Tensor]) -> None:
+        """Add the feature maps of a batch, all brought to the grid of the second coarsest stage.
+
+        Args:
+            maps: one (B, C_i, h_i, w_i) per stage, finest first.
+        """
+        size = maps[max(0, len(maps) - 2)].shape[-2:]
+        stacked = torch.cat([_to_grid(one, size) for one in maps], dim=1)
+        rows = stacked.permute(0, 2, 3, 1).flatten(0, 2)  # (n, sum of C_i)
+        self.count += len(rows)
+        self.sum += rows.sum(0, dtype=torch.float64).cpu()
+        # float32 products of one batch are exact enough; only their sum over batches is long.
+        self.product += (rows.T @ rows).double().cpu()
+
+    def projection(self, size: int) -> tuple[Tensor, Tensor]:
+        """The principal directions of the stages, each stage scaled to its weight.
+
+        Args:
+            size: most directions d.
+
+        Returns:
+            mean (sum of C_i,) and directions (d, sum of C_i), float32, largest variance first; the
+            mean squared length of a projected vector is about 1.
+        """
+        mean = self.sum / self.count
+        covariance = self.product / self.count - torch.outer(mean, mean)
+        scale = self._scale(covariance.diagonal())
+        covariance = scale[:, None] * covariance * scale
+        values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
+        largest = vectors.flip(1)[:, :size].T  # (d, sum of C_i)
+        # The sign of an eigenvector is arbitrary; fix it, so that machines agree.
+        peak = largest.gather(1, largest.abs().argmax(1, keepdim=True))
+        directions = largest * peak.sign() * scale / values.clamp_min(0).sum().sqrt()
+        return mean.float(), directions.float()
+
+    def _scale(self, variance: Tensor) -> Tensor:
+        blocks = []
+        for weight, block in zip(
+            stage_weights(len(self.channels)), variance.split(self.channels), strict=True
+        ):
+            size = block.sum().clamp_min(1e-12).sqrt()
+            blocks.append((weight / size).expand(len(block)))
+        return torch.cat(blocks)
+
+
+def _to_grid(maps: Tensor, size: torch.Size) -> Tensor:
+    if maps.shape[-2:] == size:
+        return maps
+    if maps.shape[-1] > size[-1]:
+        return F.adaptive_avg_pool2d(maps, (size[0], size[1]))
+    return F.interpolate(maps, size=(size[0], size[1]), mode="bilinear", align_corners=False)

@@ -1,0 +1,1 @@
+"""Training objectives: pure functions from features and labels to a loss."""

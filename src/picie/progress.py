@@ -1,0 +1,79 @@
+"""Progress on a terminal as bars, elsewhere as plain lines; both on standard error."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ["Advance", "Reporter"]
+
+_PLAIN_SECONDS = 20.0
+
+
+class Advance(Protocol):
+    """Tells how much more is done, and what there is to say about it."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Add `done` to the work so far and show `note` beside it."""
+
+
+class Reporter:
+    """Shows how far long work has come.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Advance]:
+        """A bar (or lines) for `total` pieces of work.
+
+        Yields:
+            a function to call with the pieces done since the last call.
+        """
+        if self.quiet or not self.console.is_terminal:
+            yield self._plain(label, total)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as bars:
+            bar = bars.add_task(label, total=total, note="")
+            yield lambda done, note="": bars.update(bar, advance=done, note=note)
+
+    def say(self, text: str) -> None:
+        """One line for people."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def _plain(self, label: str, total: int) -> Advance:
+        start = last = time.monotonic()
+        count = 0
+
+        def advance(done: int, note: str = "") -> None:
+            nonlocal last, count
+            count += done
+            now = time.monotonic()
+            if now - last < _PLAIN_SECONDS:
+                return
+            last = now
+            left = (now - start) / max(count, 1) * (total - count)
+            self.say(f"{label}: {count}/{total} {note} ({left:.0f} s left)")
+
+        return advance

@@ -1,0 +1,141 @@
+"""Masks as pictures: indexed PNG files, coloured masks, and overlays on the photo."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from picie.errors import ConfigError, DataError, PicieError
+from picie.report.palette import Colours
+
+__all__ = ["check_pair", "colour_mask", "overlay", "write_mask", "write_png"]
+
+_LINE = 0.7  # share of white in the boundary lines: visible on dark photos, not glaring
+
+
+def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
+    """Write cluster ids as a PNG that opens in colour and reads back exactly.
+
+    Up to 256 clusters: 8-bit indexed, pixel value = cluster id, palette = `colours`. More: 16-bit
+    grey, pixel value = cluster id. The file appears whole or not at all.
+
+    Args:
+        mask: (H, W) cluster ids, 0..K-1.
+        path: the PNG file; an existing one is replaced.
+        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of file.
+
+    Raises:
+        DataError: the mask is no picture of ids, or an id has no colour.
+        PicieError: the file cannot be written.
+    """
+    _check_mask(mask, colours)
+    if len(colours) <= 256:
+        picture = Image.fromarray(mask.astype(np.uint8))
+        # A short palette would make Pillow pack several pixels into a byte.
+        picture.putpalette(colours.tobytes().ljust(3 * 256, b"\0"))
+    else:
+        picture = Image.fromarray(mask.astype(np.uint16))
+    write_png(picture, path)
+
+
+def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
+    """Paint each cluster in its colour.
+
+    Args:
+        mask: (H, W) cluster ids, 0..K-1.
+        colours: (K, 3) uint8 sRGB.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        DataError: the mask is no picture of ids, or an id has no colour.
+    """
+    _check_mask(mask, colours)
+    painted: NDArray[np.uint8] = colours[mask]
+    return painted
+
+
+def overlay(
+    image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours, opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """Blend the coloured mask over the photo, with a light line between clusters.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) cluster ids, 0..K-1.
+        colours: (K, 3) uint8 sRGB.
+        opacity: share of the mask's colour, 0 (photo only) to 1 (mask only).
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ConfigError: opacity out of range.
+        DataError: photo and mask differ in size, or an id has no colour.
+    """
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f"opacity {opacity} cannot be drawn; choose 0 to 1")
+    check_pair(image, mask, colours)
+    blend = (1 - opacity) * image + opacity * colour_mask(mask, colours)
+    lines = _boundaries(mask)
+    blend[lines] = (1 - _LINE) * blend[lines] + _LINE * 255
+    return blend.round().astype(np.uint8)
+
+
+def _boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    """(H, W) pixels whose right or lower neighbour is another cluster: lines of one pixel."""
+    lines = np.zeros(mask.shape, dtype=bool)
+    lines[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    lines[:-1] |= mask[:-1] != mask[1:]
+    return lines
+
+
+def _check_mask(mask: NDArray[Any], colours: Colours) -> None:
+    if mask.ndim != 2 or mask.size == 0 or mask.dtype.kind not in "iu":
+        raise DataError(
+            f"mask of shape {mask.shape} and type {mask.dtype} is no picture of cluster ids; "
+            "give whole numbers (H, W)"
+        )
+    low, high = int(mask.min()), int(mask.max())
+    if low < 0 or high >= len(colours):
+        raise DataError(
+            f"mask holds cluster id {low if low < 0 else high}, but there are {len(colours)} "
+            f"colours; ids run from 0 to {len(colours) - 1}"
+        )
+
+
+def check_pair(image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours) -> None:
+    """Refuse a photo (H, W, 3) and a mask (H, W) that do not belong together.
+
+    Raises:
+        DataError: photo and mask differ in size, the photo is no uint8 RGB, or an id has no colour.
+    """
+    if image.shape != (*mask.shape, 3) or image.dtype != np.uint8:
+        raise DataError(
+            f"photo of shape {image.shape} and type {image.dtype} does not fit a mask of shape "
+            f"{mask.shape}; give (H, W, 3) uint8 and (H, W) of the same size"
+        )
+    _check_mask(mask, colours)
+
+
+def write_png(picture: Image.Image, path: Path) -> None:
+    """Write a PNG that appears whole or not at all.
+
+    Raises:
+        PicieError: the file cannot be written.
+    """
+    part = path.with_name(f".part-{path.name}")
+    try:
+        picture.save(part, format="PNG")
+        os.replace(part, path)
+    except OSError as error:
+        raise PicieError(
+            f"{path}: cannot be written ({error.strerror or error}); check the folder and the free "
+            "space, or choose another --out"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""A picture sheet: photo, mask and overlay of some pictures, with a legend of the clusters."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from picie.errors import ConfigError, DataError
+from picie.report.masks import check_pair, colour_mask, overlay, write_png
+from picie.report.palette import Colours
+
+__all__ = ["write_sheet"]
+
+_PAPER = (255, 255, 255)
+_INK = (33, 37, 41)
+_QUIET = (118, 124, 130)
+_FRAME = (222, 226, 230)
+
+_MARGIN = 24
+_GUTTER = 8  # between panels
+_GAP = 16  # between rows, and on both sides of the line above the legend
+_TEXT = 14
+_LINE = 22  # height of a line of text with its air
+_SWATCH = 14
+_LONGEST_NAME = 150  # pixels; longer cluster names are cut
+_MOST_ENTRIES = 60
+_HEADINGS = ("photo", "clusters", "overlay")
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    panels: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    colour: tuple[int, ...]
+    name: str
+    share: str
+
+
+def write_sheet(
+    path: Path,
+    rows: Iterable[tuple[str, NDArray[np.uint8], NDArray[Any]]],
+    colours: Colours,
+    *,
+    names: Sequence[str] | None = None,
+    height: int = 180,
+) -> None:
+    """Write a PNG with one row for each picture: photo | clusters | overlay, then a legend.
+
+    The legend lists the clusters that occur, the most frequent first, with their share of all
+    pixels; at most 60, the rest in one line. Pictures are taken one by one and shrunk at once, so
+    a long iterator needs little memory.
+
+    Args:
+        path: the PNG file; an existing one is replaced.
+        rows: name, photo (H, W, 3) uint8 RGB, and mask (H, W) of cluster ids of each picture.
+        colours: (K, 3) uint8 sRGB.
+        names: K names of the clusters; their ids by default.
+        height: height of each panel in pixels, at least 32; very wide pictures get less.
+
+    Raises:
+        ConfigError: height out of range.
+        DataError: no rows, names that do not fit, or a mask that fits neither photo nor colours.
+        PicieError: the file cannot be written.
+    """
+    if height < 32:
+        raise ConfigError(f"a sheet with panels of {height} pixels is too small; choose 32 or more")
+    if names is not None and len(names) != len(colours):
+        raise DataError(f"{len(names)} names for {len(colours)} clusters; give one for each")
+    counts = np.zeros(len(colours), dtype=np.int64)
+    shrunk = []
+    for name, image, mask in rows:
+        shrunk.append(_Row(name, _panels(image, mask, colours, height)))
+        counts += np.bincount(mask.ravel(), minlength=len(colours))
+    if not shrunk:
+        raise DataError(f"{path}: no picture to show; give at least one row")
+    write_png(_draw(shrunk, _legend(counts, names, colours)), path)
+
+
+def _panels(
+    image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours, height: int
+) -> tuple[Image.Image, ...]:
+    check_pair(image, mask, colours)
+    rows, columns = mask.shape
+    scale = min(height / rows, 2 * height / columns)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    # Nearest neighbour by hand, since Pillow has no 16-bit indexed pictures.
+    down = ((np.arange(size[1]) + 0.5) * rows / size[1]).astype(np.int64)
+    across = ((np.arange(size[0]) + 0.5) * columns / size[0]).astype(np.int64)
+    ids = mask[np.ix_(down, across)]
+    pictures = (small, colour_mask(ids, colours), overlay(small, ids, colours))
+    return tuple(Image.fromarray(picture) for picture in pictures)
+
+
+def _legend(
+    counts: NDArray[np.int64], names: Sequence[str] | None, colours: Colours
+) -> list[_Entry]:
+    """The clusters that occur, the most frequent first; those beyond the limit in one entry."""
+    shares = 100 * counts / counts.sum()
+    order = [k for k in np.argsort(-shares, kind="stable").tolist() if counts[k]]
+    entries = [
+        _Entry(tuple(colours[k].tolist()), names[k] if names else str(k), _percent(shares[k]))
+        for k in order[:_MOST_ENTRIES]
+    ]
+    rest = order[_MOST_ENTRIES:]
+    if rest:
+        entries.append(_Entry(_PAPER, f"{len(rest)} more", _percent(shares[rest].sum())))
+    return entries
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1f} %" if share >= 0.05 else "< 0.1 %"
+
+
+def _draw(rows: list[_Row], entries: list[_Entry]) -> Image.Image:
+    font = ImageFont.load_default(size=_TEXT)
+    step = max(row.panels[0].width for row in rows) + _GUTTER
+    room = max(3 * step - _GUTTER, 300)  # the legend needs some room even under narrow panels
+    legend = _draw_legend(entries, room, font)
+    body = sum(_LINE + row.panels[0].height + _GAP for row in rows)
+    size = (room + 2 * _MARGIN, 2 * _MARGIN + _LINE + body + _GAP + legend.height)
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, heading in enumerate(_HEADINGS):
+        draw.text((_MARGIN + index * step, _MARGIN - 4), heading, _INK, font)
+    top = _MARGIN + _LINE
+    for row in rows:
+        draw.text((_MARGIN, top), _shorten(row.name, room, font), _QUIET, font)
+        for index, panel in enumerate(row.panels):
+            sheet.paste(panel, (_MARGIN + index * step, top + _LINE))
+        top += _LINE + row.panels[0].height + _GAP
+    draw.line((_MARGIN, top, _MARGIN + room, top), _FRAME)
+    sheet.paste(legend, (_MARGIN, top + _GAP))
+    return sheet
+
+
+def _draw_legend(entries: list[_Entry], room: int, font: _Font) -> Image.Image:
+    """A heading, then the entries line by line in columns as wide as the widest of them."""
+    labels = [_shorten(entry.name, _LONGEST_NAME, font) for entry in entries]
+    text_left = _SWATCH + 8
+    share_right = text_left + round(max(font.getlength(label) for label in labels)) + 70
+    across = max(1, (room + 2 * _GAP) // (share_right + 2 * _GAP))
+    lines = -(-len(entries) // across)
+    legend = Image.new("RGB", (room, (lines + 1) * _LINE), _PAPER)
+    draw = ImageDraw.Draw(legend)
+    draw.text((0, 0), "clusters, by share of all pixels", _INK, font)
+    for index, (entry, label) in enumerate(zip(entries, labels, strict=True)):
+        left, top = index % across * (share_right + 2 * _GAP), (index // across + 1) * _LINE + 4
+        draw.rectangle((left, top, left + _SWATCH, top + _SWATCH), fill=entry.colour)
+        draw.text((left + text_left, top - 1), label, _INK, font)
+        draw.text((left + share_right, top - 1), entry.share, _QUIET, font, anchor="ra")
+    return legend
+
+
+def _shorten(text: str, room: int, font: _Font) -> str:
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "...") > room:
+        text = text[:-1]
+    return text + "..."

@@ -1,0 +1,300 @@
+"""The run folder: what a training run writes, and how it is found again.
+
+    runs/first/
+    ├── run.json            format number and picie version
+    ├── config.toml         every setting
+    ├── metrics.jsonl       one JSON object a line
+    ├── train.log           plain text
+    ├── model.safetensors   the model, with config.json beside it
+    └── checkpoint/         training state, for --resume
+
+Files appear whole or not at all: a killed process leaves the old file or the new one.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from picie.config import Config, read_config, write_config
+from picie.errors import ConfigError, ModelError, PicieError
+
+__all__ = ["FORMAT", "Run", "write_atomically"]
+
+FORMAT = 1
+"""Version of the run folder's layout that this picie writes, and the newest that it reads."""
+
+_HEADER = "run.json"
+_CONFIG = "config.toml"
+_PART = ".part-"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Make it with `Run.create` or `Run.open`.
+
+    Attributes:
+        folder: where everything is.
+        config: the settings in its config.toml.
+        version: the picie version that made it.
+    """
+
+    folder: Path
+    config: Config
+    version: str
+
+    @classmethod
+    def create(
+        cls, folder: Path, config: Config, *, version: str, overwrite: bool = False
+    ) -> "Run":
+        """Make a run folder with run.json and config.toml.
+
+        Args:
+            folder: a new or empty folder; parents are made.
+            config: the settings, written whole.
+            version: of picie.
+            overwrite: first remove the files that an earlier run wrote there, and nothing else.
+
+        Raises:
+            ConfigError: the folder holds a run (and not `overwrite`), or other files.
+            PicieError: it cannot be written.
+        """
+        folder = Path(folder)
+        _check_free(folder, overwrite=overwrite)
+        run = cls(folder, config, version)
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _clear(run)
+        header = json.dumps({"format": FORMAT, "picie": version}) + "\n"
+        write_atomically(folder / _HEADER, header.encode())
+        write_atomically(folder / _CONFIG, lambda part: write_config(config, part))
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Find a run again.
+
+        Raises:
+            ModelError: no such folder, no run in it, or one written by a newer picie.
+            ConfigError: its config.toml was edited into something unusable.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise ModelError(f"{folder}: no such folder; give one that `picie train --out` wrote")
+        header = _read_header(folder)
+        if header is None or not (folder / _CONFIG).is_file():
+            raise ModelError(
+                f"{folder} is not a run folder (no {_HEADER} and {_CONFIG} of picie); give one "
+                "that `picie train --out` wrote"
+            )
+        if header["format"] > FORMAT:
+            raise ModelError(
+                f"{folder} was written by a newer picie (format {header['format']}, this one reads "
+                f"up to {FORMAT}); upgrade picie"
+            )
+        return cls(folder, read_config(folder / _CONFIG), str(header.get("picie", "unknown")))
+
+    @property
+    def model_path(self) -> Path:
+        """The weights, safetensors."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def model_config_path(self) -> Path:
+        """What the weights need to be read, JSON."""
+        return self.folder / "config.json"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Folder of the training state."""
+        return self.folder / "checkpoint"
+
+    @property
+    def metrics_path(self) -> Path:
+        """One JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        """The log as plain text."""
+        return self.folder / "train.log"
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl; it is on the disk when this returns.
+
+        Args:
+            record: plain values. NaN and infinite numbers become null, which all JSON readers know.
+
+        Raises:
+            PicieError: it cannot be written.
+        """
+        finite = json.loads(json.dumps(record), parse_constant=lambda _: None)
+        line = json.dumps(finite) + "\n"
+        with _writing(self.metrics_path), self.metrics_path.open("a+b") as file:
+            _cut_broken_end(file)
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All records of metrics.jsonl; a last line that was cut off by a kill is left out.
+
+        Raises:
+            ModelError: another line is damaged, or the file cannot be read.
+        """
+        try:
+            lines = self.metrics_path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror}); check its permissions"
+            raise ModelError(f"{self.metrics_path}: {reason}") from None
+        records = []
+        for number, line in enumerate(lines, start=1):
+            record = _record(line)
+            if record is not None:
+                records.append(record)
+            elif number < len(lines):
+                raise ModelError(
+                    f"{self.metrics_path}: line {number} is not a JSON object; correct or remove it"
+                )
+        return records
+
+    def truncate_metrics(self, epoch: int) -> None:
+        """Remove the records of `epoch` and later (a resumed run writes them anew), no others.
+
+        Raises:
+            ModelError: metrics.jsonl is damaged.
+            PicieError: it cannot be written.
+        """
+        if not self.metrics_path.exists():
+            return
+        kept = [record for record in self.metrics() if record.get("epoch", -1) < epoch]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.metrics_path, text.encode())
+
+    @contextmanager
+    def log_to_file(self) -> Iterator[None]:
+        """Within the block, what the logger `picie` says from level INFO on goes to train.log.
+
+        Raises:
+            PicieError: train.log cannot be written.
+        """
+        logger = logging.getLogger("picie")
+        with _writing(self.log_path):
+            handler = logging.FileHandler(self.log_path, mode="a", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setLevel(logging.INFO)
+        level = logger.level
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            handler.close()
+
+
+def write_atomically(path: Path, data: bytes | Callable[[Path], object]) -> None:
+    """Write a file that appears whole or not at all, even if the process is killed.
+
+    Args:
+        path: the file; an existing one is replaced.
+        data: the bytes, or a function that writes them to the temporary path it is given (same
+            folder, same ending).
+
+    Raises:
+        PicieError: it cannot be written, as on a full disk; the old file is still there.
+    """
+    part = path.with_name(_PART + path.name)
+    with _writing(path):
+        try:
+            if callable(data):
+                data(part)
+            else:
+                part.write_bytes(data)
+            with part.open("r+b") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            with suppress(OSError):  # what went wrong above matters more
+                part.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PicieError(
+            f"{path}: cannot be written ({error.strerror or error}); check the folder's "
+            "permissions and the free space, or choose another --out"
+        ) from None
+
+
+def _check_free(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; choose another --out")
+    if not folder.is_dir():
+        return
+    if _read_header(folder) is not None:
+        if not overwrite:
+            raise ConfigError(
+                f"{folder} already holds a run; choose another --out, continue it with "
+                f"--resume {folder}, or pass --overwrite"
+            )
+    elif not all(entry.name.startswith(_PART) for entry in folder.iterdir()):
+        raise ConfigError(
+            f"{folder} is not empty and holds no run; choose another --out, or empty it yourself"
+        )
+
+
+def _read_header(folder: Path) -> dict[str, Any] | None:
+    """What run.json says; None if there is none that picie wrote."""
+    try:
+        header = _record((folder / _HEADER).read_bytes())
+    except OSError:
+        return None
+    is_ours = header is not None and isinstance(header.get("format"), int) and "picie" in header
+    return header if is_ours else None
+
+
+def _clear(run: Run) -> None:
+    """Remove what a run wrote; the header goes last, so that a kill on the way leaves a run."""
+    if run.checkpoint_path.is_dir() and not run.checkpoint_path.is_symlink():
+        shutil.rmtree(run.checkpoint_path)
+    else:
+        run.checkpoint_path.unlink(missing_ok=True)
+    files = [run.metrics_path, run.log_path, run.model_path, run.model_config_path]
+    for path in [*files, run.folder / _CONFIG, run.folder / _HEADER]:
+        path.with_name(_PART + path.name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _cut_broken_end(file: BinaryIO) -> None:
+    """Give a last line without newline its newline if it is whole, else remove the line."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 1))
+    if file.read() in (b"", b"\n"):
+        return
+    file.seek(0)
+    *whole, last = file.read().split(b"\n")
+    if _record(last) is not None:
+        file.write(b"\n")
+    else:
+        file.truncate(sum(len(line) + 1 for line in whole))

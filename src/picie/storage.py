@@ -1,0 +1,88 @@
+"""Models on disk: a folder with `model.safetensors` and `config.json`, nothing executable."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from picie import __version__
+from picie.config import Config, make_config
+from picie.errors import ConfigError, ModelError
+from picie.models.picie import PiCIE
+from picie.runs import write_atomically
+
+__all__ = ["MODEL_FORMAT", "load_model", "save_model"]
+
+MODEL_FORMAT = 1
+"""Version of the files; a model of a newer one is refused."""
+
+_WEIGHTS = "model.safetensors"
+_CARD = "config.json"
+
+
+def save_model(model: PiCIE, config: Config, folder: Path) -> None:
+    """Write the weights, the centroids and the settings; each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    card = {
+        "format": MODEL_FORMAT,
+        "picie": __version__,
+        "settings": config.model_dump(),
+    }
+    write_atomically(folder / _WEIGHTS, save(tensors))
+    write_atomically(folder / _CARD, json.dumps(card, indent=2).encode())
+
+
+def load_model(folder: Path) -> tuple[PiCIE, Config]:
+    """Read a model strictly: every tensor must be there, and no other.
+
+    Raises:
+        ModelError: missing, broken or newer files.
+    """
+    config = _read_settings(folder)
+    path = folder / _WEIGHTS
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path}: the weights cannot be read ({error}); train again or finish the run with "
+            f"picie train --resume {folder}"
+        ) from None
+    model = PiCIE(config.backbone, config.feature_size, pretrained=False)
+    for name in ("centroids", "groups"):  # their sizes are learnt, not configured
+        if name in tensors:
+            setattr(model, name, torch.empty_like(tensors[name]))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{path}: does not fit the network it names ({reason})") from None
+    return model, config
+
+
+def _read_settings(folder: Path) -> Config:
+    path = folder / _CARD
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; give the --out folder of a picie train")
+    if not path.is_file():
+        raise ModelError(
+            f"{folder}: holds no finished model (no {_CARD}); give the --out folder of a picie "
+            f"train, or finish it with picie train --resume {folder}"
+        )
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, settings = int(card["format"]), dict(card["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); train the model again") from None
+    if version > MODEL_FORMAT:
+        raise ModelError(
+            f"{folder}: was written by a newer picie (format {version}, this one reads up to "
+            f"{MODEL_FORMAT}); upgrade picie"
+        )
+    try:
+        return make_config(**settings)
+    except ConfigError as error:
+        raise ModelError(f"{path}: {error}") from None

@@ -1,0 +1,399 @@
+"""Training: pictures, views, clusters, pseudo-labels, loss, model."""
+
+import copy
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie import __version__
+from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
+from picie.checkpoints import load_checkpoint, save_checkpoint
+from picie.clustering.merging import merge_centroids
+from picie.clustering.pseudo_labels import balance_weights, nearest, scores
+from picie.config import Config, make_config
+from picie.data.folder import open_folder
+from picie.data.loading import BaseCrops
+from picie.errors import ConfigError, DataError
+from picie.evaluation import evaluate, picture_loader
+from picie.inference import Segmenter, choose_device
+from picie.models.picie import PiCIE
+from picie.models.projection import StageMoments
+from picie.objectives.picie import picie_losses
+from picie.progress import Reporter
+from picie.runs import Run
+from picie.storage import save_model
+from picie.types import Batch, Losses
+from picie.views.geometric import resample
+from picie.views.pair import Views, clean_view
+
+__all__ = ["resume", "train"]
+
+_LOG = logging.getLogger("picie")
+_SHUFFLE = 4  # tag of the training order's random numbers, apart from those in `centroids`
+_CHECKPOINT = "state.safetensors"
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str = "",
+    preset: str = "default",
+    overwrite: bool = False,
+    quiet: bool = True,
+    config: Config | None = None,
+    **settings: Any,
+) -> Segmenter:
+    """Learn to segment a folder of pictures, without labels.
+
+    Args:
+        data: any folder of pictures (searched recursively; `images/` inside it if there is one).
+        out: the run folder to make.
+        split: list file inside `data`, by stem: `train` reads train.txt.
+        preset: `default`, `reference` or `paper`.
+        overwrite: replace a run that is already there.
+        quiet: show no progress.
+        config: all settings at once, instead of a preset and single ones.
+        **settings: fields of `picie.config.Config`, such as `clusters=11`.
+
+    Returns:
+        the trained model; it is also saved in `out`.
+
+    Raises:
+        DataError: no readable picture, or fewer pixels than clusters.
+        ConfigError: unknown or impossible settings, or a run that is already there.
+
+    Example:
+        >>> model = picie.train("photos/", "runs/first", clusters=8)  # doctest: +SKIP
+    """
+    place = {"data": str(Path(data).resolve()), "split": split}
+    if config is None:
+        config = make_config(preset, **settings, **place)
+    elif settings:
+        raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
+    else:
+        config = config.model_copy(update=place)
+    open_folder(config.data, config.split)  # bad pictures must not leave a run behind
+    trainer_network = _network(config)
+    run = Run.create(Path(out), config, version=__version__, overwrite=overwrite)
+    return _train(run, config, trainer_network, Reporter(quiet=quiet))
+
+
+def resume(
+    out: str | Path, *, quiet: bool = True, device: str = "", workers: int | None = None
+) -> Segmenter:
+    """Go on with a run that was cut off; the result is that of an unbroken run.
+
+    Args:
+        out: the run folder.
+        quiet: show no progress.
+        device: another device than before.
+        workers: another number of loader processes than before.
+
+    Raises:
+        ModelError: not a run folder, or its checkpoint is broken.
+    """
+    run = Run.open(Path(out))
+    machine: dict[str, Any] = {"device": device} if device else {}
+    if workers is not None:
+        machine["workers"] = workers
+    config = run.config.model_copy(update=machine)
+    return _train(run, config, _network(config), Reporter(quiet=quiet))
+
+
+def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segmenter:
+    with torch.random.fork_rng(), run.log_to_file():
+        trainer = _Trainer(run, config, network, reporter)
+        first = trainer.start()
+        for epoch in range(first, config.epochs):
+            torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
+            views = Views(config, epoch, trainer.feature_size)
+            targets = trainer.targets(views, epoch)
+            totals = trainer.pass_over_pictures(views, targets, epoch)
+            trainer.finish(targets, totals, epoch)
+        return trainer.result()
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What one epoch is trained towards: fixed while the network moves."""
+
+    fits: tuple[ClusterFit, ClusterFit]
+    weights: tuple[Tensor, Tensor]
+    teacher: PiCIE
+    seconds: float
+
+
+@dataclass
+class _Totals:
+    """Sums over the steps of one epoch, on the training device: no step waits for them."""
+
+    losses: Tensor
+    labels: Tensor
+    steps: int = 0
+    images: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class _Trainer:
+    """State of one training; the method is in `targets` and `step`."""
+
+    def __init__(self, run: Run, config: Config, network: PiCIE, reporter: Reporter) -> None:
+        self.run, self.config, self.reporter = run, config, reporter
+        self.device = choose_device(config.device)
+        self.model = network.to(self.device, memory_format=torch.channels_last)
+        self.frozen = config.backbone_rate == 0
+        self.model.backbone.requires_grad_(not self.frozen)
+        groups = [{"params": list(self.model.decoder.parameters()), "lr": config.learning_rate}]
+        if not self.frozen:
+            rate = config.learning_rate * config.backbone_rate
+            groups.append({"params": list(self.model.backbone.parameters()), "lr": rate})
+        self.optimizer = torch.optim.Adam(groups)
+        self.photos = open_folder(config.data, config.split).photos
+        self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
+        self.loader = picture_loader(self.crops, config, self.device)
+        self.feature_size = -(-config.size // self.model.stride)
+        self.began = time.monotonic()
+
+    def start(self) -> int:
+        """Restore the last checkpoint, or make the decoder's start; the epoch to begin with."""
+        epoch = load_checkpoint(self.run.checkpoint_path / _CHECKPOINT, self.model, self.optimizer)
+        self.run.truncate_metrics(epoch)
+        if epoch:
+            self._say(f"resuming {self.run.folder} at epoch {epoch + 1} of {self.config.epochs}")
+            return epoch
+        self._say(
+            f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+            f"{self.config.backbone} on {self.device}"
+        )
+        if self.config.decoder_init == "pca":
+            self._start_from_pca()
+        return 0
+
+    def targets(self, views: Views, epoch: int) -> _Targets:
+        """Cluster each view's features, and freeze a copy of the network to label with."""
+        began = time.monotonic()
+        fits = (self._cluster(views, epoch, 0), self._cluster(views, epoch, 1))
+        rule = self.config.balance
+        weights = (
+            balance_weights(fits[0].clusters.counts, rule).to(self.device),
+            balance_weights(fits[1].clusters.counts, rule).to(self.device),
+        )
+        teacher = copy.deepcopy(self.model).eval().requires_grad_(False)
+        return _Targets(fits, weights, teacher, time.monotonic() - began)
+
+    def pass_over_pictures(self, views: Views, targets: _Targets, epoch: int) -> _Totals:
+        """The only pass with gradients."""
+        config = self.config
+        totals = _Totals(
+            losses=torch.zeros(3, device=self.device),
+            labels=torch.zeros(2, config.num_centroids, dtype=torch.int64, device=self.device),
+            seconds={"cluster": targets.seconds},
+        )
+        rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
+        order = rng.permutation(len(self.photos)).tolist()
+        self.model.train(config.batchnorm == "batch")
+        began = time.monotonic()
+        with self.reporter.task(f"epoch {epoch + 1}/{config.epochs}", len(order)) as advance:
+            for batch in self.loader(order, config.batch_size):
+                losses, labels = self.step(views, targets, batch)
+                totals.losses += torch.stack([losses.total, losses.within, losses.cross]).detach()
+                totals.labels += labels
+                totals.steps += 1
+                totals.images += len(batch.indices)
+                rate = totals.images / (time.monotonic() - began)
+                mean = float(totals.losses[0]) / totals.steps
+                advance(len(batch.indices), f"loss {mean:.3f}, {rate:.1f} images/s")
+        totals.seconds["train"] = time.monotonic() - began
+        return totals
+
+    def step(self, views: Views, targets: _Targets, batch: Batch) -> tuple[Losses, Tensor]:
+        """One optimiser step; also the (2, P) counts of the pseudo-labels."""
+        config, pair = self.config, views(batch)
+        features, labels, logits = [], [], {}
+        for view, images in enumerate((pair.first, pair.second)):
+            student, teacher = self._maps(_channels_last(images), targets.teacher)
+            if view == 1:
+                student = resample(student, pair.rows, pair.columns)
+                teacher = resample(teacher, pair.rows, pair.columns)
+            features.append(F.normalize(student, dim=1))
+            centroids = targets.fits[view].clusters.centroids
+            labels.append(nearest(F.normalize(teacher, dim=1), centroids, config.label_rule))
+        for view in (0, 1):
+            for other in (0, 1):
+                centroids = targets.fits[other].clusters.centroids
+                logits[view, other] = scores(features[view], centroids, config.logit_rule)
+        losses = picie_losses(
+            logits, (labels[0], labels[1]), targets.weights, temperature=config.temperature
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        size = config.num_centroids
+        counts = torch.stack([torch.bincount(y.flatten(), minlength=size) for y in labels])
+        return losses, counts
+
+    def finish(self, targets: _Targets, totals: _Totals, epoch: int) -> None:
+        """Record the epoch and write the checkpoint, in this order: a record may be written twice
+        (and is then cut), never lost."""
+        self._keep_trained(targets)
+        record = _summary(targets, totals, epoch)
+        if self.config.eval_split:
+            record |= self._scores()
+        self.run.append_metrics(record)
+        self._say(_line(record, self.config.epochs))
+        folder = self.run.checkpoint_path
+        folder.mkdir(exist_ok=True)
+        save_checkpoint(folder / _CHECKPOINT, self.model, self.optimizer, next_epoch=epoch + 1)
+
+    def result(self) -> Segmenter:
+        """The model as it is shipped, saved in the run folder."""
+        if self.config.final_centroids == "clean" or not self.config.epochs:
+            self._keep_clean()
+        save_model(self.model, self.config, self.run.folder)
+        self._report_unreadable()
+        minutes = (time.monotonic() - self.began) / 60
+        self._say(f"done in {minutes:.1f} min: {self.run.folder}")
+        return Segmenter(self.model, self.config)
+
+    def _maps(self, images: Tensor, teacher: PiCIE) -> tuple[Tensor, Tensor]:
+        """Un-normalised (B, D, h, w) of the network, with gradient, and of its frozen copy."""
+        if not self.frozen or self.config.batchnorm == "batch":
+            with torch.no_grad():
+                labelled = teacher(images)
+            return self.model(images), labelled
+        # A frozen backbone is the same network in both: it runs once.
+        with torch.no_grad():
+            stages = self.model.backbone(images)
+            labelled = teacher.decoder(stages)
+        return self.model.decoder(stages), labelled
+
+    @torch.no_grad()
+    def _cluster(self, views: Views, epoch: int, view: int) -> ClusterFit:
+        config = self.config
+        self.model.train(config.kmeans_batchnorm == "batch")
+        count = len(self.photos)
+        seen = count if config.kmeans_update else min(count, config.kmeans_images)
+        label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
+        with self.reporter.task(label, seen) as advance:
+
+            def features(batch: Batch) -> Tensor:
+                advance(len(batch.indices))
+                pair = views(batch)
+                if view == 0:
+                    return F.normalize(self.model(_channels_last(pair.first)), dim=1)
+                maps = self.model(_channels_last(pair.second))
+                return F.normalize(resample(maps, pair.rows, pair.columns), dim=1)
+
+            order = cluster_order(config, epoch, count)
+            return cluster_features(features, self.loader, order, config, epoch=epoch, stream=view)
+
+    @torch.no_grad()
+    def _start_from_pca(self) -> None:
+        config = self.config
+        moments = StageMoments(self.model.backbone.channels)
+        order = cluster_order(config, 0, len(self.photos))[: config.kmeans_images]
+        self.model.eval()
+        with self.reporter.task("PCA of the backbone", len(order)) as advance:
+            for batch in self.loader(order, config.kmeans_batch_size or 2 * config.batch_size):
+                images = _channels_last(clean_view(batch.images, config.size))
+                moments.update(self.model.backbone(images))
+                advance(len(batch.indices))
+        if not moments.count:
+            self._report_unreadable()
+            raise DataError(f"{config.data}: none of the {len(self.photos)} pictures can be read")
+        mean, directions = moments.projection(config.feature_size)
+        self.model.decoder.start_from(mean.to(self.device), directions.to(self.device))
+
+    def _keep_trained(self, targets: _Targets) -> None:
+        centroids = [fit.clusters.centroids for fit in targets.fits]
+        groups = [merge_centroids(c, self.config.clusters) for c in centroids]
+        self.model.set_centroids(centroids, groups)
+
+    def _keep_clean(self) -> ClusterFit:
+        total = min(len(self.photos), self.config.kmeans_images)
+        with self.reporter.task("clustering clean pictures", total) as advance:
+
+            def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
+                for batch in self.loader(order, batch_size):
+                    advance(len(batch.indices))
+                    yield batch
+
+            fit, groups = fit_clean_centroids(self.model, loader, len(self.photos), self.config)
+        self.model.set_centroids([fit.clusters.centroids], [groups])
+        return fit
+
+    def _scores(self) -> dict[str, Any]:
+        """Scores on labelled pictures, for curves; the training state is left as it was."""
+        config = self.config
+        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        if config.final_centroids == "clean":
+            self._keep_clean()
+        found = evaluate(Segmenter(self.model, config), config.data, split=config.eval_split)
+        values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
+        for number, other in enumerate(found.other_views, 2):
+            values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
+        self.model.set_centroids(list(state["centroids"]), list(state["groups"]))
+        self.model.load_state_dict(state)
+        return values
+
+    def _report_unreadable(self) -> None:
+        broken = self.crops.unreadable
+        if broken:
+            self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
+        for reason in broken.values():
+            self._say(f"  {reason}")
+
+    def _say(self, text: str) -> None:
+        _LOG.info(text)
+        self.reporter.say(text)
+
+
+def _network(config: Config) -> PiCIE:
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # the decoder's random start
+        return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _summary(targets: _Targets, totals: _Totals, epoch: int) -> dict[str, Any]:
+    """One line of metrics.jsonl; shares are of the view-1 and view-2 pseudo-labels."""
+    total, within, cross = (totals.losses / max(totals.steps, 1)).tolist()
+    shares = (totals.labels / totals.labels.sum(1, keepdim=True).clamp_min(1)).cpu()
+    entropy = -(shares * shares.clamp_min(1e-12).log()).sum(1)
+    return {
+        "epoch": epoch,
+        "loss": total,
+        "within": within,
+        "cross": cross,
+        "kmeans_objective": [fit.objective for fit in targets.fits],
+        "effective_clusters": entropy.exp().tolist(),
+        "cluster_shares": [[round(share, 5) for share in view] for view in shares.tolist()],
+        "images": totals.images,
+        "seconds": {name: round(value, 2) for name, value in totals.seconds.items()},
+    }
+
+
+def _line(record: dict[str, Any], epochs: int) -> str:
+    first, second = record["effective_clusters"]
+    text = (
+        f"epoch {record['epoch'] + 1}/{epochs}: loss {record['loss']:.4f} "
+        f"(within {record['within']:.4f}, cross {record['cross']:.4f}), "
+        f"k-means {record['kmeans_objective'][0]:.4f}, "
+        f"effective clusters {first:.1f} and {second:.1f}, "
+        f"{sum(record['seconds'].values()):.0f} s"
+    )
+    if "miou" in record:
+        text += f", accuracy {record['accuracy']:.1f}, mIoU {record['miou']:.1f}"
+    return text

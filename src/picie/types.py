@@ -1,0 +1,73 @@
+"""The nouns that flow between the rooms, and the alphabet of their shapes.
+
+B batch · C channels · H W picture · h w feature map · D feature · K clusters · L classes · N points
+
+Pictures are RGB. On disk and in loaders they are uint8 in 0..255; inside the views and the network
+they are float32 in [0, 1]. Positions are fractions of the picture (0 = left or top edge, 1 = right
+or bottom edge), so that one geometric draw means the same for a picture and for its feature map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["VOID", "Batch", "Clusters", "Losses", "ViewPair"]
+
+VOID = 255
+"""Mask value of pixels without a label: never scored, never trained on."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Square base crops of some pictures.
+
+    Attributes:
+        indices: (B,) int64, positions in the folder's sorted list; they seed the views.
+        images: (B, 3, S, S) uint8 RGB.
+    """
+
+    indices: Tensor
+    images: Tensor
+
+
+@dataclass(frozen=True)
+class ViewPair:
+    """Two views of the same pictures, in one geometric frame (PiCIE, section 3.3).
+
+    Attributes:
+        first: (B, 3, H, W) float in [0, 1], G(P1(x)): already transformed.
+        second: (B, 3, H, W) float in [0, 1], P2(x): G is still to be applied to its features.
+        rows: (B, h, h) float, the matrix of G along the rows of a feature map.
+        columns: (B, w, w) float, the matrix of G along its columns.
+    """
+
+    first: Tensor
+    second: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Centroids of one view and how many sampled pixels each of them got.
+
+    Attributes:
+        centroids: (K, D) float32.
+        counts: (K,) int64.
+    """
+
+    centroids: Tensor
+    counts: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of one training step; scalars. total = (within + cross) / 2."""
+
+    total: Tensor
+    within: Tensor
+    cross: Tensor

@@ -1,0 +1,1 @@
+"""Photometric and geometric transforms, drawn apart from being applied."""

@@ -1,0 +1,127 @@
+"""The geometric transform: what a feature map should be equivariant to (PiCIE, section 3.3).
+
+G is a square crop, stretched to the size of the view and perhaps flipped. It is written as one
+matrix along the rows and one along the columns, in fractions of the picture, so the very same
+draw acts on a picture of any size and on a feature map of any stride, without rounding.
+
+Convention: pixel i of n covers the fractions i/n to (i+1)/n, its centre is (i + 1/2)/n
+(align_corners=False). Beyond the border the nearest pixel is repeated.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from picie.config import Config
+
+__all__ = [
+    "NUM_DRAWS",
+    "GeometricParams",
+    "draw_geometric",
+    "resample",
+    "resampling_matrix",
+    "round_to_grid",
+]
+
+NUM_DRAWS = 4
+"""Uniform numbers that one geometric draw uses up."""
+
+
+@dataclass(frozen=True)
+class GeometricParams:
+    """One crop and flip for each of B pictures.
+
+    Attributes:
+        side: (B,) float64, side of the crop as a fraction of the picture.
+        top: (B,) float64, free space above the crop as a fraction of all free space.
+        left: (B,) float64, the same to its left.
+        flip: (B,) bool, mirrored along the width.
+    """
+
+    side: Tensor
+    top: Tensor
+    left: Tensor
+    flip: Tensor
+
+
+def draw_geometric(uniform: Tensor, config: Config) -> GeometricParams:
+    """Turn (B, NUM_DRAWS) uniform numbers of [0, 1) into crops and flips."""
+    u = uniform.to(torch.float64)
+    side = config.crop_min + (config.crop_max - config.crop_min) * u[:, 0]
+    return GeometricParams(side=side, top=u[:, 1], left=u[:, 2], flip=u[:, 3] < config.flip)
+
+
+def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The authors' rounding of a crop on a grid of `size` pixels (their code, revision c3aa029).
+
+    Rounded apart for picture and feature map, the two crops disagree by up to 2.7 feature cells.
+
+    Returns:
+        (start, side), both (B,) float64 fractions of the picture.
+    """
+    pixels = torch.floor(side * size)
+    start = torch.round((size - pixels) * offset)
+    return start / size, pixels / size
+
+
+def resampling_matrix(
+    start: Tensor,
+    side: Tensor,
+    flip: Tensor,
+    *,
+    source: int,
+    target: int,
+    antialias: bool,
+    confined: bool = False,
+) -> Tensor:
+    """Crop, stretch and flip along one axis, as a matrix.
+
+    Linear interpolation; with `antialias` the triangle widens with the shrinking factor, which is
+    the filter of Pillow and of `torch.nn.functional.interpolate(antialias=True)`.
+
+    Args:
+        start: (B,) fractions where the crop begins.
+        side: (B,) fractions that it spans.
+        flip: (B,) bool, read the crop backwards.
+        source: pixels of the axis before.
+        target: pixels of the axis after.
+        antialias: low-pass where the crop is shrunk.
+        confined: read no pixel outside the crop (as if it were cut out first).
+
+    Returns:
+        (B, target, source) float32; rows sum to 1.
+    """
+    index = torch.arange(target, dtype=torch.float64, device=start.device)
+    index = torch.where(flip[:, None], target - 1 - index, index)
+    centre = (start[:, None] + side[:, None] * (index + 0.5) / target) * source - 0.5
+    low = start * source if confined else torch.zeros_like(start)
+    high = (start + side) * source if confined else torch.full_like(start, source)
+    centre = torch.minimum(torch.maximum(centre, low[:, None]), high[:, None] - 1)
+    support = torch.ones_like(side)
+    if antialias:
+        support = torch.maximum(support, side * source / target)
+    position = torch.arange(source, dtype=torch.float64, device=start.device)
+    distance = (position - centre[..., None]).abs() / support[:, None, None]
+    weight = (1 - distance).clamp_min_(0)
+    if confined:
+        inside = (position >= low[:, None] - 0.5) & (position <= high[:, None] - 0.5)
+        weight = weight * inside[:, None, :]
+    return (weight / weight.sum(dim=2, keepdim=True)).float()
+
+
+def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Apply one matrix along the rows and one along the columns of each picture or feature map.
+
+    Args:
+        images: (B, C, H, W).
+        rows: (B, h, H).
+        columns: (B, w, W).
+
+    Returns:
+        (B, C, h, w), in channels-last memory; gradients pass through.
+    """
+    batch, channels, height, width = images.shape
+    last = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+    tall = torch.bmm(rows, last).view(batch, rows.shape[1], width, channels)
+    return torch.matmul(columns[:, None], tall).permute(0, 3, 1, 2)

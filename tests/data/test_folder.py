@@ -1,0 +1,322 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie.data.folder import open_folder, read_mask
+from picie.errors import DataError
+
+SHARED = Path(
+    os.environ.get("PICIE_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data")
+)
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return root
+
+
+def names(root: Path, split: str = "") -> list[str]:
+    return [photo.name for photo in open_folder(root, split).photos]
+
+
+def labelled_tree(root: Path) -> Path:
+    touch(root, "images/a.jpg", "images/b/c.png", "masks/a.png", "masks/b/c.png")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    return root
+
+
+def test_finds_pictures_at_any_depth_sorted_by_name(tmp_path: Path) -> None:
+    touch(tmp_path, "b.JPG", "cam2/1.png", "cam1/x/9.webp", "a.v2.tiff", "notes.txt", "c.heic")
+    assert names(tmp_path) == ["a.v2", "b", "cam1/x/9", "cam2/1"]
+    assert open_folder(tmp_path).photos[1].path == tmp_path / "b.JPG"
+    assert len(open_folder(str(tmp_path))) == 4
+
+
+def test_images_folder_is_preferred(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.jpg", "other/b.jpg", "c.jpg")
+    assert names(tmp_path) == ["a"]
+
+
+def test_only_the_top_masks_folder_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "masks/a.png", "party/masks/b.png")
+    assert names(tmp_path) == ["a", "party/masks/b"]
+    assert open_folder(tmp_path).photos[0].mask == tmp_path / "masks" / "a.png"
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "._a.jpg", ".cache/b.jpg")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_called_like_a_picture_is_searched(tmp_path: Path) -> None:
+    assert names(touch(tmp_path, "a.jpg/b.jpg")) == ["a.jpg/b"]
+
+
+def test_link_loops_end_and_every_folder_counts_once(tmp_path: Path) -> None:
+    touch(tmp_path / "photos", "real/a.jpg")
+    (tmp_path / "photos/real/loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos/alias").symlink_to(tmp_path / "photos/real")
+    touch(tmp_path / "far", "b.jpg")
+    (tmp_path / "photos/far").symlink_to(tmp_path / "far")
+    assert names(tmp_path / "photos") == ["far/b", "real/a"]
+
+
+def test_links_to_files_count_even_when_they_dangle(tmp_path: Path) -> None:
+    touch(tmp_path / "store", "a.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/one.jpg").symlink_to(tmp_path / "store/a.jpg")
+    (tmp_path / "photos/two.jpg").symlink_to(tmp_path / "store/gone.jpg")
+    assert names(tmp_path / "photos") == ["one", "two"]
+
+
+def test_same_stem_keeps_both_pictures_under_unique_names(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a.jpg", "a.png.jpg", "masks/a.png", "masks/a.png.png")
+    folder = open_folder(tmp_path)
+    found = {photo.name: photo.path.name for photo in folder.photos}
+    assert found == {"a": "a.jpg", "a.png": "a.png", "a.png.jpg": "a.png.jpg"}
+    masks = [photo.mask.name if photo.mask else None for photo in folder.photos]
+    assert masks == ["a.png", "a.png.png", None]
+
+
+def test_one_picture_file(tmp_path: Path) -> None:
+    folder = open_folder(touch(tmp_path, "a.b.jpg") / "a.b.jpg")
+    assert [(photo.name, photo.mask) for photo in folder.photos] == [("a.b", None)]
+    with pytest.raises(DataError, match=r"a\.b\.jpg: is one picture and has no split 'train'"):
+        open_folder(tmp_path / "a.b.jpg", "train")
+    with pytest.raises(DataError, match=r"a\.b\.jpg: labels are needed; .*there is no masks/"):
+        open_folder(tmp_path / "a.b.jpg", labelled=True)
+
+
+def test_one_file_of_another_kind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.pdf: is not a supported picture; supported: \.jpg"):
+        open_folder(touch(tmp_path, "a.pdf") / "a.pdf")
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone: does not exist; check the path"):
+        open_folder(tmp_path / "gone")
+
+
+def test_no_pictures_says_what_was_found(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no pictures \(0 files\); supported: \.jpg .* \.tiff"):
+        open_folder(tmp_path)
+    touch(tmp_path, "b.heic", "a.heic")
+    with pytest.raises(DataError, match=r"no pictures \(2 files, first: a\.heic\)"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_closed_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "closed/b.jpg")
+    (tmp_path / "closed").chmod(0)
+    with pytest.raises(DataError, match=r"closed: cannot be searched \(Permission denied\)"):
+        open_folder(tmp_path)
+
+
+def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: Any) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("picie.data.folder.os.scandir", refuse)
+    with pytest.raises(DataError, match=r"cannot be searched \(Permission denied\)"):
+        open_folder(tmp_path)
+
+
+# --- splits
+
+
+@pytest.mark.parametrize("within", ["", "images/"])
+def test_split_takes_names_or_paths_in_any_order(tmp_path: Path, within: str) -> None:
+    touch(tmp_path, *(within + name for name in ("a.jpg", "b.jpg", "cam/c.png", "d.v1.png")))
+    text = "\ufeff# made by hand\r\ncam/c.png\r\n\r\n  b \r\nb.jpg\r\n./d.v1\r\ncam\\c\r\n"
+    (tmp_path / "train.txt").write_text(text, encoding="utf-8", newline="")
+    folder = open_folder(tmp_path, "train")
+    assert [photo.name for photo in folder.photos] == ["b", "cam/c", "d.v1"]
+    assert folder.split == "train"
+
+
+def test_split_tells_pictures_of_one_stem_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a.png", "b.jpg", "b.png")
+    (tmp_path / "val.txt").write_text("a.png\nb\n")
+    assert [photo.path.name for photo in open_folder(tmp_path, "val").photos] == ["a.png", "b.jpg"]
+
+
+def test_unknown_entries_are_named_and_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "cam/a.jpg")
+    (tmp_path / "val.txt").write_text("cam/a\nv\nw\nx\ny.png\n")
+    with pytest.raises(DataError, match=r"val\.txt: 4 of 5 .* \(v, w, x, \.\.\.\); .* 'cam/a'"):
+        open_folder(tmp_path, "val")
+
+
+def test_missing_list_names_those_that_exist(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    with pytest.raises(DataError, match=r"test\.txt: does not exist; there are no lists here"):
+        open_folder(tmp_path, "test")
+    touch(tmp_path, "val.txt", "train.txt")
+    (tmp_path / "classes.txt").write_text("sky\n")
+    with pytest.raises(DataError, match=r"test\.txt: .*; lists here: train\.txt, val\.txt$"):
+        open_folder(tmp_path, "test")
+
+
+def test_empty_list(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "val.txt")
+    with pytest.raises(DataError, match=r"val\.txt: names no picture"):
+        open_folder(tmp_path, "val")
+
+
+def test_list_in_another_encoding(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "val.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"val\.txt: cannot be read \(it is not UTF-8 text\)"):
+        open_folder(tmp_path, "val")
+
+
+# --- labels
+
+
+def test_labelled_folder(tmp_path: Path) -> None:
+    folder = open_folder(labelled_tree(tmp_path), labelled=True)
+    assert folder.classes == ("sky", "road")
+    assert [photo.mask for photo in folder.photos] == [
+        tmp_path / "masks/a.png",
+        tmp_path / "masks/b/c.png",
+    ]
+    assert folder.labelled == folder.photos
+
+
+def test_labels_are_optional(tmp_path: Path) -> None:
+    (labelled_tree(tmp_path) / "masks/a.png").unlink()
+    folder = open_folder(tmp_path)
+    assert [photo.name for photo in folder.labelled] == ["b/c"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "found"),
+    [
+        ("masks", "there is no masks/"),
+        ("classes.txt", r"there is no classes\.txt"),
+        ("masks/a.png", r"1 of 2 pictures have no mask \(a\)"),
+    ],
+)
+def test_missing_labels_say_what_is_expected_and_found(
+    tmp_path: Path, lost: str, found: str
+) -> None:
+    labelled_tree(tmp_path)
+    (tmp_path / lost).rename(tmp_path / "elsewhere")
+    expected = r"expected images/<name>\.jpg .*, masks/<name>\.png and classes\.txt; "
+    with pytest.raises(DataError, match=expected + found):
+        open_folder(tmp_path, labelled=True)
+
+
+def test_only_the_split_needs_masks(tmp_path: Path) -> None:
+    (labelled_tree(tmp_path) / "masks/a.png").unlink()
+    (tmp_path / "val.txt").write_text("b/c\n")
+    assert len(open_folder(tmp_path, "val", labelled=True)) == 1
+
+
+def test_class_names_that_cannot_be_used(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "classes.txt").write_text("sky\n\nroad\n")
+    with pytest.raises(DataError, match=r"classes\.txt: line 2 is empty"):
+        open_folder(tmp_path)
+    (tmp_path / "classes.txt").write_text("".join(f"c{i}\n" for i in range(256)))
+    with pytest.raises(DataError, match=r"classes\.txt: names 256 classes; .* 255 at most"):
+        open_folder(tmp_path)
+    (tmp_path / "classes.txt").write_text("".join(f"c{i}\n" for i in range(255)) + "\n\n")
+    assert len(open_folder(tmp_path).classes) == 255
+
+
+@pytest.mark.parametrize("name", ["camvid", "msrc", "cocostuff_mini"])
+def test_shared_sets_open_and_their_splits_are_apart(name: str) -> None:
+    if not (SHARED / name).is_dir():
+        pytest.skip(f"{SHARED / name} is absent; set PICIE_TEST_DATA")
+    train, val = (open_folder(SHARED / name, split, labelled=True) for split in ("train", "val"))
+    assert not set(train.photos) & set(val.photos)
+    photo = val.photos[0]
+    assert photo.mask is not None
+    with Image.open(photo.path) as image:
+        mask = read_mask(photo.mask, image_size=image.size, num_classes=len(val.classes))
+    assert mask.shape == image.size[::-1]
+
+
+# --- masks
+
+IDS = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
+
+
+def write(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def read(path: Path, num_classes: int = 3) -> list[list[int]]:
+    mask = read_mask(path, image_size=(3, 2), num_classes=num_classes)
+    assert mask.dtype == np.uint8
+    return mask.tolist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_mask(tmp_path: Path, dtype: Any) -> None:
+    assert read(write(tmp_path / "a.png", Image.fromarray(IDS.astype(dtype)))) == IDS.tolist()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_palette_indices_are_the_ids(tmp_path: Path, bits: int) -> None:
+    ids = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
+    image = Image.fromarray(ids)
+    image.putpalette([9, 9, 9, 200, 0, 0, 0, 0, 200])
+    assert read(write(tmp_path / "a.png", image, bits=bits)) == ids.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_colours_are_refused(tmp_path: Path, mode: str) -> None:
+    path = write(tmp_path / "a.png", Image.fromarray(IDS).convert(mode))
+    with pytest.raises(DataError, match=rf"a\.png: holds colours \({mode}\), .* class ids; save"):
+        read(path)
+
+
+def test_few_bits_of_grey_are_refused_because_decoders_stretch_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.png", Image.fromarray(IDS > 0))
+    with pytest.raises(DataError, match=r"one\.png: holds grey of 1 bit, .* 8 bits"):
+        read(path)
+    path = write(tmp_path / "four.png", Image.fromarray(IDS), bits=4)
+    with pytest.raises(DataError, match=r"four\.png: holds grey of 4 bits"):
+        read(path)
+
+
+def test_other_size_names_both(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png", Image.fromarray(IDS))
+    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels and its picture 30 x 20"):
+        read_mask(path, image_size=(30, 20), num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "classes", "ids"), [(2, 2, "2"), (254, 254, "254"), (300, 3, "300")]
+)
+def test_unknown_ids_are_named(tmp_path: Path, value: int, classes: int, ids: str) -> None:
+    array = np.array([[0, 1, value], [255, 1, 0]], dtype=np.uint16)
+    path = write(tmp_path / "a.png", Image.fromarray(array))
+    with pytest.raises(DataError, match=rf"a\.png: holds the ids {ids}, but .* names {classes} cl"):
+        read(path, classes)
+
+
+def test_many_unknown_ids_are_shortened(tmp_path: Path) -> None:
+    array = np.arange(10, 16, dtype=np.uint8).reshape(2, 3)
+    path = write(tmp_path / "a.png", Image.fromarray(array))
+    with pytest.raises(DataError, match=r"ids 10, 11, 12, 13, 14, \.\.\., but"):
+        read(path)
+
+
+def test_unreadable_masks(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no\.png: cannot be read as a mask \(No such file"):
+        read(tmp_path / "no.png")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n123")
+    with pytest.raises(DataError, match=r"a\.png: .* \(not a complete PNG file\); replace"):
+        read(tmp_path / "a.png")

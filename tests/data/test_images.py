@@ -1,0 +1,232 @@
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+from picie.data.images import EXTENSIONS, read_image, square_crop, square_crop_mask
+from picie.errors import DataError
+
+PALETTE = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]
+
+
+def noise(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def save(path: Path, array: NDArray[Any], **options: Any) -> Path:
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("extension", [*EXTENSIONS, ".PNG"])
+def test_every_extension_is_read_as_rgb(tmp_path: Path, extension: str) -> None:
+    array = np.full((5, 7, 3), (250, 128, 3), dtype=np.uint8)
+    image = read_image(save(tmp_path / f"a{extension}", array))
+    assert image.shape == (5, 7, 3)
+    assert image.dtype == np.uint8
+    assert image.flags.writeable
+    np.testing.assert_allclose(image.astype(int), array, atol=3)
+
+
+def test_grey_is_repeated(tmp_path: Path) -> None:
+    grey = noise(4, 6)
+    image = read_image(save(tmp_path / "a.png", grey))
+    np.testing.assert_array_equal(image, np.stack([grey] * 3, axis=2))
+
+
+def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+    bits = noise(4, 6) > 127
+    image = read_image(save(tmp_path / "a.png", bits))
+    np.testing.assert_array_equal(image[:, :, 1], bits * 255)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_is_composited_over_white(tmp_path: Path, channels: int) -> None:
+    array = noise(8, 9, channels)
+    image = read_image(save(tmp_path / "a.png", array))
+    alpha = array[:, :, -1:].astype(float) / 255
+    expected = alpha * array[:, :, :-1] + (1 - alpha) * 255
+    np.testing.assert_allclose(image, np.broadcast_to(expected, image.shape), atol=1.01)
+
+
+def test_palette_with_and_without_a_transparent_entry(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1], [2, 3]], dtype=np.uint8))
+    picture.putpalette(PALETTE)
+    picture.save(tmp_path / "opaque.png")
+    picture.save(tmp_path / "clear.png", transparency=1)
+    expected = np.array(PALETTE, dtype=np.uint8).reshape(2, 2, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "opaque.png"), expected)
+    expected[0, 1] = 255
+    np.testing.assert_array_equal(read_image(tmp_path / "clear.png"), expected)
+
+
+def test_a_transparent_colour_of_an_rgb_file_is_white(tmp_path: Path) -> None:
+    array = np.zeros((2, 2, 3), dtype=np.uint8)
+    array[0, 0] = (9, 8, 7)
+    image = read_image(save(tmp_path / "a.png", array, transparency=(9, 8, 7)))
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert image[1, 1].tolist() == [0, 0, 0]
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(tmp_path / "a.jpg")
+    np.testing.assert_allclose(
+        read_image(tmp_path / "a.jpg")[3, 3].astype(int), [0, 255, 255], atol=3
+    )
+
+
+def test_sixteen_bits_are_divided_by_257_only_when_used(tmp_path: Path) -> None:
+    deep = np.array([[0, 257], [32896, 65535]], dtype=np.uint16)
+    image = read_image(save(tmp_path / "deep.png", deep))
+    assert image[:, :, 0].tolist() == [[0, 1], [128, 255]]
+    shallow = np.array([[0, 1], [128, 255]], dtype=np.uint16)
+    image = read_image(save(tmp_path / "shallow.tif", shallow))
+    assert image[:, :, 2].tolist() == [[0, 1], [128, 255]]
+
+
+def test_wide_integers_are_clipped(tmp_path: Path) -> None:
+    values = np.array([[-5, 257], [65535, 10**6]], dtype=np.int32)
+    assert read_image(save(tmp_path / "a.tif", values))[:, :, 0].tolist() == [[0, 1], [255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[0.0, 0.5], [1.0, math.nan]], [[0, 128], [255, 0]]),
+        ([[0.0, 200.4], [-3.0, 255.0]], [[0, 200], [0, 255]]),
+        ([[257.0, 65535.0]], [[1, 255]]),
+    ],
+)
+def test_floats(tmp_path: Path, values: list[list[float]], expected: list[list[int]]) -> None:
+    path = save(tmp_path / "a.tif", np.array(values, dtype=np.float32))
+    assert read_image(path)[:, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
+    upright = noise(4, 6, 3)
+    # what a camera stores for each orientation, from the table of the EXIF standard
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", np.ascontiguousarray(stored), exif=exif)
+    np.testing.assert_array_equal(read_image(path), upright)
+
+
+@pytest.mark.parametrize("extension", ["webp", "png", "tif"])
+def test_the_first_frame_counts(tmp_path: Path, extension: str) -> None:
+    red, blue = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    path = tmp_path / f"a.{extension}"
+    red.save(path, save_all=True, append_images=[blue])
+    assert read_image(path)[4, 4, 0] > 200
+
+
+def test_truncated_file_is_named(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(64, 64, 3)).save(buffer, "JPEG")
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(buffer.getvalue()[:1500])
+    with pytest.raises(DataError, match=r"cut\.jpg: cannot be read as a picture \(.*truncated"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"]
+)
+def test_other_files_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "note.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"note\.png: cannot be read as a picture \(.+\); replace"):
+        read_image(path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.png: cannot .* \(No such file or directory\)"):
+        read_image(tmp_path / "none.png")
+
+
+def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, monkeypatch: Any) -> None:
+    def fail(image: Image.Image) -> Image.Image:
+        raise SyntaxError("not a TIFF header")
+
+    monkeypatch.setattr("picie.data.images.ImageOps.exif_transpose", fail)
+    array = noise(3, 4, 3)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", array)), array)
+
+
+def test_pillows_limit_is_neither_used_nor_changed(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow would raise from 21 pixels
+    assert read_image(save(tmp_path / "a.png", noise(30, 40))).shape == (30, 40, 3)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_more_than_a_gigapixel_is_refused_before_decoding(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "BMP")
+    header = bytearray(buffer.getvalue())
+    header[18:26] = (40_000).to_bytes(4, "little") * 2
+    path = tmp_path / "vast.bmp"
+    path.write_bytes(header)
+    with pytest.raises(DataError, match=r"vast\.bmp: has 40000 x 40000 pixels"):
+        read_image(path)
+
+
+SIZES = [(40, 53), (53, 40), (64, 64), (97, 31), (20, 29), (31, 200), (33, 64)]
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("size", [32, 33])
+def test_square_crop_is_torchvisions_resize_and_centre_crop(
+    shape: tuple[int, int], size: int
+) -> None:
+    image = noise(*shape, 3)
+    expected = CenterCrop(size)(Resize(size)(Image.fromarray(image)))
+    np.testing.assert_array_equal(square_crop(image, size), np.array(expected))
+
+
+@pytest.mark.parametrize("shape", [(40, 53), (53, 40), (97, 31), (31, 200), (29, 20)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_mask_crop_is_torchvisions_nearest(shape: tuple[int, int], dtype: Any) -> None:
+    mask = noise(*shape)
+    resized = Resize(32, InterpolationMode.NEAREST)(Image.fromarray(mask))
+    crop = square_crop_mask(mask.astype(dtype), 32)
+    assert crop.dtype == dtype
+    np.testing.assert_array_equal(crop, np.array(CenterCrop(32)(resized)))
+
+
+def test_image_and_mask_stay_on_each_other() -> None:
+    mask = np.zeros((90, 150), dtype=np.uint8)
+    mask[30:70, 60:120] = 1
+    image = np.repeat(mask[:, :, None] * 255, 3, axis=2)
+    crop, truth = square_crop(image, 48), square_crop_mask(mask, 48)
+    assert np.mean((crop[:, :, 0] > 127) != truth) < 0.02
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_thin_strip_is_cut_like_any_picture(axis: int) -> None:
+    shape = (4, 1200, 3) if axis else (1200, 4, 3)
+    image = noise(*shape)
+    whole = CenterCrop(16)(Resize(16)(Image.fromarray(image)))
+    np.testing.assert_allclose(square_crop(image, 16).astype(int), np.array(whole), atol=1)
+
+
+def test_mirroring_commutes_with_the_crop_where_the_margin_is_even() -> None:
+    image = noise(32, 64, 3)
+    np.testing.assert_array_equal(
+        square_crop(image[:, ::-1].copy(), 32), square_crop(image, 32)[:, ::-1]
+    )
