@@ -29,7 +29,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     eval_split: str = Field(
         "",
-        description="labelled split to score after every epoch, for curves; nothing is chosen by it",
+        description="labelled split to score after every epoch, for curves only",
+    )
+    eval_size: int = Field(
+        320, ge=32, multiple_of=32, description="side of the pictures in that scoring, in pixels"
     )
     clusters: int = Field(27, ge=2, le=65535, description="number of clusters K")
     seed: int = Field(0, ge=0, description="seed of every random draw")
@@ -105,8 +108,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         64,
         ge=0,
         le=65535,
-        description="centroids that k-means finds and that are then merged to K by average linkage; "
-        "raised to twice K where that is more; 0 = find K centroids directly",
+        description="centroids that k-means finds, to be merged to K by average linkage; raised to twice K where that is more; 0 = find K centroids directly",
     )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",

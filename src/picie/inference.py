@@ -16,12 +16,13 @@ from picie.clustering.pseudo_labels import scores
 from picie.config import Config
 from picie.data.folder import open_folder
 from picie.data.images import read_image
-from picie.errors import ConfigError, DataError
+from picie.devices import choose_device
+from picie.errors import DataError
 from picie.models.picie import PiCIE
 from picie.storage import load_model, save_model
 from picie.views.geometric import resampling_matrix
 
-__all__ = ["Mask", "Prediction", "Segmenter", "choose_device", "load"]
+__all__ = ["Mask", "Prediction", "Segmenter", "load"]
 
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
@@ -185,25 +186,6 @@ def load(folder: str | Path, *, device: str = "") -> Segmenter:
     if device:
         config = config.model_copy(update={"device": device})
     return Segmenter(network, config)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes CUDA, else MPS, else the CPU.
-
-    Raises:
-        ConfigError: unknown or absent device.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used ({reason}); use auto or cpu") from None
-    return device
 
 
 def group_scores(values: Tensor, groups: Tensor) -> Tensor:

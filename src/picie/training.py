@@ -4,7 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie import __version__
-from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
+from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, fit_clean_centroids
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.clustering.merging import merge_centroids
 from picie.clustering.pseudo_labels import balance_weights, nearest, scores
 from picie.config import Config, make_config
 from picie.data.folder import open_folder
 from picie.data.loading import BaseCrops
+from picie.decoder_start import start_decoder
+from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError, DataError
 from picie.evaluation import evaluate, picture_loader
-from picie.inference import Segmenter, choose_device
+from picie.history import EpochTotals, epoch_line
+from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.models.projection import StageMoments
 from picie.objectives.picie import picie_losses
-from picie.progress import Reporter
+from picie.progress import Advance, Reporter
 from picie.runs import Run
 from picie.storage import save_model
 from picie.types import Batch, Losses
 from picie.views.geometric import resample
-from picie.views.pair import Views, clean_view
+from picie.views.pair import Views
 
 __all__ = ["resume", "train"]
 
@@ -110,6 +112,7 @@ def resume(
 
 
 def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segmenter:
+    keep_freed_memory()
     with torch.random.fork_rng(), run.log_to_file():
         trainer = _Trainer(run, config, network, reporter)
         first = trainer.start()
@@ -132,17 +135,6 @@ class _Targets:
     seconds: float
 
 
-@dataclass
-class _Totals:
-    """Sums over the steps of one epoch, on the training device: no step waits for them."""
-
-    losses: Tensor
-    labels: Tensor
-    steps: int = 0
-    images: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
 class _Trainer:
     """State of one training; the method is in `targets` and `step`."""
 
@@ -161,6 +153,7 @@ class _Trainer:
         self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
         self.loader = picture_loader(self.crops, config, self.device)
         self.feature_size = -(-config.size // self.model.stride)
+        self._sample_batch = config.kmeans_batch_size or 2 * config.batch_size
         self.began = time.monotonic()
 
     def start(self) -> int:
@@ -190,13 +183,13 @@ class _Trainer:
         teacher = copy.deepcopy(self.model).eval().requires_grad_(False)
         return _Targets(fits, weights, teacher, time.monotonic() - began)
 
-    def pass_over_pictures(self, views: Views, targets: _Targets, epoch: int) -> _Totals:
+    def pass_over_pictures(self, views: Views, targets: _Targets, epoch: int) -> EpochTotals:
         """The only pass with gradients."""
         config = self.config
-        totals = _Totals(
+        totals = EpochTotals(
             losses=torch.zeros(3, device=self.device),
             labels=torch.zeros(2, config.num_centroids, dtype=torch.int64, device=self.device),
-            seconds={"cluster": targets.seconds},
+            seconds={"cluster": round(targets.seconds, 2)},
         )
         rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
         order = rng.permutation(len(self.photos)).tolist()
@@ -205,14 +198,9 @@ class _Trainer:
         with self.reporter.task(f"epoch {epoch + 1}/{config.epochs}", len(order)) as advance:
             for batch in self.loader(order, config.batch_size):
                 losses, labels = self.step(views, targets, batch)
-                totals.losses += torch.stack([losses.total, losses.within, losses.cross]).detach()
-                totals.labels += labels
-                totals.steps += 1
-                totals.images += len(batch.indices)
-                rate = totals.images / (time.monotonic() - began)
-                mean = float(totals.losses[0]) / totals.steps
-                advance(len(batch.indices), f"loss {mean:.3f}, {rate:.1f} images/s")
-        totals.seconds["train"] = time.monotonic() - began
+                totals.add(losses, labels, len(batch.indices))
+                advance(len(batch.indices), totals.note(time.monotonic() - began))
+        totals.seconds["train"] = round(time.monotonic() - began, 2)
         return totals
 
     def step(self, views: Views, targets: _Targets, batch: Batch) -> tuple[Losses, Tensor]:
@@ -241,15 +229,16 @@ class _Trainer:
         counts = torch.stack([torch.bincount(y.flatten(), minlength=size) for y in labels])
         return losses, counts
 
-    def finish(self, targets: _Targets, totals: _Totals, epoch: int) -> None:
+    def finish(self, targets: _Targets, totals: EpochTotals, epoch: int) -> None:
         """Record the epoch and write the checkpoint, in this order: a record may be written twice
         (and is then cut), never lost."""
         self._keep_trained(targets)
-        record = _summary(targets, totals, epoch)
+        record = {"epoch": epoch} | totals.summary()
+        record["kmeans_objective"] = [fit.objective for fit in targets.fits]
         if self.config.eval_split:
             record |= self._scores()
         self.run.append_metrics(record)
-        self._say(_line(record, self.config.epochs))
+        self._say(epoch_line(record, self.config.epochs))
         folder = self.run.checkpoint_path
         folder.mkdir(exist_ok=True)
         save_checkpoint(folder / _CHECKPOINT, self.model, self.optimizer, next_epoch=epoch + 1)
@@ -286,50 +275,42 @@ class _Trainer:
         with self.reporter.task(label, seen) as advance:
 
             def features(batch: Batch) -> Tensor:
-                advance(len(batch.indices))
                 pair = views(batch)
                 if view == 0:
                     return F.normalize(self.model(_channels_last(pair.first)), dim=1)
                 maps = self.model(_channels_last(pair.second))
                 return F.normalize(resample(maps, pair.rows, pair.columns), dim=1)
 
-            order = cluster_order(config, epoch, count)
-            return cluster_features(features, self.loader, order, config, epoch=epoch, stream=view)
+            return cluster_features(
+                features,
+                _counted(self.loader, advance),
+                cluster_order(config, epoch, count),
+                config,
+                epoch=epoch,
+                stream=view,
+            )
 
-    @torch.no_grad()
     def _start_from_pca(self) -> None:
-        config = self.config
-        moments = StageMoments(self.model.backbone.channels)
-        order = cluster_order(config, 0, len(self.photos))[: config.kmeans_images]
-        self.model.eval()
+        order = cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
-            for batch in self.loader(order, config.kmeans_batch_size or 2 * config.batch_size):
-                images = _channels_last(clean_view(batch.images, config.size))
-                moments.update(self.model.backbone(images))
-                advance(len(batch.indices))
-        if not moments.count:
-            self._report_unreadable()
-            raise DataError(f"{config.data}: none of the {len(self.photos)} pictures can be read")
-        mean, directions = moments.projection(config.feature_size)
-        self.model.decoder.start_from(mean.to(self.device), directions.to(self.device))
+            loader = _counted(self.loader, advance)
+            if not start_decoder(self.model, loader(order, self._sample_batch), self.config):
+                self._report_unreadable()
+                raise DataError(
+                    f"{self.config.data}: none of the {len(self.photos)} pictures can be read"
+                )
 
     def _keep_trained(self, targets: _Targets) -> None:
         centroids = [fit.clusters.centroids for fit in targets.fits]
         groups = [merge_centroids(c, self.config.clusters) for c in centroids]
         self.model.set_centroids(centroids, groups)
 
-    def _keep_clean(self) -> ClusterFit:
-        total = min(len(self.photos), self.config.kmeans_images)
-        with self.reporter.task("clustering clean pictures", total) as advance:
-
-            def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
-                for batch in self.loader(order, batch_size):
-                    advance(len(batch.indices))
-                    yield batch
-
-            fit, groups = fit_clean_centroids(self.model, loader, len(self.photos), self.config)
+    def _keep_clean(self) -> None:
+        count, config = len(self.photos), self.config
+        with self.reporter.task("clustering", min(count, config.kmeans_images)) as advance:
+            loader = _counted(self.loader, advance)
+            fit, groups = fit_clean_centroids(self.model, loader, count, config)
         self.model.set_centroids([fit.clusters.centroids], [groups])
-        return fit
 
     def _scores(self) -> dict[str, Any]:
         """Scores on labelled pictures, for curves; the training state is left as it was."""
@@ -337,7 +318,12 @@ class _Trainer:
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if config.final_centroids == "clean":
             self._keep_clean()
-        found = evaluate(Segmenter(self.model, config), config.data, split=config.eval_split)
+        found = evaluate(
+            Segmenter(self.model, config),
+            config.data,
+            split=config.eval_split,
+            size=config.eval_size,
+        )
         values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
         for number, other in enumerate(found.other_views, 2):
             values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
@@ -363,37 +349,16 @@ def _network(config: Config) -> PiCIE:
         return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
 
 
+def _counted(loader: Loader, advance: Advance) -> Loader:
+    """The loader, telling `advance` about every batch."""
+
+    def counted(order: list[int], batch_size: int) -> Iterator[Batch]:
+        for batch in loader(order, batch_size):
+            advance(len(batch.indices))
+            yield batch
+
+    return counted
+
+
 def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def _summary(targets: _Targets, totals: _Totals, epoch: int) -> dict[str, Any]:
-    """One line of metrics.jsonl; shares are of the view-1 and view-2 pseudo-labels."""
-    total, within, cross = (totals.losses / max(totals.steps, 1)).tolist()
-    shares = (totals.labels / totals.labels.sum(1, keepdim=True).clamp_min(1)).cpu()
-    entropy = -(shares * shares.clamp_min(1e-12).log()).sum(1)
-    return {
-        "epoch": epoch,
-        "loss": total,
-        "within": within,
-        "cross": cross,
-        "kmeans_objective": [fit.objective for fit in targets.fits],
-        "effective_clusters": entropy.exp().tolist(),
-        "cluster_shares": [[round(share, 5) for share in view] for view in shares.tolist()],
-        "images": totals.images,
-        "seconds": {name: round(value, 2) for name, value in totals.seconds.items()},
-    }
-
-
-def _line(record: dict[str, Any], epochs: int) -> str:
-    first, second = record["effective_clusters"]
-    text = (
-        f"epoch {record['epoch'] + 1}/{epochs}: loss {record['loss']:.4f} "
-        f"(within {record['within']:.4f}, cross {record['cross']:.4f}), "
-        f"k-means {record['kmeans_objective'][0]:.4f}, "
-        f"effective clusters {first:.1f} and {second:.1f}, "
-        f"{sum(record['seconds'].values()):.0f} s"
-    )
-    if "miou" in record:
-        text += f", accuracy {record['accuracy']:.1f}, mIoU {record['miou']:.1f}"
-    return text

@@ -1,4 +1,4 @@
-"""Starting centroids for k-means: random points, k-means++, principal directions."""
+"""Starting centroids for k-means, and new ones for clusters that lost all their points."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from torch import Tensor
 
 from picie.clustering.assignment import PointCloud, accumulator
 
-__all__ = ["Init", "principal_directions", "random_points", "spread_points"]
+__all__ = [
+    "Init",
+    "Reduce",
+    "principal_directions",
+    "random_points",
+    "split_empty",
+    "spread_points",
+]
 
 Init = Literal["k-means++", "pca", "random"]
 Reduce = Callable[[Tensor], Tensor]
 
-SAMPLE_PER_CLUSTER = 64
+SAMPLE_PER_CLUSTER = 32
 SAMPLE_LEAST = 16_384
+_SPLIT_STEP = 0.1  # of the standard deviation along one axis: well inside the cluster
 _FLAT = 1e-6  # principal directions with less than this share of the largest variance are noise
 
 
@@ -31,7 +39,7 @@ def spread_points(
 ) -> Tensor:
     """Pick starts far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007).
 
-    Works on a random sample of max(16,384, 64 K) points, or on all of them when there are fewer:
+    Works on a random sample of max(16,384, 32 K) points, or on all of them when there are fewer:
     each next start is drawn with chance proportional to its squared distance to the nearest start
     so far; of 2 + ln K such draws the one that lowers the sum of these distances most is kept.
 
@@ -93,6 +101,40 @@ def principal_directions(
         return starts
     chosen = starts if len(starts) else None
     return spread_points(cloud, k, generator, chosen=chosen)
+
+
+def split_empty(
+    centroids: Tensor, counts: Tensor, inertia: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Give each empty cluster half of the one with the largest sum of squared distances.
+
+    Both centroids become the donor's plus and minus a random step of a tenth of its standard
+    deviation along one axis; each then counts for half of the donor's sum, so that a donor can
+    serve several times. Clusters stay empty where no sum is above 0.
+
+    Args:
+        centroids: (K, D) float32.
+        counts: (K,) points per cluster.
+        inertia: (K,) sums of squared distances to the centroids; 0 keeps a cluster whole.
+        generator: CPU generator of the directions; the same in all processes.
+
+    Returns:
+        (K, D) float32, a new tensor.
+    """
+    centroids, inertia = centroids.clone(), inertia.clone()
+    radius = (inertia / counts.clamp_min(1)).sqrt().float()
+    for empty in (counts == 0).nonzero()[:, 0].tolist():
+        donor = int(inertia.argmax())
+        if not inertia[donor] > 0:
+            break
+        direction = torch.randn(centroids.shape[1], generator=generator).to(centroids)
+        axis_deviation = radius[donor] / len(direction) ** 0.5
+        step = _SPLIT_STEP * axis_deviation * direction / direction.norm()
+        centroids[empty] = centroids[donor] - step
+        centroids[donor] += step
+        radius[empty] = radius[donor]
+        inertia[[empty, donor]] = inertia[donor] / 2
+    return centroids
 
 
 def _rows(cloud: PointCloud, size: int, generator: torch.Generator) -> Tensor:

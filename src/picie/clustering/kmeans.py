@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, get_args
 
 import torch
 from torch import Tensor
@@ -14,16 +14,17 @@ from torch.nn.functional import normalize
 from picie.clustering.assignment import Metric, PointCloud, Statistics, assign_blocks, statistics
 from picie.clustering.initialisation import (
     Init,
+    Reduce,
     principal_directions,
     random_points,
+    split_empty,
     spread_points,
 )
 from picie.errors import ConfigError, DataError, NotFittedError
 
 __all__ = ["KMeans", "identity"]
 
-_SPLIT_STEP = 0.1  # of the standard deviation along one axis: well inside the cluster
-_POINT_LIKE = 1e-6  # mean squared radius over mean squared size that float32 cannot tell from 0
+_POINT_LIKE = 1e-6  # squared radius over squared size of the data that float32 takes for 0
 
 
 def identity(table: Tensor) -> Tensor:
@@ -42,17 +43,16 @@ class _Fit:
 class KMeans:
     """K-means with a stated empty-cluster rule: an empty cluster takes half of the widest one.
 
-    After an update, each empty cluster in turn picks the cluster with the largest sum of squared
-    distances; both centroids become that centroid plus and minus a seeded random step of a tenth
-    of the standard deviation along one axis. Nothing but the reduced sums is needed, so that all
-    processes do the same, and the objective practically never rises: points go to the nearer of
-    two symmetric centroids, which gains more than the step costs unless the step happens to be
-    orthogonal to the cluster (then it rises by at most 0.01 / D of that cluster's sum). When no
-    cluster has any width left (fewer distinct points than K), empty clusters stay where they are
-    with count 0. `partial_fit` never moves empty clusters.
+    After an update each empty cluster in turn picks the cluster with the largest sum of squared
+    distances; both centroids become its centroid plus and minus a seeded random step of a tenth
+    of its standard deviation along one axis. The reduced sums suffice for this, so all processes
+    do the same, and the objective practically never rises: points go to the nearer of the two,
+    which gains more than the step costs unless the step is almost orthogonal to the cluster (then
+    that cluster's sum rises by at most its 0.01 / D). When no cluster has any width (fewer
+    distinct points than K), empty clusters stay with count 0. `partial_fit` leaves them alone.
 
     All points are used, without subsampling; the starts of "k-means++" are drawn from a sample of
-    max(16,384, 64 K) points. Points are read in blocks and never copied as a whole. The same
+    max(16,384, 32 K) points. Points are read in blocks and never copied as a whole. The same
     points, seed and thread count give the same bytes on a CPU.
 
     Args:
@@ -71,6 +71,7 @@ class KMeans:
             several processes pass the same `centroids` to `fit` everywhere.
 
     Example:
+        >>> import torch
         >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
         >>> KMeans(2).fit(points).counts_.tolist()
         [2, 2]
@@ -85,8 +86,9 @@ class KMeans:
         iterations: int = 20,
         tolerance: float = 0.0,
         seed: int = 0,
-        reduce: Callable[[Tensor], Tensor] = identity,
+        reduce: Reduce = identity,
     ) -> None:
+        """Store the settings; nothing is computed or checked before `fit`."""
         self.k = k
         self.metric = metric
         self.init = init
@@ -191,15 +193,17 @@ class KMeans:
             found = self._statistics(cloud, centroids)
             updated = self._updated(found, centroids)
             # the only values that leave the device: one small transfer per iteration
-            objective, empty = torch.stack(
-                (self._objective(found), (found.counts == 0).sum().to(found.counts))
+            checks = (found.counts == 0).sum(), (updated != centroids).any()
+            objective, empty, moved = torch.stack(
+                (self._objective(found), *(check.to(found.counts) for check in checks))
             ).tolist()
             history.append(objective)
             if empty:
-                updated = self._split(updated, centroids, found, generator)
+                updated = self._repaired(updated, centroids, found, generator)
+                moved = not torch.equal(updated, centroids)
             elif not repaired and self._stands_still(history):
                 break
-            if done == self.iterations or torch.equal(updated, centroids):
+            if done == self.iterations or not moved:
                 break
             centroids, repaired = updated, bool(empty)
         return _Fit(centroids, found.counts.long(), history, done)
@@ -227,35 +231,23 @@ class KMeans:
             centroids = normalize(centroids, dim=1)
         return centroids.float()
 
-    def _split(
+    def _repaired(
         self, updated: Tensor, before: Tensor, found: Statistics, generator: torch.Generator
     ) -> Tensor:
         shift = (updated - before).square().sum(1)
         inertia = (found.inertia - found.counts * shift).clamp_min(0)  # parallel axis theorem
-        size = found.sums.square().sum(1) / found.counts.clamp_min(1)
-        inertia = torch.where(inertia > _POINT_LIKE * size, inertia, 0.0)
-        radius = (inertia / found.counts.clamp_min(1)).sqrt().float()
-        centroids = updated.clone()
-        for cluster in (found.counts == 0).nonzero()[:, 0].tolist():
-            donor = int(inertia.argmax())
-            if not inertia[donor] > 0:
-                break
-            direction = normalize(torch.randn(updated.shape[1], generator=generator), dim=0)
-            step = direction.to(updated) * (radius[donor] * _SPLIT_STEP / len(direction) ** 0.5)
-            centroids[cluster], centroids[donor] = centroids[donor] - step, centroids[donor] + step
-            radius[cluster] = radius[donor]
-            inertia[[cluster, donor]] = inertia[donor] / 2
-        return self._projected(centroids)
+        spread = 1.0 if self.metric == "spherical" else found.spread()
+        pointlike = inertia <= _POINT_LIKE * found.counts * spread
+        inertia = inertia.masked_fill(pointlike, 0.0)
+        return self._projected(split_empty(updated, found.counts, inertia, generator))
 
     def _start(self, cloud: PointCloud) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        if self.init == "random":
-            start = random_points(cloud, self.k, generator)
-        elif self.init == "pca":
+        if self.init == "pca":
             start = principal_directions(cloud, self.k, generator, self.reduce)
-        else:
-            start = spread_points(cloud, self.k, generator)
-        return self._projected(start)
+            return self._projected(start)
+        draw = random_points if self.init == "random" else spread_points
+        return self._projected(draw(cloud, self.k, generator))
 
     def _given(self, cloud: PointCloud, centroids: Tensor) -> Tensor:
         expected = (self.k, cloud.values.shape[1])
@@ -272,11 +264,8 @@ class KMeans:
                 f"k-means needs k >= 1, iterations >= 0 and tolerance >= 0, got k={self.k}, "
                 f"iterations={self.iterations}, tolerance={self.tolerance}."
             )
-        for name, value, known in (
-            ("metric", self.metric, ("spherical", "euclidean")),
-            ("init", self.init, ("k-means++", "pca", "random")),
-        ):
-            if value not in known:
+        for name, known in (("metric", get_args(Metric)), ("init", get_args(Init))):
+            if (value := getattr(self, name)) not in known:
                 raise ConfigError(f"k-means {name} {value!r} is unknown. Use {', '.join(known)}.")
 
     def _check_enough(self, cloud: PointCloud, *, shared: bool) -> None:

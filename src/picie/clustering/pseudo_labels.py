@@ -40,7 +40,8 @@ def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
     """
     linear = _linear_scores(features, centroids, rule)
     if rule == "cosine":
-        return linear / features.norm(dim=1, keepdim=True).clamp_min(_TINY)
+        length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        return linear / length.clamp_min(_TINY)
     if rule == "l2":
         return 2 * linear - features.square().sum(1, keepdim=True)
     return linear
@@ -111,7 +112,8 @@ def _linear_scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
         bias = -centroids.square().sum(1) / 2
     elif rule != "dot":
         raise ConfigError(f"scoring rule {rule!r} is unknown. Use cosine, l2 or dot.")
-    return conv2d(features, centroids[:, :, None, None], bias)
+    mapped: Tensor = conv2d(features, centroids[:, :, None, None], bias)
+    return mapped
 
 
 def _check_shapes(features: Tensor, centroids: Tensor) -> None:

@@ -166,9 +166,9 @@ def _fetched(crops: BaseCrops, plan: list[list[int]], workers: int) -> Iterator[
         multiprocessing_context="fork" if workers and _LINUX else None,
         generator=torch.Generator(),  # a loader draws a seed, with workers or without
     )
+    with _quiet_fork():
+        batches = iter(loader)
     try:
-        with _quiet_fork():
-            batches = iter(loader)
         yield from batches
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
@@ -177,6 +177,9 @@ def _fetched(crops: BaseCrops, plan: list[list[int]], workers: int) -> Iterator[
             f"{crops.photos[0].path.parent}: a process that reads pictures died, often for want of "
             "memory; use fewer workers (0 reads in the main process) or a smaller cache"
         ) from error
+    finally:  # torch has no public way to end workers early; the traceback keeps the loader alive
+        if hasattr(batches, "_shutdown_workers"):
+            batches._shutdown_workers()
 
 
 @contextlib.contextmanager

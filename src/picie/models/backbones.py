@@ -130,8 +130,8 @@ def _create(name: str, pretrained: bool) -> Any:
 def _no_weights(name: str, error: Exception) -> ModelError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return ModelError(
-        f"backbone {name!r}: its pretrained weights cannot be downloaded ({reason}); connect to the "
-        f"network once, use the default {DEFAULT_BACKBONE}, which needs none, or pass "
+        f"backbone {name!r}: its pretrained weights cannot be downloaded ({reason}); connect "
+        f"to the network once, use the default {DEFAULT_BACKBONE}, which needs none, or pass "
         "--no-pretrained"
     )
 

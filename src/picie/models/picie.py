@@ -78,7 +78,7 @@ class PiCIE(nn.Module):
         """
         if view >= len(self.centroids):
             raise NotFittedError(
-                f"the model has no centroids of view {view + 1} (it has {len(self.centroids)} sets); "
-                "train it first (picie train)"
+                f"the model has no centroids of view {view + 1} (it has {len(self.centroids)} "
+                "sets); train it first (picie train)"
             )
         return self.centroids[view], self.groups[view]

@@ -27,6 +27,9 @@ __all__ = [
 NUM_DRAWS = 4
 """Uniform numbers that one geometric draw uses up."""
 
+# Pictures are multiplied plane by plane, feature maps cell by cell: each the larger matrix product.
+_FEW_CHANNELS = 16
+
 
 @dataclass(frozen=True)
 class GeometricParams:
@@ -101,13 +104,13 @@ def resampling_matrix(
     support = torch.ones_like(side)
     if antialias:
         support = torch.maximum(support, side * source / target)
-    position = torch.arange(source, dtype=torch.float64, device=start.device)
-    distance = (position - centre[..., None]).abs() / support[:, None, None]
+    position = torch.arange(source, dtype=torch.float32, device=start.device)
+    distance = (position - centre.float()[..., None]).abs_() / support.float()[:, None, None]
     weight = (1 - distance).clamp_min_(0)
     if confined:
         inside = (position >= low[:, None] - 0.5) & (position <= high[:, None] - 0.5)
         weight = weight * inside[:, None, :]
-    return (weight / weight.sum(dim=2, keepdim=True)).float()
+    return weight / weight.sum(dim=2, keepdim=True)
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -119,9 +122,13 @@ def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         columns: (B, w, W).
 
     Returns:
-        (B, C, h, w), in channels-last memory; gradients pass through.
+        (B, C, h, w); gradients pass through.
     """
     batch, channels, height, width = images.shape
+    if channels < _FEW_CHANNELS:
+        tall = images.reshape(batch, channels * height, width)
+        narrow = torch.bmm(tall, columns.transpose(1, 2)).view(batch, channels, height, -1)
+        return torch.matmul(rows[:, None], narrow)
     last = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
     tall = torch.bmm(rows, last).view(batch, rows.shape[1], width, channels)
     return torch.matmul(columns[:, None], tall).permute(0, 3, 1, 2)

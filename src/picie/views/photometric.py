@@ -79,18 +79,18 @@ def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
     Returns:
         (B, 3, H, W) float in [0, 1]; after each step values are clipped to that range.
     """
-    out = images * _per_picture(params.brightness)
-    out.clamp_(0, 1)
-    mean = _luma(out).mean(dim=(2, 3), keepdim=True)
-    out = torch.lerp(mean, out, _per_picture(params.contrast)).clamp_(0, 1)
-    out = torch.lerp(_luma(out), out, _per_picture(params.saturation)).clamp_(0, 1)
-    shifted = params.hue.nonzero()[:, 0]
-    if len(shifted):
-        out[shifted] = _shift_hue(out[shifted], _per_picture(params.hue[shifted]))
-    grey = params.grayscale.nonzero()[:, 0]
-    if len(grey):
-        out[grey] = _luma(out[grey]).expand(-1, 3, -1, -1)
-    return out
+    if images.device.type != "cpu":
+        return _adjust(images, params)
+    # One picture at a time stays in the processor's cache; a batch would go through memory for
+    # each of some forty operations.
+    ones = [
+        _adjust(
+            images[i : i + 1],
+            PhotometricParams(**{k: v[i : i + 1] for k, v in vars(params).items()}),
+        )
+        for i in range(len(images))
+    ]
+    return torch.cat(ones)
 
 
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
@@ -103,13 +103,28 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
     Returns:
         (B, size, size) float32; each row sums to 1, so that the border does not darken.
     """
-    position = torch.arange(size, device=sigma.device, dtype=torch.float32)
-    squared = (position[:, None] - position).square()
+    position = torch.arange(size, device=sigma.device)
     # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
-    spread = sigma.float().clamp_min(1e-2)[:, None, None]
-    weight = torch.exp(-0.5 * squared / spread.square())
-    weight = weight * (squared.sqrt() <= (4 * spread).clamp_min(1.0))
+    spread = sigma.float().clamp_min(1e-2)[:, None]
+    kernel = torch.exp(-0.5 * (position / spread).square())  # (B, size), by distance
+    kernel = kernel * (position <= (4 * spread).clamp_min(1.0))
+    weight = kernel[:, (position[:, None] - position).abs()]
     return weight / weight.sum(dim=2, keepdim=True)
+
+
+def _adjust(images: Tensor, params: PhotometricParams) -> Tensor:
+    out = images * _per_picture(params.brightness)
+    out.clamp_(0, 1)
+    mean = _luma(out).mean(dim=(2, 3), keepdim=True)
+    out = torch.lerp(mean, out, _per_picture(params.contrast)).clamp_(0, 1)
+    out = torch.lerp(_luma(out), out, _per_picture(params.saturation)).clamp_(0, 1)
+    shifted = params.hue.nonzero()[:, 0]
+    if len(shifted):
+        out[shifted] = _shift_hue(out[shifted], params.hue[shifted, None, None])
+    grey = params.grayscale.nonzero()[:, 0]
+    if len(grey):
+        out[grey] = _luma(out[grey]).expand(-1, 3, -1, -1)
+    return out
 
 
 def _per_picture(values: Tensor) -> Tensor:
@@ -123,16 +138,21 @@ def _luma(images: Tensor) -> Tensor:
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue by `shift` turns at the same value and chroma (hexagonal HSV)."""
-    value, largest = images.max(dim=1, keepdim=True)
-    chroma = value - images.amin(dim=1, keepdim=True)
+    red, green, blue = images.unbind(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    chroma = value - least
     safe = chroma.clamp_min(1e-8)
-    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     sector = torch.where(
-        largest == 0,
+        value == red,
         (green - blue) / safe,
-        torch.where(largest == 1, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
-    # Channel n of HSV to RGB: V - C clip(min(k, 4 - k), 0, 1) with k = (n + 6 H) mod 6.
-    offset = torch.tensor([5.0, 3.0, 1.0], device=images.device)[None, :, None, None]
-    k = torch.remainder(sector + 6 * shift + offset, 6)
-    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
+    sector = torch.remainder(sector + 6 * shift, 6)
+    # Share of the chroma in each channel, linear between the six corners of the hue circle.
+    shares = (
+        ((sector - 3).abs_() - 1).clamp_(0, 1),
+        (2 - (sector - 2).abs_()).clamp_(0, 1),
+        (2 - (sector - 4).abs_()).clamp_(0, 1),
+    )
+    return torch.stack([torch.addcmul(least, chroma, share) for share in shares], dim=1)

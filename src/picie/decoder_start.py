@@ -1,0 +1,38 @@
+"""The decoder's start: PCA of the backbone's stages over clean pictures."""
+
+from collections.abc import Iterable
+
+import torch
+
+from picie.config import Config
+from picie.models.picie import PiCIE
+from picie.models.projection import StageMoments
+from picie.types import Batch
+from picie.views.pair import clean_view
+
+__all__ = ["start_decoder"]
+
+
+@torch.no_grad()
+def start_decoder(model: PiCIE, batches: Iterable[Batch], config: Config) -> bool:
+    """Set the laterals so that the features are the leading principal components.
+
+    Args:
+        model: its decoder is changed.
+        batches: base crops of the pictures to look at.
+        config: size of the view and number of channels.
+
+    Returns:
+        whether there was any picture.
+    """
+    moments = StageMoments(model.backbone.channels)
+    model.eval()
+    for batch in batches:
+        images = clean_view(batch.images, config.size)
+        moments.update(model.backbone(images.contiguous(memory_format=torch.channels_last)))
+    if not moments.count:
+        return False
+    mean, directions = moments.projection(config.feature_size)
+    device = model.centroids.device
+    model.decoder.start_from(mean.to(device), directions.to(device))
+    return True
