@@ -1,1 +1,73 @@
+"""picie: semantic segmentation without labels.
+
+    model = picie.train("photos/", out="runs/first")
+    mask = picie.predict(model, "photo.jpg")
+    scores = picie.evaluate(model, "labelled/", split="val")
+
+Importing this package is quick and changes nothing: the parts are loaded when they are used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from picie.config import PRESETS, Config, make_config
+    from picie.errors import (
+        ConfigError,
+        DataError,
+        MissingExtraError,
+        ModelError,
+        NotFittedError,
+        PicieError,
+    )
+    from picie.evaluation import Evaluation, evaluate
+    from picie.inference import Prediction, Segmenter, load, predict
+    from picie.training import resume, train
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Evaluation",
+    "MissingExtraError",
+    "ModelError",
+    "NotFittedError",
+    "PicieError",
+    "Prediction",
+    "Segmenter",
+    "evaluate",
+    "load",
+    "make_config",
+    "predict",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "config": ("PRESETS", "Config", "make_config"),
+    "errors": (
+        "ConfigError",
+        "DataError",
+        "MissingExtraError",
+        "ModelError",
+        "NotFittedError",
+        "PicieError",
+    ),
+    "evaluation": ("Evaluation", "evaluate"),
+    "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "training": ("resume", "train"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"picie.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'picie' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -51,7 +51,9 @@ class Config(BaseModel, frozen=True, extra="forbid"):
 
     # --- network
     backbone: str = Field(DEFAULT_BACKBONE, description="any timm backbone, by name")
-    pretrained: bool = Field(True, description="start the backbone from its pretrained weights")
+    pretrained: bool = Field(
+        True, description="start the backbone from pretrained weights; without them, at random"
+    )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
@@ -108,7 +110,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         64,
         ge=0,
         le=65535,
-        description="centroids that k-means finds, to be merged to K by average linkage; raised to twice K where that is more; 0 = find K centroids directly",
+        description="centroids that k-means finds, to be merged to K by average linkage; raised to "
+        "twice K where that is more; 0 = find K centroids directly",
     )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",

@@ -1,6 +1,6 @@
 """Scores of a model on labelled pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from picie.data.loading import BaseCrops, load_batches
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, enlarge, load
 from picie.metrics import Confusion, Scores, score
+from picie.progress import Reporter
 
 __all__ = ["Evaluation", "evaluate", "picture_loader"]
 
@@ -69,7 +70,7 @@ def evaluate(
     crop: Crop = "center",
     match: Matching = "hungarian",
     fresh_clusters: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score masks against labels: dataset mIoU and pixel accuracy after one global matching.
 
@@ -82,7 +83,7 @@ def evaluate(
             whole pictures at their own size.
         match: `hungarian` one-to-one, or `majority` many-to-one, never to be mixed in a table.
         fresh_clusters: also fit this many new sets of centroids to clean training pictures.
-        progress: called with (pictures done, pictures in all).
+        reporter: shows how far it came; nothing is shown without one.
 
     Raises:
         DataError: no labels, wrong masks, or no readable picture.
@@ -103,9 +104,16 @@ def evaluate(
         "post_processing": "none",
     }
     segmenter = _resized(model, side)
-    measure = partial(_measure, folder=folder, side=side, crop=crop, match=match)
+    measure = partial(
+        _measure,
+        folder=folder,
+        side=side,
+        crop=crop,
+        match=match,
+        reporter=reporter or Reporter(quiet=True),
+    )
     views = [
-        measure(segmenter, view=view, progress=progress, protocol=_named(protocol, model, view))
+        measure(segmenter, view=view, protocol=_named(protocol, model, view))
         for view in range(len(model.network.centroids))
     ]
     if not views:
@@ -114,7 +122,6 @@ def evaluate(
         measure(
             _resized(other, side),
             view=0,
-            progress=progress,
             protocol=protocol | {"centroids": f"fresh k-means on clean pictures, repeat {number}"},
         )
         for number, other in enumerate(_fresh(model, fresh_clusters), 1)
@@ -170,19 +177,20 @@ def _measure(
     crop: Crop,
     match: Matching,
     view: int,
-    progress: Callable[[int, int], None] | None,
+    reporter: Reporter,
     protocol: dict[str, Any],
 ) -> Scores:
     confusion = Confusion(len(folder.classes), model.clusters)
     unreadable = 0
     step = _BATCH if crop == "center" else 1
-    for start in range(0, len(folder), step):
-        pairs, failed = _read_pairs(folder.photos[start : start + step], side, crop, folder.classes)
-        unreadable += failed
-        if pairs:
-            _compare(model, pairs, confusion, crop, view)
-        if progress:
-            progress(min(start + step, len(folder)), len(folder))
+    with reporter.task("scoring", len(folder)) as advance:
+        for start in range(0, len(folder), step):
+            photos = folder.photos[start : start + step]
+            pairs, failed = _read_pairs(photos, side, crop, folder.classes)
+            unreadable += failed
+            if pairs:
+                _compare(model, pairs, confusion, crop, view)
+            advance(len(photos))
     if unreadable == len(folder):
         raise DataError(f"{folder.root}: none of the {unreadable} pictures could be read")
     return score(

@@ -22,7 +22,7 @@ from picie.models.picie import PiCIE
 from picie.storage import load_model, save_model
 from picie.views.geometric import resampling_matrix
 
-__all__ = ["Mask", "Prediction", "Segmenter", "load"]
+__all__ = ["Mask", "Prediction", "Segmenter", "load", "predict"]
 
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
@@ -186,6 +186,16 @@ def load(folder: str | Path, *, device: str = "") -> Segmenter:
     if device:
         config = config.model_copy(update={"device": device})
     return Segmenter(network, config)
+
+
+def predict(model: Segmenter | str | Path, source: Any) -> Any:
+    """Cluster ids of one picture, or of a folder of them; see `Segmenter.predict`.
+
+    Args:
+        model: a trained model, or its folder.
+        source: a path, PIL image, array, tensor or folder.
+    """
+    return (model if isinstance(model, Segmenter) else load(model)).predict(source)
 
 
 def group_scores(values: Tensor, groups: Tensor) -> Tensor:

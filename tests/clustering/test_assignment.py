@@ -18,7 +18,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def labels_of(cloud: PointCloud, centroids: Tensor) -> Tensor:
-    return torch.cat([labels for _, _, labels in assign_blocks(cloud, centroids)])
+    return torch.cat([labels for *_, labels in assign_blocks(cloud, centroids)])
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -101,7 +101,7 @@ def test_unit_points_are_not_scaled_and_others_are(points: Tensor) -> None:
     scaled = PointCloud.of(points, "spherical")
     rows = torch.tensor([3, 0])
     torch.testing.assert_close(scaled.take(rows), unit[rows])
-    torch.testing.assert_close(torch.cat(list(scaled.blocks())), unit)
+    torch.testing.assert_close(torch.cat([scaled.block(rows) for rows in scaled.ranges()]), unit)
 
 
 def test_zero_point_has_cosine_zero() -> None:

@@ -15,7 +15,8 @@ __all__ = ["Metric", "PointCloud", "Statistics", "accumulator", "assign_blocks",
 
 Metric = Literal["spherical", "euclidean"]
 
-_CPU_ROWS = 2_048  # a block of points and its scores stay in the cache
+_CPU_ROWS = 16_384
+_CPU_SCORES = 1_048_576  # a block x K matrix that stays in the cache
 _DEVICE_ROWS = 65_536  # enough work for each kernel
 _ORIGIN_ROWS = 65_536
 _UNIT_SLACK = 2e-6  # squared norms of vectors normalised in float32 stay within this of 1
@@ -26,9 +27,10 @@ def accumulator(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def block_rows(device: torch.device) -> int:
-    """Points that are read at a time on a device."""
-    return _CPU_ROWS if device.type == "cpu" else _DEVICE_ROWS
+def block_ranges(size: int, device: torch.device, k: int = 1) -> list[slice]:
+    """Cut rows 0..size-1 into blocks that are compared with K centroids at a time."""
+    step = min(_CPU_ROWS, max(_CPU_SCORES // k, 1)) if device.type == "cpu" else _DEVICE_ROWS
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,14 @@ class PointCloud:
         """Number of points N."""
         return self.values.shape[0]
 
-    def blocks(self) -> Iterator[Tensor]:
-        """Yield the points in order as (b, D) float32 blocks."""
-        for rows in self.rows():
-            block = self.values[rows].float()
-            yield block if self.scale is None else block * self.scale[rows]
+    def ranges(self, k: int = 1) -> list[slice]:
+        """Return the row ranges of blocks that are compared with K centroids at a time."""
+        return block_ranges(len(self), self.values.device, k)
 
-    def rows(self) -> Iterator[slice]:
-        """Yield the row ranges of `blocks`."""
-        yield from _ranges(len(self), self.values.device)
+    def block(self, rows: slice) -> Tensor:
+        """Return a range of rows as (b, D) float32."""
+        block = self.values[rows].float()
+        return block if self.scale is None else block * self.scale[rows]
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the points at some row numbers (M,) as an (M, D) float32 copy."""
@@ -123,7 +124,9 @@ class Statistics:
         return cls(table[:, :-2], table[:, -2], table[:, -1])
 
 
-def assign_blocks(cloud: PointCloud, centroids: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def assign_blocks(
+    cloud: PointCloud, centroids: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """Find the nearest centroid of every point; ties go to the lowest cluster number.
 
     Minimises |x - c|^2 by maximising (x - o).(c - o) - |c - o|^2 / 2, one block x K matrix at a
@@ -134,8 +137,8 @@ def assign_blocks(cloud: PointCloud, centroids: Tensor) -> Iterator[tuple[Tensor
         centroids: (K, D) float32; unit vectors when the cloud is spherical.
 
     Yields:
-        block (b, D) float32, best (b,) float32, labels (b,) int64, in the order of the points;
-        squared distances are |x - o|^2 - 2 best.
+        rows, block (b, D) float32, best (b,) float32, labels (b,) int64, in the order of the
+        points; squared distances are |x - o|^2 - 2 best.
     """
     wide = accumulator(centroids.device)
     offset = (centroids - cloud.origin).to(wide)
@@ -143,13 +146,15 @@ def assign_blocks(cloud: PointCloud, centroids: Tensor) -> Iterator[tuple[Tensor
     weight, bias = offset.float(), bias.float()[:, None]
     k = len(centroids)
     countdown = torch.arange(k, 0, -1.0, device=centroids.device)[:, None]
-    room = torch.empty(k * block_rows(centroids.device), device=centroids.device)
-    for block in cloud.blocks():
+    ranges = cloud.ranges(k)
+    room = torch.empty(k * ranges[0].stop, device=centroids.device)
+    for rows in ranges:
+        block = cloud.block(rows)
         scores = room[: k * len(block)].view(k, len(block))  # reused: fresh pages cost as much
         torch.addmm(bias, weight, block.T, out=scores)
         best = scores.amax(0)
         # argmax in four vectorised steps: PyTorch's own is four times slower on a CPU
-        yield block, best, k - scores.ge_(best).mul_(countdown).amax(0).long()
+        yield rows, block, best, k - scores.ge_(best).mul_(countdown).amax(0).long()
 
 
 def statistics(cloud: PointCloud, centroids: Tensor) -> Statistics:
@@ -165,9 +170,7 @@ def statistics(cloud: PointCloud, centroids: Tensor) -> Statistics:
     wide = accumulator(centroids.device)
     sums = torch.zeros(k, width, dtype=wide, device=centroids.device)
     tails = torch.zeros(k, 2, dtype=wide, device=centroids.device)
-    for rows, (block, best, labels) in zip(
-        cloud.rows(), assign_blocks(cloud, centroids), strict=True
-    ):
+    for rows, block, best, labels in assign_blocks(cloud, centroids):
         sums += _sum_by_label(block, labels, k)
         distance = (cloud.squares[rows] - 2 * best).clamp_min(0)
         tail = torch.stack((torch.ones_like(distance), distance), 1).to(wide)
@@ -199,7 +202,7 @@ def _check_form(points: Tensor) -> None:
 
 def _finite_squares(points: Tensor, origin: Tensor | None) -> Tensor:
     squares = torch.empty(len(points), device=points.device)
-    for rows in _ranges(len(points), points.device):
+    for rows in block_ranges(len(points), points.device):
         block = points[rows].float()
         block = block if origin is None else block - origin
         squares[rows] = block.square().sum(1)
@@ -210,9 +213,3 @@ def _finite_squares(points: Tensor, origin: Tensor | None) -> Tensor:
             f"1e19. Look for NaN in the features: a lower learning rate or float32 may help."
         )
     return squares
-
-
-def _ranges(size: int, device: torch.device) -> Iterator[slice]:
-    step = block_rows(device)
-    for start in range(0, size, step):
-        yield slice(start, min(start + step, size))

@@ -159,13 +159,13 @@ def _moments(cloud: PointCloud, reduce: Reduce) -> tuple[Tensor, Tensor]:
     wide = accumulator(cloud.values.device)
     width = cloud.values.shape[1]
     total = torch.zeros(width + 1, dtype=wide, device=cloud.values.device)
-    for block in cloud.blocks():
-        total[:-1] += block.sum(0)
-        total[-1] += len(block)
+    for rows in cloud.ranges():
+        total[:-1] += cloud.block(rows).sum(0)
+    total[-1] = len(cloud)
     total = reduce(total)
     count, mean = total[-1], total[:-1] / total[-1]
     scatter = torch.zeros(width, width, dtype=wide, device=cloud.values.device)
-    for block in cloud.blocks():
-        centred = block - mean.float()
+    for rows in cloud.ranges():
+        centred = cloud.block(rows) - mean.float()
         scatter += centred.T @ centred
     return mean, reduce(scatter) / count

@@ -183,7 +183,7 @@ class KMeans:
         with _plain_float32(points.device):
             _check_width(points, centroids)
             cloud = PointCloud.of(points, self.metric)
-            return torch.cat([labels for _, _, labels in assign_blocks(cloud, centroids)])
+            return torch.cat([labels for *_, labels in assign_blocks(cloud, centroids)])
 
     def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
         generator = torch.Generator().manual_seed(self.seed)

@@ -1,0 +1,6 @@
+"""`python -m picie`: the same as the command `picie`."""
+
+from picie.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The command line: `picie VERB ...`."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from picie import __version__
+from picie.commands import arguments
+from picie.errors import ConfigError, PicieError
+
+__all__ = ["main"]
+
+_USAGE = """\
+picie: semantic segmentation without labels
+
+  picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
+  picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
+  picie evaluate runs/first LABELLED --split val      score against labels, if you have some
+  picie info runs/first                               what a run is and how far it came
+  picie demo --out runs/demo                          all of it on generated scenes
+
+  picie VERB --help    every option of a verb, with its default
+  picie --version      the version
+  -v, --verbose        show the full traceback of an error
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb; exit with 0, with 2 for wrong usage or settings, with 1 for other failures."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    verbose = "-v" in args or "--verbose" in args
+    args = [arg for arg in args if arg not in ("-v", "--verbose")]
+    try:
+        _dispatch(args)
+    except PicieError as error:
+        if verbose:
+            raise
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; go on with: picie train --resume RUN", 130)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if verbose:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error}; show all of it with --verbose", 1)
+
+
+def _dispatch(args: list[str]) -> None:
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_USAGE)
+        sys.exit(0 if args else 2)
+    if args[0] == "--version":
+        sys.stdout.write(f"picie {__version__}\n")
+        return
+    verb, rest = args[0], args[1:]
+    if verb not in _VERBS:
+        near = difflib.get_close_matches(verb, _VERBS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_VERBS)}"
+        raise ConfigError(f"unknown verb {verb!r}; {hint}")
+    _VERBS[verb](rest)
+
+
+def _train(args: list[str]) -> None:
+    options, config = arguments.parse_train(args)
+    from picie.commands import train
+
+    train.run(options, config)
+
+
+def _predict(args: list[str]) -> None:
+    options = arguments.parse(arguments.Predict, args)
+    from picie.commands import predict
+
+    predict.run(options)
+
+
+def _evaluate(args: list[str]) -> None:
+    options = arguments.parse(arguments.Evaluate, args)
+    from picie.commands import evaluate
+
+    evaluate.run(options)
+
+
+def _info(args: list[str]) -> None:
+    options = arguments.parse(arguments.Info, args)
+    from picie.commands import info
+
+    info.run(options)
+
+
+def _demo(args: list[str]) -> None:
+    options = arguments.parse(arguments.Demo, args)
+    from picie.commands import demo
+
+    demo.run(options)
+
+
+_VERBS: dict[str, Callable[[list[str]], None]] = {
+    "train": _train,
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "info": _info,
+    "demo": _demo,
+}
+
+
+def _fail(message: str, code: int) -> None:
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "picie"
+    program = "picie" if program in ("__main__.py", "-c") else program
+    sys.stderr.write(f"{program}: error: {message}\n")
+    sys.exit(code)

@@ -1,0 +1,193 @@
+"""What each verb takes. Flags of `train` are made from the fields of `Config`."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from picie.config import PRESETS, Config, make_config, read_config
+from picie.errors import ConfigError
+
+__all__ = ["Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
+
+_Verb = TypeVar("_Verb")
+_Positional = tyro.conf.Positional
+
+
+@dataclass(frozen=True)
+class Train:
+    """Learn to segment a folder of photos, without labels.
+
+    PHOTOS is any folder of pictures (.jpg .png .webp .bmp .tif), searched recursively; if it has a
+    folder images/, that one. The run folder gets the model, every setting (config.toml), the
+    curves (metrics.jsonl) and a log. A run that was cut off goes on with --resume RUN.
+    """
+
+    data: Annotated[_Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
+    """Folder of pictures."""
+    out: Path | None = None
+    """Run folder to make."""
+    preset: Literal["default", "reference", "paper"] = "default"
+    """Where the defaults below come from: best for few photos and a CPU, the authors' code, or the
+    paper's text."""
+    config: Path | None = None
+    """A config.toml to start from; flags override it."""
+    resume: Path | None = None
+    """Go on with the run in this folder, with its own settings."""
+    overwrite: bool = False
+    """Replace the run that is already in --out."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Write a mask for a photo, or for every photo of a folder.
+
+    Masks are PNG files of the photo's size; the value of a pixel is its cluster (an index into a
+    palette that colour-blind people can read, so viewers show colours). The same cluster has the
+    same colour in every picture.
+    """
+
+    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model."""
+    source: Annotated[_Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """A photo or a folder of them."""
+    out: Path
+    """Folder for the masks; subfolders are kept."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    overlay: bool = False
+    """Also write photo and mask blended, to OUT/overlays/."""
+    overwrite: bool = False
+    """Replace masks that are already there."""
+    batch_size: int = 8
+    """Most photos of one size that go through the network together."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a model against labels: pixel accuracy and dataset mIoU after one global matching.
+
+    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt.
+    """
+
+    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model."""
+    data: Annotated[_Positional[Path], tyro.conf.arg(metavar="DATA")]
+    """Labelled folder."""
+    split: str = ""
+    """List file inside DATA, by stem: val reads val.txt; empty = all."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a picture; as in training if left out."""
+    crop: Literal["center", "none"] = "center"
+    """Score the square centre crop (the paper's protocol), or whole pictures at their own size."""
+    match: Literal["hungarian", "majority"] = "hungarian"
+    """One cluster per class, or each cluster its most frequent class. Not comparable."""
+    fresh_clusters: int = 0
+    """Also fit this many new sets of centroids on clean training pictures; gives mean and sd."""
+    json: Path | None = None
+    """Write the scores to this file."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Show what a run is, its settings, and how far it came."""
+
+    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Do the main job on generated scenes: write, train, score, predict, show.
+
+    Needs no pictures and no network; takes a few minutes on two CPU cores.
+    """
+
+    out: Path = Path("runs/demo")
+    """Folder for the scenes, the run, the masks and the picture sheet."""
+    seed: int = 0
+    """Seed of the scenes and of the training."""
+    overwrite: bool = False
+    """Replace an earlier demo."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+def parse(verb: type[_Verb], args: list[str]) -> _Verb:
+    """Read the flags of a verb; wrong ones end the program with code 2 and a hint."""
+    return tyro.cli(
+        verb,
+        prog=f"picie {verb.__name__.lower()}",
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def parse_train(args: list[str]) -> tuple[Train, Config]:
+    """Read the flags of `train`: defaults from the preset or the config file, then the flags.
+
+    Raises:
+        ConfigError: unknown preset, broken file or impossible value.
+    """
+    config = _starting_point(args)
+    made = dataclasses.make_dataclass(
+        "Train",
+        [
+            _flag(name, value, config)
+            for name, value in Config.model_fields.items()
+            if name != "data"
+        ],
+        bases=(Train,),
+        frozen=True,
+    )
+    made.__doc__ = Train.__doc__
+    options = parse(made, args)
+    names = {field.name for field in dataclasses.fields(Train)}
+    values = {k: v for k, v in vars(options).items() if k not in names}
+    if options.resume is None:
+        _require(options, config)
+        values["data"] = str(options.data or config.data)
+    return options, make_config(**values)
+
+
+def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
+    described = Annotated[info.annotation, tyro.conf.arg(help=info.description)]
+    return name, described, dataclasses.field(default=getattr(config, name))
+
+
+def _starting_point(args: list[str]) -> Config:
+    file, preset = _value(args, "--config"), _value(args, "--preset")
+    if file and preset:
+        raise ConfigError("give --preset or --config, not both; a config file may name its preset")
+    if file:
+        return read_config(Path(file))
+    # An unknown name is left to the parser, which lists the known ones.
+    return make_config(preset if preset in PRESETS else "default")
+
+
+def _value(args: list[str], flag: str) -> str:
+    for index, arg in enumerate(args):
+        if arg.startswith(flag + "="):
+            return arg.removeprefix(flag + "=")
+        if arg == flag and index + 1 < len(args):
+            return args[index + 1]
+    return ""
+
+
+def _require(options: Train, config: Config) -> None:
+    if options.data is None and not config.data:
+        raise ConfigError("which pictures? Give a folder: picie train PHOTOS --out runs/first")
+    if options.out is None:
+        raise ConfigError("where to? Give a run folder: picie train PHOTOS --out runs/first")

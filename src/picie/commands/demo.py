@@ -1,0 +1,66 @@
+"""`picie demo`: the main job on scenes that picie draws itself."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from picie.commands.arguments import Demo
+from picie.commands.evaluate import show
+from picie.commands.predict import write_masks
+from picie.data.synthetic import CLASSES, write_scenes
+from picie.errors import ConfigError
+from picie.evaluation import evaluate
+from picie.inference import Segmenter
+from picie.progress import Reporter
+from picie.report.palette import palette
+from picie.report.sheet import write_sheet
+from picie.training import train
+
+__all__ = ["run"]
+
+_ROWS = 8
+_PARTS = ("scenes", "model", "masks", "sheet.png")
+
+
+def run(options: Demo) -> None:
+    """Write scenes, train on them without labels, score, predict, and draw the sheet."""
+    out, reporter = options.out, Reporter(quiet=options.quiet)
+    _make_room(out, overwrite=options.overwrite)
+    reporter.say(f"1/4  drawing street and landscape scenes: {out / 'scenes'}")
+    scenes = write_scenes(out / "scenes", train=64, val=24, seed=options.seed)
+    reporter.say("2/4  training on 64 of them, without their labels")
+    model = train(
+        scenes,
+        out / "model",
+        split="train",
+        clusters=len(CLASSES),
+        seed=options.seed,
+        quiet=options.quiet,
+    )
+    reporter.say("3/4  scoring on 24 other scenes")
+    found = evaluate(model, scenes, split="val", reporter=reporter)
+    reporter.say("4/4  masks and picture sheet")
+    write_masks(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
+    _draw_sheet(model, scenes, out / "sheet.png")
+    show(found)
+    reporter.say(f"picture sheet: {out / 'sheet.png'}")
+    reporter.say(f"model: {out / 'model'}; masks: {out / 'masks'}")
+
+
+def _draw_sheet(model: Segmenter, scenes: Path, path: Path) -> None:
+    predictions = itertools.islice(model.predict_folder(scenes, split="val"), _ROWS)
+    rows = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
+    write_sheet(path, rows, palette(model.clusters))
+
+
+def _make_room(out: Path, *, overwrite: bool) -> None:
+    taken = [out / part for part in _PARTS if (out / part).exists()]
+    if taken and not overwrite:
+        raise ConfigError(
+            f"{out} already holds a demo; choose another --out or pass --overwrite to replace it"
+        )
+    for path in taken:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,67 @@
+"""`picie info`."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from picie.commands.arguments import Info
+from picie.config import PRESETS, Config, make_config
+from picie.runs import Run
+
+__all__ = ["run"]
+
+
+def run(options: Info) -> None:
+    """Print what a run is; needs no network and loads no weights."""
+    found = Run.open(options.run)
+    config, metrics = found.config, found.metrics()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{found.folder} (picie {found.version})")
+    console.print(f"pictures   {config.data}" + (f", {config.split}.txt" if config.split else ""))
+    console.print(f"network    {config.backbone}, {config.clusters} clusters, {config.size} px")
+    preset, changed = _nearest_preset(config)
+    console.print(f"preset     {preset}" + (f", but {', '.join(changed)}" if changed else ""))
+    console.print(f"epochs     {len(metrics)} of {config.epochs} done")
+    console.print(f"model      {_state(found)}")
+    if metrics:
+        console.print(_table(metrics))
+
+
+def _state(found: Run) -> str:
+    if not found.model_path.exists():
+        return f"not finished; go on with: picie train --resume {found.folder}"
+    megabytes = found.model_path.stat().st_size / 1e6
+    return f"{found.model_path} ({megabytes:.1f} MB)"
+
+
+def _nearest_preset(config: Config) -> tuple[str, list[str]]:
+    """The preset with the fewest differences, and those that are no matter of the data."""
+    own = {"data", "split", "clusters", "seed", "eval_split", "device", "workers", "cache_mb"}
+    values = config.model_dump(exclude=own)
+    differences = {}
+    for name in PRESETS:
+        preset = make_config(name).model_dump(exclude=own)
+        differences[name] = [f"{k} = {json.dumps(v)}" for k, v in values.items() if preset[k] != v]
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    return nearest, differences[nearest]
+
+
+def _table(metrics: list[dict[str, Any]]) -> Table:
+    scored = any("miou" in record for record in metrics)
+    names = ["epoch", "loss", "within", "cross", "effective clusters", "s"]
+    table = Table(*names, *(["accuracy", "mIoU"] if scored else []))
+    for record in metrics:
+        row = [
+            str(record["epoch"] + 1),
+            *(f"{record[name]:.4f}" for name in ("loss", "within", "cross")),
+            " ".join(f"{value:.1f}" for value in record["effective_clusters"]),
+            f"{sum(record['seconds'].values()):.0f}",
+        ]
+        if scored:
+            row += [
+                f"{record[name]:.1f}" if name in record else "" for name in ("accuracy", "miou")
+            ]
+        table.add_row(*row)
+    return table

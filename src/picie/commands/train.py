@@ -1,0 +1,23 @@
+"""`picie train`."""
+
+from picie.commands.arguments import Train
+from picie.config import Config
+from picie.training import resume, train
+
+__all__ = ["run"]
+
+
+def run(options: Train, config: Config) -> None:
+    """Train, or go on with a run that was cut off."""
+    if options.resume is not None:
+        resume(options.resume, quiet=options.quiet)
+        return
+    assert options.out is not None  # checked with the arguments
+    train(
+        config.data,
+        options.out,
+        split=config.split,
+        config=config,
+        overwrite=options.overwrite,
+        quiet=options.quiet,
+    )
