@@ -13,10 +13,18 @@ from picie.clustering.merging import merge_centroids
 from picie.config import Config
 from picie.errors import DataError
 from picie.models.picie import PiCIE
+from picie.progress import Advance
 from picie.types import Batch, Clusters
 from picie.views.pair import clean_view
 
-__all__ = ["ClusterFit", "cluster_features", "cluster_order", "fit_clean_centroids"]
+__all__ = [
+    "ClusterFit",
+    "Loader",
+    "cluster_features",
+    "cluster_order",
+    "counted",
+    "fit_clean_centroids",
+]
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
 """Reads pictures: (positions, batch size) to batches."""
@@ -32,13 +40,27 @@ class ClusterFit:
 
     Attributes:
         clusters: centroids (P, D) and counts (P,).
+        groups: (P,) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
+            merged.
         objective: mean distance of a pixel to its centroid, in the metric of k-means.
         points: pixels that it saw in full-batch iterations.
     """
 
     clusters: Clusters
+    groups: Tensor
     objective: float
     points: int
+
+
+def counted(loader: Loader, advance: Advance) -> Loader:
+    """The loader, telling `advance` about every batch."""
+
+    def read(order: list[int], batch_size: int) -> Iterator[Batch]:
+        for batch in loader(order, batch_size):
+            advance(len(batch.indices))
+            yield batch
+
+    return read
 
 
 def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
@@ -90,14 +112,15 @@ def cluster_features(
         for block in _points(features, loader(rest, size), config, epoch):
             kmeans.partial_fit(block)
     clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-    return ClusterFit(clusters, objective, len(points))
+    groups = merge_centroids(clusters.centroids, config.clusters)
+    return ClusterFit(clusters, groups, objective, len(points))
 
 
 @torch.no_grad()
 def fit_clean_centroids(
     model: PiCIE, loader: Loader, count: int, config: Config, *, repeat: int = 0
-) -> tuple[ClusterFit, Tensor]:
-    """Centroids from un-augmented pictures, and the cluster of each.
+) -> ClusterFit:
+    """Centroids from un-augmented pictures.
 
     Args:
         model: the network; its running statistics change if the config asks for batch statistics.
@@ -105,9 +128,6 @@ def fit_clean_centroids(
         count: number of pictures N.
         config: as for training.
         repeat: another number gives another sample and another start.
-
-    Returns:
-        the fit, and (P,) int64 clusters 0..K-1.
     """
     # Epochs count from 0; the draws of clean fits must not be those of any epoch.
     epoch = 2**31 + repeat
@@ -119,7 +139,7 @@ def fit_clean_centroids(
     order = cluster_order(config, epoch, count)
     fit = cluster_features(features, loader, order, config, epoch=epoch, stream=0)
     model.eval()
-    return fit, merge_centroids(fit.clusters.centroids, config.clusters)
+    return fit
 
 
 def _channels_last(images: Tensor) -> Tensor:

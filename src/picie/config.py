@@ -37,7 +37,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     clusters: int = Field(27, ge=2, le=65535, description="number of clusters K")
     seed: int = Field(0, ge=0, description="seed of every random draw")
     epochs: int = Field(
-        4, ge=0, description="passes over the pictures; 0 = cluster once, no training"
+        2, ge=0, description="passes over the pictures; 0 = cluster once, no training"
     )
     batch_size: int = Field(16, ge=2, description="pictures per training step")
     size: int = Field(
@@ -92,7 +92,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "k-means++", description="how the first centroids are chosen"
     )
     kmeans_iterations: int = Field(20, ge=1, description="most iterations over the sample")
-    kmeans_images: int = Field(1024, ge=1, description="pictures in the clustering sample")
+    kmeans_images: int = Field(256, ge=1, description="pictures in the clustering sample")
     kmeans_pixels: int = Field(
         400, ge=0, description="feature pixels taken from each of them; 0 = every pixel"
     )

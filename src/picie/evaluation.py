@@ -103,14 +103,16 @@ def evaluate(
         "clusters": model.clusters,
         "post_processing": "none",
     }
-    segmenter = _resized(model, side)
+    segmenter, problems = _resized(model, side), dict[Path, str]()
+    reporter = reporter or Reporter(quiet=True)
     measure = partial(
         _measure,
         folder=folder,
         side=side,
         crop=crop,
         match=match,
-        reporter=reporter or Reporter(quiet=True),
+        problems=problems,
+        reporter=reporter,
     )
     views = [
         measure(segmenter, view=view, protocol=_named(protocol, model, view))
@@ -118,6 +120,8 @@ def evaluate(
     ]
     if not views:
         model.network.view_centroids(0)  # raises: nothing was learnt
+    for problem in problems.values():
+        reporter.say(f"  {problem}")
     fresh = [
         measure(
             _resized(other, side),
@@ -162,11 +166,16 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
     loader = picture_loader(crops, config, model.device)
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for number in range(1, count + 1):
-        fit, groups = fit_clean_centroids(model.network, loader, len(photos), config, repeat=number)
-        model.network.set_centroids([fit.clusters.centroids], [groups])
-        yield Segmenter(model.network, config)
-        model.network.set_centroids(list(state["centroids"]), list(state["groups"]))
-        model.network.load_state_dict(state)  # batch statistics may have moved
+        try:
+            fit, groups = fit_clean_centroids(
+                model.network, loader, len(photos), config, repeat=number
+            )
+            model.network.set_centroids([fit.clusters.centroids], [groups])
+            yield Segmenter(model.network, config)
+        finally:  # batch statistics may have moved too
+            model.network.set_centroids(list(state["centroids"]), list(state["groups"]))
+            model.network.load_state_dict(state)
+            model.network.eval()
 
 
 def _measure(
@@ -177,27 +186,29 @@ def _measure(
     crop: Crop,
     match: Matching,
     view: int,
+    problems: dict[Path, str],
     reporter: Reporter,
     protocol: dict[str, Any],
 ) -> Scores:
     confusion = Confusion(len(folder.classes), model.clusters)
-    unreadable = 0
     step = _BATCH if crop == "center" else 1
     with reporter.task("scoring", len(folder)) as advance:
         for start in range(0, len(folder), step):
             photos = folder.photos[start : start + step]
-            pairs, failed = _read_pairs(photos, side, crop, folder.classes)
-            unreadable += failed
+            pairs = _read_pairs(photos, side, crop, folder.classes, problems)
             if pairs:
                 _compare(model, pairs, confusion, crop, view)
             advance(len(photos))
-    if unreadable == len(folder):
-        raise DataError(f"{folder.root}: none of the {unreadable} pictures could be read")
+    if len(problems) == len(folder):
+        first = next(iter(problems.values()))
+        raise DataError(
+            f"{folder.root}: none of the {len(folder)} pictures could be read; first: {first}"
+        )
     return score(
         confusion.matrix,
         folder.classes,
         match=match,
-        protocol=protocol | {"unreadable": unreadable},
+        protocol=protocol | {"unreadable": len(problems)},
     )
 
 
@@ -205,14 +216,18 @@ _Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def _read_pairs(
-    photos: Sequence[Photo], side: int, crop: Crop, classes: Sequence[str]
-) -> tuple[list[_Pair], int]:
-    pairs, failed = [], 0
+    photos: Sequence[Photo],
+    side: int,
+    crop: Crop,
+    classes: Sequence[str],
+    problems: dict[Path, str],
+) -> list[_Pair]:
+    pairs = []
     for photo in photos:
         try:
             image = read_image(photo.path)
-        except DataError:
-            failed += 1
+        except DataError as error:
+            problems[photo.path] = str(error)
             continue
         assert photo.mask is not None  # the folder was opened as labelled
         size = (image.shape[1], image.shape[0])
@@ -220,7 +235,7 @@ def _read_pairs(
         if crop == "center":
             image, truth = square_crop(image, side), square_crop_mask(truth, side)
         pairs.append((image, truth))
-    return pairs, failed
+    return pairs
 
 
 def _compare(

@@ -17,7 +17,7 @@ class EpochTotals:
 
     Attributes:
         losses: (3,) sums of total, within and cross.
-        labels: (2, P) int64, pseudo-labels of each view per centroid.
+        labels: (2, K) int64, pseudo-labels of each view per cluster.
         steps: optimiser steps.
         images: pictures seen.
         seconds: wall time by part.
@@ -42,7 +42,7 @@ class EpochTotals:
         return f"loss {loss:.3f}, {self.images / seconds:.1f} images/s"
 
     def summary(self) -> dict[str, Any]:
-        """Means of the losses, and how the pseudo-labels spread over the centroids.
+        """Means of the losses, and how the pseudo-labels spread over the clusters.
 
         `effective_clusters` is exp(entropy of the shares), per view.
         """

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.clustering.pseudo_labels import scores
+from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config
 from picie.data.folder import open_folder
-from picie.data.images import read_image
+from picie.data.images import read_image, to_rgb
 from picie.devices import choose_device
 from picie.errors import DataError
 from picie.models.picie import PiCIE
@@ -27,6 +27,7 @@ __all__ = ["Mask", "Prediction", "Segmenter", "load", "predict"]
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
 
+_LONGEST = 16  # largest ratio of the sides that the network sees
 _STRIP_VALUES = 2**24  # logits held at once while a mask is enlarged, 64 MB in float32
 
 
@@ -65,7 +66,7 @@ class Segmenter:
     def __init__(self, network: PiCIE, config: Config) -> None:
         self.config = config
         self.device = choose_device(config.device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
 
     @property
     def clusters(self) -> int:
@@ -110,7 +111,7 @@ class Segmenter:
             if path.is_dir():
                 return self.predict_folder(path, view=view)
             return self._one(read_image(open_folder(path).photos[0].path), view)
-        if isinstance(source, Tensor) and source.ndim == 4:
+        if isinstance(source, Tensor) and source.ndim == 4 and len(source):
             return np.stack([self._one(_from_tensor(picture), view) for picture in source])
         return self._one(_as_array(source), view)
 
@@ -163,11 +164,14 @@ class Segmenter:
     def _network_input(self, image: NDArray[np.uint8]) -> Tensor:
         """(3, h, w) float: short side at the training size, both sides multiples of 32.
 
-        Whole cells at the coarsest stride keep the feature map aligned with the picture.
+        Whole cells at the coarsest stride keep the feature map aligned with the picture. Pictures
+        more than 16 times as long as wide are squeezed to 16 times.
         """
         height, width = image.shape[:2]
         scale = self.config.size / min(height, width)
-        size = tuple(max(32, 32 * round(side * scale / 32)) for side in (width, height))
+        # A picture of one row of pixels would grow without bound.
+        wanted = (min(side * scale, _LONGEST * self.config.size) for side in (width, height))
+        size = tuple(max(32, 32 * round(side / 32)) for side in wanted)
         resized = Image.fromarray(image).resize((size[0], size[1]), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1).float().div_(255)
 
@@ -196,23 +200,6 @@ def predict(model: Segmenter | str | Path, source: Any) -> Any:
         source: a path, PIL image, array, tensor or folder.
     """
     return (model if isinstance(model, Segmenter) else load(model)).predict(source)
-
-
-def group_scores(values: Tensor, groups: Tensor) -> Tensor:
-    """Score of a cluster: the best of its centroids.
-
-    Args:
-        values: (B, P, h, w) similarity to each centroid.
-        groups: (P,) int64 cluster 0..K-1 of each centroid.
-
-    Returns:
-        (B, K, h, w).
-    """
-    clusters = int(groups.max()) + 1
-    if clusters == len(groups) and bool((groups == torch.arange(clusters).to(groups)).all()):
-        return values
-    best = values.new_full((values.shape[0], clusters, *values.shape[2:]), -torch.inf)
-    return best.scatter_reduce_(1, groups[None, :, None, None].expand_as(values), values, "amax")
 
 
 def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
@@ -244,8 +231,8 @@ def _axis(source: int, target: int) -> Tensor:
 
 def _as_array(source: Any) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 from a PIL image, an array or a (3, H, W) tensor."""
-    if isinstance(source, Image.Image):
-        return np.asarray(source.convert("RGB"))
+    if isinstance(source, Image.Image) and source.width and source.height:
+        return to_rgb(source)
     if isinstance(source, Tensor):
         return _from_tensor(source)
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.size:
@@ -267,10 +254,12 @@ def _from_tensor(picture: Tensor) -> NDArray[np.uint8]:
             "(B, 3, H, W), RGB"
         )
     if picture.is_floating_point():
-        if picture.min() < 0 or picture.max() > 1:
+        if not (picture.min() >= 0 and picture.max() <= 1):  # NaN is in no range
             raise DataError(
                 f"the tensor has values from {picture.min():.3g} to {picture.max():.3g}; give "
                 "[0, 1] (not normalised) or uint8"
             )
         picture = (picture * 255).round().to(torch.uint8)
-    return picture.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    if picture.dtype != torch.uint8:
+        raise DataError(f"the tensor is of {picture.dtype}; give float in [0, 1] or uint8")
+    return picture.permute(1, 2, 0).cpu().numpy()

@@ -74,14 +74,16 @@ def _read_settings(folder: Path) -> Config:
         )
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, settings = int(card["format"]), dict(card["settings"])
+        version = int(card["format"])
+        if version > MODEL_FORMAT:
+            raise ModelError(
+                f"{folder}: was written by a newer picie (format {version}, this one reads up to "
+                f"{MODEL_FORMAT}); upgrade picie"
+            )
+        settings = dict(card["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); train the model again") from None
-    if version > MODEL_FORMAT:
-        raise ModelError(
-            f"{folder}: was written by a newer picie (format {version}, this one reads up to "
-            f"{MODEL_FORMAT}); upgrade picie"
-        )
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{path}: cannot be read ({reason}); train the model again") from None
     try:
         return make_config(**settings)
     except ConfigError as error:

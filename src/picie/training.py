@@ -1,10 +1,7 @@
 """Training: pictures, views, clusters, pseudo-labels, loss, model."""
 
-import copy
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie import __version__
-from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, fit_clean_centroids
+from picie.centroids import cluster_order, counted, fit_clean_centroids
 from picie.checkpoints import load_checkpoint, save_checkpoint
-from picie.clustering.merging import merge_centroids
-from picie.clustering.pseudo_labels import balance_weights, nearest, scores
+from picie.clustering.pseudo_labels import group_scores, nearest, scores
 from picie.config import Config, make_config
 from picie.data.folder import open_folder
 from picie.data.loading import BaseCrops
@@ -29,9 +25,10 @@ from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.objectives.picie import picie_losses
-from picie.progress import Advance, Reporter
+from picie.progress import Reporter
 from picie.runs import Run
 from picie.storage import save_model
+from picie.targets import Targets, fit_targets
 from picie.types import Batch, Losses
 from picie.views.geometric import resample
 from picie.views.pair import Views
@@ -119,29 +116,19 @@ def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segm
         for epoch in range(first, config.epochs):
             torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
             views = Views(config, epoch, trainer.feature_size)
-            targets = trainer.targets(views, epoch)
+            targets = trainer.fit_targets(views, epoch)
             totals = trainer.pass_over_pictures(views, targets, epoch)
             trainer.finish(targets, totals, epoch)
         return trainer.result()
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """What one epoch is trained towards: fixed while the network moves."""
-
-    fits: tuple[ClusterFit, ClusterFit]
-    weights: tuple[Tensor, Tensor]
-    teacher: PiCIE
-    seconds: float
-
-
 class _Trainer:
-    """State of one training; the method is in `targets` and `step`."""
+    """State of one training; the method is in `fit_targets` and `step`."""
 
     def __init__(self, run: Run, config: Config, network: PiCIE, reporter: Reporter) -> None:
         self.run, self.config, self.reporter = run, config, reporter
         self.device = choose_device(config.device)
-        self.model = network.to(self.device, memory_format=torch.channels_last)
+        self.model = network.to(self.device).to(memory_format=torch.channels_last)
         self.frozen = config.backbone_rate == 0
         self.model.backbone.requires_grad_(not self.frozen)
         groups = [{"params": list(self.model.decoder.parameters()), "lr": config.learning_rate}]
@@ -171,24 +158,24 @@ class _Trainer:
             self._start_from_pca()
         return 0
 
-    def targets(self, views: Views, epoch: int) -> _Targets:
+    def fit_targets(self, views: Views, epoch: int) -> Targets:
         """Cluster each view's features, and freeze a copy of the network to label with."""
-        began = time.monotonic()
-        fits = (self._cluster(views, epoch, 0), self._cluster(views, epoch, 1))
-        rule = self.config.balance
-        weights = (
-            balance_weights(fits[0].clusters.counts, rule).to(self.device),
-            balance_weights(fits[1].clusters.counts, rule).to(self.device),
+        return fit_targets(
+            self.model,
+            self.loader,
+            views,
+            self.config,
+            epoch=epoch,
+            count=len(self.photos),
+            reporter=self.reporter,
         )
-        teacher = copy.deepcopy(self.model).eval().requires_grad_(False)
-        return _Targets(fits, weights, teacher, time.monotonic() - began)
 
-    def pass_over_pictures(self, views: Views, targets: _Targets, epoch: int) -> EpochTotals:
+    def pass_over_pictures(self, views: Views, targets: Targets, epoch: int) -> EpochTotals:
         """The only pass with gradients."""
         config = self.config
         totals = EpochTotals(
             losses=torch.zeros(3, device=self.device),
-            labels=torch.zeros(2, config.num_centroids, dtype=torch.int64, device=self.device),
+            labels=torch.zeros(2, config.clusters, dtype=torch.int64, device=self.device),
             seconds={"cluster": round(targets.seconds, 2)},
         )
         rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
@@ -203,8 +190,8 @@ class _Trainer:
         totals.seconds["train"] = round(time.monotonic() - began, 2)
         return totals
 
-    def step(self, views: Views, targets: _Targets, batch: Batch) -> tuple[Losses, Tensor]:
-        """One optimiser step; also the (2, P) counts of the pseudo-labels."""
+    def step(self, views: Views, targets: Targets, batch: Batch) -> tuple[Losses, Tensor]:
+        """One optimiser step; also the (2, K) counts of the pseudo-labels."""
         config, pair = self.config, views(batch)
         features, labels, logits = [], [], {}
         for view, images in enumerate((pair.first, pair.second)):
@@ -213,25 +200,28 @@ class _Trainer:
                 student = resample(student, pair.rows, pair.columns)
                 teacher = resample(teacher, pair.rows, pair.columns)
             features.append(F.normalize(student, dim=1))
-            centroids = targets.fits[view].clusters.centroids
-            labels.append(nearest(F.normalize(teacher, dim=1), centroids, config.label_rule))
+            fit = targets.fits[view]
+            near = nearest(F.normalize(teacher, dim=1), fit.clusters.centroids, config.label_rule)
+            labels.append(fit.groups[near])
         for view in (0, 1):
-            for other in (0, 1):
-                centroids = targets.fits[other].clusters.centroids
-                logits[view, other] = scores(features[view], centroids, config.logit_rule)
+            for other, fit in enumerate(targets.fits):
+                each = scores(features[view], fit.clusters.centroids, config.logit_rule)
+                logits[view, other] = group_scores(each, fit.groups)
         losses = picie_losses(
             logits, (labels[0], labels[1]), targets.weights, temperature=config.temperature
         )
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        size = config.num_centroids
+        size = config.clusters
         counts = torch.stack([torch.bincount(y.flatten(), minlength=size) for y in labels])
         return losses, counts
 
-    def finish(self, targets: _Targets, totals: EpochTotals, epoch: int) -> None:
-        """Record the epoch and write the checkpoint, in this order: a record may be written twice
-        (and is then cut), never lost."""
+    def finish(self, targets: Targets, totals: EpochTotals, epoch: int) -> None:
+        """Record the epoch, then write the checkpoint.
+
+        In this order a record may be written twice (and is then cut), but none is ever lost.
+        """
         self._keep_trained(targets)
         record = {"epoch": epoch} | totals.summary()
         record["kmeans_objective"] = [fit.objective for fit in targets.fits]
@@ -265,52 +255,27 @@ class _Trainer:
             labelled = teacher.decoder(stages)
         return self.model.decoder(stages), labelled
 
-    @torch.no_grad()
-    def _cluster(self, views: Views, epoch: int, view: int) -> ClusterFit:
-        config = self.config
-        self.model.train(config.kmeans_batchnorm == "batch")
-        count = len(self.photos)
-        seen = count if config.kmeans_update else min(count, config.kmeans_images)
-        label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
-        with self.reporter.task(label, seen) as advance:
-
-            def features(batch: Batch) -> Tensor:
-                pair = views(batch)
-                if view == 0:
-                    return F.normalize(self.model(_channels_last(pair.first)), dim=1)
-                maps = self.model(_channels_last(pair.second))
-                return F.normalize(resample(maps, pair.rows, pair.columns), dim=1)
-
-            return cluster_features(
-                features,
-                _counted(self.loader, advance),
-                cluster_order(config, epoch, count),
-                config,
-                epoch=epoch,
-                stream=view,
-            )
-
     def _start_from_pca(self) -> None:
         order = cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
-            loader = _counted(self.loader, advance)
+            loader = counted(self.loader, advance)
             if not start_decoder(self.model, loader(order, self._sample_batch), self.config):
                 self._report_unreadable()
                 raise DataError(
                     f"{self.config.data}: none of the {len(self.photos)} pictures can be read"
                 )
 
-    def _keep_trained(self, targets: _Targets) -> None:
-        centroids = [fit.clusters.centroids for fit in targets.fits]
-        groups = [merge_centroids(c, self.config.clusters) for c in centroids]
-        self.model.set_centroids(centroids, groups)
+    def _keep_trained(self, targets: Targets) -> None:
+        self.model.set_centroids(
+            [fit.clusters.centroids for fit in targets.fits], [fit.groups for fit in targets.fits]
+        )
 
     def _keep_clean(self) -> None:
         count, config = len(self.photos), self.config
         with self.reporter.task("clustering", min(count, config.kmeans_images)) as advance:
-            loader = _counted(self.loader, advance)
-            fit, groups = fit_clean_centroids(self.model, loader, count, config)
-        self.model.set_centroids([fit.clusters.centroids], [groups])
+            loader = counted(self.loader, advance)
+            fit = fit_clean_centroids(self.model, loader, count, config)
+        self.model.set_centroids([fit.clusters.centroids], [fit.groups])
 
     def _scores(self) -> dict[str, Any]:
         """Scores on labelled pictures, for curves; the training state is left as it was."""
@@ -347,17 +312,6 @@ def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the decoder's random start
         return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
-
-
-def _counted(loader: Loader, advance: Advance) -> Loader:
-    """The loader, telling `advance` about every batch."""
-
-    def counted(order: list[int], batch_size: int) -> Iterator[Batch]:
-        for batch in loader(order, batch_size):
-            advance(len(batch.indices))
-            yield batch
-
-    return counted
 
 
 def _channels_last(images: Tensor) -> Tensor:

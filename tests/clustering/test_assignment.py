@@ -95,9 +95,8 @@ def test_spread_is_the_total_variance_at_the_cluster_means(points: Tensor) -> No
     torch.testing.assert_close(found.spread(), expected)
 
 
-def test_unit_points_are_not_scaled_and_others_are(points: Tensor) -> None:
+def test_spherical_points_are_read_as_unit_vectors(points: Tensor) -> None:
     unit = torch.nn.functional.normalize(points, dim=1)
-    assert PointCloud.of(unit, "spherical").scale is None
     scaled = PointCloud.of(points, "spherical")
     rows = torch.tensor([3, 0])
     torch.testing.assert_close(scaled.take(rows), unit[rows])

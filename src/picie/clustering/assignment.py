@@ -15,11 +15,10 @@ __all__ = ["Metric", "PointCloud", "Statistics", "accumulator", "assign_blocks",
 
 Metric = Literal["spherical", "euclidean"]
 
-_CPU_ROWS = 16_384
-_CPU_SCORES = 1_048_576  # a block x K matrix that stays in the cache
+_CPU_ROWS = 4_096  # per thread: a block stays in the cache between scoring and summing
+_CPU_SCORES = 1_048_576  # per thread: so does its block x K matrix
 _DEVICE_ROWS = 65_536  # enough work for each kernel
 _ORIGIN_ROWS = 65_536
-_UNIT_SLACK = 2e-6  # squared norms of vectors normalised in float32 stay within this of 1
 
 
 def accumulator(device: torch.device) -> torch.dtype:
@@ -29,21 +28,23 @@ def accumulator(device: torch.device) -> torch.dtype:
 
 def block_ranges(size: int, device: torch.device, k: int = 1) -> list[slice]:
     """Cut rows 0..size-1 into blocks that are compared with K centroids at a time."""
-    step = min(_CPU_ROWS, max(_CPU_SCORES // k, 1)) if device.type == "cpu" else _DEVICE_ROWS
+    step = _DEVICE_ROWS
+    if device.type == "cpu":
+        step = torch.get_num_threads() * min(_CPU_ROWS, max(_CPU_SCORES // k, 1))
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points as the metric sees them, without a second copy: unit vectors when spherical.
+    """Points as the metric sees them, made block by block: there is no second copy of them.
 
     Attributes:
         values: (N, D) floating point, as the caller gave them.
-        scale: (N, 1) float32 factors that make every row a unit vector (0 for a zero row);
-            None where the rows are taken as they are.
+        scale: (N, 1) float32 factors that make every row a unit vector (0 for a zero row) when
+            the metric is spherical; None when it is euclidean.
         squares: (N,) float32 squared distances to `origin`; for unit vectors simply 1.
-        origin: (D,) float32 point near the data; distances are computed relative to it, so that
-            data far from zero loses no digits.
+        origin: (D,) float32 point near the data, zero for unit vectors. Blocks are relative to
+            it, so that data far from zero loses no digits.
     """
 
     values: Tensor
@@ -66,13 +67,10 @@ class PointCloud:
         if metric == "euclidean":
             origin = points[:_ORIGIN_ROWS].float().mean(0)
             return cls(points, None, _finite_squares(points, origin), origin)
-        origin = torch.zeros(points.shape[1], device=points.device)
         squares = _finite_squares(points, None)
-        ones = torch.ones((), device=points.device).expand(len(points))
-        if bool(((squares - 1).abs() <= _UNIT_SLACK).all()):
-            return cls(points, None, ones, origin)
         scale = torch.where(squares > 0, squares.rsqrt(), 0.0)[:, None]
-        return cls(points, scale, ones, origin)
+        ones = squares.new_ones(()).expand(len(points))
+        return cls(points, scale, ones, squares.new_zeros(points.shape[1]))
 
     def __len__(self) -> int:
         """Number of points N."""
@@ -83,9 +81,9 @@ class PointCloud:
         return block_ranges(len(self), self.values.device, k)
 
     def block(self, rows: slice) -> Tensor:
-        """Return a range of rows as (b, D) float32."""
+        """Return a range of rows, relative to the origin, as (b, D) float32."""
         block = self.values[rows].float()
-        return block if self.scale is None else block * self.scale[rows]
+        return block - self.origin if self.scale is None else block * self.scale[rows]
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the points at some row numbers (M,) as an (M, D) float32 copy."""
@@ -137,13 +135,11 @@ def assign_blocks(
         centroids: (K, D) float32; unit vectors when the cloud is spherical.
 
     Yields:
-        rows, block (b, D) float32, best (b,) float32, labels (b,) int64, in the order of the
-        points; squared distances are |x - o|^2 - 2 best.
+        rows, block (b, D) float32 relative to o, best (b,) float32, labels (b,) int64, in the
+        order of the points; squared distances are |x - o|^2 - 2 best.
     """
-    wide = accumulator(centroids.device)
-    offset = (centroids - cloud.origin).to(wide)
-    bias = -(offset @ cloud.origin.to(wide) + offset.square().sum(1) / 2)
-    weight, bias = offset.float(), bias.float()[:, None]
+    weight = centroids - cloud.origin
+    bias = -weight.to(accumulator(weight.device)).square().sum(1, keepdim=True).float() / 2
     k = len(centroids)
     countdown = torch.arange(k, 0, -1.0, device=centroids.device)[:, None]
     ranges = cloud.ranges(k)
@@ -175,7 +171,8 @@ def statistics(cloud: PointCloud, centroids: Tensor) -> Statistics:
         distance = (cloud.squares[rows] - 2 * best).clamp_min(0)
         tail = torch.stack((torch.ones_like(distance), distance), 1).to(wide)
         tails += _sum_by_label(tail, labels, k)
-    return Statistics(sums, tails[:, 0], tails[:, 1])
+    counts, inertia = tails.unbind(1)
+    return Statistics(sums + counts[:, None] * cloud.origin, counts, inertia)
 
 
 def _sum_by_label(values: Tensor, labels: Tensor, k: int) -> Tensor:

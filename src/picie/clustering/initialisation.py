@@ -162,10 +162,12 @@ def _moments(cloud: PointCloud, reduce: Reduce) -> tuple[Tensor, Tensor]:
     for rows in cloud.ranges():
         total[:-1] += cloud.block(rows).sum(0)
     total[-1] = len(cloud)
+    total[:-1] += len(cloud) * cloud.origin
     total = reduce(total)
     count, mean = total[-1], total[:-1] / total[-1]
+    shift = (mean - cloud.origin).float()
     scatter = torch.zeros(width, width, dtype=wide, device=cloud.values.device)
     for rows in cloud.ranges():
-        centred = cloud.block(rows) - mean.float()
+        centred = cloud.block(rows) - shift
         scatter += centred.T @ centred
     return mean, reduce(scatter) / count

@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, normalize
 
 from picie.errors import ConfigError, DataError
 
-__all__ = ["Balance", "Rule", "balance_weights", "nearest", "scores"]
+__all__ = ["Balance", "Rule", "balance_weights", "group_scores", "nearest", "scores"]
 
 Rule = Literal["cosine", "l2", "dot"]
 Balance = Literal["none", "frequency", "inverse"]
@@ -45,6 +45,23 @@ def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
     if rule == "l2":
         return 2 * linear - features.square().sum(1, keepdim=True)
     return linear
+
+
+def group_scores(values: Tensor, groups: Tensor) -> Tensor:
+    """Score of a cluster that several centroids make up: that of the best of them.
+
+    Args:
+        values: (B, P, h, w) score of each centroid.
+        groups: (P,) int64, the cluster 0..K-1 of each centroid, every cluster at least once.
+
+    Returns:
+        (B, K, h, w); gradients reach the best centroid's score.
+    """
+    clusters = int(groups.max()) + 1
+    if clusters == len(groups) and bool((groups == torch.arange(clusters).to(groups)).all()):
+        return values
+    best = values.new_full((values.shape[0], clusters, *values.shape[2:]), -torch.inf)
+    return best.scatter_reduce(1, groups[None, :, None, None].expand_as(values), values, "amax")
 
 
 def nearest(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:

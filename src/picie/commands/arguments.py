@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
+from tyro.conf import Positional
 
-from picie.config import PRESETS, Config, make_config, read_config
+from picie.config import Config, make_config, read_config
 from picie.errors import ConfigError
+from picie.runs import Run
 
 __all__ = ["Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
 
 _Verb = TypeVar("_Verb")
-_Positional = tyro.conf.Positional
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Train:
     curves (metrics.jsonl) and a log. A run that was cut off goes on with --resume RUN.
     """
 
-    data: Annotated[_Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
+    data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
     """Folder of pictures."""
     out: Path | None = None
     """Run folder to make."""
@@ -35,7 +36,8 @@ class Train:
     config: Path | None = None
     """A config.toml to start from; flags override it."""
     resume: Path | None = None
-    """Go on with the run in this folder, with its own settings."""
+    """Go on with the run in this folder, with its own settings; only --device, --workers and
+    --quiet can be given with it."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
     quiet: bool = False
@@ -51,9 +53,9 @@ class Predict:
     same colour in every picture.
     """
 
-    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    source: Annotated[_Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
     """A photo or a folder of them."""
     out: Path
     """Folder for the masks; subfolders are kept."""
@@ -78,9 +80,9 @@ class Evaluate:
     DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt.
     """
 
-    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    data: Annotated[_Positional[Path], tyro.conf.arg(metavar="DATA")]
+    data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")]
     """Labelled folder."""
     split: str = ""
     """List file inside DATA, by stem: val reads val.txt; empty = all."""
@@ -104,7 +106,7 @@ class Evaluate:
 class Info:
     """Show what a run is, its settings, and how far it came."""
 
-    run: Annotated[_Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder."""
 
 
@@ -136,13 +138,14 @@ def parse(verb: type[_Verb], args: list[str]) -> _Verb:
 
 
 def parse_train(args: list[str]) -> tuple[Train, Config]:
-    """Read the flags of `train`: defaults from the preset or the config file, then the flags.
+    """Read the flags of `train`: defaults from preset, config file or run, then the flags.
 
     Raises:
         ConfigError: unknown preset, broken file or impossible value.
+        ModelError: no run to go on with.
     """
     config = _starting_point(args)
-    made = dataclasses.make_dataclass(
+    made: type[Train] = dataclasses.make_dataclass(
         "Train",
         [
             _flag(name, value, config)
@@ -158,8 +161,10 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
     values = {k: v for k, v in vars(options).items() if k not in names}
     if options.resume is None:
         _require(options, config)
-        values["data"] = str(options.data or config.data)
-    return options, make_config(**values)
+    chosen = make_config(**values, data=str(options.data or config.data))
+    if options.resume is not None:
+        _refuse_changes(options, config, chosen)
+    return options, chosen
 
 
 def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
@@ -168,13 +173,14 @@ def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
 
 
 def _starting_point(args: list[str]) -> Config:
-    file, preset = _value(args, "--config"), _value(args, "--preset")
+    file, preset, run = (_value(args, flag) for flag in ("--config", "--preset", "--resume"))
+    if run and (file or preset):
+        raise ConfigError("--resume goes on with the run's settings; leave out --preset, --config")
     if file and preset:
         raise ConfigError("give --preset or --config, not both; a config file may name its preset")
-    if file:
-        return read_config(Path(file))
-    # An unknown name is left to the parser, which lists the known ones.
-    return make_config(preset if preset in PRESETS else "default")
+    if run:
+        return Run.open(Path(run)).config
+    return read_config(Path(file)) if file else make_config(preset or "default")
 
 
 def _value(args: list[str], flag: str) -> str:
@@ -184,6 +190,20 @@ def _value(args: list[str], flag: str) -> str:
         if arg == flag and index + 1 < len(args):
             return args[index + 1]
     return ""
+
+
+def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
+    """A resumed run keeps its settings: a flag that says otherwise must not be lost silently."""
+    kept = set(Config.model_fields) - {"device", "workers"}
+    changed = [name for name in Config.model_fields if name in kept]
+    changed = [name for name in changed if getattr(own, name) != getattr(chosen, name)]
+    flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
+    flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite
+    if flags:
+        raise ConfigError(
+            f"--resume goes on with the run's settings; leave out {', '.join(flags)}, or start a "
+            "new run in another --out"
+        )
 
 
 def _require(options: Train, config: Config) -> None:

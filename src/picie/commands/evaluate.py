@@ -48,7 +48,7 @@ def show(found: Evaluation) -> None:
     for name in scores.classes:
         iou = scores.iou[name]
         table.add_row(name, "-" if iou is None else f"{iou:.1f}", " ".join(clusters[name]))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     protocol = scores.protocol
     console.print(

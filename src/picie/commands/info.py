@@ -17,7 +17,7 @@ def run(options: Info) -> None:
     """Print what a run is; needs no network and loads no weights."""
     found = Run.open(options.run)
     config, metrics = found.config, found.metrics()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{found.folder} (picie {found.version})")
     console.print(f"pictures   {config.data}" + (f", {config.split}.txt" if config.split else ""))
     console.print(f"network    {config.backbone}, {config.clusters} clusters, {config.size} px")

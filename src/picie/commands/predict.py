@@ -6,7 +6,7 @@ from PIL import Image
 
 from picie.commands.arguments import Predict
 from picie.data.folder import open_folder
-from picie.errors import ConfigError, DataError
+from picie.errors import ConfigError, DataError, PicieError
 from picie.inference import Prediction, Segmenter, load
 from picie.progress import Reporter
 from picie.report.masks import overlay, write_mask, write_png
@@ -69,10 +69,22 @@ def write_masks(
 
 
 def _write(one: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:
-    write_mask(one.mask, out / f"{one.name}.png", colours)
+    assert one.mask is not None  # the caller leaves out pictures without one
+    write_mask(one.mask, _in_folder(out / f"{one.name}.png"), colours)
     if overlays:
         blended = overlay(one.image, one.mask, colours)
-        write_png(Image.fromarray(blended), out / "overlays" / f"{one.name}.png")
+        write_png(Image.fromarray(blended), _in_folder(out / "overlays" / f"{one.name}.png"))
+
+
+def _in_folder(path: Path) -> Path:
+    """The path, with a folder around it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PicieError(
+            f"{path.parent}: cannot be made ({error.strerror}); choose another --out"
+        ) from None
+    return path
 
 
 def _check_free(out: Path, names: list[str]) -> None:

@@ -10,7 +10,7 @@ __all__ = ["run"]
 def run(options: Train, config: Config) -> None:
     """Train, or go on with a run that was cut off."""
     if options.resume is not None:
-        resume(options.resume, quiet=options.quiet)
+        resume(options.resume, quiet=options.quiet, device=config.device, workers=config.workers)
         return
     assert options.out is not None  # checked with the arguments
     train(

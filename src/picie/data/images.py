@@ -21,7 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from picie.errors import DataError
 
-__all__ = ["EXTENSIONS", "read_image", "square_crop", "square_crop_mask"]
+__all__ = ["EXTENSIONS", "read_image", "square_crop", "square_crop_mask", "to_rgb"]
 
 EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings of pictures, in lower case; upper case counts too."""
@@ -50,13 +50,28 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     try:
         with _open(path) as image:
             image.load()
-            return _rgb(_upright(image))
+            return to_rgb(_upright(image))
     except DataError:
         raise
     except Exception as error:  # broken files make decoders raise nearly every kind of error
         raise DataError(
             f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it"
         ) from error
+
+
+def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert an opened picture by the rules at the top of this module, but for its orientation.
+
+    Returns:
+        (H, W, 3) uint8 RGB, of the size and orientation of `image`.
+    """
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = _eight_bits(np.asarray(image).astype(np.float64), fractions=image.mode == "F")
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(image.convert("RGB"))
 
 
 def square_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -140,16 +155,6 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels
         return image
-
-
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode == "F" or image.mode.startswith("I"):
-        grey = _eight_bits(np.asarray(image).astype(np.float64), fractions=image.mode == "F")
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
 
 
 def _eight_bits(values: NDArray[np.float64], *, fractions: bool) -> NDArray[np.uint8]:

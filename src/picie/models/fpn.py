@@ -1,6 +1,7 @@
 """The pyramid decoder: 1x1 laterals, summed from coarse to fine (PiCIE, section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,11 +57,11 @@ class FeaturePyramid(nn.Module):
             directions: (d, sum of C_i) with d <= D; channels beyond d become 0.
         """
         start = 0
-        for lateral in self.laterals:
-            stop = start + lateral.weight.shape[1]
+        for lateral in cast(Iterable[nn.Conv2d], self.laterals):
+            bias, stop = cast(Tensor, lateral.bias), start + lateral.weight.shape[1]
             lateral.weight.zero_()
-            lateral.bias.zero_()
+            bias.zero_()
             block = directions[:, start:stop]
             lateral.weight[: len(block)] = block[..., None, None]
-            lateral.bias[: len(block)] = -block @ mean[start:stop]
+            bias[: len(block)] = -block @ mean[start:stop]
             start = stop

@@ -76,7 +76,9 @@ class StageMoments:
     def _scale(self, variance: Tensor) -> Tensor:
         blocks = []
         for weight, block in zip(
-            stage_weights(len(self.channels)), variance.split(self.channels), strict=True
+            stage_weights(len(self.channels)),
+            torch.split(variance, list(self.channels)),
+            strict=True,
         ):
             size = block.sum().clamp_min(1e-12).sqrt()
             blocks.append((weight / size).expand(len(block)))

@@ -33,24 +33,36 @@ class Views:
 
     def __call__(self, batch: Batch) -> ViewPair:
         """Make the two views of a batch of base crops, on the device where they lie."""
+        first, rows, columns = self.one(batch, 0)
+        second, _, _ = self.one(batch, 1)
+        return ViewPair(first=first, second=second, rows=rows, columns=columns)
+
+    def one(self, batch: Batch, view: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Only one view, for passes that need no other.
+
+        Args:
+            batch: base crops.
+            view: 0 for G(P1(x)), 1 for P2(x).
+
+        Returns:
+            images (B, 3, H, W) float in [0, 1], and the matrices of G for their feature maps.
+        """
         config, device = self.config, batch.images.device
         uniform = uniform_draws(config.seed, self.epoch, batch.indices.tolist(), _NUM_DRAWS)
-        draws = uniform.split([photometric.NUM_DRAWS] * 2 + [geometric.NUM_DRAWS], dim=1)
-        first = _to(photometric.draw_photometric(draws[0], config), device)
-        second = _to(photometric.draw_photometric(draws[1], config), device)
+        draws = torch.split(uniform, [photometric.NUM_DRAWS] * 2 + [geometric.NUM_DRAWS], dim=1)
+        colours = _to(photometric.draw_photometric(draws[view], config), device)
         crop = geometric.draw_geometric(draws[2], config)
+        base = batch.images.shape[-1]
+        if view == 0:
+            matrices = self._matrices(crop, base, config.size, antialias=config.crop_antialias)
+        else:
+            matrices = (_whole(len(uniform), base, config.size),) * 2
+        features = self._matrices(crop, self.feature_size, self.feature_size, antialias=False)
         images = batch.images.float().div_(255)
-        base = images.shape[-1]
-        rows, columns = self._matrices(crop, base, config.size, antialias=config.crop_antialias)
-        feature_rows, feature_columns = self._matrices(
-            crop, self.feature_size, self.feature_size, antialias=False
-        )
-        shrink = _whole(len(images), base, config.size)
-        return ViewPair(
-            first=_view(images, first, rows.to(device), columns.to(device)),
-            second=_view(images, second, shrink.to(device), shrink.to(device)),
-            rows=feature_rows.to(device),
-            columns=feature_columns.to(device),
+        return (
+            _view(images, colours, matrices[0].to(device), matrices[1].to(device)),
+            features[0].to(device),
+            features[1].to(device),
         )
 
     def _matrices(

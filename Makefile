@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock
+PYTHON ?= python3
+BIN := .venv/bin
+FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
+	elif $(PYTHON) -m pip install --quiet uv 2>/dev/null; then uv="$(PYTHON) -m uv"; \
+	else $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv && uv=.venv-uv/bin/uv; fi
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
+	$(BIN)/picie demo --out runs/demo --overwrite
+
+test: .venv/.ready  ## all tests, and the examples in the docstrings and in README
+	$(BIN)/python -m pytest
+
+check: .venv/.ready  ## format, lint, types, direction of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_layers.py
+
+format: .venv/.ready  ## rewrite the code in the one format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock:  ## renew requirements.lock from pyproject.toml
+	@$(FIND_UV); $$uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--no-annotate --no-header --quiet -o requirements.lock
+
+.venv/.ready: requirements.lock pyproject.toml
+	@set -e; $(FIND_UV); \
+	test -x $(BIN)/python || $$uv venv --python '>=3.11' .venv; \
+	$$uv pip install --python $(BIN)/python -r requirements.lock; \
+	$$uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@

@@ -1,0 +1,106 @@
+"""What the package promises, and what importing it does not do."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import picie
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "picie"
+PROMISED: list[str] = json.loads((Path(__file__).parent / "public_api.json").read_text())
+MODULES = sorted(SRC.rglob("*.py"))
+_IDS = [path.relative_to(SRC).as_posix() for path in MODULES]
+
+
+def test_the_promised_names_are_exactly_those_of_the_list() -> None:
+    # A name added or removed is a change for users: change the list and CHANGELOG.md with it.
+    assert sorted(picie.__all__) == PROMISED
+    assert len(PROMISED) <= 20
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_promised_name_is_there_and_described(name: str) -> None:
+    value = getattr(picie, name)
+    assert name in dir(picie)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert value.__module__.startswith("picie.")
+        assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_promised_name_is_declared_for_type_checkers_where_it_lives(name: str) -> None:
+    declared = {
+        alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse((SRC / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picie.")
+        for alias in node.names
+    }
+    assert declared[name] == f"picie.{picie._HOME[name]}.{name}"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'picie' has no attribute 'tarin'"):
+        _ = picie.tarin
+
+
+@pytest.mark.parametrize(
+    "statement", ["import picie", "import picie.cli", "import picie.commands.arguments"]
+)
+def test_importing_is_silent_and_changes_nothing(statement: str) -> None:
+    program = f"""
+import logging, os, random, sys, threading, warnings
+before = dict(os.environ), threading.active_count(), random.getstate(), list(warnings.filters)
+{statement}
+after = dict(os.environ), threading.active_count(), random.getstate(), list(warnings.filters)
+heavy = {{"torch", "timm", "scipy", "numpy", "torchvision"}} & set(sys.modules)
+assert before == after
+assert not logging.getLogger().handlers
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_loading_the_parts_leaves_torch_as_it_was() -> None:
+    program = """
+import os, torch
+def state():
+    return (dict(os.environ), torch.get_num_threads(), torch.get_default_dtype(),
+            torch.are_deterministic_algorithms_enabled(), torch.initial_seed(),
+            torch.get_rng_state().tolist(), torch.is_grad_enabled())
+torch.manual_seed(3)
+before = state()
+from picie import evaluate, predict, train
+assert before == state()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_IDS)
+def test_a_module_says_what_it_offers_and_is_not_long(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    assert len(text.splitlines()) <= 300
+    definitions = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    if path.name == "__init__.py" or not definitions:
+        return
+    offered = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    # The linter sorts __all__; here every public definition must be in it.
+    assert len(offered) == 1
+    assert {n.name for n in definitions if not n.name.startswith("_")} <= set(offered[0])
+
+
+def test_the_package_is_typed() -> None:
+    assert (SRC / "py.typed").is_file()
