@@ -41,7 +41,8 @@ def test_the_shell_lines_run_one_after_another(place: Path) -> None:
             main(args)
         else:
             assert line == "pip install ."
-    assert Image.open("masks/photo.png").size == (64, 64)
+    with Image.open("masks/photo.png") as mask:
+        assert mask.size == (64, 64)
     assert len(list(Path("masks/all/overlays").glob("*.png"))) == 6
     assert Path("scores.json").is_file()
     written = {path.name for path in Path("runs/first").iterdir()}
@@ -69,7 +70,7 @@ def test_no_block_is_left_out() -> None:
 
 def test_the_first_screen_is_three_lines_each() -> None:
     assert len(blocks("sh")[0].splitlines()) == 3
-    assert len(blocks("python")[0].splitlines()) == 1 + 3
+    assert len(blocks("python")[0].splitlines()) == 2 + 3  # import, blank, three calls
     assert README.index("```sh") < README.index("```python") < README.index("## ")
 
 

@@ -59,6 +59,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
     )
 
+    align_stages: bool = Field(
+        True, description="shift the backbone's maps by the half cell that its padding moves them"
+    )
+
     # --- views: photometric
     brightness: float = Field(0.3, ge=0, lt=1, description="strength of brightness jitter")
     contrast: float = Field(0.3, ge=0, lt=1, description="strength of contrast jitter")
@@ -173,6 +177,7 @@ _REFERENCE: dict[str, Any] = {
     "size": 320,
     "base_size": 640,
     "decoder_init": "random",
+    "align_stages": False,
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
     "blur_rule": "authors",
     "crop_rule": "rounded",

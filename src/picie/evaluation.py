@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -87,12 +87,14 @@ def evaluate(
 
     Raises:
         DataError: no labels, wrong masks, or no readable picture.
-        ConfigError: a size that is no multiple of 32.
+        ConfigError: a size that is no multiple of 32, an unknown crop or matching.
     """
     model = model if isinstance(model, Segmenter) else load(model)
     side = model.config.size if size is None else size
     if side < 32 or side % 32:
         raise ConfigError(f"size {side}: the side must be a multiple of 32, 32 or more")
+    if crop not in get_args(Crop):
+        raise ConfigError(f"unknown crop {crop!r}; known: {', '.join(get_args(Crop))}")
     folder = open_folder(data, split, labelled=True)
     protocol = {
         "data": str(data),
@@ -167,10 +169,8 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for number in range(1, count + 1):
         try:
-            fit, groups = fit_clean_centroids(
-                model.network, loader, len(photos), config, repeat=number
-            )
-            model.network.set_centroids([fit.clusters.centroids], [groups])
+            fit = fit_clean_centroids(model.network, loader, len(photos), config, repeat=number)
+            model.network.set_centroids([fit.clusters.centroids], [fit.groups])
             yield Segmenter(model.network, config)
         finally:  # batch statistics may have moved too
             model.network.set_centroids(list(state["centroids"]), list(state["groups"]))

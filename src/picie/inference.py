@@ -22,7 +22,7 @@ from picie.models.picie import PiCIE
 from picie.storage import load_model, save_model
 from picie.views.geometric import resampling_matrix
 
-__all__ = ["Mask", "Prediction", "Segmenter", "load", "predict"]
+__all__ = ["Mask", "Prediction", "Segmenter", "enlarge", "load", "predict"]
 
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""

@@ -80,7 +80,9 @@ def train(
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:
         config = config.model_copy(update=place)
-    open_folder(config.data, config.split)  # bad pictures must not leave a run behind
+    # What can be refused must be refused before there is a run.
+    open_folder(config.data, config.split)
+    choose_device(config.device)
     trainer_network = _network(config)
     run = Run.create(Path(out), config, version=__version__, overwrite=overwrite)
     return _train(run, config, trainer_network, Reporter(quiet=quiet))
@@ -112,14 +114,16 @@ def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segm
     keep_freed_memory()
     with torch.random.fork_rng(), run.log_to_file():
         trainer = _Trainer(run, config, network, reporter)
-        first = trainer.start()
-        for epoch in range(first, config.epochs):
-            torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
-            views = Views(config, epoch, trainer.feature_size)
-            targets = trainer.fit_targets(views, epoch)
-            totals = trainer.pass_over_pictures(views, targets, epoch)
-            trainer.finish(targets, totals, epoch)
-        return trainer.result()
+        try:
+            for epoch in range(trainer.start(), config.epochs):
+                torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
+                views = Views(config, epoch, trainer.feature_size)
+                targets = trainer.fit_targets(views, epoch)
+                totals = trainer.pass_over_pictures(views, targets, epoch)
+                trainer.finish(targets, totals, epoch)
+            return trainer.result()
+        finally:
+            trainer.report_unreadable()
 
 
 class _Trainer:
@@ -211,7 +215,7 @@ class _Trainer:
             logits, (labels[0], labels[1]), targets.weights, temperature=config.temperature
         )
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         self.optimizer.step()
         size = config.clusters
         counts = torch.stack([torch.bincount(y.flatten(), minlength=size) for y in labels])
@@ -238,7 +242,6 @@ class _Trainer:
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
         save_model(self.model, self.config, self.run.folder)
-        self._report_unreadable()
         minutes = (time.monotonic() - self.began) / 60
         self._say(f"done in {minutes:.1f} min: {self.run.folder}")
         return Segmenter(self.model, self.config)
@@ -260,7 +263,6 @@ class _Trainer:
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
             loader = counted(self.loader, advance)
             if not start_decoder(self.model, loader(order, self._sample_batch), self.config):
-                self._report_unreadable()
                 raise DataError(
                     f"{self.config.data}: none of the {len(self.photos)} pictures can be read"
                 )
@@ -296,7 +298,8 @@ class _Trainer:
         self.model.load_state_dict(state)
         return values
 
-    def _report_unreadable(self) -> None:
+    def report_unreadable(self) -> None:
+        """Name the pictures that were left out, also when the run ends with an error."""
         broken = self.crops.unreadable
         if broken:
             self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
@@ -311,7 +314,12 @@ class _Trainer:
 def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the decoder's random start
-        return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
+        return PiCIE(
+            config.backbone,
+            config.feature_size,
+            pretrained=config.pretrained,
+            aligned=config.align_stages,
+        )
 
 
 def _channels_last(images: Tensor) -> Tensor:

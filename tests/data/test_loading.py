@@ -159,7 +159,7 @@ def test_minus_one_gives_the_same_batches(photos: tuple[Photo, ...]) -> None:
 def test_without_fork_memory_is_shared_by_torch(photos: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(loading, "_LINUX", False)
     crops = BaseCrops(photos, SIZE, PLENTY)
-    assert crops.cache.is_shared()  # type: ignore[no-untyped-call]
+    assert crops.cache.is_shared()
     assert loading._choose_workers(crops, 100) == 0
     assert len(load(crops, [0, 1], -1)[0].indices) == 2
 

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from picie.errors import DataError
 
-__all__ = ["Metric", "PointCloud", "Statistics", "accumulator", "assign_blocks", "statistics"]
+__all__ = [
+    "Metric",
+    "PointCloud",
+    "Statistics",
+    "accumulator",
+    "assign_blocks",
+    "block_ranges",
+    "statistics",
+]
 
 Metric = Literal["spherical", "euclidean"]
 

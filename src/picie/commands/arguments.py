@@ -194,9 +194,8 @@ def _value(args: list[str], flag: str) -> str:
 
 def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
     """A resumed run keeps its settings: a flag that says otherwise must not be lost silently."""
-    kept = set(Config.model_fields) - {"device", "workers"}
-    changed = [name for name in Config.model_fields if name in kept]
-    changed = [name for name in changed if getattr(own, name) != getattr(chosen, name)]
+    before, after = (one.model_dump(exclude={"device", "workers"}) for one in (own, chosen))
+    changed = [name for name, value in before.items() if after[name] != value]
     flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
     flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite
     if flags:

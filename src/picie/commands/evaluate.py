@@ -19,6 +19,8 @@ def run(options: Evaluate) -> None:
     """Score, print the table, and write the JSON."""
     if options.fresh_clusters < 0:
         raise ConfigError(f"--fresh-clusters {options.fresh_clusters}: give 0 or more")
+    if options.json is not None:  # a folder that cannot be made is better known before scoring
+        options.json.parent.mkdir(parents=True, exist_ok=True)
     reporter = Reporter(quiet=options.quiet)
     found = evaluate(
         load(options.run, device=options.device),

@@ -63,7 +63,9 @@ def write_masks(
     for problem in problems:
         reporter.say(f"  {problem}")
     if len(problems) == len(names):
-        raise DataError(f"{source}: none of the {len(names)} pictures could be read")
+        raise DataError(
+            f"{source}: none of the {len(names)} pictures could be read; first: {problems[0]}"
+        )
     left_out = f", {len(problems)} pictures could not be read" if problems else ""
     reporter.say(f"{len(names) - len(problems)} masks in {out}{left_out}")
 

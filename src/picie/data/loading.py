@@ -223,7 +223,7 @@ def _shared_zeros(length: int) -> Tensor:
     """
     if not _LINUX:
         zeros = torch.zeros(length, dtype=torch.uint8)
-        zeros.share_memory_()  # type: ignore[no-untyped-call]
+        zeros.share_memory_()
         return zeros
     return torch.frombuffer(mmap.mmap(-1, max(length, 1)), dtype=torch.uint8)[:length]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
+from picie.models.alignment import receptive_offsets, shift
 
 __all__ = ["Backbone", "packaged_weights"]
 
@@ -26,13 +27,20 @@ class Backbone(nn.Module):
     Attributes:
         channels: channels of each stage, from the finest to the coarsest.
         strides: pixels of the picture per cell of each stage.
+        offsets: how far each map is shifted into place, in cells; a buffer.
     """
 
     mean: Tensor
     std: Tensor
+    offsets: Tensor
 
-    def __init__(self, name: str, *, pretrained: bool = True) -> None:
+    def __init__(self, name: str, *, pretrained: bool = True, aligned: bool = False) -> None:
         """Build the network.
+
+        Args:
+            name: of a timm network.
+            pretrained: load its weights.
+            aligned: measure where each stage looks, and shift its map back into place.
 
         Raises:
             ConfigError: timm knows no such name, or it gives no pyramid of feature maps.
@@ -54,6 +62,11 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
+        offsets = torch.zeros(len(self.strides))
+        if aligned:
+            offsets = receptive_offsets(self.stages, self.strides)
+        self.register_buffer("offsets", offsets)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps of the stages.
 
@@ -64,8 +77,8 @@ class Backbone(nn.Module):
             one (B, channels[i], H / strides[i], W / strides[i]) per stage, sizes rounded up.
         """
         normal = (images - self.mean) / self.std
-        maps: list[Tensor] = self.stages(normal)
-        return maps
+        cells: list[float] = self.offsets.tolist()
+        return [shift(one, by) for one, by in zip(self.stages(normal), cells, strict=True)]
 
 
 def packaged_weights() -> dict[str, Tensor]:

@@ -1,0 +1,203 @@
+"""Passes that k-means needs: which pixels it sees, in which order, from which random numbers."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
+from picie.config import Config, make_config
+from picie.errors import DataError
+from picie.models.picie import PiCIE
+from picie.types import Batch
+
+Loader = Callable[[list[int], int], Iterator[Batch]]
+PICTURES = 6
+
+
+def pictures(count: int = PICTURES, side: int = 32) -> Tensor:
+    values = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    return torch.from_numpy(values)
+
+
+def loader(images: Tensor, log: list[list[int]] | None = None) -> Loader:
+    def read(order: list[int], batch_size: int) -> Iterator[Batch]:
+        for start in range(0, len(order), batch_size):
+            part = order[start : start + batch_size]
+            if log is not None:
+                log.append(part)
+            yield Batch(torch.tensor(part), images[part])
+
+    return read
+
+
+def pixels(batch: Batch) -> Tensor:
+    """(B, 3, 8, 8) unit vectors, each picture on its own."""
+    small = F.avg_pool2d(batch.images.double(), 4).float() - 127
+    return F.normalize(small, dim=1)
+
+
+def settings(**changes: Any) -> Config:
+    values = {"clusters": 3, "overclusters": 0, "kmeans_pixels": 10, "batch_size": 2, "size": 32}
+    return make_config(**(values | changes))
+
+
+def fit(config: Config, *, order: list[int] | None = None, **changes: Any) -> ClusterFit:
+    read = changes.pop("loader", loader(pictures()))
+    where = list(range(PICTURES)) if order is None else order
+    return cluster_features(pixels, read, where, config, **({"epoch": 0, "stream": 0} | changes))
+
+
+def same(one: ClusterFit, other: ClusterFit) -> bool:
+    return torch.equal(one.clusters.centroids, other.clusters.centroids)
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    orders = [
+        cluster_order(settings(seed=s), e, 50) for s, e in [(0, 0), (0, 0), (0, 1), (1, 0), (1, 1)]
+    ]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == orders[1]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_pixels_of_a_picture_do_not_depend_on_its_batch() -> None:
+    fits = [fit(settings(kmeans_batch_size=size)) for size in (1, 2, 4, 100)]
+    assert all(same(fits[0], other) for other in fits)
+    assert [one.points for one in fits] == [60] * 4
+
+
+def test_the_default_batch_is_twice_that_of_training() -> None:
+    log: list[list[int]] = []
+    fit(settings(batch_size=2), loader=loader(pictures(), log))
+    assert [len(part) for part in log] == [4, 2]
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(0, 64), (10, 10), (63, 63), (64, 64), (1000, 64)])
+def test_number_of_pixels_per_picture(wanted: int, taken: int) -> None:
+    found = fit(settings(kmeans_pixels=wanted))
+    assert found.points == PICTURES * taken == int(found.clusters.counts.sum())
+
+
+def test_the_sample_changes_with_seed_and_epoch_and_the_start_with_the_stream() -> None:
+    base = fit(settings())
+    assert same(base, fit(settings()))
+    assert not same(base, fit(settings(seed=1)))
+    assert not same(base, fit(settings(), epoch=1))
+    random = {"kmeans_init": "random", "kmeans_iterations": 1}
+    assert not same(fit(settings(**random)), fit(settings(**random), stream=1))
+
+
+def test_the_objective_is_the_mean_distance_of_the_sampled_pixels() -> None:
+    found = fit(settings(kmeans_pixels=0))
+    points = pixels(Batch(torch.arange(PICTURES), pictures())).permute(0, 2, 3, 1).reshape(-1, 3)
+    nearest = (points @ found.clusters.centroids.T).max(1).values
+    assert found.objective == pytest.approx(float((1 - nearest).mean()), abs=1e-5)
+    assert found.clusters.counts.tolist() == torch.bincount(
+        (points @ found.clusters.centroids.T).argmax(1), minlength=3
+    ).tolist()  # fmt: skip
+
+
+def test_only_the_first_pictures_make_the_sample() -> None:
+    log: list[list[int]] = []
+    order = [3, 1, 5, 0, 2, 4]
+    found = fit(settings(kmeans_images=2), order=order, loader=loader(pictures(), log))
+    assert log == [[3, 1]]
+    assert found.points == 20
+    assert same(found, fit(settings(), order=[3, 1]))
+
+
+def test_an_update_moves_the_centroids_by_all_other_pictures() -> None:
+    log: list[list[int]] = []
+    order = [3, 1, 5, 0, 2, 4]
+    config = settings(kmeans_images=2, kmeans_update=True)
+    found = fit(config, order=order, loader=loader(pictures(), log))
+    assert list(chain(*log)) == order
+    assert found.points == 20
+    assert int(found.clusters.counts.sum()) == 60
+    assert not same(found, fit(settings(kmeans_images=2), order=order))
+
+
+def test_too_few_pixels_say_what_to_change() -> None:
+    few = settings(kmeans_pixels=1)
+    assert fit(few, order=[0, 1, 2]).points == 3  # as many as centroids: enough
+    with pytest.raises(
+        DataError, match=r"2 pixels were sampled and 3 centroids wanted; use fewer --clusters, more"
+    ):
+        fit(few, order=[0, 1])
+    with pytest.raises(DataError, match=r"6 pixels were sampled and 64 centroids"):
+        fit(settings(kmeans_pixels=1, overclusters=64))
+
+
+def test_pictures_that_are_all_unreadable() -> None:
+    with pytest.raises(DataError, match="none of the pictures could be read"):
+        fit(settings(), loader=lambda order, batch_size: iter(()))
+
+
+@pytest.fixture(scope="module")
+def network() -> PiCIE:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return PiCIE("test_efficientnet", 8, pretrained=False)
+
+
+def clean(network: PiCIE, repeat: int = 0, **changes: Any) -> ClusterFit:
+    config = settings(**changes)
+    return fit_clean_centroids(network, loader(pictures()), PICTURES, config, repeat=repeat)
+
+
+def test_clean_centroids_are_a_function_of_seed_and_repeat(network: PiCIE) -> None:
+    fits = [clean(network, r, seed=s) for s, r in [(0, 0), (0, 0), (0, 1), (1, 0), (1, 1)]]
+    assert same(fits[0], fits[1])
+    assert len({one.clusters.centroids.numpy().tobytes() for one in fits}) == 4
+
+
+def test_over_clusters_are_merged_to_k(network: PiCIE) -> None:
+    found = clean(network, overclusters=9)
+    assert found.clusters.centroids.shape == (9, 8)
+    assert found.groups.shape == (9,)
+    assert set(found.groups.tolist()) == {0, 1, 2}
+    assert clean(network, overclusters=0).groups.tolist() == [0, 1, 2]
+
+
+def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -> None:
+    """Slow transcription: every pixel of every picture, centroids are means of their pixels."""
+    found = clean(network, kmeans_pixels=0, kmeans_iterations=300)
+    with torch.no_grad():
+        maps = F.normalize(network.eval()(pictures().float() / 255), dim=1)
+    points = maps.permute(0, 2, 3, 1).reshape(-1, 8)
+    labels = (points @ found.clusters.centroids.T).argmax(1)
+    for k in range(3):
+        mean = F.normalize(points[labels == k].mean(0), dim=0)
+        torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["running", "batch"])
+def test_batch_statistics_move_only_if_asked_for(network: PiCIE, mode: str) -> None:
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    clean(network, kmeans_batchnorm=mode)
+    after = network.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not network.training
+    assert all("running" in name or "num_batches" in name for name in moved)
+    assert bool(moved) == (mode == "batch")
+    network.load_state_dict(before)
+
+
+def test_larger_base_crops_are_shrunk_to_the_view(network: PiCIE) -> None:
+    found = fit_clean_centroids(
+        network, loader(pictures(side=80)), PICTURES, settings(kmeans_pixels=0, size=64)
+    )
+    assert found.points == PICTURES * 16 * 16
+
+
+def test_clustering_leaves_the_global_random_state(network: PiCIE) -> None:
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=True)[1]
+    clean(network)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state(legacy=True)[1], numpy_state)

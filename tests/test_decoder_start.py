@@ -1,0 +1,80 @@
+"""The decoder's start against PCA of the stages by hand."""
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from picie.config import make_config
+from picie.decoder_start import start_decoder
+from picie.models.picie import PiCIE
+from picie.models.projection import StageMoments
+from picie.types import Batch
+
+CONFIG = make_config(size=64, base_size=64, feature_size=8)
+
+
+@pytest.fixture
+def network() -> PiCIE:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return PiCIE("test_efficientnet", 8, pretrained=False)
+
+
+def pictures(side: int = 64) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (4, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+def batches(images: Tensor, size: int) -> Iterator[Batch]:
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        yield Batch(torch.arange(start, start + len(part)), part)
+
+
+def test_without_pictures_nothing_changes(network: PiCIE) -> None:
+    before = copy.deepcopy(network.state_dict())
+    assert not start_decoder(network, [], CONFIG)
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+
+
+def test_the_decoder_is_the_pca_of_the_stages_and_nothing_else_changes(network: PiCIE) -> None:
+    before = copy.deepcopy(network).eval()
+    assert start_decoder(network.train(), batches(pictures(), 4), CONFIG)
+    moments = StageMoments(before.backbone.channels)
+    with torch.no_grad():
+        for picture in pictures():
+            moments.update(before.backbone(picture[None].float() / 255))
+    before.decoder.start_from(*moments.projection(8))
+    after = network.state_dict()
+    for name, tensor in before.state_dict().items():
+        if name.startswith("decoder"):
+            torch.testing.assert_close(after[name].abs(), tensor.abs(), atol=1e-3, rtol=1e-3)
+        else:
+            assert torch.equal(after[name], tensor), name
+
+
+def test_the_start_does_not_depend_on_the_batches(network: PiCIE) -> None:
+    other = copy.deepcopy(network)
+    start_decoder(network, batches(pictures(), 4), CONFIG)
+    start_decoder(other, batches(pictures(), 3), CONFIG)
+    for one, two in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-3)
+
+
+def test_features_of_the_start_are_centred_and_of_length_one(network: PiCIE) -> None:
+    start_decoder(network, batches(pictures(), 4), CONFIG)
+    with torch.no_grad():
+        features = network.eval()(pictures().float() / 255)
+    points = features.permute(1, 0, 2, 3).flatten(1)
+    assert points.mean(1).abs().max() < 0.1
+    assert 0.3 < points.square().sum(0).mean() < 1.5
+
+
+def test_crops_are_brought_to_the_size_of_the_view(network: PiCIE) -> None:
+    sizes: list[torch.Size] = []
+    network.backbone.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
+    start_decoder(network, batches(pictures(side=80), 4), CONFIG)
+    assert sizes == [(4, 3, 64, 64)]

@@ -1,0 +1,112 @@
+import ctypes
+import sys
+
+import pytest
+import torch
+
+from picie.devices import choose_device, keep_freed_memory, one_thread
+from picie.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [
+        (True, True, "cuda"),
+        (True, False, "cuda"),
+        (False, True, "mps"),
+        (False, False, "cpu"),
+    ],
+)
+def test_auto_takes_the_fastest_present(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device("auto") == torch.device(expected)
+
+
+def test_a_named_device_is_taken() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "CPU", "", "cuda:x"])
+def test_an_unknown_device_is_an_error(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^device '{name}' cannot be used \(.*use auto or cpu$"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError])
+def test_an_absent_device_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def empty(*_: object, **__: object) -> None:
+        raise error("no driver found\nwith a long story")
+
+    monkeypatch.setattr(torch, "empty", empty)
+    with pytest.raises(ConfigError) as caught:
+        choose_device("cuda")
+    assert str(caught.value) == "device 'cuda' cannot be used (no driver found); use auto or cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_where_there_is_none_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"^device 'cuda' cannot be used"):
+        choose_device("cuda")
+
+
+def test_one_thread_gives_the_threads_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(KeyError), one_thread():
+            raise KeyError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+class Library:
+    """A C library that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+
+    def mallopt(self, option: int, value: int) -> int:
+        self.calls.append((option, value))
+        return 1
+
+
+def test_both_thresholds_of_the_allocator_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    keep_freed_memory()
+    assert sorted(option for option, _ in library.calls) == [-3, -1]  # M_MMAP, M_TRIM
+    assert all(2**28 <= value < 2**31 for _, value in library.calls)  # large, and a C int
+
+
+def test_other_systems_keep_their_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", opened.append)
+    keep_freed_memory()
+    assert opened == []
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, absent: bool) -> None:
+    opened: list[str] = []
+
+    def library(name: str) -> object:
+        opened.append(name)
+        if absent:
+            raise OSError("no libc.so.6")
+        return object()  # without mallopt
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    keep_freed_memory()
+    assert opened == ["libc.so.6"]

@@ -1,0 +1,320 @@
+"""Scores of a model: a perfect one, a slow recomputation, and labels that cannot be used."""
+
+import json
+import shutil
+from collections import Counter
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import picie.evaluation
+from picie.config import make_config
+from picie.data.images import square_crop, square_crop_mask
+from picie.data.synthetic import CLASSES
+from picie.errors import ConfigError, DataError, ModelError, NotFittedError
+from picie.evaluation import Evaluation, evaluate
+from picie.inference import Segmenter, load
+from picie.metrics import score
+from picie.models.picie import PiCIE
+from picie.progress import Reporter
+
+Ids = NDArray[np.uint8]
+COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8)
+
+
+class Colours(PiCIE):
+    """A network that knows the class of every colour; cluster i is class order[i]."""
+
+    def __init__(self, order: list[int]) -> None:
+        nn.Module.__init__(self)
+        centroids = torch.from_numpy(COLOURS[order]).float() / 255 - 0.5
+        self.register_buffer("centroids", centroids[None])
+        self.register_buffer("groups", torch.arange(len(order))[None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images - 0.5
+
+
+def perfect(order: list[int] | None = None) -> Segmenter:
+    return Segmenter(Colours(order or [2, 0, 3, 1]), make_config(size=32, device="cpu"))
+
+
+def write_labelled(root: Path, masks: dict[str, Ids], classes: int = 4) -> Path:
+    """Pictures in the colours of their classes; void pixels are black."""
+    for name, mask in masks.items():
+        image = np.zeros((*mask.shape, 3), np.uint8)
+        image[mask != 255] = COLOURS[mask[mask != 255]]
+        for folder, picture in (("images", image), ("masks", mask)):
+            path = root / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    (root / "classes.txt").write_text("".join(f"class {i}\n" for i in range(classes)))
+    return root
+
+
+def random_mask(height: int, width: int, seed: int = 0) -> Ids:
+    rng = np.random.default_rng(seed)
+    mask = rng.integers(0, 4, (height, width), dtype=np.uint8)
+    return np.where(rng.random((height, width)) < 0.1, 255, mask).astype(np.uint8)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Three pictures with a short side of 32, so that nothing is resampled."""
+    masks = {"a": random_mask(32, 32), "b": random_mask(32, 48, 1), "c/d": random_mask(64, 32, 2)}
+    return write_labelled(tmp_path / "labelled", masks)
+
+
+def slow_scores(truths: list[Ids], masks: list[NDArray[np.int64]]) -> tuple[float, float]:
+    """Accuracy and mIoU by loops, with the best of all one-to-one matchings."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for truth, mask in zip(truths, masks, strict=True):
+        for pair in zip(truth.ravel().tolist(), mask.ravel().tolist(), strict=True):
+            if pair[0] != 255:
+                counts[pair] += 1
+    found = []
+    for matching in permutations(range(len(CLASSES)), 3):
+        hits = {label: counts[label, k] for k, label in enumerate(matching)}
+        ious = []
+        for label in {label for label, _ in counts}:
+            row = sum(n for (t, _), n in counts.items() if t == label)
+            column = sum(n for (_, k), n in counts.items() if matching[k] == label)
+            ious.append(hits.get(label, 0) / (row + column - hits.get(label, 0)))
+        found.append((100 * sum(hits.values()) / counts.total(), 100 * sum(ious) / len(ious)))
+    return max(found)
+
+
+def masks_of(scenes: Path) -> list[tuple[Path, Ids]]:
+    names = (scenes / "val.txt").read_text().split()
+    return [
+        (scenes / f"images/{name}.jpg", np.asarray(Image.open(scenes / f"masks/{name}.png")))
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+@pytest.mark.parametrize("match", ["hungarian", "majority"])
+def test_a_perfect_model_scores_100(
+    labelled: Path, crop: Literal["center", "none"], match: Literal["hungarian", "majority"]
+) -> None:
+    scores = evaluate(perfect(), labelled, crop=crop, match=match).scores
+    assert (scores.accuracy, scores.miou) == (100, 100)
+    assert scores.iou == {f"class {i}": 100 for i in range(4)}
+    assert scores.mapping == {0: "class 2", 1: "class 0", 2: "class 3", 3: "class 1"}
+    assert (scores.protocol["crop"], scores.protocol["size"]) == (crop, 32)
+
+
+def test_scores_do_not_depend_on_the_numbers_of_clusters(scenes: Path, model: Segmenter) -> None:
+    before = evaluate(model, scenes, split="val").scores
+    centroids, groups = model.network.view_centroids(0)
+    network, config = model.network, model.config
+    try:
+        network.set_centroids([centroids], [(groups + 1) % 3])
+        after = evaluate(Segmenter(network, config), scenes, split="val").scores
+    finally:
+        network.set_centroids([centroids], [groups])
+    assert (after.accuracy, after.miou) == (before.accuracy, before.miou)
+    assert after.mapping == {(k + 1) % 3: name for k, name in before.mapping.items()}
+
+
+def test_whole_pictures_against_a_slow_recomputation(scenes: Path, model: Segmenter) -> None:
+    pairs = masks_of(scenes)
+    accuracy, miou = slow_scores([m for _, m in pairs], [model.predict(p) for p, _ in pairs])
+    scores = evaluate(model, scenes, split="val", crop="none").scores
+    assert scores.accuracy == pytest.approx(accuracy, abs=1e-9)
+    assert scores.miou == pytest.approx(miou, abs=1e-9)
+    assert sum(map(sum, scores.confusion)) == 3 * 48 * 64
+
+
+def test_centre_crops_against_a_slow_recomputation(scenes: Path, model: Segmenter) -> None:
+    truths, masks = [], []
+    for path, truth in masks_of(scenes):
+        image = torch.from_numpy(square_crop(np.asarray(Image.open(path)), 64))
+        logits = model.logits(image.permute(2, 0, 1)[None].float() / 255)
+        wide = F.interpolate(logits, size=(64, 64), mode="bilinear", align_corners=False)
+        masks.append(wide[0].argmax(0).numpy())
+        truths.append(square_crop_mask(truth, 64))
+    accuracy, miou = slow_scores(truths, masks)
+    scores = evaluate(model, scenes, split="val", size=64).scores
+    # Batches of another size may move a score in the last place, and with it a pixel at a border.
+    assert scores.accuracy == pytest.approx(accuracy, abs=0.05)
+    assert scores.miou == pytest.approx(miou, abs=0.05)
+    assert scores.protocol["size"] == 64
+
+
+def test_majority_counts_the_largest_class_of_each_cluster(scenes: Path, model: Segmenter) -> None:
+    many = evaluate(model, scenes, split="val", match="majority").scores
+    one = evaluate(model, scenes, split="val").scores
+    counts = np.array(many.confusion)
+    assert many.accuracy == pytest.approx(100 * counts.max(0).sum() / counts.sum())
+    assert many.confusion == one.confusion
+    assert many.accuracy >= one.accuracy
+    assert "not comparable" in many.protocol["matching"]
+
+
+def test_what_json_holds(scenes: Path, runs: dict[str, Path]) -> None:
+    found = evaluate(str(runs["reference"]), str(scenes), split="val")
+    values = json.loads(json.dumps(found.to_json()))
+    assert set(values) == {
+        *("accuracy", "miou", "iou", "classes", "mapping", "protocol", "confusion"),
+        "other_views",
+    }
+    assert values["classes"] == list(CLASSES) == list(values["iou"])
+    assert set(values["mapping"]) == {"0", "1", "2"}
+    assert len(values["other_views"]) == len(found.other_views) == 1
+    protocol = values["protocol"]
+    assert (protocol["data"], protocol["split"]) == (str(scenes), "val")
+    assert (protocol["images"], protocol["unreadable"], protocol["clusters"]) == (3, 0, 3)
+    assert protocol["centroids"] == "trained model, view 1 of the last epoch"
+    other = found.other_views[0].protocol["centroids"]
+    assert other == "trained model, view 2 of the last epoch"
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_an_unreadable_picture_is_named_counted_and_left_out(
+    labelled: Path, crop: Literal["center", "none"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = random_mask(32, 32, 5)
+    write_labelled(labelled, {"b2": mask})
+    (labelled / "images/b2.png").write_text("no picture")
+    scores = evaluate(perfect(), labelled, crop=crop, reporter=Reporter()).scores
+    assert (scores.accuracy, scores.miou) == (100, 100)
+    assert (scores.protocol["images"], scores.protocol["unreadable"]) == (4, 1)
+    assert capsys.readouterr().err.count("b2.png: cannot be read as a picture") == 1
+
+
+def test_nothing_readable_is_an_error(labelled: Path) -> None:
+    for path in (labelled / "images").rglob("*.png"):
+        path.write_text("no picture")
+    with pytest.raises(DataError, match=r"none of the 3 pictures .* first: .*a.png: cannot be"):
+        evaluate(perfect(), labelled)
+
+
+def test_a_mask_of_another_size_is_an_error(labelled: Path) -> None:
+    Image.fromarray(random_mask(32, 33)).save(labelled / "masks/a.png")
+    with pytest.raises(DataError, match=r"a.png: is 33 x 32 pixels and its picture 32 x 32"):
+        evaluate(perfect(), labelled)
+
+
+def test_ids_without_a_class_are_an_error(labelled: Path) -> None:
+    (labelled / "classes.txt").write_text("one\ntwo\nthree\n")
+    with pytest.raises(DataError, match=r"a.png: holds the ids 3, but classes.txt names 3"):
+        evaluate(perfect(), labelled)
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("masks", "there is no masks/"),
+        ("classes.txt", "there is no classes.txt"),
+        ("masks/a.png", r"1 of 3 pictures have no mask \(a\)"),
+    ],
+)
+def test_missing_labels_are_an_error(labelled: Path, gone: str, message: str) -> None:
+    path = labelled / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(DataError, match=f"labelled: labels are needed; .*{message}"):
+        evaluate(perfect(), labelled)
+
+
+def test_masks_that_are_all_void_are_an_error(tmp_path: Path) -> None:
+    void = write_labelled(tmp_path, {"a": np.full((32, 32), 255, np.uint8)})
+    with pytest.raises(DataError, match="no labelled pixel to score"):
+        evaluate(perfect(), void)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"size": 33}, "size 33: the side must be a multiple of 32"),
+        ({"size": 0}, "size 0: the side must be a multiple of 32"),
+        ({"size": -32}, "size -32: the side"),
+        ({"crop": "centre"}, "unknown crop 'centre'; known: center, none"),
+        ({"match": "best"}, "unknown matching 'best'; known: hungarian, majority"),
+    ],
+)
+def test_options_that_are_not_known(labelled: Path, option: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluate(perfect(), labelled, **option)
+
+
+def test_a_split_that_is_not_there(labelled: Path) -> None:
+    with pytest.raises(DataError, match=r"test.txt: does not exist"):
+        evaluate(perfect(), labelled, split="test")
+
+
+def test_a_model_that_learnt_nothing(labelled: Path, tmp_path: Path) -> None:
+    config = make_config(backbone="test_efficientnet", feature_size=8, size=32, device="cpu")
+    bare = Segmenter(PiCIE(config.backbone, 8, pretrained=False), config)
+    with pytest.raises(NotFittedError, match="train it first"):
+        evaluate(bare, labelled)
+    with pytest.raises(ModelError, match="no such folder"):
+        evaluate(tmp_path / "gone", labelled)
+
+
+# --- fresh centroids
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_fresh_centroids_leave_the_model_as_it_was(
+    scenes: Path, runs: dict[str, Path], preset: str
+) -> None:
+    model = load(runs[preset])
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    found = evaluate(model, scenes, split="val", fresh_clusters=2)
+    after = model.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not model.network.training
+    assert found.scores == evaluate(model, scenes, split="val").scores
+    again = evaluate(model, scenes, split="val", fresh_clusters=2)
+    assert again.fresh == found.fresh  # a function of the seed
+    assert found.fresh[0].confusion != found.fresh[1].confusion
+    protocols = [scores.protocol["centroids"] for scores in found.fresh]
+    assert protocols == [f"fresh k-means on clean pictures, repeat {i}" for i in (1, 2)]
+
+
+def test_fresh_scores_are_summed_up_by_mean_and_sd(scenes: Path, model: Segmenter) -> None:
+    found = evaluate(model, scenes, split="val", fresh_clusters=2)
+    low, high = sorted(scores.miou for scores in found.fresh)
+    values = found.to_json()["fresh"]
+    assert values["miou"]["mean"] == pytest.approx((low + high) / 2)
+    assert values["miou"]["sd"] == pytest.approx((high - low) / 2**0.5)
+    assert [run["miou"] for run in values["runs"]] == [scores.miou for scores in found.fresh]
+    assert Evaluation(found.scores, fresh=found.fresh[:1]).spread("accuracy")["sd"] == 0
+
+
+def test_a_failure_on_the_way_leaves_the_model_as_it_was(
+    scenes: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    original, calls = score, []
+
+    def fails_later(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(picie.evaluation, "score", fails_later)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, scenes, split="val", fresh_clusters=1)
+    after = model.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_fresh_centroids_need_the_training_pictures(scenes: Path, model: Segmenter) -> None:
+    homeless = Segmenter(model.network, model.config.model_copy(update={"data": ""}))
+    with pytest.raises(DataError, match="does not say which pictures it was trained on"):
+        evaluate(homeless, scenes, split="val", fresh_clusters=1)
+    moved = Segmenter(model.network, model.config.model_copy(update={"data": "/gone"}))
+    with pytest.raises(DataError, match="/gone: does not exist"):
+        evaluate(moved, scenes, split="val", fresh_clusters=1)

@@ -1,0 +1,372 @@
+"""Pictures in every form to masks at their own size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+import picie.inference
+from picie.clustering.pseudo_labels import group_scores
+from picie.config import make_config
+from picie.data.images import read_image
+from picie.data.synthetic import draw_scene
+from picie.errors import ConfigError, DataError, ModelError, NotFittedError
+from picie.inference import Prediction, Segmenter, enlarge, load, predict
+from picie.models.picie import PiCIE
+
+SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
+
+
+def picture(height: int = 45, width: int = 61, seed: int = 0) -> NDArray[np.uint8]:
+    scene, _ = draw_scene(1, seed, (48, 64))
+    return np.array(Image.fromarray(scene).resize((width, height)))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five pictures of two sizes, in this order: three of 45 x 61 and two of 64 x 40."""
+    folder = tmp_path / "photos"
+    (folder / "sub folder").mkdir(parents=True)
+    for index, name in enumerate(["a", "b", "sub folder/ä 1", "sub folder/ö", "z"]):
+        size = (45, 61) if index < 3 else (64, 40)
+        Image.fromarray(picture(*size, seed=index)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_mask_has_the_size_of_its_picture(model: Segmenter, size: tuple[int, int]) -> None:
+    mask = model.predict(picture(*size))
+    assert mask.shape == size
+    assert mask.dtype == np.int64
+    assert mask.min() >= 0
+    assert mask.max() < model.clusters == 3
+
+
+def test_clusters_differ_within_a_picture(model: Segmenter) -> None:
+    assert len(np.unique(model.predict(picture()))) > 1
+
+
+def test_every_form_of_a_picture_gives_the_same_mask(model: Segmenter, tmp_path: Path) -> None:
+    image = picture()
+    path = tmp_path / "photo.PNG"
+    Image.fromarray(image).save(path)
+    whole = torch.from_numpy(image).permute(2, 0, 1)
+    forms: list[Any] = [
+        path,
+        str(path),
+        Image.fromarray(image),
+        Image.fromarray(image).convert("RGBA"),
+        image,
+        image[::-1][::-1],
+        whole,
+        whole / 255,
+        whole.double() / 255,
+        (whole / 255).requires_grad_(),
+    ]
+    expected = model.predict(image)
+    for form in forms:
+        assert np.array_equal(model.predict(form), expected), type(form)
+    batch = torch.stack([whole, whole.flip(2)])
+    masks = model.predict(batch)
+    assert (masks.shape, masks.dtype) == ((2, 45, 61), np.int64)
+    assert np.array_equal(masks[0], expected)
+    assert np.array_equal(masks[1], model.predict(whole.flip(2)))
+    assert np.array_equal(model.predict(batch / 255), masks)
+
+
+def test_grey_is_three_equal_channels(model: Segmenter) -> None:
+    grey = picture()[:, :, 0]
+    expected = model.predict(np.stack([grey] * 3, axis=2))
+    assert np.array_equal(model.predict(grey), expected)
+    assert np.array_equal(model.predict(Image.fromarray(grey)), expected)
+
+
+def test_transparency_is_white_in_a_file_and_in_memory(model: Segmenter, tmp_path: Path) -> None:
+    image = picture()
+    alpha = np.zeros((45, 61, 1), np.uint8)
+    alpha[:, 30:] = 255
+    graphic = Image.fromarray(np.concatenate([image, alpha], axis=2))
+    graphic.save(tmp_path / "graphic.png")
+    expected = model.predict(np.where(alpha > 0, image, 255).astype(np.uint8))
+    assert np.array_equal(model.predict(graphic), expected)
+    assert np.array_equal(model.predict(tmp_path / "graphic.png"), expected)
+
+
+def test_pictures_are_not_changed(model: Segmenter) -> None:
+    image = picture()
+    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1) / 255
+    kept = tensor.clone()
+    model.predict(image)
+    model.predict(tensor)
+    assert np.array_equal(image, picture())
+    assert torch.equal(tensor, kept)
+
+
+def test_prediction_does_not_depend_on_the_training_mode(model: Segmenter) -> None:
+    expected = model.predict(picture())
+    model.network.train()
+    assert np.array_equal(model.predict(picture()), expected)
+    assert not model.network.training
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        ((48, 64), (32, 32)),  # 32 x 42.7
+        ((64, 120), (32, 64)),
+        ((10, 25), (32, 96)),  # 2.5 cells are 2 or 3 of them
+        ((500, 100), (160, 32)),
+        ((1, 3000), (32, 512)),
+        ((3000, 2), (512, 32)),
+        ((1, 1), (32, 32)),
+    ],
+)
+def test_the_network_sees_whole_cells_and_never_a_boundless_strip(
+    model: Segmenter,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    shape: tuple[int, int],
+) -> None:
+    seen: list[torch.Size] = []
+    logits = model.logits
+
+    def spy(images: Tensor, **options: Any) -> Tensor:
+        seen.append(images.shape[-2:])
+        return logits(images, **options)
+
+    monkeypatch.setattr(model, "logits", spy)
+    assert model.predict(picture(*size)).shape == size
+    height, width = seen[0]
+    assert (height, width) == shape or (size == (10, 25) and (height, width) == (32, 64))
+
+
+# --- folders
+
+
+def test_a_folder_gives_predictions_in_order_of_names(model: Segmenter, photos: Path) -> None:
+    found = list(model.predict(photos))
+    assert [one.name for one in found] == ["a", "b", "sub folder/ä 1", "sub folder/ö", "z"]
+    for one in found:
+        assert isinstance(one, Prediction)
+        assert one.path == photos / f"{one.name}.png"
+        assert np.array_equal(one.image, np.asarray(Image.open(one.path)))
+        assert one.mask is not None
+        assert np.array_equal(one.mask, model.predict(one.path))
+        assert one.problem == ""
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_masks_do_not_depend_on_the_batch(model: Segmenter, photos: Path, size: int) -> None:
+    for one in model.predict_folder(photos, batch_size=size):
+        assert one.mask is not None
+        assert np.array_equal(one.mask, model.predict(one.path)), one.name
+
+
+def test_batches_hold_pictures_of_one_size_and_no_more_than_asked(
+    model: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    logits = model.logits
+
+    def spy(images: Tensor, **options: Any) -> Tensor:
+        sizes.append(len(images))
+        return logits(images, **options)
+
+    monkeypatch.setattr(model, "logits", spy)
+    assert len(list(model.predict_folder(photos, batch_size=2))) == 5
+    assert sizes == [2, 1, 2]
+
+
+def test_a_folder_is_read_as_its_masks_are_taken(
+    model: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = read_image
+
+    def spy(path: Path) -> NDArray[np.uint8]:
+        read.append(path.stem)
+        return original(path)
+
+    monkeypatch.setattr(picie.inference, "read_image", spy)
+    stream = model.predict_folder(photos, batch_size=1)
+    assert read == []
+    assert next(stream).name == "a"
+    assert len(read) <= 2  # the one after it may wait
+
+
+def test_a_split_of_a_folder(model: Segmenter, scenes: Path) -> None:
+    names = (scenes / "val.txt").read_text().split()
+    assert [one.name for one in model.predict_folder(scenes, split="val")] == names
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_an_unreadable_picture_is_named_and_does_not_end_the_folder(
+    model: Segmenter, photos: Path, size: int
+) -> None:
+    (photos / "b.png").write_text("no picture")
+    found = {one.name: one for one in model.predict_folder(photos, batch_size=size)}
+    assert list(found) == ["a", "b", "sub folder/ä 1", "sub folder/ö", "z"]
+    broken = found.pop("b")
+    assert broken.mask is None
+    assert broken.image.shape == (0, 0, 3)
+    assert "b.png: cannot be read as a picture" in broken.problem
+    for one in found.values():
+        assert one.mask is not None
+        assert np.array_equal(one.mask, model.predict(one.path))
+
+
+def test_one_picture_as_a_folder(model: Segmenter, photos: Path) -> None:
+    (one,) = model.predict_folder(photos / "a.png")
+    assert (one.name, one.path) == ("a", photos / "a.png")
+
+
+# --- bad input
+
+
+def error(model: Segmenter, source: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        list(model.predict(source))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "a NoneType is no picture; give a path"),
+        (3, "a int is no picture"),
+        (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\), uint8 is no picture"),
+        (np.zeros((3, 4, 4), np.uint8), r"shape \(3, 4, 4\)"),
+        (np.zeros((4, 4, 3), np.float32), "float32 is no picture"),
+        (np.zeros((0, 4, 3), np.uint8), "is no picture"),
+        (np.zeros(4, np.uint8), "is no picture"),
+        (Image.new("RGB", (0, 4)), "is no picture"),
+        (torch.zeros(4, 4), r"tensor of shape \(4, 4\) is no picture; give \(3, H, W\)"),
+        (torch.zeros(4, 4, 3), r"shape \(4, 4, 3\)"),
+        (torch.zeros(2, 1, 4, 4), r"shape \(1, 4, 4\)"),
+        (torch.zeros(0, 3, 4, 4), r"shape \(0, 3, 4, 4\)"),
+        (torch.zeros(3, 0, 4), r"shape \(3, 0, 4\)"),
+        (torch.full((3, 4, 4), 1.5), r"from 1.5 to 1.5; give \[0, 1\] \(not normalised\)"),
+        (torch.full((3, 4, 4), -0.1), r"from -0.1 to -0.1; give \[0, 1\]"),
+        (torch.full((3, 4, 4), torch.nan), r"from nan to nan; give \[0, 1\]"),
+        (torch.full((3, 4, 4), 300), r"torch.int64; give float in \[0, 1\] or uint8"),
+    ],
+)
+def test_values_that_are_no_picture(model: Segmenter, source: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        model.predict(source)
+
+
+def test_paths_that_are_no_picture(model: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    assert "does not exist; check the path" in error(model, tmp_path / "gone.jpg")
+    assert "text.jpg: cannot be read as a picture" in error(model, tmp_path / "text.jpg")
+    assert "notes.txt: is not a supported picture" in error(model, tmp_path / "notes.txt")
+    assert "empty: no pictures" in error(model, str(tmp_path / "empty"))
+
+
+def test_a_model_without_centroids_says_so() -> None:
+    config = make_config(backbone="test_efficientnet", feature_size=8, size=32, device="cpu")
+    bare = Segmenter(PiCIE(config.backbone, 8, pretrained=False), config)
+    with pytest.raises(NotFittedError, match=r"no centroids of view 1 .* train it first"):
+        bare.predict(picture())
+
+
+# --- views, loading
+
+
+def test_each_view_has_its_own_centroids(runs: dict[str, Path]) -> None:
+    reference = load(runs["reference"])
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(reference.logits(images), reference.logits(images, view=1))
+    expected = enlarge(reference.logits(images, view=1)[0], (32, 32))
+    found = reference.predict((images * 255).byte(), view=1)[0]
+    assert (found == expected).mean() > 0.9  # the rounding to 8 bits moves few pixels
+    with pytest.raises(NotFittedError, match=r"view 3 \(it has 2 sets\)"):
+        reference.predict(picture(), view=2)
+
+
+def test_logits_are_similarities_to_the_best_centroid_of_a_cluster(model: Segmenter) -> None:
+    images = torch.rand(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    centroids, groups = model.network.view_centroids(0)
+    with torch.no_grad():
+        features = F.normalize(model.network(images), dim=1)
+    each = torch.einsum("bdhw,pd->bphw", features, F.normalize(centroids, dim=1))
+    slow = torch.stack([each[:, groups == k].amax(1) for k in range(3)], dim=1)
+    torch.testing.assert_close(model.logits(images), slow, atol=1e-5, rtol=0)
+
+
+def test_predict_takes_a_model_or_its_folder(runs: dict[str, Path], model: Segmenter) -> None:
+    expected = model.predict(picture())
+    assert np.array_equal(predict(model, picture()), expected)
+    assert np.array_equal(predict(runs["default"], picture()), expected)
+    assert np.array_equal(predict(str(runs["default"]), picture()), expected)
+
+
+def test_load_checks_device_and_folder(runs: dict[str, Path], tmp_path: Path) -> None:
+    assert load(runs["default"], device="cpu").device == torch.device("cpu")
+    with pytest.raises(ConfigError, match="device 'toaster' cannot be used"):
+        load(runs["default"], device="toaster")
+    with pytest.raises(ModelError, match="no such folder"):
+        load(tmp_path / "gone")
+
+
+# --- enlarging
+
+
+def logits_of(count: int, height: int, width: int) -> Tensor:
+    return torch.randn(count, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def oracle(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((3, 8, 8), (32, 32)),
+        ((5, 8, 11), (45, 61)),
+        ((2, 8, 8), (5, 3)),
+        ((4, 1, 128), (1, 1000)),
+        ((4, 9, 9), (1, 1)),
+        ((1, 4, 4), (7, 7)),
+    ],
+)
+def test_enlarging_is_bilinear_interpolation(
+    shape: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    logits = logits_of(*shape)
+    mask = enlarge(logits, size)
+    assert mask.shape == size
+    assert mask.dtype == np.int64
+    values = oracle(logits, size)
+    chosen = values.gather(0, torch.from_numpy(mask)[None])[0]
+    assert float((values.amax(0) - chosen).max()) < 1e-5  # the largest, up to rounding
+    assert (mask == values.argmax(0).numpy()).mean() > 0.999
+
+
+@pytest.mark.parametrize("values", [1, 3 * 61, 10 * 3 * 61, 45 * 8 * 61, 10**9])
+def test_enlarging_does_not_depend_on_the_strips(
+    monkeypatch: pytest.MonkeyPatch, values: int
+) -> None:
+    logits = logits_of(3, 8, 11)
+    expected = enlarge(logits, (45, 61))
+    monkeypatch.setattr(picie.inference, "_STRIP_VALUES", values)
+    assert np.array_equal(enlarge(logits, (45, 61)), expected)
+
+
+def test_the_scores_of_a_group_are_those_of_its_best_member() -> None:
+    values = torch.tensor([[1.0, -5.0], [3.0, -7.0], [2.0, -6.0], [0.0, -4.0]])[None, :, None]
+    groups = torch.tensor([0, 1, 0, 2])
+    assert group_scores(values, groups)[0, :, 0].tolist() == [[2, -5], [3, -7], [0, -4]]
+    assert torch.equal(group_scores(values, torch.arange(4)), values)
+    swapped = group_scores(values, torch.tensor([1, 0, 3, 2]))
+    assert torch.equal(swapped, values[:, [1, 0, 3, 2]])

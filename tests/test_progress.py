@@ -1,0 +1,92 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from picie.progress import Reporter
+
+
+class Clock:
+    """A clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fixed = Clock()
+    monkeypatch.setattr("picie.progress.time.monotonic", fixed)
+    return fixed
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_lines_come_every_twenty_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Reporter().task("clustering", 10) as advance:
+        advance(1)
+        clock.now += 19
+        advance(1, "too early")
+        clock.now += 1
+        advance(2, "loss 1.5")
+        clock.now += 10
+        advance(1, "too early")
+        clock.now += 10
+        advance(3)
+    out, err = capsys.readouterr()
+    assert out == ""  # standard output is for results
+    assert err.splitlines() == [
+        "clustering: 4/10 loss 1.5 (30 s left)",
+        "clustering: 8/10  (10 s left)",
+    ]
+
+
+def test_a_quiet_reporter_writes_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter(quiet=True)
+    with reporter.task("clustering", 2) as advance:
+        clock.now += 60
+        advance(1, "note")
+    reporter.say("done")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "saved to [bold]runs/a[/bold] " + "x" * 300
+    Reporter().say(text)
+    assert capsys.readouterr() == ("", text + "\n")
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, fail: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    screen = io.StringIO()
+    reporter = Reporter()
+    reporter.console = Console(file=screen, force_terminal=True, width=120)
+    try:
+        with reporter.task("training", 7) as advance:
+            advance(2, "first")
+            advance(3, "loss 0.123")
+            if fail:
+                raise KeyError
+    except KeyError:
+        assert fail
+    text = screen.getvalue()
+    for part in ("training", "5/7", "loss 0.123"):
+        assert part in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor came back
+
+
+def test_a_quiet_reporter_draws_no_bar() -> None:
+    screen = io.StringIO()
+    reporter = Reporter(quiet=True)
+    reporter.console = Console(file=screen, force_terminal=True, quiet=True)
+    with reporter.task("training", 7) as advance:
+        advance(7)
+    assert screen.getvalue() == ""

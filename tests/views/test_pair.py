@@ -1,0 +1,193 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.config import Config, make_config
+from picie.types import Batch, ViewPair
+from picie.views.geometric import resample
+from picie.views.pair import Views, clean_view
+
+PLAIN: dict[str, Any] = {"jitter_chance": 0, "grayscale": 0, "blur": 0}
+WHOLE: dict[str, Any] = {"crop_min": 1, "crop_max": 1, "flip": 0}
+TENSORS = ("first", "second", "rows", "columns")
+
+
+def config(preset: str = "default", **settings: Any) -> Config:
+    return make_config(preset, **({"size": 32, "base_size": 64} | settings))
+
+
+def batch(*indices: int, base: int = 64) -> Batch:
+    images = [
+        torch.randint(256, (3, base, base), generator=torch.Generator().manual_seed(i))
+        for i in indices
+    ]
+    return Batch(indices=torch.tensor(indices), images=torch.stack(images).to(torch.uint8))
+
+
+def same(one: ViewPair, other: ViewPair, rows: list[int]) -> None:
+    for name in TENSORS:
+        expected = getattr(one, name)[rows]
+        torch.testing.assert_close(getattr(other, name), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("preset", ["default", "reference", "paper"])
+def test_a_pair_does_not_depend_on_its_batch(preset: str) -> None:
+    settings = config(preset, seed=3)
+    together = Views(settings, 1, 8)(batch(7, 2, 9, 4))
+    same(together, Views(settings, 1, 8)(batch(9, 4, 2)), [2, 3, 1])
+    same(together, Views(settings, 1, 8)(batch(7)), [0])
+
+
+@pytest.mark.parametrize("other", [{"epoch": 2}, {"seed": 4}])
+def test_another_epoch_or_seed_gives_another_pair(other: dict[str, int]) -> None:
+    one = Views(config(seed=3), 1, 8)(batch(5, 6))
+    two = Views(config(seed=other.get("seed", 3)), other.get("epoch", 1), 8)(batch(5, 6))
+    for name in TENSORS:
+        difference = (getattr(one, name) - getattr(two, name)).abs().amax(dim=(1, 2))
+        assert float(difference.max()) > 1e-2, name
+
+
+def test_two_pictures_of_a_batch_get_different_transforms() -> None:
+    same_picture = batch(5).images.expand(2, -1, -1, -1)
+    pair = Views(config(seed=3), 0, 8)(Batch(torch.tensor([5, 6]), same_picture))
+    for name in TENSORS:
+        one, other = getattr(pair, name)
+        assert float((one - other).abs().max()) > 1e-2, name
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+@pytest.mark.parametrize(("base", "size", "cells"), [(64, 32, 8), (32, 32, 8), (48, 64, 16)])
+def test_sizes_types_and_ranges(preset: str, base: int, size: int, cells: int) -> None:
+    source = batch(0, 1, 2, base=base)
+    before = source.images.clone()
+    pair = Views(config(preset, size=size, base_size=base), 0, cells)(source)
+    assert pair.first.shape == pair.second.shape == (3, 3, size, size)
+    assert pair.rows.shape == pair.columns.shape == (3, cells, cells)
+    for name in TENSORS:
+        values = getattr(pair, name)
+        assert values.dtype == torch.float32
+        assert float(values.min()) >= 0
+        assert float(values.max()) <= 1 + 1e-5
+    assert torch.equal(source.images, before)
+
+
+@pytest.mark.parametrize("base", [32, 64])
+def test_without_any_chance_both_views_are_the_clean_one(base: int) -> None:
+    source = batch(0, 1, base=base)
+    pair = Views(config(base_size=base, **PLAIN, **WHOLE), 0, 8)(source)
+    clean = clean_view(source.images, 32)
+    torch.testing.assert_close(pair.first, clean, rtol=0, atol=1e-6)
+    torch.testing.assert_close(pair.second, clean, rtol=0, atol=1e-6)
+    for along in (pair.rows, pair.columns):
+        torch.testing.assert_close(along, torch.eye(8).expand(2, -1, -1))
+
+
+def test_the_clean_view_is_an_antialiased_resize() -> None:
+    source = batch(0, 1)
+    expected = F.interpolate(
+        source.images / 255, (32, 32), mode="bilinear", align_corners=False, antialias=True
+    )
+    torch.testing.assert_close(clean_view(source.images, 32), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(clean_view(source.images, 64), source.images / 255)
+
+
+# --- one geometric frame for both views
+
+
+def coordinates(preset: str, count: int = 48, **settings: Any) -> tuple[Tensor, Tensor]:
+    """Where each feature cell of the two views looks, in 32nds of the picture; (B, 2, 32, 32)."""
+    ramp = torch.arange(256, dtype=torch.uint8)
+    vertical, horizontal = torch.meshgrid(ramp, ramp, indexing="ij")
+    image = torch.stack([vertical, horizontal, torch.zeros_like(ramp).expand(256, 256)])
+    source = Batch(torch.arange(count), image.expand(count, -1, -1, -1))
+    options = PLAIN | {"size": 128, "base_size": 256} | settings
+    pair = Views(make_config(preset, **options), 0, 32)(source)
+    first = F.avg_pool2d(pair.first, 4)
+    second = resample(F.avg_pool2d(pair.second, 4), pair.rows, pair.columns)
+    return (first[:, :2] * 255 + 0.5) / 8, (second[:, :2] * 255 + 0.5) / 8
+
+
+def test_cells_of_both_views_look_at_the_same_place() -> None:
+    first, second = coordinates("default")
+    distance = (first - second).abs()
+    assert float(distance[:, :, 1:-1, 1:-1].max()) < 0.05
+    assert float(distance.max()) < 0.3
+
+
+def test_cells_of_the_rounded_rule_look_beside_it() -> None:
+    aligned, rounded = (
+        float((first - second)[:, :, 1:-1, 1:-1].abs().max())
+        for first, second in (coordinates("default"), coordinates("reference"))
+    )
+    assert rounded > 0.5 > aligned
+
+
+def test_a_crop_is_a_window_of_the_drawn_size_and_only_columns_are_mirrored() -> None:
+    first, _ = coordinates("default", crop_min=0.6, crop_max=0.8, flip=0.5)
+    vertical, horizontal = first[:, 0, 2:-2, 5], first[:, 1, 5, 2:-2]
+    down, right = vertical.diff(dim=1), horizontal.diff(dim=1)
+    for steps in (down, right):
+        assert float((steps - steps[:, :1]).abs().max()) < 0.01  # evenly spaced
+    torch.testing.assert_close(down[:, 0], right[:, 0].abs(), rtol=0, atol=0.01)  # square
+    assert 0.59 < float(down.min()) < 0.65
+    assert 0.75 < float(down.max()) < 0.81
+    mirrored = int((right[:, 0] < 0).sum())
+    assert 10 < mirrored < 38
+    assert float(first.min()) > 0
+    assert float(first.max()) < 32
+
+
+def test_labels_follow_the_features() -> None:
+    colours = torch.eye(3, dtype=torch.uint8) * 255
+    areas = torch.zeros(64, 64, dtype=torch.int64)
+    areas[10:40, 20:50], areas[40:, :30] = 1, 2
+    image = colours[areas].permute(2, 0, 1)
+    source = Batch(torch.arange(32), image.expand(32, -1, -1, -1))
+    pair = Views(config(size=64, **PLAIN), 0, 16)(source)
+    first = F.avg_pool2d(pair.first, 4)
+    second = resample(F.avg_pool2d(pair.second, 4), pair.rows, pair.columns)
+    agree = first.argmax(1) == second.argmax(1)
+    assert float(agree.float().mean()) > 0.97
+    ignored = F.avg_pool2d(pair.second, 4).argmax(1)
+    assert float((first.argmax(1) == ignored).float().mean()) < 0.9  # the matrices matter
+
+
+# --- photometry
+
+
+def test_the_views_are_coloured_independently() -> None:
+    grey = torch.full((200, 3, 32, 32), 100, dtype=torch.uint8)
+    only = PLAIN | WHOLE | {"jitter_chance": 1, "contrast": 0, "saturation": 0, "hue": 0}
+    source = Batch(torch.arange(200), grey)
+    pair = Views(config(size=32, base_size=32, **only), 0, 8)(source)
+    levels = torch.stack([pair.first.mean((1, 2, 3)), pair.second.mean((1, 2, 3))])
+    assert float(levels.std(dim=1).min()) > 0.05
+    assert abs(float(torch.corrcoef(levels)[0, 1])) < 0.25
+
+
+def blurred(plane: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any]:
+    for axis in (0, 1):
+        options: dict[str, Any] = {"sigma": 1.5, "axis": axis, "mode": "constant", "truncate": 6}
+        plane = gaussian_filter1d(plane, **options) / gaussian_filter1d(
+            np.ones_like(plane), **options
+        )
+    return plane
+
+
+def test_blur_acts_on_the_base_crop_before_it_is_resampled() -> None:
+    source = batch(0)
+    settings = PLAIN | {"blur": 1, "blur_min": 1.5, "blur_max": 1.5, "size": 64}
+    pair = Views(config(**settings), 0, 16)(source)
+    sharp = Views(config(**settings | {"blur": 0}), 0, 16)(source)
+    expected = torch.from_numpy(
+        np.stack([blurred(plane) for plane in source.images[0].double().numpy() / 255])
+    )
+    torch.testing.assert_close(pair.second[0].double(), expected, rtol=0, atol=1e-3)
+    assert float((pair.first - sharp.first).abs().mean()) > 0.05
+    steps = pair.first.diff(dim=3).abs().mean(), sharp.first.diff(dim=3).abs().mean()
+    assert float(steps[0]) < 0.5 * float(steps[1])
