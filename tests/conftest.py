@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from picie.cli import main
 from picie.data.synthetic import write_scenes
 from picie.inference import Segmenter, load
 from picie.training import train
@@ -77,3 +78,21 @@ def runs(
 def model(runs: dict[str, Path]) -> Segmenter:
     """The trained model of the preset `default`; not to be changed."""
     return load(runs["default"])
+
+
+@pytest.fixture
+def failure(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs a command line that must fail with one line; gives its exit code and that line."""
+
+    def run(*args: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.endswith("\n")
+        assert captured.err.count("\n") == 1, captured.err
+        assert ": error: " in captured.err
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.err
+
+    return run

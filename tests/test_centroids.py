@@ -197,7 +197,10 @@ def test_larger_base_crops_are_shrunk_to_the_view(network: PiCIE) -> None:
 
 
 def test_clustering_leaves_the_global_random_state(network: PiCIE) -> None:
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=True)[1]
+    torch_state, numpy_state = (
+        torch.get_rng_state(),
+        np.random.get_state(legacy=False)["state"]["key"],
+    )
     clean(network)
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert np.array_equal(np.random.get_state(legacy=True)[1], numpy_state)
+    assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpy_state)

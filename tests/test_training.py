@@ -27,6 +27,8 @@ from picie.inference import Segmenter, load
 from picie.training import resume, train
 
 Settings = dict[str, dict[str, Any]]
+# torch's word on machines with one core; the tests want two processes all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 
 
 def weights(run: Path) -> bytes:

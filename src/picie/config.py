@@ -252,9 +252,9 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
-    preset = values.pop("preset", "default")
+    preset = str(values.pop("preset", "default"))
     if preset not in PRESETS:
-        raise ConfigError(f"{path}: unknown preset {preset!r}; {_hint(str(preset), list(PRESETS))}")
+        raise ConfigError(f"{path}: unknown preset {preset!r}; {_hint(preset, list(PRESETS))}")
     return _build(PRESETS[preset] | values, where=str(path))
 
 

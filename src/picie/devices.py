@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ __all__ = ["choose_device", "keep_freed_memory", "one_thread"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
+
+_KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
 def choose_device(name: str) -> torch.device:
@@ -27,9 +30,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in _KINDS:
+            raise RuntimeError(f"known: auto, {', '.join(_KINDS)}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = textwrap.shorten(str(error), 120, placeholder=" ...")
         raise ConfigError(f"device {name!r} cannot be used ({reason}); use auto or cpu") from None
     return device
 

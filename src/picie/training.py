@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from picie import __version__
 from picie.centroids import cluster_order, counted, fit_clean_centroids
 from picie.checkpoints import load_checkpoint, save_checkpoint
-from picie.clustering.pseudo_labels import group_scores, nearest, scores
 from picie.config import Config, make_config
 from picie.data.folder import open_folder
 from picie.data.loading import BaseCrops
@@ -24,13 +22,12 @@ from picie.evaluation import evaluate, picture_loader
 from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.objectives.picie import picie_losses
 from picie.progress import Reporter
 from picie.runs import Run
+from picie.steps import compute_losses
 from picie.storage import save_model
 from picie.targets import Targets, fit_targets
 from picie.types import Batch, Losses
-from picie.views.geometric import resample
 from picie.views.pair import Views
 
 __all__ = ["resume", "train"]
@@ -152,7 +149,8 @@ class _Trainer:
         epoch = load_checkpoint(self.run.checkpoint_path / _CHECKPOINT, self.model, self.optimizer)
         self.run.truncate_metrics(epoch)
         if epoch:
-            self._say(f"resuming {self.run.folder} at epoch {epoch + 1} of {self.config.epochs}")
+            done = f"{epoch} of {self.config.epochs} epochs are done"
+            self._say(f"resuming {self.run.folder}: {done}")
             return epoch
         self._say(
             f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
@@ -196,29 +194,10 @@ class _Trainer:
 
     def step(self, views: Views, targets: Targets, batch: Batch) -> tuple[Losses, Tensor]:
         """One optimiser step; also the (2, K) counts of the pseudo-labels."""
-        config, pair = self.config, views(batch)
-        features, labels, logits = [], [], {}
-        for view, images in enumerate((pair.first, pair.second)):
-            student, teacher = self._maps(_channels_last(images), targets.teacher)
-            if view == 1:
-                student = resample(student, pair.rows, pair.columns)
-                teacher = resample(teacher, pair.rows, pair.columns)
-            features.append(F.normalize(student, dim=1))
-            fit = targets.fits[view]
-            near = nearest(F.normalize(teacher, dim=1), fit.clusters.centroids, config.label_rule)
-            labels.append(fit.groups[near])
-        for view in (0, 1):
-            for other, fit in enumerate(targets.fits):
-                each = scores(features[view], fit.clusters.centroids, config.logit_rule)
-                logits[view, other] = group_scores(each, fit.groups)
-        losses = picie_losses(
-            logits, (labels[0], labels[1]), targets.weights, temperature=config.temperature
-        )
+        losses, counts = compute_losses(self.model, targets, views(batch), self.config)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()
-        size = config.clusters
-        counts = torch.stack([torch.bincount(y.flatten(), minlength=size) for y in labels])
         return losses, counts
 
     def finish(self, targets: Targets, totals: EpochTotals, epoch: int) -> None:
@@ -245,18 +224,6 @@ class _Trainer:
         minutes = (time.monotonic() - self.began) / 60
         self._say(f"done in {minutes:.1f} min: {self.run.folder}")
         return Segmenter(self.model, self.config)
-
-    def _maps(self, images: Tensor, teacher: PiCIE) -> tuple[Tensor, Tensor]:
-        """Un-normalised (B, D, h, w) of the network, with gradient, and of its frozen copy."""
-        if not self.frozen or self.config.batchnorm == "batch":
-            with torch.no_grad():
-                labelled = teacher(images)
-            return self.model(images), labelled
-        # A frozen backbone is the same network in both: it runs once.
-        with torch.no_grad():
-            stages = self.model.backbone(images)
-            labelled = teacher.decoder(stages)
-        return self.model.decoder(stages), labelled
 
     def _start_from_pca(self) -> None:
         order = cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
@@ -321,6 +288,3 @@ def _network(config: Config) -> PiCIE:
             aligned=config.align_stages,
         )
 
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)

@@ -136,6 +136,19 @@ def test_normalisation_is_that_of_the_weights(
     assert not {"mean", "std"} & built.state_dict().keys()
 
 
+def test_maps_are_shifted_only_on_request_and_the_shift_is_kept(backbone: Backbone) -> None:
+    assert backbone.offsets.tolist() == [0.0] * 4
+    aligned = Backbone(DEFAULT_BACKBONE, aligned=True).eval()
+    assert all(0.3 < offset < 0.5 for offset in aligned.offsets.tolist())
+    images = pictures(64, 64)
+    moved, still = run(aligned, images), run(backbone, images)
+    assert all(float((a - b).abs().max()) > 0.1 for a, b in zip(moved, still, strict=True))
+    loaded = Backbone(DEFAULT_BACKBONE, pretrained=False).eval()
+    loaded.load_state_dict(aligned.state_dict())
+    for one, other in zip(run(loaded, images), moved, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_finer_stage_than_stride_four_is_left_out() -> None:
     built = Backbone("resnet18.tv_in1k", pretrained=False)
     assert built.channels == (64, 128, 256, 512)

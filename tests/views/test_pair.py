@@ -43,6 +43,17 @@ def test_a_pair_does_not_depend_on_its_batch(preset: str) -> None:
     same(together, Views(settings, 1, 8)(batch(7)), [0])
 
 
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_one_view_alone_is_that_of_the_pair(preset: str) -> None:
+    views = Views(config(preset), 2, 8)
+    pair = views(batch(3, 8))
+    for view, expected in enumerate((pair.first, pair.second)):
+        images, rows, columns = views.one(batch(3, 8), view)
+        assert torch.equal(images, expected)
+        assert torch.equal(rows, pair.rows)
+        assert torch.equal(columns, pair.columns)
+
+
 @pytest.mark.parametrize("other", [{"epoch": 2}, {"seed": 4}])
 def test_another_epoch_or_seed_gives_another_pair(other: dict[str, int]) -> None:
     one = Views(config(seed=3), 1, 8)(batch(5, 6))

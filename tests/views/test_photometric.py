@@ -57,7 +57,8 @@ FACTORS = [0.0, 0.4, 0.7, 1.3, 1.9]
 def test_a_factor_equals_torchvision(name: str, factor: float) -> None:
     images = pictures()
     expected = getattr(F, f"adjust_{name}")(images, factor)
-    actual = adjust_colours(images, params(**{name: factor}))
+    changed: dict[str, Any] = {name: factor}
+    actual = adjust_colours(images, params(**changed))
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-3)  # their luma has four digits
 
 

@@ -127,14 +127,16 @@ class Demo:
     """Show no progress."""
 
 
-def parse(verb: type[_Verb], args: list[str]) -> _Verb:
-    """Read the flags of a verb; wrong ones end the program with code 2 and a hint."""
-    return tyro.cli(
-        verb,
-        prog=f"picie {verb.__name__.lower()}",
-        args=args,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
+    """Read the flags of a verb; wrong ones end the program with code 2 and a hint.
+
+    Args:
+        verb: the record to fill.
+        args: what stands behind the verb.
+        pairs: give every switch its opposite too (--pretrained, --no-pretrained).
+    """
+    config = () if pairs else (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(verb, prog=f"picie {verb.__name__.lower()}", args=args, config=config)
 
 
 def parse_train(args: list[str]) -> tuple[Train, Config]:
@@ -156,7 +158,7 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
         frozen=True,
     )
     made.__doc__ = Train.__doc__
-    options = parse(made, args)
+    options = parse(made, args, pairs=True)
     names = {field.name for field in dataclasses.fields(Train)}
     values = {k: v for k, v in vars(options).items() if k not in names}
     if options.resume is None:

@@ -33,8 +33,11 @@ def receptive_offsets(stages: nn.Module, strides: tuple[int, ...]) -> Tensor:
         of fixed size, or without convolutions over the picture, are centred).
     """
     probe = copy.deepcopy(stages).cpu().eval()
-    for module in probe.modules():
-        _make_uniform(module)
+    for parent in list(probe.modules()):
+        for name, module in parent.named_children():
+            if isinstance(module, nn.MaxPool2d):
+                setattr(parent, name, _average(module))
+            _make_uniform(module)
     picture = torch.full((1, 3, _SIDE, _SIDE), _FAINT, requires_grad=True)
     try:
         with torch.enable_grad():
@@ -62,6 +65,13 @@ def shift(maps: Tensor, cells: float) -> Tensor:
         index = (torch.arange(size, device=maps.device) - step).clamp(0, size - 1)
         maps = torch.lerp(maps, maps.index_select(axis, index), abs(cells))
     return maps
+
+
+def _average(pool: nn.MaxPool2d) -> nn.AvgPool2d:
+    """The same window: the gradient of a maximum over equal values goes to one of them only."""
+    return nn.AvgPool2d(
+        pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False
+    )
 
 
 def _make_uniform(module: Any) -> None:

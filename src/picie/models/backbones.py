@@ -62,8 +62,11 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
+        # Some networks (Swin, MambaOut) give their maps as (B, h, w, C).
+        self._channels_last = getattr(self.stages, "output_fmt", "NCHW") == "NHWC"
+        _check_sizes(self.stages, name)
         offsets = torch.zeros(len(self.strides))
-        if aligned:
+        if aligned and not self._channels_last:
             offsets = receptive_offsets(self.stages, self.strides)
         self.register_buffer("offsets", offsets)
 
@@ -78,7 +81,10 @@ class Backbone(nn.Module):
         """
         normal = (images - self.mean) / self.std
         cells: list[float] = self.offsets.tolist()
-        return [shift(one, by) for one, by in zip(self.stages(normal), cells, strict=True)]
+        maps = self.stages(normal)
+        if self._channels_last:
+            maps = [one.permute(0, 3, 1, 2) for one in maps]
+        return [shift(one, by) for one, by in zip(maps, cells, strict=True)]
 
 
 def packaged_weights() -> dict[str, Tensor]:
@@ -113,7 +119,12 @@ def _check_name(name: str) -> None:
     import timm
 
     if timm.is_model(name.split(".")[0]):
-        return
+        tagged = timm.list_pretrained(name.split(".")[0] + "*")
+        if "." not in name or name in tagged:
+            return
+        raise ConfigError(
+            f"backbone {name!r}: timm has no such weights; it has {', '.join(tagged) or 'none'}"
+        )
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models() for all names"
     raise ConfigError(f"backbone {name!r}: timm knows no such model; {hint}")
@@ -138,6 +149,21 @@ def _create(name: str, pretrained: bool) -> Any:
         ) from None
     except Exception as error:  # the hub's client has many network errors with no common base
         raise _no_weights(name, error) from None
+
+
+def _check_sizes(stages: nn.Module, name: str) -> None:
+    """Refuse networks that only work at one size: views and photos come in many."""
+    was_training = stages.training
+    try:
+        with torch.no_grad():
+            stages.eval()(torch.zeros(1, 3, 96, 160))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"backbone {name!r} works at one picture size only ({reason}); choose a network for "
+            "any size, such as resnet18.tv_in1k"
+        ) from None
+    stages.train(was_training)
 
 
 def _no_weights(name: str, error: Exception) -> ModelError:

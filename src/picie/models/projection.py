@@ -35,6 +35,7 @@ class StageMoments:
         self.channels = tuple(channels)
         total = sum(channels)
         self.count = 0
+        self.origin: Tensor | None = None
         self.sum = torch.zeros(total, dtype=torch.float64)
         self.product = torch.zeros(total, total, dtype=torch.float64)
 
@@ -47,6 +48,9 @@ class StageMoments:
         size = maps[max(0, len(maps) - 2)].shape[-2:]
         stacked = torch.cat([_to_grid(one, size) for one in maps], dim=1)
         rows = stacked.permute(0, 2, 3, 1).flatten(0, 2)  # (n, sum of C_i)
+        if self.origin is None:
+            self.origin = rows.mean(0)
+        rows = rows - self.origin  # products of large means would cancel in float32
         self.count += len(rows)
         self.sum += rows.sum(0, dtype=torch.float64).cpu()
         # float32 products of one batch are exact enough; only their sum over batches is long.
@@ -62,7 +66,7 @@ class StageMoments:
             mean (sum of C_i,) and directions (d, sum of C_i), float32, largest variance first; the
             mean squared length of a projected vector is about 1.
         """
-        mean = self.sum / self.count
+        mean = self.sum / self.count  # from the origin
         covariance = self.product / self.count - torch.outer(mean, mean)
         scale = self._scale(covariance.diagonal())
         covariance = scale[:, None] * covariance * scale
@@ -70,7 +74,10 @@ class StageMoments:
         largest = vectors.flip(1)[:, :size].T  # (d, sum of C_i)
         # The sign of an eigenvector is arbitrary; fix it, so that machines agree.
         peak = largest.gather(1, largest.abs().argmax(1, keepdim=True))
-        directions = largest * peak.sign() * scale / values.clamp_min(0).sum().sqrt()
+        length = values.clamp_min(0).sum().clamp_min(1e-12).sqrt()  # equal pictures: no spread
+        directions = largest * peak.sign() * scale / length
+        if self.origin is not None:
+            mean = mean + self.origin.double().cpu()
         return mean.float(), directions.float()
 
     def _scale(self, variance: Tensor) -> Tensor:

@@ -1,0 +1,68 @@
+"""`picie info` on finished, unfinished and unusual runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from picie.cli import main
+from picie.config import make_config
+from picie.runs import Run
+
+
+def test_a_finished_run(
+    runs: dict[str, Path], scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["info", str(runs["default"])])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{runs['default']} (picie ")
+    assert lines[1].split(maxsplit=1) == ["pictures", f"{scenes}, train.txt"]
+    assert lines[2].split(maxsplit=1) == ["network", "test_efficientnet, 3 clusters, 32 px"]
+    assert lines[3].split(maxsplit=1)[1].startswith("default, but epochs = 3, batch_size = 3")
+    assert lines[4].split(maxsplit=1) == ["epochs", "3 of 3 done"]
+    assert lines[5].split(maxsplit=1)[1].startswith(f"{runs['default']}/model.safetensors (0.")
+    rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert rows == ["1", "2", "3"]
+
+
+def test_an_unfinished_run_says_how_to_go_on(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["reference"], run)
+    (run / "model.safetensors").unlink()
+    metrics = run / "metrics.jsonl"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:2]) + '{"epo')
+    main(["info", str(run)])
+    text = capsys.readouterr().out
+    assert "preset     reference, but epochs = 3" in text
+    assert "epochs     2 of 3 done" in text
+    assert f"not finished; go on with: picie train --resume {run}" in text
+
+
+def test_a_run_that_has_just_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_config("paper", data="/photos [old]", clusters=5, seed=3)
+    run = Run.create(tmp_path / "run [/x]", config, version="0.0")
+    main(["info", str(run.folder)])
+    text = capsys.readouterr().out
+    assert f"{run.folder} (picie 0.0)" in text  # brackets are no markup
+    assert "pictures   /photos [old]\n" in text
+    assert "preset     paper\n" in text
+    assert "epochs     0 of 10 done" in text
+
+
+def test_scores_are_shown_where_there_are_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run.create(tmp_path / "run", make_config(), version="0.0")
+    record = {
+        **{"epoch": 0, "loss": 1.5, "within": 1.0, "cross": 2.0},
+        **{"effective_clusters": [2.5, 3.5], "seconds": {"cluster": 1.6, "train": 2.0}},
+    }
+    run.append_metrics(record | {"accuracy": 61.25, "miou": 33.0})
+    run.append_metrics(record | {"epoch": 1})
+    main(["info", str(run.folder)])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]
+    assert cells[0] == ["1", "1.5000", "1.0000", "2.0000", "2.5 3.5", "4", "61.2", "33.0"]
+    assert cells[1][-2:] == ["", ""]

@@ -1,0 +1,138 @@
+"""`picie predict`: the files that it writes, and those that it does not touch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from picie.cli import main
+from picie.data.synthetic import draw_scene
+from picie.inference import Segmenter
+from picie.report.masks import overlay
+from picie.report.palette import palette
+
+Failure = Callable[..., tuple[int, str]]
+NAMES = ["a b", "sub folder/deeper/ä ö", "sub folder/日本"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for index, name in enumerate(NAMES):
+        path = tmp_path / "my photos" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_scene(1, index, (48 + index, 64))[0]).save(path)
+    return tmp_path / "my photos"
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def read(path: Path) -> tuple[NDArray[np.uint8], Image.Image]:
+    image = Image.open(path)
+    return np.asarray(image), image
+
+
+def predict(*args: object) -> None:
+    main(["predict", *(str(arg) for arg in args), "--quiet"])
+
+
+def test_masks_hold_the_clusters_under_the_names_of_the_photos(
+    runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "masks"
+    predict(runs["default"], photos, "--out", out, "--batch-size", 2)
+    assert files(out) == sorted(f"{name}.png" for name in NAMES)
+    for name in NAMES:
+        ids, image = read(out / f"{name}.png")
+        assert image.mode == "P"
+        assert image.getpalette("RGB")[:9] == palette(3).ravel().tolist()  # type: ignore[index]
+        assert np.array_equal(ids, model.predict(photos / f"{name}.png"))
+
+
+def test_overlays_lie_beside_the_masks(
+    runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "masks"
+    predict(runs["default"], photos, "--out", out, "--overlay")
+    expected = [f"{name}.png" for name in NAMES] + [f"overlays/{name}.png" for name in NAMES]
+    assert files(out) == sorted(expected)
+    photo, _ = read(photos / "a b.png")
+    blended, _ = read(out / "overlays" / "a b.png")
+    assert np.array_equal(blended, overlay(photo, model.predict(photo), palette(3)))
+
+
+def test_a_single_photo(
+    runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    predict(runs["default"], photos / "a b.png", "--out", tmp_path / "masks")
+    assert files(tmp_path / "masks") == ["a b.png"]
+    assert np.array_equal(read(tmp_path / "masks/a b.png")[0], model.predict(photos / "a b.png"))
+
+
+def test_a_split(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
+    predict(runs["default"], scenes, "--out", tmp_path / "masks", "--split", "val")
+    assert files(tmp_path / "masks") == [f"scene_{index:04d}.png" for index in (6, 7, 8)]
+
+
+def test_masks_are_replaced_only_if_asked(
+    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "masks" / f"{NAMES[1]}.png"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    args = (runs["default"], photos, "--out", tmp_path / "masks")
+    code, text = failure("predict", *args)
+    assert code == 2
+    assert f"{taken} is already there (and 0 more); choose another --out, or pass --over" in text
+    assert files(tmp_path / "masks") == [f"{NAMES[1]}.png"]
+    assert taken.read_text() == "mine"
+    predict(*args, "--overwrite")
+    assert len(files(tmp_path / "masks")) == 3
+    assert read(taken)[1].mode == "P"
+
+
+def test_unreadable_photos_are_named_and_counted(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "b.jpg").write_text("no picture")
+    main(["predict", str(runs["default"]), str(photos), "--out", str(tmp_path / "masks")])
+    text = capsys.readouterr().err
+    assert text.count("b.jpg: cannot be read as a picture") == 1
+    assert "3 masks in" in text
+    assert "1 pictures could not be read" in text
+    assert files(tmp_path / "masks") == sorted(f"{name}.png" for name in NAMES)
+
+
+def test_nothing_readable_is_an_error(
+    failure: Failure, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    args = ("predict", runs["default"], tmp_path / "text.jpg", "--out", tmp_path / "masks")
+    code, text = failure(*args, "--quiet")
+    assert code == 1
+    assert "none of the 1 pictures could be read; first: " in text
+    assert "text.jpg: cannot be read as a picture" in text
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_batches_of_no_photo(
+    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path, size: int
+) -> None:
+    args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--batch-size", size)
+    assert failure(*args) == (2, failure(*args)[1])
+    assert f"--batch-size {size}: give 1 or more" in failure(*args)[1]
+
+
+def test_an_out_that_is_a_file(
+    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "masks").write_text("mine")
+    args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--quiet")
+    code, text = failure(*args)
+    assert code == 1
+    assert "masks: cannot be made" in text
+    assert "choose another --out" in text

@@ -1,0 +1,269 @@
+"""The command line: exit codes, and errors of one line that say what to do."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import picie
+from picie.cli import main
+from picie.errors import ConfigError, DataError
+
+Failure = Callable[..., tuple[int, str]]
+Flags = Callable[[str], list[str]]
+VERBS = ("train", "predict", "evaluate", "info", "demo")
+
+
+def python(*args: str) -> str:
+    done = subprocess.run([sys.executable, *args], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_module_is_the_program() -> None:
+    assert python("-m", "picie", "--version") == f"picie {picie.__version__}\n"
+
+
+def test_help_and_its_modules_come_without_torch() -> None:
+    code = (
+        "import sys, picie.cli\n"
+        "try: picie.cli.main(['train', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert "--clusters" in python("-c", code)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"picie {picie.__version__}\n"
+
+
+@pytest.mark.parametrize(("args", "code"), [([], 2), (["help"], 0), (["-h"], 0), (["--help"], 0)])
+def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    assert caught.value.code == code
+    text = capsys.readouterr().out
+    assert all(f"picie {verb}" in text for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "names"),
+    [
+        ("train", ["PHOTOS", "--out", "--clusters", "--preset", "--resume", "--overwrite"]),
+        ("train", ["--seed", "--epochs", "--workers", "--no-pretrained", "--config", "--size"]),
+        ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
+        ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
+        ("info", ["RUN"]),
+        ("demo", ["--out", "--seed", "--overwrite"]),
+    ],
+)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_of_a_verb(
+    verb: str, names: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([verb, flag])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: picie {verb}" in text
+    assert [name for name in names if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        ("tran", "unknown verb 'tran'; did you mean 'train'?"),
+        ("evaulate", "did you mean 'evaluate'?"),
+        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, info, demo"),
+    ],
+)
+def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:
+    code, text = failure(verb, "photos")
+    assert code == 2
+    assert message in text
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--clusters", "1"], "clusters = 1: Input should be greater than or equal to 2"),
+        (["--size", "33"], "size = 33: Input should be a multiple of 32"),
+        (["--preset", "refrence"], "unknown preset 'refrence'; did you mean 'reference'?"),
+        (["--preset=x"], "unknown preset 'x'; known: default, reference, paper"),
+        (["--backbone", "resnet1"], "backbone 'resnet1': timm knows no such model; did you mean"),
+        (["--crop-min", "0.9", "--crop-max", "0.5"], "crop_min is larger than crop_max"),
+        (["--config", "gone.toml"], "gone.toml: cannot be read"),
+        (["--config", "gone.toml", "--preset", "paper"], "give --preset or --config, not both"),
+        (["--device", "toaster"], "device 'toaster' cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    failure: Failure, scenes: Path, tmp_path: Path, args: list[str], message: str
+) -> None:
+    code, text = failure("train", scenes, "--out", tmp_path / "run", "--no-pretrained", *args)
+    assert code == 2
+    assert message in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_keys_of_a_config_file_that_are_not_known(
+    failure: Failure, scenes: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    args = ("train", scenes, "--out", tmp_path / "run", "--config", file)
+    for content, message in (
+        ("clustrs = 3", "mine.toml: unknown setting 'clustrs'; did you mean 'clusters'?"),
+        ("clusters = 1", "mine.toml: clusters = 1"),
+        ("clusters =", "mine.toml: is not valid TOML"),
+        ('preset = "papre"', "mine.toml: unknown preset 'papre'; did you mean 'paper'?"),
+    ):
+        file.write_text(content)
+        code, text = failure(*args)
+        assert code == 2
+        assert message in text
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["train", "photos", "--clustrs", "3"],
+        ["train", "photos", "--clusters", "many"],
+        ["train", "--resume"],
+        ["predict", "run"],
+        ["evaluate", "run", "data", "--crop", "centre"],
+        ["info"],
+        ["demo", "--seed", "x"],
+    ],
+)
+def test_wrong_usage(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    assert caught.value.code in (1, 2) if args == ["train", "--resume"] else caught.value.code == 2
+    text = capsys.readouterr().err
+    assert f"picie {args[0]} --help" in " ".join(text.replace("│", " ").split())
+    assert "Traceback" not in text
+
+
+def test_pictures_and_run_are_asked_for(failure: Failure, scenes: Path) -> None:
+    assert failure("train") == (2, failure("train", "--out", "run")[1])
+    assert "which pictures? Give a folder: picie train PHOTOS --out" in failure("train")[1]
+    assert "where to? Give a run folder: picie train PHOTOS --out" in failure("train", scenes)[1]
+
+
+def test_folders_that_cannot_be_used(failure: Failure, tmp_path: Path, flags: Flags) -> None:
+    out = tmp_path / "run"
+    values = [flag for flag in flags("default") if not flag.startswith("--split")]
+    for name, content in (("empty", None), ("text", "a.txt"), ("broken", "a.jpg")):
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / content).write_text("no picture")
+    for name, message in (
+        ("gone", "gone: does not exist; check the path"),
+        ("empty", "empty: no pictures (0 files); supported: .jpg"),
+        ("text", "text: no pictures (1 file, first: a.txt); supported: .jpg"),
+    ):
+        code, text = failure("train", tmp_path / name, "--out", out, *values)
+        assert (code, out.exists()) == (1, False)
+        assert message in text
+    code, text = failure("train", tmp_path / "broken", "--out", out, *values)
+    assert code == 1
+    assert "none of the 1 pictures can be read" in text
+    code, text = failure("train", tmp_path / "broken", "--out", out, *values)
+    assert code == 2
+    assert "choose another --out, continue it with --resume" in text
+    assert "or pass --overwrite" in text
+
+
+def test_more_clusters_than_pixels(
+    failure: Failure, scenes: Path, tmp_path: Path, flags: Flags
+) -> None:
+    args = ["train", scenes, "--out", tmp_path / "run", *flags("default")]
+    code, text = failure(*args, "--kmeans-pixels", 1)
+    assert code == 1
+    assert "6 pixels were sampled and 8 centroids wanted; use fewer --clusters, more" in text
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "info", "train --resume"])
+def test_runs_that_cannot_be_used(
+    failure: Failure, runs: dict[str, Path], scenes: Path, tmp_path: Path, verb: str
+) -> None:
+    extras: dict[str, list[object]] = {
+        "predict": [scenes, "--out", tmp_path / "masks"],
+        "evaluate": [scenes],
+    }
+    extra = extras.get(verb, [])
+    code, text = failure(*verb.split(), tmp_path / "gone", *extra)
+    assert code == 1
+    assert "gone: no such folder; give" in text
+    newer = tmp_path / "newer"
+    shutil.copytree(runs["default"], newer)
+    for name in ("config.json", "run.json"):
+        values = json.loads((newer / name).read_text())
+        (newer / name).write_text(json.dumps(values | {"format": 99}))
+    code, text = failure(*verb.split(), newer, *extra)
+    assert code == 1
+    assert "was written by a newer picie (format 99" in text
+    assert "upgrade picie" in text
+    code, text = failure(*verb.split(), scenes, *extra)
+    assert code == 1
+    assert "train" in text
+
+
+def test_labels_that_cannot_be_used(
+    failure: Failure, runs: dict[str, Path], scenes: Path, tmp_path: Path
+) -> None:
+    args = ["evaluate", runs["default"], tmp_path / "data", "--quiet"]
+    shutil.copytree(scenes, tmp_path / "data")
+    (tmp_path / "data" / "classes.txt").write_text("sky\n")
+    code, text = failure(*args)
+    assert code == 1
+    assert "but classes.txt names 1 classes (ids from 0; 255 = void); correct the mask or" in text
+    mask = tmp_path / "data" / "masks" / "scene_0000.png"
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(mask)
+    code, text = failure(*args)
+    assert code == 1
+    assert "scene_0000.png: is 9 x 9 pixels and its picture 64 x 48; make them equal" in text
+    shutil.rmtree(tmp_path / "data" / "masks")
+    assert "labels are needed; expected images/<name>.jpg" in failure(*args)[1]
+
+
+def test_verbose_shows_the_traceback(tmp_path: Path, scenes: Path) -> None:
+    for flag in ("-v", "--verbose"):
+        with pytest.raises(DataError):
+            main(["train", str(tmp_path / "gone"), "--out", str(tmp_path / "run"), flag])
+        with pytest.raises(ConfigError):
+            main([flag, "tran"])
+
+
+def test_what_nobody_thought_of_is_one_line_too(
+    failure: Failure, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("picie.runs.Run.open", broken)
+    code, text = failure("info", runs["default"])
+    assert code == 1
+    assert "unexpected ZeroDivisionError: division by zero" in text
+    assert "--verbose" in text
+    with pytest.raises(ZeroDivisionError):
+        main(["info", str(runs["default"]), "--verbose"])
+
+
+def test_an_interrupt_says_how_to_go_on(
+    failure: Failure, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("picie.runs.Run.open", stopped)
+    code, text = failure("info", runs["default"])
+    assert code == 130
+    assert "picie train --resume" in text
