@@ -1,32 +1,29 @@
-"""Make the pictures of the README and the docs from scenes that picie draws itself.
+"""Make the README's picture from the demo: four scenes that the model was not trained on.
 
+    make demo
     python docs/make_pictures.py
 
-Trains on 64 generated scenes (a few minutes on two cores) and writes docs/images/scenes.png.
+Reads runs/demo, writes docs/images/scenes.png. The curves of docs/results.md are drawn by
+benchmarks/compare_presets.py.
 """
 
 import itertools
-import tempfile
 from pathlib import Path
 
 import picie
-from picie.data.synthetic import CLASSES, write_scenes
 from picie.report.palette import palette
 from picie.report.sheet import write_sheet
 
-IMAGES = Path(__file__).parent / "images"
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Train as `picie demo` does, and draw a sheet of four scenes that were not trained on."""
-    with tempfile.TemporaryDirectory() as folder:
-        scenes = write_scenes(Path(folder) / "scenes", train=64, val=24)
-        model = picie.train(
-            scenes, Path(folder) / "run", split="train", clusters=len(CLASSES), quiet=False
-        )
-        predictions = itertools.islice(model.predict_folder(scenes, split="val"), 4)
-        rows = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
-        write_sheet(IMAGES / "scenes.png", rows, palette(model.clusters))
+    """Predict the first scenes of the demo's val split and draw the sheet."""
+    demo = ROOT / "runs" / "demo"
+    model = picie.load(demo / "model")
+    predictions = itertools.islice(model.predict_folder(demo / "scenes", split="val"), 4)
+    rows = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
+    write_sheet(ROOT / "docs" / "images" / "scenes.png", rows, palette(model.clusters))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ PUBLISHED: dict[str, Any] = {
     "eval_size": 320,
     "feature_size": 128,
     "decoder_init": "random",
-    "align_stages": False,
     "brightness": 0.3,
     "contrast": 0.3,
     "saturation": 0.3,

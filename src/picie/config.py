@@ -59,10 +59,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
     )
 
-    align_stages: bool = Field(
-        True, description="shift the backbone's maps by the half cell that its padding moves them"
-    )
-
     # --- views: photometric
     brightness: float = Field(0.3, ge=0, lt=1, description="strength of brightness jitter")
     contrast: float = Field(0.3, ge=0, lt=1, description="strength of contrast jitter")
@@ -177,7 +173,6 @@ _REFERENCE: dict[str, Any] = {
     "size": 320,
     "base_size": 640,
     "decoder_init": "random",
-    "align_stages": False,
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
     "blur_rule": "authors",
     "crop_rule": "rounded",
@@ -252,9 +247,10 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
-    preset = str(values.pop("preset", "default"))
-    if preset not in PRESETS:
-        raise ConfigError(f"{path}: unknown preset {preset!r}; {_hint(preset, list(PRESETS))}")
+    preset = values.pop("preset", "default")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        hint = _hint(str(preset), list(PRESETS))
+        raise ConfigError(f"{path}: unknown preset {preset!r}; {hint}")
     return _build(PRESETS[preset] | values, where=str(path))
 
 

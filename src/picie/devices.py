@@ -34,7 +34,7 @@ def choose_device(name: str) -> torch.device:
             raise RuntimeError(f"known: auto, {', '.join(_KINDS)}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = textwrap.shorten(str(error), 120, placeholder=" ...")
+        reason = textwrap.shorten(str(error).splitlines()[0], 120, placeholder=" ...")
         raise ConfigError(f"device {name!r} cannot be used ({reason}); use auto or cpu") from None
     return device
 

@@ -285,6 +285,4 @@ def _network(config: Config) -> PiCIE:
             config.backbone,
             config.feature_size,
             pretrained=config.pretrained,
-            aligned=config.align_stages,
         )
-

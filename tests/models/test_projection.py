@@ -43,7 +43,9 @@ def test_mean_and_covariance_equal_numpy() -> None:
     assert moments.count == len(rows) == 6 * GRID**2
     mean = moments.sum / moments.count
     covariance = moments.product / moments.count - torch.outer(mean, mean)
-    np.testing.assert_allclose(mean.numpy(), rows.mean(0), atol=1e-5)
+    assert moments.origin is not None
+    shifted = mean.numpy() + moments.origin.numpy()
+    np.testing.assert_allclose(shifted, rows.mean(0), atol=1e-5)
     np.testing.assert_allclose(covariance.numpy(), np.cov(rows.T, bias=True), atol=1e-4)
     np.testing.assert_allclose(moments.projection(3)[0].numpy(), rows.mean(0), atol=1e-5)
 
@@ -144,3 +146,23 @@ def test_the_sign_is_fixed() -> None:
     assert bool((largest > 0).all())
     mirrored = gathered([-one], channels=(5,)).projection(5)[1]
     torch.testing.assert_close(mirrored, directions)
+
+
+def test_equal_pictures_give_no_direction_but_finite_numbers() -> None:
+    moments = StageMoments((2, 3))
+    moments.update([torch.ones(2, 2, 8, 8), torch.ones(2, 3, 4, 4)])
+    mean, directions = moments.projection(4)
+    assert torch.allclose(mean, torch.ones(5))
+    assert torch.isfinite(directions).all()
+
+
+def test_a_large_mean_does_not_swallow_the_spread() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = [
+        torch.randn(4, 2, 16, 16, generator=generator),
+        torch.randn(4, 3, 8, 8, generator=generator),
+    ]
+    near, far = StageMoments((2, 3)), StageMoments((2, 3))
+    near.update(maps)
+    far.update([m + 1000 for m in maps])
+    assert torch.allclose(near.projection(4)[1], far.projection(4)[1], atol=1e-2)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
-from picie.models.alignment import receptive_offsets, shift
 
 __all__ = ["Backbone", "packaged_weights"]
 
@@ -27,20 +26,17 @@ class Backbone(nn.Module):
     Attributes:
         channels: channels of each stage, from the finest to the coarsest.
         strides: pixels of the picture per cell of each stage.
-        offsets: how far each map is shifted into place, in cells; a buffer.
     """
 
     mean: Tensor
     std: Tensor
-    offsets: Tensor
 
-    def __init__(self, name: str, *, pretrained: bool = True, aligned: bool = False) -> None:
+    def __init__(self, name: str, *, pretrained: bool = True) -> None:
         """Build the network.
 
         Args:
             name: of a timm network.
             pretrained: load its weights.
-            aligned: measure where each stage looks, and shift its map back into place.
 
         Raises:
             ConfigError: timm knows no such name, or it gives no pyramid of feature maps.
@@ -65,10 +61,6 @@ class Backbone(nn.Module):
         # Some networks (Swin, MambaOut) give their maps as (B, h, w, C).
         self._channels_last = getattr(self.stages, "output_fmt", "NCHW") == "NHWC"
         _check_sizes(self.stages, name)
-        offsets = torch.zeros(len(self.strides))
-        if aligned and not self._channels_last:
-            offsets = receptive_offsets(self.stages, self.strides)
-        self.register_buffer("offsets", offsets)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps of the stages.
@@ -80,11 +72,10 @@ class Backbone(nn.Module):
             one (B, channels[i], H / strides[i], W / strides[i]) per stage, sizes rounded up.
         """
         normal = (images - self.mean) / self.std
-        cells: list[float] = self.offsets.tolist()
-        maps = self.stages(normal)
+        maps: list[Tensor] = self.stages(normal)
         if self._channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
-        return [shift(one, by) for one, by in zip(maps, cells, strict=True)]
+        return maps
 
 
 def packaged_weights() -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ class PiCIE(nn.Module):
         backbone: name of a timm network.
         feature_size: D, channels of the feature map.
         pretrained: load the backbone's weights.
-        aligned: shift the backbone's maps to where they look (`picie.models.alignment`).
 
     Attributes:
         centroids: (V, P, D) float, P centroids of each of V views (or of one set from un-augmented
@@ -31,11 +30,9 @@ class PiCIE(nn.Module):
     centroids: Tensor
     groups: Tensor
 
-    def __init__(
-        self, backbone: str, feature_size: int, *, pretrained: bool = True, aligned: bool = False
-    ) -> None:
+    def __init__(self, backbone: str, feature_size: int, *, pretrained: bool = True) -> None:
         super().__init__()
-        self.backbone = Backbone(backbone, pretrained=pretrained, aligned=aligned)
+        self.backbone = Backbone(backbone, pretrained=pretrained)
         self.decoder = FeaturePyramid(self.backbone.channels, feature_size)
         self.register_buffer("centroids", torch.empty(0, 0, feature_size))
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
