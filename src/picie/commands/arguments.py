@@ -114,7 +114,7 @@ class Info:
 class Demo:
     """Do the main job on generated scenes: write, train, score, predict, show.
 
-    Needs no pictures and no network; takes a few minutes on two CPU cores.
+    Needs no pictures and no network; takes about a minute on two idle CPU cores.
     """
 
     out: Path = Path("runs/demo")
