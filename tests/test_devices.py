@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from picie.devices import choose_device, keep_freed_memory, one_thread
+from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError
 
 
@@ -52,20 +52,6 @@ def test_an_absent_device_is_an_error_of_one_line(
 def test_cuda_where_there_is_none_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"^device 'cuda' cannot be used"):
         choose_device("cuda")
-
-
-def test_one_thread_gives_the_threads_back() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-        with pytest.raises(KeyError), one_thread():
-            raise KeyError
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 class Library:

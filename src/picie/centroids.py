@@ -24,6 +24,7 @@ __all__ = [
     "cluster_order",
     "counted",
     "fit_clean_centroids",
+    "keep_centroids",
 ]
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
@@ -93,7 +94,7 @@ def cluster_features(
         DataError: fewer pixels than centroids.
     """
     sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
-    size = config.kmeans_batch_size or 2 * config.batch_size
+    size = config.sample_batch_size
     points = _collect(_points(features, loader(sample, size), config, epoch))
     if len(points) < config.num_centroids:
         raise DataError(
@@ -134,7 +135,7 @@ def fit_clean_centroids(
     model.train(config.kmeans_batchnorm == "batch")
 
     def features(batch: Batch) -> Tensor:
-        return F.normalize(model(_channels_last(clean_view(batch.images, config.size))), dim=1)
+        return F.normalize(model(clean_view(batch.images, config.size)), dim=1)
 
     order = cluster_order(config, epoch, count)
     fit = cluster_features(features, loader, order, config, epoch=epoch, stream=0)
@@ -142,8 +143,9 @@ def fit_clean_centroids(
     return fit
 
 
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
+def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
+    """Put the centroids of one fit per view into the model."""
+    model.set_centroids([fit.clusters.centroids for fit in fits], [fit.groups for fit in fits])
 
 
 def _points(

@@ -58,9 +58,7 @@ def load_checkpoint(path: Path, model: PiCIE, optimizer: torch.optim.Optimizer) 
 
 def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     weights = {k.removeprefix(_MODEL): t for k, t in tensors.items() if k.startswith(_MODEL)}
-    for name in ("centroids", "groups"):
-        setattr(model, name, torch.empty_like(weights[name], device=getattr(model, name).device))
-    model.load_state_dict(weights)
+    model.restore(weights)
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(_OPTIMIZER):

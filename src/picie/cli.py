@@ -1,12 +1,13 @@
 """The command line: `picie VERB ...`."""
 
-import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from picie import __version__
 from picie.commands import arguments
+from picie.config import suggest
 from picie.errors import ConfigError, PicieError
 
 __all__ = ["main"]
@@ -55,55 +56,11 @@ def _dispatch(args: list[str]) -> None:
         sys.stdout.write(f"picie {__version__}\n")
         return
     verb, rest = args[0], args[1:]
-    if verb not in _VERBS:
-        near = difflib.get_close_matches(verb, _VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_VERBS)}"
-        raise ConfigError(f"unknown verb {verb!r}; {hint}")
-    _VERBS[verb](rest)
-
-
-def _train(args: list[str]) -> None:
-    options, config = arguments.parse_train(args)
-    from picie.commands import train
-
-    train.run(options, config)
-
-
-def _predict(args: list[str]) -> None:
-    options = arguments.parse(arguments.Predict, args)
-    from picie.commands import predict
-
-    predict.run(options)
-
-
-def _evaluate(args: list[str]) -> None:
-    options = arguments.parse(arguments.Evaluate, args)
-    from picie.commands import evaluate
-
-    evaluate.run(options)
-
-
-def _info(args: list[str]) -> None:
-    options = arguments.parse(arguments.Info, args)
-    from picie.commands import info
-
-    info.run(options)
-
-
-def _demo(args: list[str]) -> None:
-    options = arguments.parse(arguments.Demo, args)
-    from picie.commands import demo
-
-    demo.run(options)
-
-
-_VERBS: dict[str, Callable[[list[str]], None]] = {
-    "train": _train,
-    "predict": _predict,
-    "evaluate": _evaluate,
-    "info": _info,
-    "demo": _demo,
-}
+    if verb not in arguments.VERBS:
+        raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(arguments.VERBS))}")
+    parsed = arguments.VERBS[verb](rest)
+    # Only now: the commands load torch, which flags, help and usage errors can do without.
+    import_module(f"picie.commands.{verb}").run(*parsed)
 
 
 def _fail(message: str, code: int) -> None:

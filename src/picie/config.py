@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from picie.errors import ConfigError
 
-__all__ = ["PRESETS", "Config", "make_config", "read_config", "write_config"]
+__all__ = ["PRESETS", "Config", "make_config", "read_config", "suggest", "write_config"]
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
@@ -157,6 +157,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         """Centroids that k-means looks for: K, or the over-clusters that are merged to K."""
         return max(self.overclusters, 2 * self.clusters) if self.overclusters else self.clusters
 
+    @property
+    def sample_batch_size(self) -> int:
+        """Pictures per batch in the passes without gradients."""
+        return self.kmeans_batch_size or 2 * self.batch_size
+
     @model_validator(mode="after")
     def _ranges(self) -> "Config":
         if self.crop_min > self.crop_max:
@@ -231,7 +236,7 @@ def make_config(preset: str = "default", **settings: Any) -> Config:
         'frequency'
     """
     if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; {_hint(preset, list(PRESETS))}")
+        raise ConfigError(f"unknown preset {preset!r}; {suggest(preset, list(PRESETS))}")
     return _build(PRESETS[preset] | settings, where="settings")
 
 
@@ -249,7 +254,7 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
     preset = values.pop("preset", "default")
     if not isinstance(preset, str) or preset not in PRESETS:
-        hint = _hint(str(preset), list(PRESETS))
+        hint = suggest(str(preset), list(PRESETS))
         raise ConfigError(f"{path}: unknown preset {preset!r}; {hint}")
     return _build(PRESETS[preset] | values, where=str(path))
 
@@ -270,11 +275,12 @@ def _build(values: dict[str, Any], *, where: str) -> Config:
 def _problem(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; {_hint(name, list(Config.model_fields))}"
+        return f"unknown setting {name!r}; {suggest(name, list(Config.model_fields))}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {item['input']!r}: {message}" if name else message
 
 
-def _hint(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str]) -> str:
+    """What to say about an unknown name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

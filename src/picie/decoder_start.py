@@ -28,8 +28,7 @@ def start_decoder(model: PiCIE, batches: Iterable[Batch], config: Config) -> boo
     moments = StageMoments(model.backbone.channels)
     model.eval()
     for batch in batches:
-        images = clean_view(batch.images, config.size)
-        moments.update(model.backbone(images.contiguous(memory_format=torch.channels_last)))
+        moments.update(model.backbone(clean_view(batch.images, config.size)))
     if not moments.count:
         return False
     mean, directions = moments.projection(config.feature_size)

@@ -3,14 +3,12 @@
 import ctypes
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
 from picie.errors import ConfigError
 
-__all__ = ["choose_device", "keep_freed_memory", "one_thread"]
+__all__ = ["choose_device", "keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
@@ -54,14 +52,3 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, _LARGE)
     except (OSError, AttributeError):
         return
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run small operations without waiting for other threads between them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.centroids import Loader, fit_clean_centroids
+from picie.centroids import Loader, fit_clean_centroids, keep_centroids
 from picie.config import Config
 from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
 from picie.data.images import read_image, square_crop, square_crop_mask
@@ -170,11 +170,10 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
     for number in range(1, count + 1):
         try:
             fit = fit_clean_centroids(model.network, loader, len(photos), config, repeat=number)
-            model.network.set_centroids([fit.clusters.centroids], [fit.groups])
+            keep_centroids(model.network, fit)
             yield Segmenter(model.network, config)
         finally:  # batch statistics may have moved too
-            model.network.set_centroids(list(state["centroids"]), list(state["groups"]))
-            model.network.load_state_dict(state)
+            model.network.restore(state)
             model.network.eval()
 
 

@@ -13,7 +13,7 @@ __all__ = ["EpochTotals", "epoch_line"]
 
 @dataclass
 class EpochTotals:
-    """Sums over the steps of one epoch, kept on the training device so that no step waits.
+    """Sums over the steps of one epoch, kept on the training device until they are asked for.
 
     Attributes:
         losses: (3,) sums of total, within and cross.
@@ -37,7 +37,7 @@ class EpochTotals:
         self.images += images
 
     def note(self, seconds: float) -> str:
-        """Mean loss and speed so far, for the progress bar."""
+        """Mean loss and speed so far, for the progress bar; waits for the device."""
         loss = float(self.losses[0]) / max(self.steps, 1)
         return f"loss {loss:.3f}, {self.images / seconds:.1f} images/s"
 

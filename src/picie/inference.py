@@ -20,7 +20,7 @@ from picie.devices import choose_device
 from picie.errors import DataError
 from picie.models.picie import PiCIE
 from picie.storage import load_model, save_model
-from picie.views.geometric import resampling_matrix
+from picie.views.geometric import scaling_matrix
 
 __all__ = ["Mask", "Prediction", "Segmenter", "enlarge", "load", "predict"]
 
@@ -86,8 +86,7 @@ class Segmenter:
         """
         self.network.eval()
         centroids, groups = self.network.view_centroids(view)
-        pixels = images.to(self.device).contiguous(memory_format=torch.channels_last)
-        features = F.normalize(self.network(pixels), dim=1)
+        features = F.normalize(self.network(images.to(self.device)), dim=1)
         return group_scores(scores(features, centroids, self.config.predict_rule), groups)
 
     def predict(self, source: Any, *, view: int = 0) -> Any:
@@ -211,7 +210,10 @@ def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
         logits: (K, h, w).
         size: (H, W).
     """
-    rows, columns = (_axis(source, target) for source, target in zip(logits.shape[1:], size))  # noqa: B905
+    rows, columns = (
+        scaling_matrix(source, target, antialias=False)
+        for source, target in zip(logits.shape[1:], size, strict=True)
+    )
     wide = torch.einsum("khw,Ww->hWk", logits.float().cpu(), columns)  # (h, W, K)
     step = max(1, _STRIP_VALUES // wide[0].numel())
     strips = [
@@ -219,14 +221,6 @@ def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
         for top in range(0, size[0], step)
     ]
     return torch.cat(strips).numpy()
-
-
-def _axis(source: int, target: int) -> Tensor:
-    zero = torch.zeros(1, dtype=torch.float64)
-    matrix = resampling_matrix(
-        zero, zero + 1, zero.bool(), source=source, target=target, antialias=False
-    )
-    return matrix[0]
 
 
 def _as_array(source: Any) -> NDArray[np.uint8]:

@@ -52,7 +52,6 @@ def compute_losses(
 
 def _maps(model: PiCIE, teacher: PiCIE, images: Tensor, config: Config) -> tuple[Tensor, Tensor]:
     """Un-normalised (B, D, h, w) of the network, with gradient, and of its frozen copy."""
-    images = images.contiguous(memory_format=torch.channels_last)
     if config.backbone_rate or config.batchnorm == "batch":
         with torch.no_grad():
             labelled = teacher(images)

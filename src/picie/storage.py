@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -52,11 +51,8 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
             f"picie train --resume {folder}"
         ) from None
     model = PiCIE(config.backbone, config.feature_size, pretrained=False)
-    for name in ("centroids", "groups"):  # their sizes are learnt, not configured
-        if name in tensors:
-            setattr(model, name, torch.empty_like(tensors[name]))
     try:
-        model.load_state_dict(tensors)
+        model.restore(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"{path}: does not fit the network it names ({reason})") from None

@@ -97,7 +97,7 @@ def _cluster_counts(fit: ClusterFit) -> Tensor:
 def _view_features(model: PiCIE, views: Views, batch: Batch, view: int) -> Tensor:
     """(B, D, h, w) unit features in the frame of G: z1 = f(G(P1(x))), z2 = G(f(P2(x)))."""
     images, rows, columns = views.one(batch, view)
-    maps = model(images.contiguous(memory_format=torch.channels_last))
+    maps = model(images)
     if view == 1:
         maps = resample(maps, rows, columns)
     return F.normalize(maps, dim=1)

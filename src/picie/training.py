@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 
 from picie import __version__
-from picie.centroids import cluster_order, counted, fit_clean_centroids
+from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_centroids
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config, make_config
-from picie.data.folder import open_folder
+from picie.data.folder import Photo, open_folder
 from picie.data.loading import BaseCrops
 from picie.decoder_start import start_decoder
 from picie.devices import choose_device, keep_freed_memory
@@ -78,11 +79,11 @@ def train(
     else:
         config = config.model_copy(update=place)
     # What can be refused must be refused before there is a run.
-    open_folder(config.data, config.split)
+    photos = open_folder(config.data, config.split).photos
     choose_device(config.device)
-    trainer_network = _network(config)
+    network = _network(config)
     run = Run.create(Path(out), config, version=__version__, overwrite=overwrite)
-    return _train(run, config, trainer_network, Reporter(quiet=quiet))
+    return _train(_Trainer(run, config, network, photos, Reporter(quiet=quiet)))
 
 
 def resume(
@@ -104,13 +105,14 @@ def resume(
     if workers is not None:
         machine["workers"] = workers
     config = run.config.model_copy(update=machine)
-    return _train(run, config, _network(config), Reporter(quiet=quiet))
+    photos = open_folder(config.data, config.split).photos
+    return _train(_Trainer(run, config, _network(config), photos, Reporter(quiet=quiet)))
 
 
-def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segmenter:
+def _train(trainer: "_Trainer") -> Segmenter:
     keep_freed_memory()
-    with torch.random.fork_rng(), run.log_to_file():
-        trainer = _Trainer(run, config, network, reporter)
+    config = trainer.config
+    with torch.random.fork_rng(), trainer.run.log_to_file():
         try:
             for epoch in range(trainer.start(), config.epochs):
                 torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
@@ -126,22 +128,28 @@ def _train(run: Run, config: Config, network: PiCIE, reporter: Reporter) -> Segm
 class _Trainer:
     """State of one training; the method is in `fit_targets` and `step`."""
 
-    def __init__(self, run: Run, config: Config, network: PiCIE, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        network: PiCIE,
+        photos: Sequence[Photo],
+        reporter: Reporter,
+    ) -> None:
         self.run, self.config, self.reporter = run, config, reporter
         self.device = choose_device(config.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
-        self.frozen = config.backbone_rate == 0
-        self.model.backbone.requires_grad_(not self.frozen)
+        trains_backbone = config.backbone_rate > 0
+        self.model.backbone.requires_grad_(trains_backbone)
         groups = [{"params": list(self.model.decoder.parameters()), "lr": config.learning_rate}]
-        if not self.frozen:
+        if trains_backbone:
             rate = config.learning_rate * config.backbone_rate
             groups.append({"params": list(self.model.backbone.parameters()), "lr": rate})
         self.optimizer = torch.optim.Adam(groups)
-        self.photos = open_folder(config.data, config.split).photos
+        self.photos = photos
         self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
         self.loader = picture_loader(self.crops, config, self.device)
         self.feature_size = -(-config.size // self.model.stride)
-        self._sample_batch = config.kmeans_batch_size or 2 * config.batch_size
         self.began = time.monotonic()
 
     def start(self) -> int:
@@ -205,7 +213,7 @@ class _Trainer:
 
         In this order a record may be written twice (and is then cut), but none is ever lost.
         """
-        self._keep_trained(targets)
+        keep_centroids(self.model, *targets.fits)
         record = {"epoch": epoch} | totals.summary()
         record["kmeans_objective"] = [fit.objective for fit in targets.fits]
         if self.config.eval_split:
@@ -226,25 +234,21 @@ class _Trainer:
         return Segmenter(self.model, self.config)
 
     def _start_from_pca(self) -> None:
-        order = cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
+        config = self.config
+        order = cluster_order(config, 0, len(self.photos))[: config.kmeans_images]
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
-            loader = counted(self.loader, advance)
-            if not start_decoder(self.model, loader(order, self._sample_batch), self.config):
+            batches = counted(self.loader, advance)(order, config.sample_batch_size)
+            if not start_decoder(self.model, batches, config):
                 raise DataError(
-                    f"{self.config.data}: none of the {len(self.photos)} pictures can be read"
+                    f"{config.data}: none of the {len(self.photos)} pictures can be read"
                 )
-
-    def _keep_trained(self, targets: Targets) -> None:
-        self.model.set_centroids(
-            [fit.clusters.centroids for fit in targets.fits], [fit.groups for fit in targets.fits]
-        )
 
     def _keep_clean(self) -> None:
         count, config = len(self.photos), self.config
         with self.reporter.task("clustering", min(count, config.kmeans_images)) as advance:
             loader = counted(self.loader, advance)
             fit = fit_clean_centroids(self.model, loader, count, config)
-        self.model.set_centroids([fit.clusters.centroids], [fit.groups])
+        keep_centroids(self.model, fit)
 
     def _scores(self) -> dict[str, Any]:
         """Scores on labelled pictures, for curves; the training state is left as it was."""
@@ -261,8 +265,7 @@ class _Trainer:
         values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
         for number, other in enumerate(found.other_views, 2):
             values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
-        self.model.set_centroids(list(state["centroids"]), list(state["groups"]))
-        self.model.load_state_dict(state)
+        self.model.restore(state)
         return values
 
     def report_unreadable(self) -> None:
@@ -281,8 +284,4 @@ class _Trainer:
 def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the decoder's random start
-        return PiCIE(
-            config.backbone,
-            config.feature_size,
-            pretrained=config.pretrained,
-        )
+        return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)

@@ -1,7 +1,9 @@
 """What each verb takes. Flags of `train` are made from the fields of `Config`."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,7 +14,7 @@ from picie.config import Config, make_config, read_config
 from picie.errors import ConfigError
 from picie.runs import Run
 
-__all__ = ["Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
+__all__ = ["VERBS", "Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
 
 _Verb = TypeVar("_Verb")
 
@@ -212,3 +214,16 @@ def _require(options: Train, config: Config) -> None:
         raise ConfigError("which pictures? Give a folder: picie train PHOTOS --out runs/first")
     if options.out is None:
         raise ConfigError("where to? Give a run folder: picie train PHOTOS --out runs/first")
+
+
+def _parse_one(verb: type[Any], args: list[str]) -> tuple[Any, ...]:
+    return (parse(verb, args),)
+
+
+VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
+    "train": parse_train,
+    **{
+        verb.__name__.lower(): partial(_parse_one, verb) for verb in (Predict, Evaluate, Info, Demo)
+    },
+}
+"""By name of the verb: from its flags to what its command's `run` takes."""

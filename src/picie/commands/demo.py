@@ -16,7 +16,7 @@ from picie.report.palette import palette
 from picie.report.sheet import write_sheet
 from picie.training import train
 
-__all__ = ["run"]
+__all__ = ["draw_sheet", "run"]
 
 _ROWS = 8
 _PARTS = ("scenes", "model", "masks", "sheet.png")
@@ -41,16 +41,17 @@ def run(options: Demo) -> None:
     found = evaluate(model, scenes, split="val", reporter=reporter)
     reporter.say("4/4  masks and picture sheet")
     write_masks(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
-    _draw_sheet(model, scenes, out / "sheet.png")
+    draw_sheet(model, scenes, out / "sheet.png", rows=_ROWS)
     show(found)
     reporter.say(f"picture sheet: {out / 'sheet.png'}")
     reporter.say(f"model: {out / 'model'}; masks: {out / 'masks'}")
 
 
-def _draw_sheet(model: Segmenter, scenes: Path, path: Path) -> None:
-    predictions = itertools.islice(model.predict_folder(scenes, split="val"), _ROWS)
-    rows = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
-    write_sheet(path, rows, palette(model.clusters))
+def draw_sheet(model: Segmenter, scenes: Path, path: Path, *, rows: int) -> None:
+    """Draw the first val scenes: photo, clusters, overlay."""
+    predictions = itertools.islice(model.predict_folder(scenes, split="val"), rows)
+    shown = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
+    write_sheet(path, shown, palette(model.clusters))
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:

@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
         # Some networks (Swin, MambaOut) give their maps as (B, h, w, C).
-        self._channels_last = getattr(self.stages, "output_fmt", "NCHW") == "NHWC"
+        self._maps_last = getattr(self.stages, "output_fmt", "NCHW") == "NHWC"
         _check_sizes(self.stages, name)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -71,9 +71,11 @@ class Backbone(nn.Module):
         Returns:
             one (B, channels[i], H / strides[i], W / strides[i]) per stage, sizes rounded up.
         """
+        # On a CPU the convolutions are twice as fast in this layout.
+        images = images.contiguous(memory_format=torch.channels_last)
         normal = (images - self.mean) / self.std
         maps: list[Tensor] = self.stages(normal)
-        if self._channels_last:
+        if self._maps_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
         return maps
 

@@ -1,6 +1,6 @@
 """The network: backbone, pyramid decoder, and the centroids that classify its pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,18 @@ class PiCIE(nn.Module):
         device = self.centroids.device
         self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)
         self.groups = torch.stack(list(groups)).to(device)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state strictly; its centroids may have another number than those at hand.
+
+        Raises:
+            RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
+        """
+        for name in ("centroids", "groups"):  # their sizes are learnt, not configured
+            if name in state:
+                old = getattr(self, name)
+                setattr(self, name, torch.empty_like(state[name], device=old.device))
+        self.load_state_dict(state)
 
     def view_centroids(self, view: int) -> tuple[Tensor, Tensor]:
         """The (P, D) centroids of a view, from 0, and their (P,) clusters.

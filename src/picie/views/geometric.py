@@ -22,6 +22,7 @@ __all__ = [
     "resample",
     "resampling_matrix",
     "round_to_grid",
+    "scaling_matrix",
 ]
 
 NUM_DRAWS = 4
@@ -111,6 +112,15 @@ def resampling_matrix(
         inside = (position >= low[:, None] - 0.5) & (position <= high[:, None] - 0.5)
         weight = weight * inside[:, None, :]
     return weight / weight.sum(dim=2, keepdim=True)
+
+
+def scaling_matrix(source: int, target: int, *, antialias: bool) -> Tensor:
+    """The whole axis brought to another number of pixels: (target, source) float32."""
+    zero = torch.zeros(1, dtype=torch.float64)
+    matrix = resampling_matrix(
+        zero, zero + 1, zero.bool(), source=source, target=target, antialias=antialias
+    )
+    return matrix[0]
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

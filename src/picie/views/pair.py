@@ -108,10 +108,9 @@ def _view(images: Tensor, params: PhotometricParams, rows: Tensor, columns: Tens
 
 
 def _whole(count: int, source: int, target: int) -> Tensor:
-    zero = torch.zeros(count, dtype=torch.float64)
-    return geometric.resampling_matrix(
-        zero, zero + 1, zero.bool(), source=source, target=target, antialias=True
-    )
+    """(count, target, source): the same shrinking for every picture."""
+    matrix = geometric.scaling_matrix(source, target, antialias=True)
+    return matrix.repeat(count, 1, 1)
 
 
 def _to(params: PhotometricParams, device: torch.device) -> PhotometricParams:
