@@ -72,6 +72,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     blur_rule: Literal["uniform", "authors"] = Field(
         "uniform", description="sigma from U(min, max), or the authors' effective |U(-1.8, 0.1)|"
     )
+    colour_rule: Literal["affine", "stepwise"] = Field(
+        "affine",
+        description="the four jitters and grayscale as one affine map of the colours, or one after "
+        "the other, clipped after each, with the hue of HSV (authors' code)",
+    )
 
     # --- views: geometric
     crop_min: float = Field(0.5, gt=0, le=1, description="smallest crop side, as a fraction")
@@ -79,7 +84,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
     crop_rule: Literal["aligned", "rounded"] = Field(
         "aligned",
-        description="sub-pixel crop, the same for picture and features, or rounded at each scale "
+        description="the same crop for picture and features, or one rounded at each scale "
         "(authors' code)",
     )
     crop_antialias: bool = Field(True, description="low-pass view 1 where its crop is shrunk")
@@ -179,6 +184,7 @@ _REFERENCE: dict[str, Any] = {
     "base_size": 640,
     "decoder_init": "random",
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
+    "colour_rule": "stepwise",
     "blur_rule": "authors",
     "crop_rule": "rounded",
     "crop_antialias": False,

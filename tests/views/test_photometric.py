@@ -18,6 +18,8 @@ from picie.views.photometric import (
     PhotometricParams,
     adjust_colours,
     blur_matrix,
+    blur_pictures,
+    colour_maps,
     draw_photometric,
 )
 
@@ -144,7 +146,68 @@ def test_one_by_one_equals_the_whole_batch() -> None:
     images, drawn = pictures(16), mixed(16)
     assert 0 < int(drawn.grayscale.sum()) < 16
     assert 0 < int((drawn.hue == 0).sum()) < 16
-    torch.testing.assert_close(adjust_colours(images, drawn), photometric._adjust(images, drawn))
+    alone = [adjust_colours(images[i : i + 1], one(drawn, i)) for i in range(16)]
+    torch.testing.assert_close(torch.cat(alone), adjust_colours(images, drawn))
+
+
+def one(drawn: PhotometricParams, index: int) -> PhotometricParams:
+    return PhotometricParams(**{name: getattr(drawn, name)[index, None] for name in NAMES})
+
+
+def test_levels_of_eight_bits_are_read_as_fractions() -> None:
+    levels = (pictures(4) * 255).to(torch.uint8)
+    torch.testing.assert_close(
+        adjust_colours(levels, mixed(4)), adjust_colours(levels / 255, mixed(4))
+    )
+
+
+# --- all of it as one affine map
+
+
+def mapped(images: Tensor, drawn: PhotometricParams) -> Tensor:
+    matrices, offsets = colour_maps(drawn, images.mean((2, 3)))
+    return (matrices @ images.flatten(2) + offsets).view(images.shape)
+
+
+def test_the_affine_map_is_the_chain_where_nothing_is_clipped_and_no_hue_is_turned() -> None:
+    images = 0.4 + 0.2 * pictures(16)
+    config = make_config(hue=0, grayscale=0.5)
+    drawn = draw_photometric(uniform(16, seed=2), config)
+    assert 0 < int(drawn.grayscale.sum()) < 16
+    torch.testing.assert_close(mapped(images, drawn), adjust_colours(images, drawn))
+
+
+def test_the_affine_hue_turns_in_the_direction_of_the_circle() -> None:
+    # It keeps luma where HSV keeps the largest channel, so the two differ, but not in direction.
+    images = 0.4 + 0.2 * pictures(8)
+    for shift in (-0.1, -0.04, 0.04, 0.1):
+        exact = adjust_colours(images, params(count=8, hue=shift))
+        right, wrong = (
+            float((mapped(images, params(count=8, hue=s)) - exact).abs().mean())
+            for s in (shift, -shift)
+        )
+        assert right < 0.5 * wrong
+
+
+def test_the_affine_hue_by_hand() -> None:
+    # A third of a turn takes each primary colour to the next one, as far as their lumas allow.
+    red = torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1)
+    turned = mapped(red, params(count=1, hue=1 / 3)).flatten().tolist()
+    assert max(turned) == turned[1]
+    assert mapped(red, params(count=1, hue=1.0)).flatten().tolist() == pytest.approx(
+        red.flatten().tolist(), abs=1e-6
+    )
+
+
+def test_the_affine_hue_keeps_grey_and_luma() -> None:
+    images, drawn = pictures(), params(hue=[-0.3, 0.1, 0.5])
+    turned = mapped(images, drawn)
+    luma = torch.tensor(photometric._LUMA)[:, None, None]
+    torch.testing.assert_close((turned * luma).sum(1), (images * luma).sum(1))
+    grey = images[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(mapped(grey, drawn), grey)
+    back = params(hue=[0.3, -0.1, -0.5])
+    torch.testing.assert_close(mapped(turned, back), images, rtol=0, atol=1e-5)
 
 
 def test_values_stay_in_range_and_the_input_as_it_was() -> None:
@@ -156,7 +219,7 @@ def test_values_stay_in_range_and_the_input_as_it_was() -> None:
     assert float(out.min()) >= 0
     assert float(out.max()) <= 1 + 1e-6
     assert torch.equal(images, before)
-    photometric._adjust(images, drawn)
+    adjust_colours(images[:1], one(drawn, 0))
     assert torch.equal(images, before)
 
 
@@ -180,6 +243,15 @@ def test_blur_rows_sum_to_one_and_sigma_zero_is_the_identity() -> None:
     torch.testing.assert_close(matrix, matrix.flip(1, 2))  # left and right alike
     peaks = matrix[:, 12, 12]
     assert bool((peaks[2:].diff() < 0).all())
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.05, 0.1, 0.6, 2.0, 30.0])
+def test_shifted_copies_blur_as_the_matrices_do(sigma: float) -> None:
+    images = pictures(2, 12, 17)
+    rows, columns = (blur_matrix(torch.tensor([sigma]), size)[0] for size in (12, 17))
+    before = images.clone()
+    torch.testing.assert_close(blur_pictures(images, sigma), rows @ images @ columns.T)
+    assert torch.equal(images, before)
 
 
 def test_each_operation_has_draws_of_its_own() -> None:

@@ -2,7 +2,7 @@
 
 G is a square crop, stretched to the size of the view and perhaps flipped. It is written as one
 matrix along the rows and one along the columns, in fractions of the picture, so the very same
-draw acts on a picture of any size and on a feature map of any stride, without rounding.
+crop acts on a picture of any size and on a feature map of any stride.
 
 Convention: pixel i of n covers the fractions i/n to (i+1)/n, its centre is (i + 1/2)/n
 (align_corners=False). Beyond the border the nearest pixel is repeated.
@@ -19,6 +19,7 @@ __all__ = [
     "NUM_DRAWS",
     "GeometricParams",
     "draw_geometric",
+    "pixel_boxes",
     "resample",
     "resampling_matrix",
     "round_to_grid",
@@ -56,10 +57,23 @@ def draw_geometric(uniform: Tensor, config: Config) -> GeometricParams:
     return GeometricParams(side=side, top=u[:, 1], left=u[:, 2], flip=u[:, 3] < config.flip)
 
 
-def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The authors' rounding of a crop on a grid of `size` pixels (their code, revision c3aa029).
+def pixel_boxes(params: GeometricParams, size: int) -> Tensor:
+    """The crops of pictures of `size` pixels, on whole pixels.
 
-    Rounded apart for picture and feature map, the two crops disagree by up to 2.7 feature cells.
+    Returns:
+        (B, 3) int64: top, left, side.
+    """
+    ends = [round_to_grid(params.side, offset, size) for offset in (params.top, params.left)]
+    fractions = torch.stack([ends[0][0], ends[1][0], ends[0][1]], dim=1)
+    return (fractions * size).round().long()
+
+
+def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """A crop on a grid of `size` pixels, rounded as in the authors' code (revision c3aa029).
+
+    There, picture and feature map are rounded apart, each on its own grid, and the two crops
+    disagree by up to 2.7 feature cells. With the rule `aligned` both take the crop that is rounded
+    on the picture's grid.
 
     Returns:
         (start, side), both (B,) float64 fractions of the picture.

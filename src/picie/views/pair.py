@@ -1,5 +1,9 @@
 """Two views of each picture: G before the network for one, after it for the other."""
 
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -9,9 +13,11 @@ from picie.views import geometric, photometric
 from picie.views.draws import uniform_draws
 from picie.views.geometric import GeometricParams
 from picie.views.photometric import PhotometricParams
+from picie.views.stretching import stretch_crops, whole_boxes
 
 __all__ = ["Views", "clean_view"]
 
+_Record = TypeVar("_Record", PhotometricParams, GeometricParams)
 _NUM_DRAWS = 2 * photometric.NUM_DRAWS + geometric.NUM_DRAWS
 
 
@@ -33,8 +39,9 @@ class Views:
 
     def __call__(self, batch: Batch) -> ViewPair:
         """Make the two views of a batch of base crops, on the device where they lie."""
-        first, rows, columns = self.one(batch, 0)
-        second, _, _ = self.one(batch, 1)
+        draws = self._draw(batch)
+        first, second = (self._images(batch.images, draws, view) for view in (0, 1))
+        rows, columns = self._feature_matrices(draws.crop, batch.images.device)
         return ViewPair(first=first, second=second, rows=rows, columns=columns)
 
     def one(self, batch: Batch, view: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,41 +54,78 @@ class Views:
         Returns:
             images (B, 3, H, W) float in [0, 1], and the matrices of G for their feature maps.
         """
-        config, device = self.config, batch.images.device
-        uniform = uniform_draws(config.seed, self.epoch, batch.indices.tolist(), _NUM_DRAWS)
-        draws = torch.split(uniform, [photometric.NUM_DRAWS] * 2 + [geometric.NUM_DRAWS], dim=1)
-        colours = _to(photometric.draw_photometric(draws[view], config), device)
-        crop = geometric.draw_geometric(draws[2], config)
-        base = batch.images.shape[-1]
-        if view == 0:
-            matrices = self._matrices(crop, base, config.size, antialias=config.crop_antialias)
-        else:
-            matrices = (_whole(len(uniform), base, config.size),) * 2
-        features = self._matrices(crop, self.feature_size, self.feature_size, antialias=False)
-        images = batch.images.float().div_(255)
-        return (
-            _view(images, colours, matrices[0].to(device), matrices[1].to(device)),
-            features[0].to(device),
-            features[1].to(device),
-        )
+        draws = self._draw(batch)
+        matrices = self._feature_matrices(draws.crop, batch.images.device)
+        return self._images(batch.images, draws, view), *matrices
 
-    def _matrices(
-        self, crop: GeometricParams, source: int, target: int, *, antialias: bool
+    def _draw(self, batch: Batch) -> "_Draws":
+        config = self.config
+        uniform = uniform_draws(config.seed, self.epoch, batch.indices.tolist(), _NUM_DRAWS)
+        *colours, crop = torch.split(
+            uniform, [photometric.NUM_DRAWS] * 2 + [geometric.NUM_DRAWS], dim=1
+        )
+        first, second = (photometric.draw_photometric(one, config) for one in colours)
+        return _Draws((first, second), geometric.draw_geometric(crop, config))
+
+    def _images(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
+        if images.device.type != "cpu":
+            return self._view(images, draws, view)
+        out = torch.empty(len(images), 3, self.config.size, self.config.size)
+        for index in range(len(images)):  # see photometric.adjust_colours
+            part = slice(index, index + 1)
+            out[part] = self._view(images[part], draws.take(part), view)
+        return out
+
+    def _view(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
+        config, colours, base = self.config, draws.colours[view], images.shape[-1]
+        boxes, flip, antialias = whole_boxes(len(images), base), torch.zeros(len(images)), True
+        if view == 0:
+            boxes, flip = geometric.pixel_boxes(draws.crop, base), draws.crop.flip
+            antialias = config.crop_antialias
+        stretch = partial(
+            stretch_crops, boxes=boxes, flip=flip.bool(), sigma=colours.sigma, target=config.size,
+            antialias=antialias,
+        )  # fmt: skip
+        if config.colour_rule == "stepwise":
+            return stretch(photometric.adjust_colours(images, colours))
+        pixels = images.float().div_(255)
+        matrices, offsets = photometric.colour_maps(colours, pixels.mean((2, 3)).cpu())
+        flat = stretch(pixels).flatten(2)
+        coloured = torch.baddbmm(offsets.to(flat.device), matrices.to(flat.device), flat)
+        return coloured.clamp_(0, 1).view(len(images), 3, config.size, config.size)
+
+    def _feature_matrices(
+        self, crop: GeometricParams, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        rounded = self.config.crop_rule == "rounded"
+        rounded, cells = self.config.crop_rule == "rounded", self.feature_size
         unflipped = torch.zeros_like(crop.flip)
         matrices = []
         for offset, flip in ((crop.top, unflipped), (crop.left, crop.flip)):
-            start, side = (1 - crop.side) * offset, crop.side
-            if rounded:
-                start, side = geometric.round_to_grid(crop.side, offset, source)
+            grid = cells if rounded else self.config.base_size
+            start, side = geometric.round_to_grid(crop.side, offset, grid)
             matrices.append(
                 geometric.resampling_matrix(
-                    start, side, flip, source=source, target=target, antialias=antialias,
+                    start, side, flip, source=cells, target=cells, antialias=False,
                     confined=rounded,
-                )
+                ).to(device, non_blocking=True)
             )  # fmt: skip
         return matrices[0], matrices[1]
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What was drawn for B pictures, on the CPU."""
+
+    colours: tuple[PhotometricParams, PhotometricParams]
+    crop: GeometricParams
+
+    def take(self, part: slice) -> "_Draws":
+        first, second = (_take(one, part) for one in self.colours)
+        return _Draws((first, second), _take(self.crop, part))
+
+
+def _take(record: _Record, part: slice) -> _Record:
+    return type(record)(**{name: value[part] for name, value in vars(record).items()})
 
 
 def clean_view(images: Tensor, size: int) -> Tensor:
@@ -95,23 +139,8 @@ def clean_view(images: Tensor, size: int) -> Tensor:
         (B, 3, size, size) float in [0, 1]; antialiased where it shrinks.
     """
     pixels = images.float().div_(255)
-    if images.shape[-1] == size:
-        return pixels
-    matrix = _whole(len(images), images.shape[-1], size).to(images.device)
-    return geometric.resample(pixels, matrix, matrix)
-
-
-def _view(images: Tensor, params: PhotometricParams, rows: Tensor, columns: Tensor) -> Tensor:
-    blur = photometric.blur_matrix(params.sigma, images.shape[-1])
-    coloured = photometric.adjust_colours(images, params)
-    return geometric.resample(coloured, torch.bmm(rows, blur), torch.bmm(columns, blur))
-
-
-def _whole(count: int, source: int, target: int) -> Tensor:
-    """(count, target, source): the same shrinking for every picture."""
-    matrix = geometric.scaling_matrix(source, target, antialias=True)
-    return matrix.repeat(count, 1, 1)
-
-
-def _to(params: PhotometricParams, device: torch.device) -> PhotometricParams:
-    return PhotometricParams(**{k: v.to(device) for k, v in vars(params).items()})
+    boxes = whole_boxes(len(images), images.shape[-1])
+    still = torch.zeros(len(images))
+    return stretch_crops(
+        pixels, boxes=boxes, flip=still.bool(), sigma=still, target=size, antialias=True
+    )

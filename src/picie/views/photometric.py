@@ -1,8 +1,8 @@
 """Photometric transforms: what a feature should be invariant to (PiCIE, section 3.3).
 
 The order is fixed: brightness, contrast, saturation, hue, grayscale, blur. Each has its own chance.
-Blur is the last and linear along rows and columns, so it is handed on as two matrices that the
-resampling of the view takes in (`blur_matrix`); the pixels are then touched once.
+Blur is the last, and linear along rows and columns: for a batch on a GPU it is a matrix that the
+resampling of the view takes in (`blur_matrix`), so that the pixels are touched once.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,21 @@ from torch import Tensor
 
 from picie.config import Config
 
-__all__ = ["NUM_DRAWS", "PhotometricParams", "adjust_colours", "blur_matrix", "draw_photometric"]
+__all__ = [
+    "NUM_DRAWS",
+    "PhotometricParams",
+    "adjust_colours",
+    "blur_matrix",
+    "blur_pictures",
+    "colour_maps",
+    "draw_photometric",
+]
 
 NUM_DRAWS = 11
 """Uniform numbers that one photometric draw uses up."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+_YIQ = (_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 @dataclass(frozen=True)
@@ -70,27 +79,65 @@ def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
 
 
 def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
-    """All transforms but the blur.
+    """All transforms but the blur, one after the other; each clips to [0, 1].
+
+    On a CPU give one picture at a time: it stays in the processor's cache, and what was not drawn
+    for it is left out. On a GPU give a batch: nothing here waits for the device.
 
     Args:
-        images: (B, 3, H, W) float in [0, 1]; left unchanged.
-        params: on the same device as the images.
+        images: (B, 3, H, W) uint8, or float in [0, 1]; left unchanged.
+        params: on the CPU.
 
     Returns:
-        (B, 3, H, W) float in [0, 1]; after each step values are clipped to that range.
+        (B, 3, H, W) float32 in [0, 1].
     """
-    if images.device.type != "cpu":
-        return _adjust(images, params)
-    # One picture at a time stays in the processor's cache; a batch would go through memory for
-    # each of some forty operations.
-    ones = [
-        _adjust(
-            images[i : i + 1],
-            PhotometricParams(**{k: v[i : i + 1] for k, v in vars(params).items()}),
-        )
-        for i in range(len(images))
-    ]
-    return torch.cat(ones)
+    factor = _on(images, params.brightness if images.is_floating_point() else _per_level(params))
+    out = images.float() * factor
+    if bool((params.brightness > 1).any()):
+        out.clamp_max_(1)
+    if bool((params.contrast != 1).any()):
+        mean = _luma(out).mean(dim=(2, 3), keepdim=True)
+        out = torch.lerp(mean, out, _on(out, params.contrast)).clamp_(0, 1)
+    if bool((params.saturation != 1).any()):
+        out = torch.lerp(_luma(out), out, _on(out, params.saturation)).clamp_(0, 1)
+    if bool((params.hue != 0).any()):
+        out = _shift_hue(out, _on(out, params.hue)[:, 0])
+    if bool((params.grayscale != 0).any()):
+        out = torch.lerp(out, _luma(out), _on(out, params.grayscale))
+    return out
+
+
+def colour_maps(params: PhotometricParams, means: Tensor) -> tuple[Tensor, Tensor]:
+    """The same transforms as one affine map of the colours, clipped only at the end.
+
+    Brightness, contrast, saturation and grayscale are affine by themselves. The hue turns about
+    the grey axis in YIQ coordinates, where a turn is linear, in place of the hexagon of HSV. An
+    affine map may be applied after resampling, to fewer pixels.
+
+    Args:
+        params: for B pictures.
+        means: (B, 3) mean colours of the whole pictures, in [0, 1].
+
+    Returns:
+        matrices (B, 3, 3) and offsets (B, 3, 1): colour x becomes matrix @ x + offset.
+    """
+    luma = torch.tensor(_LUMA)
+    grey = luma.repeat(3, 1)  # (3, 3): every channel becomes the luma
+    angle = -2 * torch.pi * params.hue  # red turns to yellow, as on the circle of HSV
+    turn = torch.eye(3).repeat(len(angle), 1, 1)
+    turn[:, 1, 1], turn[:, 1, 2] = angle.cos(), -angle.sin()
+    turn[:, 2, 1], turn[:, 2, 2] = angle.sin(), angle.cos()
+    yiq = torch.tensor(_YIQ)
+    hue = torch.linalg.inv(yiq) @ turn @ yiq
+
+    def towards_grey(share: Tensor) -> Tensor:
+        return torch.lerp(torch.eye(3).expand(len(share), 3, 3), grey, share[:, None, None])
+
+    chain = towards_grey(params.grayscale) @ hue @ towards_grey(1 - params.saturation)
+    matrices = chain * (params.contrast * params.brightness)[:, None, None]
+    offsets = (1 - params.contrast) * params.brightness * (means @ luma)
+    # All that follows contrast keeps grey as it is, so its offset stays.
+    return matrices, offsets[:, None, None].expand(-1, 3, 1)
 
 
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
@@ -104,55 +151,84 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
         (B, size, size) float32; each row sums to 1, so that the border does not darken.
     """
     position = torch.arange(size, device=sigma.device)
-    # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
-    spread = sigma.float().clamp_min(1e-2)[:, None]
-    kernel = torch.exp(-0.5 * (position / spread).square())  # (B, size), by distance
-    kernel = kernel * (position <= (4 * spread).clamp_min(1.0))
+    kernel = _blur_kernel(sigma, size)
     weight = kernel[:, (position[:, None] - position).abs()]
     return weight / weight.sum(dim=2, keepdim=True)
 
 
-def _adjust(images: Tensor, params: PhotometricParams) -> Tensor:
-    out = images * _per_picture(params.brightness)
-    out.clamp_(0, 1)
-    mean = _luma(out).mean(dim=(2, 3), keepdim=True)
-    out = torch.lerp(mean, out, _per_picture(params.contrast)).clamp_(0, 1)
-    out = torch.lerp(_luma(out), out, _per_picture(params.saturation)).clamp_(0, 1)
-    shifted = params.hue.nonzero()[:, 0]
-    if len(shifted):
-        out[shifted] = _shift_hue(out[shifted], params.hue[shifted, None, None])
-    grey = params.grayscale.nonzero()[:, 0]
-    if len(grey):
-        out[grey] = _luma(out[grey]).expand(-1, 3, -1, -1)
-    return out
+def blur_pictures(images: Tensor, sigma: float) -> Tensor:
+    """The same blur of both axes as a sum of shifted copies: quick where one picture is in cache.
+
+    Args:
+        images: (B, C, H, W) float; left unchanged.
+        sigma: standard deviation in pixels.
+
+    Returns:
+        (B, C, H, W).
+    """
+    return _blur_axis(_blur_axis(images, sigma, 3), sigma, 2)
 
 
-def _per_picture(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
+def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
+    size = images.shape[axis]
+    kernel = _blur_kernel(torch.tensor([sigma]), size)[0]
+    weights = [weight for weight in kernel.tolist() if weight > 0]
+    out = images * weights[0]
+    for shift, weight in enumerate(weights[1:], 1):
+        low, high = out.narrow(axis, 0, size - shift), out.narrow(axis, shift, size - shift)
+        low.add_(images.narrow(axis, shift, size - shift), alpha=weight)
+        high.add_(images.narrow(axis, 0, size - shift), alpha=weight)
+    # Less of the kernel falls into the picture near its border.
+    running = kernel.cumsum(0)
+    mass = running + running.flip(0) - kernel[0]
+    return out.div_(mass[:, None] if axis == 2 else mass)
+
+
+def _blur_kernel(sigma: Tensor, size: int) -> Tensor:
+    """(B, size): weight of a pixel by its distance, not normalised."""
+    # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
+    spread = sigma.float().clamp_min(1e-2)[:, None]
+    position = torch.arange(size, device=sigma.device)
+    return torch.exp(-0.5 * (position / spread).square()) * (position <= (4 * spread).clamp_min(1))
+
+
+def _per_level(params: PhotometricParams) -> Tensor:
+    return params.brightness / 255
+
+
+def _on(images: Tensor, values: Tensor) -> Tensor:
+    return values.to(images.device, non_blocking=True)[:, None, None, None]
 
 
 def _luma(images: Tensor) -> Tensor:
     red, green, blue = images.unbind(1)
-    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]
+    luma = (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
+    return luma[:, None]
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue by `shift` turns at the same value and chroma (hexagonal HSV)."""
+    """Turn the hue by `shift` (B, 1, 1) turns at the same value and chroma (hexagonal HSV).
+
+    Masks are numbers that are multiplied with: on a CPU, choosing by truth values takes ten times
+    as long as arithmetic.
+    """
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
     chroma = value - least
-    safe = chroma.clamp_min(1e-8)
-    sector = torch.where(
-        value == red,
-        (green - blue) / safe,
-        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    sector = torch.remainder(sector + 6 * shift, 6)
-    # Share of the chroma in each channel, linear between the six corners of the hue circle.
-    shares = (
-        ((sector - 3).abs_() - 1).clamp_(0, 1),
-        (2 - (sector - 2).abs_()).clamp_(0, 1),
-        (2 - (sector - 4).abs_()).clamp_(0, 1),
-    )
-    return torch.stack([torch.addcmul(least, chroma, share) for share in shares], dim=1)
+    inverse = chroma.clamp_min(1e-8).reciprocal_()
+    mask = torch.empty_like(value)
+    # Position on the circle of six corners as if blue were largest, then green, then red.
+    sector = (red - green).mul_(inverse).add_(4)
+    other = (blue - red).mul_(inverse).add_(2).sub_(sector)
+    sector.addcmul_(other, torch.eq(value, green, out=mask))
+    torch.sub(green, blue, out=other).mul_(inverse).sub_(sector)
+    sector.addcmul_(other, torch.eq(value, red, out=mask))
+    sector.add_(6 * shift)
+    sector.sub_(torch.mul(sector, 1 / 6, out=other).floor_(), alpha=6)
+    # Share of the chroma in each channel, linear between the corners.
+    out = torch.empty_like(images)
+    for channel, (corner, sign, offset) in enumerate(((3, 1, -1), (2, -1, 2), (4, -1, 2))):
+        share = torch.sub(sector, corner, out=other).abs_().mul_(sign).add_(offset).clamp_(0, 1)
+        torch.addcmul(least, chroma, share, out=out[:, channel])
+    return out

@@ -1,0 +1,185 @@
+"""The prototype classifier and its cross-entropy, one block of pixels at a time.
+
+Centroids are the fixed weights of a 1x1 convolution (PiCIE, section 3.2). Written out as tensors,
+its logits for every pixel, centroid and pair of views are the largest thing in a training step,
+and most of its time goes into moving them through memory. Here a block of pixels goes from scores
+to loss and gradient while it is in the processor's cache, and nothing of size N x K is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["Prototypes", "Term", "prototype_loss"]
+
+_CPU_VALUES = 131_072  # scores of a block per thread: they stay in the second-level cache
+_DEVICE_ROWS = 65_536  # enough work for each kernel
+_TINY = 1e-12  # least length that vectors are divided by
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Centroids as a fixed classifier.
+
+    Attributes:
+        vectors: (P, D) float32, those of one cluster side by side; unit vectors for cosine.
+        clusters: (P,) int64, ascending, the cluster 0..K-1 of each vector.
+        starts: K + 1 row numbers: vectors starts[k] to starts[k + 1] make up cluster k.
+        weights: (K,) float32, weight of a cluster in the loss.
+    """
+
+    vectors: Tensor
+    clusters: Tensor
+    starts: tuple[int, ...]
+    weights: Tensor
+
+    @classmethod
+    def of(
+        cls, centroids: Tensor, groups: Tensor, weights: Tensor, rule: Literal["cosine", "dot"]
+    ) -> Prototypes:
+        """Sort centroids by cluster.
+
+        Args:
+            centroids: (P, D).
+            groups: (P,) int64, the cluster 0..K-1 of each, every cluster at least once.
+            weights: (K,).
+            rule: `cosine` compares directions, `dot` with the centroids as they are.
+        """
+        vectors = F.normalize(centroids, dim=1, eps=_TINY) if rule == "cosine" else centroids
+        clusters, order = torch.sort(groups, stable=True)
+        sizes = torch.bincount(clusters, minlength=len(weights))
+        starts = (0, *sizes.cumsum(0).tolist())
+        return cls(vectors[order].detach().float(), clusters, starts, weights.float())
+
+    @property
+    def single(self) -> bool:
+        """Whether every cluster is one centroid."""
+        return len(self.vectors) == len(self.weights)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One cross-entropy: features against a set of prototypes.
+
+    Attributes:
+        prototypes: the classifier.
+        labels: (N,) int64 pseudo-labels 0..K-1.
+        scale: () factor of the sum of weighted losses; 1 / (sum of the weights of the labels)
+            makes it a weighted mean.
+    """
+
+    prototypes: Prototypes
+    labels: Tensor
+    scale: Tensor
+
+
+def prototype_loss(rows: Tensor, terms: Sequence[Term], temperature: float = 1.0) -> Tensor:
+    """Cross-entropies of pixel features: -log softmax_k(s_k / t) at k = y (PiCIE, equation 3).
+
+    With d = 1 - cosine the constant cancels, so that similarities take the place of -d. Features
+    are divided by their length. The similarity s_k to a cluster is that to the best of its
+    centroids.
+
+    Args:
+        rows: (N, D) floating point features, N >= 0.
+        terms: T of them; each needs its own labels of these N features.
+        temperature: t, divides the similarities.
+
+    Returns:
+        (T,) float32, sum over the pixels of scale * weight[y] * loss. Gradients reach the rows;
+        they are computed at once with the losses. What they are multiplied by must be the same
+        for all terms: add them up, with factors in `Term.scale`.
+    """
+    inputs = (rows, tuple(terms), temperature)
+    return cast(Tensor, _PrototypeLoss.apply(*inputs))  # type: ignore[no-untyped-call]
+
+
+class _PrototypeLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, terms: tuple[Term, ...], temperature: float) -> Tensor:
+        found = torch.zeros(len(terms), device=rows.device)
+        gradient = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        largest = max(len(term.prototypes.vectors) for term in terms)
+        with torch.autocast(rows.device.type, enabled=False):
+            for part in _blocks(len(rows), largest, rows.device):
+                _add_block(rows, part, terms, temperature, found, gradient)
+        ctx.save_for_backward(*() if gradient is None else (gradient,))
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        # One gradient serves all terms, so their common factor is the first one's.
+        return gradient * outputs[0][0].to(gradient.dtype), None, None
+
+
+def _blocks(count: int, largest: int, device: torch.device) -> list[slice]:
+    step = _DEVICE_ROWS
+    if device.type == "cpu":
+        step = torch.get_num_threads() * max(64, _CPU_VALUES // largest)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def _add_block(
+    rows: Tensor,
+    part: slice,
+    terms: Sequence[Term],
+    temperature: float,
+    found: Tensor,
+    gradient: Tensor | None,
+) -> None:
+    block = rows[part].float()
+    length = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min_(_TINY)
+    unit = block.div_(length) if block.data_ptr() != rows[part].data_ptr() else block / length
+    slope: Tensor | None = None  # of the loss by the unit features
+    for number, term in enumerate(terms):
+        loss, of_scores = _term(unit, term, part, temperature, wanted=gradient is not None)
+        found[number] += loss
+        if of_scores is not None:
+            one = of_scores.T @ term.prototypes.vectors
+            slope = one if slope is None else slope.add_(one)
+    if gradient is not None and slope is not None:
+        # f = x / |x|: only what is perpendicular to f passes.
+        along = (slope * unit).sum(1, keepdim=True)
+        gradient[part] = slope.addcmul_(unit, along, value=-1).div_(length)
+
+
+def _term(
+    unit: Tensor, term: Term, part: slice, temperature: float, *, wanted: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Scaled loss of a block, and its (P, n) gradient by the scores if wanted."""
+    prototypes, labels = term.prototypes, term.labels[part]
+    scores = torch.mm(prototypes.vectors, unit.T)  # (P, n): reductions over P run along the rows
+    best = scores if prototypes.single else _best(scores, prototypes.starts)  # (K, n)
+    logits = best.sub(best.amax(0)).div_(temperature)
+    own = logits.gather(0, labels[None])
+    shares = logits.exp_()
+    total = shares.sum(0, keepdim=True)
+    weight = prototypes.weights[labels][None] * term.scale
+    loss = (total.log() - own).mul_(weight).sum()
+    if not wanted:
+        return loss, None
+    weight /= temperature
+    slope = shares.mul_(weight / total).scatter_add_(0, labels[None], -weight)
+    if prototypes.single:
+        return loss, slope
+    winner = scores.ge_(best[prototypes.clusters])  # 1 for the best centroid of its cluster
+    return loss, winner.mul_(slope[prototypes.clusters])
+
+
+def _best(scores: Tensor, starts: Sequence[int]) -> Tensor:
+    """(K, n) of the largest score in each group of rows."""
+    best = scores.new_empty(len(starts) - 1, scores.shape[1])
+    for row, (start, stop) in zip(best, pairwise(starts), strict=True):
+        if stop - start == 1:
+            row.copy_(scores[start])
+        else:
+            torch.amax(scores[start:stop], 0, out=row)
+    return best
