@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
-ROOMS = "data views models clustering objectives metrics report runs progress devices"
+ROOMS = (
+    "data views models clustering objectives metrics report runs progress devices processes "
+    "profiling"
+)
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets steps history "
-    "inference evaluation training"
+    "inference evaluation trainer training"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "config")),
@@ -24,6 +27,7 @@ ALSO = {
     "metrics": {"scipy"},
     "clustering": {"scipy"},
     "progress": {"rich"},
+    "processes": {"accelerate"},
 }
 
 

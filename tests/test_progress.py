@@ -33,11 +33,11 @@ def test_lines_come_every_twenty_seconds(clock: Clock, capsys: pytest.CaptureFix
     with Reporter().task("clustering", 10) as advance:
         advance(1)
         clock.now += 19
-        advance(1, "too early")
+        advance(1, lambda: "too early")
         clock.now += 1
-        advance(2, "loss 1.5")
+        advance(2, lambda: "loss 1.5")
         clock.now += 10
-        advance(1, "too early")
+        advance(1, lambda: "too early")
         clock.now += 10
         advance(3)
     out, err = capsys.readouterr()
@@ -52,7 +52,7 @@ def test_a_quiet_reporter_writes_nothing(clock: Clock, capsys: pytest.CaptureFix
     reporter = Reporter(quiet=True)
     with reporter.task("clustering", 2) as advance:
         clock.now += 60
-        advance(1, "note")
+        advance(1, lambda: "note")
     reporter.say("done")
     assert capsys.readouterr() == ("", "")
 
@@ -66,13 +66,14 @@ def test_a_line_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, fail: bool) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("picie.progress._NOTE_SECONDS", 0.0)
     screen = io.StringIO()
     reporter = Reporter()
     reporter.console = Console(file=screen, force_terminal=True, width=120)
     try:
         with reporter.task("training", 7) as advance:
-            advance(2, "first")
-            advance(3, "loss 0.123")
+            advance(2, lambda: "first")
+            advance(3, lambda: "loss 0.123")
             if fail:
                 raise KeyError
     except KeyError:
@@ -90,3 +91,22 @@ def test_a_quiet_reporter_draws_no_bar() -> None:
     with reporter.task("training", 7) as advance:
         advance(7)
     assert screen.getvalue() == ""
+
+
+def test_a_note_is_made_only_when_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    reporter, made = Reporter(), []
+    reporter.console = Console(file=io.StringIO(), force_terminal=True, width=120)
+
+    def note() -> str:
+        made.append(1)
+        return "loss"
+
+    with reporter.task("training", 1000) as advance:
+        for _ in range(1000):
+            advance(1, note)
+    assert 1 <= len(made) < 20
+    with Reporter(quiet=True).task("training", 1) as advance:
+        before = len(made)
+        advance(1, note)
+    assert len(made) == before

@@ -13,6 +13,8 @@ from picie.clustering.merging import merge_centroids
 from picie.config import Config
 from picie.errors import DataError
 from picie.models.picie import PiCIE
+from picie.processes import Processes
+from picie.profiling import Clock
 from picie.progress import Advance
 from picie.types import Batch, Clusters
 from picie.views.pair import clean_view
@@ -28,7 +30,11 @@ __all__ = [
 ]
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
-"""Reads pictures: (positions, batch size) to batches."""
+"""Reads pictures: (positions, batch size) to batches.
+
+With several processes each gets its share of every batch, as many batches as the others, and some
+of them may be empty.
+"""
 
 _PIXELS = 1  # tags that keep the streams of random numbers of one (seed, epoch) apart
 _ORDER = 2
@@ -79,47 +85,61 @@ def cluster_features(
     *,
     epoch: int,
     stream: int,
+    processes: Processes | None = None,
+    clock: Clock | None = None,
 ) -> ClusterFit:
-    """K-means over pixel features, first on a sample in memory, then perhaps on all the others.
+    """K-means over unit features of pixels, first on a sample in memory, then perhaps on all others.
 
     Args:
-        features: batch to (B, D, h, w) features, normalised or not.
-        loader: reads the pictures.
+        features: batch to (B, D, h, w) features of any length.
+        loader: reads the pictures, or this process' share of them.
         order: positions; the first `kmeans_images` make the sample.
         config: sizes of the sample, metric, start.
         epoch: number of the epoch, seeds the sample together with the seed.
         stream: tells runs of one epoch apart (0 and 1: the views).
+        processes: those that share the work; all get the same centroids.
+        clock: measures the parts.
 
     Raises:
         DataError: fewer pixels than centroids.
     """
+    processes, clock = processes or Processes(), clock or Clock()
     sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
     size = config.sample_batch_size
-    points = _collect(_points(features, loader(sample, size), config, epoch))
-    if len(points) < config.num_centroids:
-        raise DataError(
-            f"{len(points)} pixels were sampled and {config.num_centroids} centroids wanted; use "
-            "fewer --clusters, more pictures, a larger --size or more --kmeans-pixels"
-        )
-    kmeans = KMeans(
-        config.num_centroids,
-        metric=config.kmeans_metric,
-        init=config.kmeans_init,
-        iterations=config.kmeans_iterations,
-        seed=_seed(config, epoch, stream),
-    ).fit(points)
+    found = list(_points(features, loader(sample, size), config, epoch, clock))
+    with clock.part("k-means"):
+        points, rows, total = _collect(found, sample, processes)
+        if total < config.num_centroids:
+            raise DataError(
+                f"{total} pixels were sampled and {config.num_centroids} centroids wanted; use "
+                "fewer --clusters, more pictures, a larger --size or more --kmeans-pixels"
+            )
+        kmeans = KMeans(
+            config.num_centroids,
+            metric=config.kmeans_metric,
+            init=config.kmeans_init,
+            iterations=config.kmeans_iterations,
+            seed=_seed(config, epoch, stream),
+            reduce=processes.sum,
+        ).fit(points)
     objective = kmeans.history_[-1]
     if config.kmeans_update:
-        for block in _points(features, loader(rest, size), config, epoch):
-            kmeans.partial_fit(block)
+        for _, block in _points(features, loader(rest, size), config, epoch, clock):
+            kmeans.partial_fit(block.flatten(0, 1))
     clusters = Clusters(kmeans.centroids_, kmeans.counts_)
     groups = merge_centroids(clusters.centroids, config.clusters)
-    return ClusterFit(clusters, groups, objective, len(points))
+    return ClusterFit(clusters, groups, objective, total)
 
 
 @torch.no_grad()
 def fit_clean_centroids(
-    model: PiCIE, loader: Loader, count: int, config: Config, *, repeat: int = 0
+    model: PiCIE,
+    loader: Loader,
+    count: int,
+    config: Config,
+    *,
+    repeat: int = 0,
+    processes: Processes | None = None,
 ) -> ClusterFit:
     """Centroids from un-augmented pictures.
 
@@ -129,16 +149,20 @@ def fit_clean_centroids(
         count: number of pictures N.
         config: as for training.
         repeat: another number gives another sample and another start.
+        processes: those that share the work.
     """
     # Epochs count from 0; the draws of clean fits must not be those of any epoch.
     epoch = 2**31 + repeat
     model.train(config.kmeans_batchnorm == "batch")
 
     def features(batch: Batch) -> Tensor:
-        return F.normalize(model(clean_view(batch.images, config.size)), dim=1)
+        maps: Tensor = model(clean_view(batch.images, config.size))
+        return maps
 
     order = cluster_order(config, epoch, count)
-    fit = cluster_features(features, loader, order, config, epoch=epoch, stream=0)
+    fit = cluster_features(
+        features, loader, order, config, epoch=epoch, stream=0, processes=processes
+    )
     model.eval()
     return fit
 
@@ -149,12 +173,19 @@ def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
 
 
 def _points(
-    features: Callable[[Batch], Tensor], batches: Iterable[Batch], config: Config, epoch: int
-) -> Iterator[Tensor]:
-    """(n, D) sampled pixels of each batch."""
-    for batch in batches:
-        maps = features(batch).permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
-        yield _sample(maps, batch.indices, config, epoch).flatten(0, 1)
+    features: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    config: Config,
+    epoch: int,
+    clock: Clock,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Positions (B,) of the pictures of each batch and (B, n, D) sampled unit features."""
+    for batch in clock.waits(batches):
+        maps = features(batch)
+        with clock.part("clustering"):
+            pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
+            chosen = F.normalize(_sample(pixels, batch.indices, config, epoch).float(), dim=2)
+        yield batch.indices, chosen
 
 
 def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor:
@@ -162,6 +193,8 @@ def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor
     total = maps.shape[1]
     if not 0 < config.kmeans_pixels < total:
         return maps
+    if not len(indices):
+        return maps[:, : config.kmeans_pixels]
     chosen = [
         np.random.default_rng((config.seed, epoch, _PIXELS, index)).choice(
             total, config.kmeans_pixels, replace=False, shuffle=False
@@ -172,11 +205,34 @@ def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor
     return maps.gather(1, where[:, :, None].expand(-1, -1, maps.shape[2]))
 
 
-def _collect(blocks: Iterable[Tensor]) -> Tensor:
-    kept = [block.contiguous() for block in blocks]
-    if not kept:
-        raise DataError("none of the pictures could be read; look at the list of unreadable ones")
-    return torch.cat(kept)
+def _collect(
+    found: list[tuple[Tensor, Tensor]], sample: list[int], processes: Processes
+) -> tuple[Tensor, Tensor, int]:
+    """(N, D) points of this process, their (N,) row numbers among those of all, and how many all are.
+
+    Rows are numbered by the place of their picture in the sample, so that they do not depend on
+    which process has read it.
+    """
+    if not found:
+        raise _nothing_read()
+    indices = torch.cat([one for one, _ in found])
+    points = torch.cat([one for _, one in found])
+    device = points.device
+    place_of = {index: place for place, index in enumerate(sample)}
+    places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
+    read = torch.zeros(len(sample), dtype=torch.int64, device=device)
+    read[places.to(device)] = 1
+    number = processes.sum(read).cumsum(0)
+    if not int(number[-1]):
+        raise _nothing_read()
+    pixels = points.shape[1]
+    first = (number.cpu()[places] - 1) * pixels
+    rows = (first[:, None] + torch.arange(pixels)).flatten()
+    return points.flatten(0, 1), rows, int(number[-1]) * pixels
+
+
+def _nothing_read() -> DataError:
+    return DataError("none of the pictures could be read; look at the list of unreadable ones")
 
 
 def _seed(config: Config, epoch: int, stream: int) -> int:

@@ -64,5 +64,11 @@ def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, 
         if key.startswith(_OPTIMIZER):
             index, name = key.removeprefix(_OPTIMIZER).split("/")
             state.setdefault(int(index), {})[name] = tensor
+    learnt = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state.items():
+        for name, tensor in values.items():
+            if tensor.shape == learnt[index].shape:
+                # in the memory layout of the parameter: fused optimisers walk both in step
+                values[name] = torch.empty_like(learnt[index], dtype=tensor.dtype).copy_(tensor)
     saved: dict[str, Any] = optimizer.state_dict()
     optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})

@@ -150,8 +150,16 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "running", description="BatchNorm statistics while training"
     )
 
-    # --- machine; none of these changes the result on one device
+    # --- machine; on one device only the precision changes the result
     device: str = Field("auto", description="auto, cpu, cuda or mps")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="of the network: bf16 on GPUs made for it, fp32 elsewhere; clustering and "
+        "losses are always fp32",
+    )
+    compile: bool = Field(
+        False, description="compile the network with torch.compile; needs a C++ compiler"
+    )
     workers: int = Field(-1, ge=-1, description="loader processes; -1 = from the cores")
     cache_mb: int = Field(
         2048, ge=0, description="memory for decoded pictures, in MB; pictures beyond it are re-read"

@@ -7,6 +7,7 @@ import torch
 from picie.config import Config
 from picie.models.picie import PiCIE
 from picie.models.projection import StageMoments
+from picie.processes import Processes
 from picie.types import Batch
 from picie.views.pair import clean_view
 
@@ -14,22 +15,25 @@ __all__ = ["start_decoder"]
 
 
 @torch.no_grad()
-def start_decoder(model: PiCIE, batches: Iterable[Batch], config: Config) -> bool:
+def start_decoder(
+    model: PiCIE, batches: Iterable[Batch], config: Config, processes: Processes | None = None
+) -> bool:
     """Set the laterals so that the features are the leading principal components.
 
     Args:
         model: its decoder is changed.
         batches: base crops of the pictures to look at.
         config: size of the view and number of channels.
+        processes: those that share the pictures.
 
     Returns:
         whether there was any picture.
     """
-    moments = StageMoments(model.backbone.channels)
+    moments = StageMoments(model.backbone.channels, (processes or Processes()).sum)
     model.eval()
     for batch in batches:
         moments.update(model.backbone(clean_view(batch.images, config.size)))
-    if not moments.count:
+    if not moments.total:
         return False
     mean, directions = moments.projection(config.feature_size)
     device = model.centroids.device

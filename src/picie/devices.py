@@ -8,7 +8,7 @@ import torch
 
 from picie.errors import ConfigError
 
-__all__ = ["choose_device", "keep_freed_memory"]
+__all__ = ["autocast", "choose_device", "keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
@@ -35,6 +35,21 @@ def choose_device(name: str) -> torch.device:
         reason = textwrap.shorten(str(error).splitlines()[0], 120, placeholder=" ...")
         raise ConfigError(f"device {name!r} cannot be used ({reason}); use auto or cpu") from None
     return device
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Within the block the network computes in the given precision.
+
+    Clustering, labels and losses stay in float32; they see to that themselves.
+
+    Args:
+        device: where it computes.
+        precision: fp32, bf16, or auto: bf16 on CUDA devices made for it, else fp32.
+    """
+    half = precision == "bf16"
+    if precision == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
 def keep_freed_memory() -> None:

@@ -19,6 +19,7 @@ from picie.data.loading import BaseCrops, load_batches
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, enlarge, load
 from picie.metrics import Confusion, Scores, score
+from picie.processes import Processes
 from picie.progress import Reporter
 
 __all__ = ["Evaluation", "evaluate", "picture_loader"]
@@ -135,8 +136,10 @@ def evaluate(
     return Evaluation(views[0], tuple(views[1:]), tuple(fresh))
 
 
-def picture_loader(crops: BaseCrops, config: Config, device: torch.device) -> Loader:
-    """A function (positions, batch size) to batches of base crops on the device."""
+def picture_loader(
+    crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
+) -> Loader:
+    """A function (positions, batch size) to this process' share of batches, on the device."""
 
     def loader(order: list[int], batch_size: int) -> Any:
         return load_batches(crops, order, batch_size, workers=config.workers, device=device)

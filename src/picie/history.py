@@ -1,5 +1,6 @@
 """What happened in an epoch: sums over its steps, and their summary."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,11 @@ class EpochTotals:
         self.labels += labels
         self.steps += 1
         self.images += images
+
+    def share(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Make the sums those of all processes; `total` adds a tensor up over them."""
+        self.losses, self.labels = total(self.losses), total(self.labels)
+        self.images = int(total(torch.tensor(self.images, device=self.labels.device)))
 
     def note(self, seconds: float) -> str:
         """Mean loss and speed so far, for the progress bar; waits for the device."""

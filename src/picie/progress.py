@@ -1,7 +1,7 @@
 """Progress on a terminal as bars, elsewhere as plain lines; both on standard error."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,13 +17,18 @@ from rich.progress import (
 __all__ = ["Advance", "Reporter"]
 
 _PLAIN_SECONDS = 20.0
+_NOTE_SECONDS = 0.5
 
 
 class Advance(Protocol):
     """Tells how much more is done, and what there is to say about it."""
 
-    def __call__(self, done: int, note: str = "") -> None:
-        """Add `done` to the work so far and show `note` beside it."""
+    def __call__(self, done: int, note: Callable[[], str] | None = None) -> None:
+        """Add `done` to the work so far and show `note()` beside it.
+
+        The note is only made when it is shown, a few times a second at most: to make it may mean
+        to wait for the device.
+        """
 
 
 class Reporter:
@@ -45,7 +50,7 @@ class Reporter:
             a function to call with the pieces done since the last call.
         """
         if self.quiet or not self.console.is_terminal:
-            yield self._plain(label, total)
+            yield _silent if self.quiet else self._plain(label, total)
             return
         columns = (
             TextColumn("{task.description}"),
@@ -56,7 +61,16 @@ class Reporter:
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
             bar = bars.add_task(label, total=total, note="")
-            yield lambda done, note="": bars.update(bar, advance=done, note=note)
+            shown = 0.0
+
+            def advance(done: int, note: Callable[[], str] | None = None) -> None:
+                nonlocal shown
+                bars.update(bar, advance=done)
+                if note is not None and time.monotonic() - shown > _NOTE_SECONDS:
+                    bars.update(bar, note=note())
+                    shown = time.monotonic()
+
+            yield advance
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -66,7 +80,7 @@ class Reporter:
         start = last = time.monotonic()
         count = 0
 
-        def advance(done: int, note: str = "") -> None:
+        def advance(done: int, note: Callable[[], str] | None = None) -> None:
             nonlocal last, count
             count += done
             now = time.monotonic()
@@ -74,6 +88,11 @@ class Reporter:
                 return
             last = now
             left = (now - start) / max(count, 1) * (total - count)
-            self.say(f"{label}: {count}/{total} {note} ({left:.0f} s left)")
+            said = note() if note is not None else ""
+            self.say(f"{label}: {count}/{total} {said} ({left:.0f} s left)")
 
         return advance
+
+
+def _silent(done: int, note: Callable[[], str] | None = None) -> None:
+    """Nobody looks."""

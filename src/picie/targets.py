@@ -2,16 +2,19 @@
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, counted
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
 from picie.models.picie import PiCIE
+from picie.objectives.prototypes import Prototypes
+from picie.processes import Processes
+from picie.profiling import Clock
 from picie.progress import Reporter
 from picie.types import Batch
 from picie.views.geometric import resample
@@ -29,13 +32,13 @@ class Targets:
 
     Attributes:
         fits: k-means of view 1 and of view 2.
-        weights: (K,) weight of each cluster in the loss, per view.
+        prototypes: their centroids as classifiers, with the weight of each cluster in the loss.
         teacher: frozen copy of the network at the start of the epoch, in eval mode.
         seconds: wall time that the clustering took.
     """
 
     fits: tuple[ClusterFit, ClusterFit]
-    weights: tuple[Tensor, Tensor]
+    prototypes: tuple[Prototypes, Prototypes]
     teacher: PiCIE
     seconds: float
 
@@ -50,6 +53,8 @@ def fit_targets(
     epoch: int,
     count: int,
     reporter: Reporter,
+    processes: Processes | None = None,
+    clock: Clock | None = None,
 ) -> Targets:
     """Cluster the features of view 1, then of view 2, then freeze a copy of the network.
 
@@ -64,40 +69,56 @@ def fit_targets(
         epoch: number of the epoch.
         count: number of pictures N.
         reporter: shows how far it came.
+        processes: those that share the work.
+        clock: measures the parts.
     """
     began = time.monotonic()
+    clock, processes = clock or Clock(), processes or Processes()
     fits = []
     seen = count if config.kmeans_update else min(count, config.kmeans_images)
+    order = cluster_order(config, epoch, count)
     model.train(config.kmeans_batchnorm == "batch")
     for view in (0, 1):
         label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
         with reporter.task(label, seen) as advance:
-
-            def features(batch: Batch, view: int = view) -> Tensor:
-                return _view_features(model, views, batch, view)
-
-            order = cluster_order(config, epoch, count)
-            reads = counted(loader, advance)
-            fits.append(cluster_features(features, reads, order, config, epoch=epoch, stream=view))
-    device = model.centroids.device
-    first, second = (
-        balance_weights(_cluster_counts(fit), config.balance).to(device) for fit in fits
-    )
+            fit = cluster_features(
+                _view_features(model, views, view, clock),
+                counted(loader, advance),
+                order,
+                config,
+                epoch=epoch,
+                stream=view,
+                processes=processes,
+                clock=clock,
+            )
+        fits.append(fit)
+    first, second = (_prototypes(fit, config) for fit in fits)
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     seconds = time.monotonic() - began
     return Targets((fits[0], fits[1]), (first, second), teacher, seconds)
 
 
-def _cluster_counts(fit: ClusterFit) -> Tensor:
-    """(K,) sampled pixels of each cluster."""
+def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:
     counts = fit.clusters.counts.new_zeros(int(fit.groups.max()) + 1)
-    return counts.index_add_(0, fit.groups, fit.clusters.counts)
+    counts.index_add_(0, fit.groups, fit.clusters.counts)  # sampled pixels of each cluster
+    weights = balance_weights(counts, config.balance)
+    return Prototypes.of(fit.clusters.centroids, fit.groups, weights, config.logit_rule)
 
 
-def _view_features(model: PiCIE, views: Views, batch: Batch, view: int) -> Tensor:
-    """(B, D, h, w) unit features in the frame of G: z1 = f(G(P1(x))), z2 = G(f(P2(x)))."""
-    images, rows, columns = views.one(batch, view)
-    maps = model(images)
-    if view == 1:
-        maps = resample(maps, rows, columns)
-    return F.normalize(maps, dim=1)
+def _view_features(
+    model: PiCIE, views: Views, view: int, clock: Clock
+) -> Callable[[Batch], Tensor]:
+    """A function to (B, D, h, w) features of one view in the frame of G.
+
+    z1 = f(G(P1(x))), z2 = G(f(P2(x))).
+    """
+
+    def features(batch: Batch) -> Tensor:
+        with clock.part("clustering views"):
+            images, rows, columns = views.one(batch, view)
+        with clock.part("clustering forward"):
+            maps = model(images)
+        with clock.part("clustering"):
+            return resample(maps, rows, columns) if view == 1 else maps
+
+    return features

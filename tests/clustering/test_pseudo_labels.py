@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import picie.clustering.assignment
 from picie.clustering.pseudo_labels import Rule, balance_weights, nearest, scores
 from picie.errors import ConfigError, DataError
 
@@ -37,28 +38,44 @@ def test_scores_equal_a_loop(features: Tensor, centroids: Tensor, rule: Rule) ->
         assert found[b, k, y, x].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
+def rows_of(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
+
+
 def test_l2_is_the_nearest_by_distance(features: Tensor, centroids: Tensor) -> None:
-    rows = features.permute(0, 2, 3, 1).reshape(-1, 6)
-    expected = torch.cdist(rows, centroids).argmin(1).view(2, 5, 4)
-    found = nearest(features, centroids, "l2")
+    unit = torch.nn.functional.normalize(rows_of(features), dim=1)
+    found = nearest(rows_of(features), centroids, "l2")
     assert found.dtype == torch.int64
-    assert torch.equal(found, expected)
+    assert torch.equal(found, torch.cdist(unit, centroids).argmin(1))
 
 
 def test_cosine_is_the_nearest_by_angle(features: Tensor, centroids: Tensor) -> None:
     cosine = torch.cosine_similarity(features[:, None], centroids[None, :, :, None, None], dim=2)
     torch.testing.assert_close(scores(features, centroids, "cosine"), cosine)
-    assert torch.equal(nearest(features, centroids, "cosine"), cosine.argmax(1))
+    assert torch.equal(nearest(rows_of(features), centroids, "cosine"), cosine.argmax(1).flatten())
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_nearest_has_the_largest_score(features: Tensor, centroids: Tensor, rule: Rule) -> None:
-    found = scores(features, centroids, rule).argmax(1)
-    assert torch.equal(nearest(features, centroids, rule), found)
+    unit = torch.nn.functional.normalize(features, dim=1)
+    found = scores(unit, centroids, rule).argmax(1).flatten()
+    assert torch.equal(nearest(rows_of(features), centroids, rule), found)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nearest_does_not_depend_on_blocks_or_length(
+    centroids: Tensor, monkeypatch: pytest.MonkeyPatch, rule: Rule
+) -> None:
+    rows = torch.randn(101, 6, generator=torch.Generator().manual_seed(5))
+    whole = nearest(rows, centroids, rule)
+    monkeypatch.setattr(picie.clustering.assignment, "_CPU_ROWS", 7)
+    assert torch.equal(nearest(rows, centroids, rule), whole)
+    assert torch.equal(nearest(3 * rows, centroids, rule), whole)
+    assert nearest(rows[:0], centroids, rule).shape == (0,)
 
 
 def test_dot_prefers_long_centroids_and_l2_does_not() -> None:
-    feature = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    feature = torch.tensor([[1.0, 0.0]])
     centroids = torch.tensor([[0.5, 0.0], [0.6, 0.8]])
     assert nearest(feature, centroids, "dot").item() == 1  # 0.5 against 0.6
     assert nearest(feature, centroids, "l2").item() == 0  # distance 0.25 against 0.80
@@ -66,11 +83,11 @@ def test_dot_prefers_long_centroids_and_l2_does_not() -> None:
 
 
 def test_rules_agree_on_unit_vectors(features: Tensor, centroids: Tensor) -> None:
-    features = torch.nn.functional.normalize(features, dim=1)
+    rows = rows_of(torch.nn.functional.normalize(features, dim=1))
     centroids = torch.nn.functional.normalize(centroids, dim=1)
-    first = nearest(features, centroids, "dot")
-    assert torch.equal(first, nearest(features, centroids, "cosine"))
-    assert torch.equal(first, nearest(features, centroids, "l2"))
+    first = nearest(rows, centroids, "dot")
+    assert torch.equal(first, nearest(rows, centroids, "cosine"))
+    assert torch.equal(first, nearest(rows, centroids, "l2"))
 
 
 def test_cosine_of_zero_vectors_is_zero_with_finite_gradients(centroids: Tensor) -> None:
@@ -92,27 +109,30 @@ def test_scores_carry_exact_gradients(rule: Rule) -> None:
         return scores(f, c, rule)
 
     assert torch.autograd.gradcheck(score, (features, centroids))
-    assert not nearest(features, centroids, rule).requires_grad
+    leaf = torch.randn(2, 3, generator=draws, requires_grad=True)
+    assert not nearest(leaf, torch.randn(2, 3, generator=draws), rule).requires_grad
 
 
-@pytest.mark.parametrize("call", [scores, nearest])
-def test_unknown_rule_is_an_error(features: Tensor, centroids: Tensor, call: Any) -> None:
-    with pytest.raises(ConfigError, match=r"rule 'euclid' is unknown. Use cosine, l2 or dot"):
-        call(features, centroids, "euclid")
+def test_unknown_rule_is_an_error(features: Tensor, centroids: Tensor) -> None:
+    unknown: Any = "euclid"
+    for call, values in ((scores, features), (nearest, rows_of(features))):
+        with pytest.raises(ConfigError, match=r"rule 'euclid' is unknown. Use cosine, l2 or dot"):
+            call(values, centroids, unknown)
 
 
 @pytest.mark.parametrize("shape", [(9, 5), (6,), (9, 6, 1, 1)])
-@pytest.mark.parametrize("call", [scores, nearest])
-def test_shapes_that_do_not_fit_are_an_error(
-    features: Tensor, shape: tuple[int, ...], call: Any
-) -> None:
+def test_shapes_that_do_not_fit_are_an_error(features: Tensor, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"must share D, got \(2, 6, 5, 4\) and"):
-        call(features, torch.rand(shape), "l2")
+        scores(features, torch.rand(shape), "l2")
+    with pytest.raises(DataError, match=r"must share D, got \(40, 6\) and"):
+        nearest(rows_of(features), torch.rand(shape), "l2")
 
 
-def test_features_must_be_maps(centroids: Tensor) -> None:
+def test_maps_and_rows_are_not_mixed_up(features: Tensor, centroids: Tensor) -> None:
     with pytest.raises(DataError, match="must share D"):
-        nearest(torch.rand(7, 6), centroids, "dot")
+        scores(rows_of(features), centroids, "dot")
+    with pytest.raises(DataError, match="must share D"):
+        nearest(features, centroids, "dot")
 
 
 def test_weights_by_hand() -> None:

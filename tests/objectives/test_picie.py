@@ -88,12 +88,13 @@ def test_renaming_the_clusters_of_a_view_changes_nothing() -> None:
 
 def test_exchanging_the_views_changes_nothing() -> None:
     values = inputs()
-    exchanged = [(second, first) for first, second in values]
-    same(found(*exchanged), found(*values))
+    rows, labels, centroids, weights = ((second, first) for first, second in values)
+    same(found(rows, labels, centroids, weights), found(*values))
 
 
 def test_cross_equals_within_when_the_views_are_the_same() -> None:
-    losses = found(*((first, first) for first, _ in inputs()))
+    rows, labels, centroids, weights = ((first, first) for first, _ in inputs())
+    losses = found(rows, labels, centroids, weights)
     torch.testing.assert_close(losses.cross, losses.within)
     torch.testing.assert_close(losses.total.detach(), losses.within)
 
@@ -117,8 +118,7 @@ def test_parts_of_the_pixels_add_up_to_the_whole() -> None:
     # What several processes do: sums of weights are shared, losses and gradients added up.
     rows, labels, centroids, weights = inputs()
     first, second = (
-        Prototypes.of(c, torch.arange(K), w, "dot")
-        for c, w in zip(centroids, weights, strict=True)
+        Prototypes.of(c, torch.arange(K), w, "dot") for c, w in zip(centroids, weights, strict=True)
     )
     total = torch.stack([w[y].sum() for w, y in zip(weights, labels, strict=True)])
     leaves = (rows[0].clone().requires_grad_(), rows[1].clone().requires_grad_())

@@ -38,10 +38,12 @@ class Train:
     config: Path | None = None
     """A config.toml to start from; flags override it."""
     resume: Path | None = None
-    """Go on with the run in this folder, with its own settings; only --device, --workers and
-    --quiet can be given with it."""
+    """Go on with the run in this folder, with its own settings; only --device, --workers, --profile
+    and --quiet can be given with it."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
+    profile: bool = False
+    """Measure where the time goes, and print it at the end."""
     quiet: bool = False
     """Show no progress."""
 

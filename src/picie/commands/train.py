@@ -10,7 +10,13 @@ __all__ = ["run"]
 def run(options: Train, config: Config) -> None:
     """Train, or go on with a run that was cut off."""
     if options.resume is not None:
-        resume(options.resume, quiet=options.quiet, device=config.device, workers=config.workers)
+        resume(
+            options.resume,
+            quiet=options.quiet,
+            profile=options.profile,
+            device=config.device,
+            workers=config.workers,
+        )
         return
     assert options.out is not None  # checked with the arguments
     train(
@@ -20,4 +26,5 @@ def run(options: Train, config: Config) -> None:
         config=config,
         overwrite=options.overwrite,
         quiet=options.quiet,
+        profile=options.profile,
     )

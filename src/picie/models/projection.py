@@ -5,7 +5,7 @@ pictures do not learn it again. Started as the PCA of the stages, its features a
 pretrained backbone from the first step on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,10 +29,14 @@ class StageMoments:
 
     Args:
         channels: channels of each stage, finest first.
+        reduce: adds a tensor up over all processes; the default is that of a single one.
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(
+        self, channels: Sequence[int], reduce: Callable[[Tensor], Tensor] = torch.clone
+    ) -> None:
         self.channels = tuple(channels)
+        self.reduce = reduce
         total = sum(channels)
         self.count = 0
         self.origin: Tensor | None = None
@@ -42,14 +46,16 @@ class StageMoments:
     def update(self, maps: Sequence[Tensor]) -> None:
         """Add the feature maps of a batch, all brought to the grid of the second coarsest stage.
 
+        The first call shares a point near the data with the other processes.
+
         Args:
-            maps: one (B, C_i, h_i, w_i) per stage, finest first.
+            maps: one (B, C_i, h_i, w_i) per stage, finest first; B may be 0.
         """
         size = maps[max(0, len(maps) - 2)].shape[-2:]
         stacked = torch.cat([_to_grid(one, size) for one in maps], dim=1)
         rows = stacked.permute(0, 2, 3, 1).flatten(0, 2)  # (n, sum of C_i)
         if self.origin is None:
-            self.origin = rows.mean(0)
+            self.origin = self._shared_mean(rows)
         rows = rows - self.origin  # products of large means would cancel in float32
         self.count += len(rows)
         self.sum += rows.sum(0, dtype=torch.float64).cpu()
@@ -66,8 +72,9 @@ class StageMoments:
             mean (sum of C_i,) and directions (d, sum of C_i), float32, largest variance first; the
             mean squared length of a projected vector is about 1.
         """
-        mean = self.sum / self.count  # from the origin
-        covariance = self.product / self.count - torch.outer(mean, mean)
+        count = self.total
+        mean = self.reduce(self.sum) / count  # from the origin
+        covariance = self.reduce(self.product) / count - torch.outer(mean, mean)
         scale = self._scale(covariance.diagonal())
         covariance = scale[:, None] * covariance * scale
         values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
@@ -79,6 +86,16 @@ class StageMoments:
         if self.origin is not None:
             mean = mean + self.origin.double().cpu()
         return mean.float(), directions.float()
+
+    @property
+    def total(self) -> int:
+        """Feature cells that all processes have seen."""
+        return int(self.reduce(torch.tensor(self.count)))
+
+    def _shared_mean(self, rows: Tensor) -> Tensor:
+        sums = torch.cat([rows.sum(0), rows.new_full((1,), len(rows))])
+        sums = self.reduce(sums)
+        return sums[:-1] / sums[-1].clamp_min(1)
 
     def _scale(self, variance: Tensor) -> Tensor:
         blocks = []

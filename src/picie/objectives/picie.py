@@ -40,9 +40,7 @@ def picie_losses(
     """
     weights = [p.weights[one].sum() for p, one in zip(prototypes, labels, strict=True)]
     scales = 0.25 / reduce(torch.stack(weights)).clamp_min(1e-12)
-    terms = [
-        Term(p, one, scale) for p, one, scale in zip(prototypes, labels, scales, strict=True)
-    ]
+    terms = [Term(p, one, scale) for p, one, scale in zip(prototypes, labels, scales, strict=True)]
     first, second = (prototype_loss(one, terms, temperature) for one in rows)
     within = 2 * (first[0] + second[1]).detach()
     cross = 2 * (first[1] + second[0]).detach()

@@ -97,8 +97,7 @@ def prototype_loss(rows: Tensor, terms: Sequence[Term], temperature: float = 1.0
         they are computed at once with the losses. What they are multiplied by must be the same
         for all terms: add them up, with factors in `Term.scale`.
     """
-    inputs = (rows, tuple(terms), temperature)
-    return cast(Tensor, _PrototypeLoss.apply(*inputs))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _PrototypeLoss.apply(rows, tuple(terms), temperature))
 
 
 class _PrototypeLoss(torch.autograd.Function):

@@ -26,4 +26,4 @@ def uniform_draws(seed: int, epoch: int, indices: Iterable[int], count: int) -> 
         (B, count) float64.
     """
     rows = [np.random.default_rng((seed, epoch, int(index))).random(count) for index in indices]
-    return torch.from_numpy(np.stack(rows))
+    return torch.from_numpy(np.array(rows).reshape(len(rows), count))

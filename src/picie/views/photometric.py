@@ -189,7 +189,8 @@ def _blur_kernel(sigma: Tensor, size: int) -> Tensor:
     # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
     spread = sigma.float().clamp_min(1e-2)[:, None]
     position = torch.arange(size, device=sigma.device)
-    return torch.exp(-0.5 * (position / spread).square()) * (position <= (4 * spread).clamp_min(1))
+    kernel: Tensor = torch.exp(-0.5 * (position / spread).square())
+    return kernel * (position <= (4 * spread).clamp_min(1)).float()
 
 
 def _per_level(params: PhotometricParams) -> Tensor:

@@ -1,0 +1,58 @@
+"""BatchNorm over the pictures of all processes, so that several train as one does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["share_batch_statistics"]
+
+Sum = Callable[[Tensor], Tensor]
+
+
+def share_batch_statistics(network: nn.Module, reduce: Sum) -> None:
+    """Let every BatchNorm2d in training mode use the mean and variance of all processes' batches.
+
+    Parameters, buffers and their names stay; so does an activation that timm puts into the layer.
+    All processes must then run the same layers in the same order, also with no picture at hand.
+
+    Args:
+        network: changed in place.
+        reduce: adds a tensor up over all processes and passes gradients through.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = _shared(type(module))
+            module.__dict__["_reduce"] = reduce
+
+
+def _shared(base: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
+    def forward(self: Any, images: Tensor) -> Tensor:
+        if not self.training:
+            return base.forward(self, images)
+        values = _normalise(self, images)
+        for name in ("drop", "act"):  # of timm's BatchNormAct2d
+            values = getattr(self, name)(values) if hasattr(self, name) else values
+        return values
+
+    return type(f"Shared{base.__name__}", (base,), {"forward": forward})
+
+
+def _normalise(layer: Any, images: Tensor) -> Tensor:
+    """Equations of Ioffe and Szegedy (2015), algorithm 1, with sums over all processes."""
+    wide = images.float()
+    sums = torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3))])
+    count = sums.new_full((1, sums.shape[1]), images.numel() / images.shape[1])
+    total, squares, number = layer._reduce(torch.cat([sums, count]))
+    mean = total / number
+    variance = (squares / number - mean.square()).clamp_min(0)
+    with torch.no_grad():
+        unbiased = variance * number / (number - 1).clamp_min(1)
+        for running, new in ((layer.running_mean, mean), (layer.running_var, unbiased)):
+            running.lerp_(new, layer.momentum)
+        layer.num_batches_tracked += 1
+    scale = layer.weight * torch.rsqrt(variance + layer.eps)
+    shift = layer.bias - mean * scale
+    values: Tensor = wide * scale[:, None, None] + shift[:, None, None]
+    return values.to(images.dtype)

@@ -1,0 +1,284 @@
+"""One training run in one process: its network, its pictures, its files."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_centroids
+from picie.checkpoints import load_checkpoint, save_checkpoint
+from picie.config import Config
+from picie.data.folder import Photo
+from picie.data.loading import BaseCrops
+from picie.decoder_start import start_decoder
+from picie.devices import autocast, choose_device
+from picie.errors import DataError
+from picie.evaluation import evaluate, picture_loader
+from picie.history import EpochTotals, epoch_line
+from picie.inference import Segmenter
+from picie.models.batchnorm import share_batch_statistics
+from picie.models.picie import PiCIE
+from picie.processes import Processes
+from picie.profiling import Clock
+from picie.progress import Reporter
+from picie.runs import Run
+from picie.steps import compute_losses
+from picie.storage import save_model
+from picie.targets import Targets, fit_targets
+from picie.types import Batch, Losses
+from picie.views.pair import Views
+
+__all__ = ["Surroundings", "Trainer"]
+
+_LOG = logging.getLogger("picie")
+_SHUFFLE = 4  # tag of the training order's random numbers, apart from those in `centroids`
+_CHECKPOINT = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training runs in and reports to; none of it changes the result.
+
+    Attributes:
+        reporter: shows how far it came.
+        processes: those that share the work.
+        profile: measure where the time goes.
+    """
+
+    reporter: Reporter
+    processes: Processes
+    profile: bool = False
+
+
+class Trainer:
+    """State of one training; the method is in `fit_targets` and `step`.
+
+    Args:
+        run: where the files are.
+        config: all settings.
+        network: as it starts.
+        photos: the pictures.
+        around: what it runs in.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        network: PiCIE,
+        photos: Sequence[Photo],
+        around: Surroundings,
+    ) -> None:
+        self.run, self.config, self.photos = run, config, photos
+        self.reporter, self.processes = around.reporter, around.processes
+        self.device = choose_device(self.processes.device or config.device)
+        self.clock = Clock(on=around.profile, device=self.device)
+        self.model = network.to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = self._make_optimizer()
+        if self.processes.count > 1:
+            share_batch_statistics(self.model, self.processes.differentiable_sum)
+        if config.compile:
+            self.model.backbone.compile()
+            self.model.decoder.compile()
+        self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
+        self.loader = picture_loader(self.crops, config, self.device, self.processes)
+        self.feature_size = -(-config.size // self.model.stride)
+        self.began = time.monotonic()
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        config, model = self.config, self.model
+        trains_backbone = config.backbone_rate > 0
+        model.backbone.requires_grad_(trains_backbone)
+        groups = [{"params": list(model.decoder.parameters()), "lr": config.learning_rate}]
+        if trains_backbone:
+            rate = config.learning_rate * config.backbone_rate
+            groups.append({"params": list(model.backbone.parameters()), "lr": rate})
+        return torch.optim.Adam(groups, fused=self.device.type in ("cpu", "cuda"))
+
+    def log_to_file(self) -> AbstractContextManager[None]:
+        """Within the block the main process writes train.log."""
+        return self.run.log_to_file() if self.processes.main else nullcontext()
+
+    def start(self) -> int:
+        """Restore the last checkpoint, or make the decoder's start; the epoch to begin with."""
+        epoch = load_checkpoint(self.run.checkpoint_path / _CHECKPOINT, self.model, self.optimizer)
+        if self.processes.main:
+            self.run.truncate_metrics(epoch)
+        if epoch:
+            done = f"{epoch} of {self.config.epochs} epochs are done"
+            self._say(f"resuming {self.run.folder}: {done}")
+            return epoch
+        self._say(
+            f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+            f"{self.config.backbone} on {self.device}"
+            + f", {self.processes.count} processes"
+            * (self.processes.count > 1)
+        )
+        if self.config.decoder_init == "pca":
+            self._start_from_pca()
+        return 0
+
+    def fit_targets(self, views: Views, epoch: int) -> Targets:
+        """Cluster each view's features, and freeze a copy of the network to label with."""
+        with self._autocast():
+            return fit_targets(
+                self.model,
+                self.loader,
+                views,
+                self.config,
+                epoch=epoch,
+                count=len(self.photos),
+                reporter=self.reporter,
+                processes=self.processes,
+                clock=self.clock,
+            )
+
+    def pass_over_pictures(self, views: Views, targets: Targets, epoch: int) -> EpochTotals:
+        """The only pass with gradients."""
+        config = self.config
+        totals = EpochTotals(
+            losses=torch.zeros(3, device=self.device),
+            labels=torch.zeros(2, config.clusters, dtype=torch.int64, device=self.device),
+            seconds={"cluster": round(targets.seconds, 2)},
+        )
+        rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
+        order = rng.permutation(len(self.photos)).tolist()
+        self.model.train(config.batchnorm == "batch")
+        began = time.monotonic()
+        with self.reporter.task(f"epoch {epoch + 1}/{config.epochs}", len(order)) as advance:
+            for batch in self.clock.waits(self.loader(order, config.batch_size)):
+                losses, labels = self.step(views, targets, batch)
+                totals.add(losses, labels, len(batch.indices))
+                advance(len(batch.indices), lambda: totals.note(time.monotonic() - began))
+        totals.share(self.processes.sum)
+        totals.seconds["train"] = round(time.monotonic() - began, 2)
+        return totals
+
+    def step(self, views: Views, targets: Targets, batch: Batch) -> tuple[Losses, Tensor]:
+        """One optimiser step; also the (2, K) counts of the pseudo-labels."""
+        clock = self.clock
+        with clock.part("views"):
+            pair = views(batch)
+        with self._autocast():
+            losses, counts = compute_losses(
+                self.model, targets, pair, self.config, processes=self.processes, clock=clock
+            )
+        with clock.part("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+        with clock.part("optimiser"):
+            learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
+            self.processes.sum_gradients(learnt)
+            self.optimizer.step()
+        return losses, counts
+
+    def finish(self, targets: Targets, totals: EpochTotals, epoch: int) -> None:
+        """Record the epoch, then write the checkpoint.
+
+        In this order a record may be written twice (and is then cut), but none is ever lost.
+        """
+        keep_centroids(self.model, *targets.fits)
+        record = {"epoch": epoch} | totals.summary()
+        record["kmeans_objective"] = [fit.objective for fit in targets.fits]
+        if self.config.eval_split:
+            record |= self._scores()
+        self._say(epoch_line(record, self.config.epochs))
+        if self.processes.main:
+            self.run.append_metrics(record)
+            folder = self.run.checkpoint_path
+            folder.mkdir(exist_ok=True)
+            save_checkpoint(folder / _CHECKPOINT, self.model, self.optimizer, next_epoch=epoch + 1)
+
+    def result(self) -> Segmenter:
+        """The model as it is shipped, saved in the run folder."""
+        if self.config.final_centroids == "clean" or not self.config.epochs:
+            self._keep_clean()
+        self._report_unreadable()
+        if self.processes.main:
+            save_model(self.model, self.config, self.run.folder)
+        self.processes.wait()
+        seconds = time.monotonic() - self.began
+        self._say(f"done in {seconds / 60:.1f} min: {self.run.folder}")
+        if self.clock.on:
+            self._say("where the time went:\n" + self.clock.table(seconds))
+        return Segmenter(self.model, self.config)
+
+    def _start_from_pca(self) -> None:
+        config = self.config
+        order = cluster_order(config, 0, len(self.photos))[: config.kmeans_images]
+        with self.reporter.task("PCA of the backbone", len(order)) as advance:
+            batches = counted(self.loader, advance)(order, config.sample_batch_size)
+            with self._autocast(), self.clock.part("PCA start"):
+                found = start_decoder(self.model, batches, config, self.processes)
+            if not found:
+                raise DataError(
+                    f"{config.data}: none of the {len(self.photos)} pictures can be read"
+                )
+
+    def _keep_clean(self) -> None:
+        count, config = len(self.photos), self.config
+        with self.reporter.task("clustering", min(count, config.kmeans_images)) as advance:
+            loader = counted(self.loader, advance)
+            with self._autocast(), self.clock.part("last clustering"):
+                fit = fit_clean_centroids(
+                    self.model, loader, count, config, processes=self.processes
+                )
+        keep_centroids(self.model, fit)
+
+    def _scores(self) -> dict[str, Any]:
+        """Scores on labelled pictures, for curves; the training state is left as it was."""
+        config = self.config
+        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        if config.final_centroids == "clean":
+            self._keep_clean()
+        values: dict[str, Any] = {}
+        if self.processes.main:
+            values = self._evaluate()
+        self.processes.wait()
+        self.model.restore(state)
+        return values
+
+    def _evaluate(self) -> dict[str, Any]:
+        config = self.config
+        found = evaluate(
+            Segmenter(self.model, config.model_copy(update={"device": str(self.device)})),
+            config.data,
+            split=config.eval_split,
+            size=config.eval_size,
+        )
+        values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
+        for number, other in enumerate(found.other_views, 2):
+            values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
+        return values
+
+    def report_failure(self) -> None:
+        """Name the pictures that were left out so far, when the run ends with an error."""
+        self._name_unreadable(self.crops.unreadable)
+
+    def _report_unreadable(self) -> None:
+        """Name the pictures that any process has left out."""
+        broken: dict[Path, str] = {}
+        for part in self.processes.gather(self.crops.unreadable):
+            broken |= part
+        self._name_unreadable(broken)
+
+    def _name_unreadable(self, broken: dict[Path, str]) -> None:
+        if broken:
+            self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
+        for reason in broken.values():
+            self._say(f"  {reason}")
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return autocast(self.device, self.config.precision)
+
+    def _say(self, text: str) -> None:
+        if self.processes.main:
+            _LOG.info(text)
+            self.reporter.say(text)
