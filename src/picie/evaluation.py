@@ -13,6 +13,7 @@ from PIL import Image
 
 from picie.centroids import Loader, fit_clean_centroids, keep_centroids
 from picie.config import Config
+from picie.data.cache import CropCache
 from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
 from picie.data.images import read_image, square_crop, square_crop_mask
 from picie.data.loading import BaseCrops, load_batches
@@ -164,7 +165,8 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
             "the model does not say which pictures it was trained on; no fresh clusters"
         )
     photos = open_folder(config.data, config.split).photos
-    crops = BaseCrops(photos, config.base_size, config.cache_mb)
+    cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
+    crops = BaseCrops(photos, config.base_size, cache)
     loader = picture_loader(crops, config, model.device)
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for number in range(1, count + 1):

@@ -15,7 +15,7 @@ from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_ce
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config, make_config
 from picie.data.folder import Photo, open_folder
-from picie.data.loading import BaseCrops
+from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError, DataError
@@ -122,6 +122,7 @@ def _train(trainer: "_Trainer") -> Segmenter:
                 trainer.finish(targets, totals, epoch)
             return trainer.result()
         finally:
+            trainer.crops.close()
             trainer.report_unreadable()
 
 
@@ -147,7 +148,7 @@ class _Trainer:
             groups.append({"params": list(self.model.backbone.parameters()), "lr": rate})
         self.optimizer = torch.optim.Adam(groups)
         self.photos = photos
-        self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
+        self.crops = open_crops(self.photos, config, run.folder / "cache")
         self.loader = picture_loader(self.crops, config, self.device)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
