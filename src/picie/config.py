@@ -160,9 +160,20 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     compile: bool = Field(
         False, description="compile the network with torch.compile; needs a C++ compiler"
     )
-    workers: int = Field(-1, ge=-1, description="loader processes; -1 = from the cores")
+    workers: int = Field(
+        -1, ge=-1, description="threads that read pictures ahead; 0 = none, -1 = from the cores"
+    )
     cache_mb: int = Field(
-        2048, ge=0, description="memory for decoded pictures, in MB; pictures beyond it are re-read"
+        256, ge=0, description="memory for decoded pictures, in MB; larger sets go to a file"
+    )
+    cache_disk_mb: int = Field(
+        20000,
+        ge=0,
+        description="size of that file, in MB, at most half of the free space; pictures beyond it "
+        "are read again in every pass; 0 = no file",
+    )
+    cache_dir: str = Field(
+        "", description="folder of that file, which goes with the run; empty = in the run folder"
     )
 
     @property

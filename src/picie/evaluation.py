@@ -13,6 +13,7 @@ from PIL import Image
 
 from picie.centroids import Loader, fit_clean_centroids, keep_centroids
 from picie.config import Config
+from picie.data.cache import CropCache
 from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
 from picie.data.images import read_image, square_crop, square_crop_mask
 from picie.data.loading import BaseCrops, load_batches
@@ -141,8 +142,17 @@ def picture_loader(
 ) -> Loader:
     """A function (positions, batch size) to this process' share of batches, on the device."""
 
+    sharing = processes or Processes()
+
     def loader(order: list[int], batch_size: int) -> Any:
-        return load_batches(crops, order, batch_size, workers=config.workers, device=device)
+        starts = range(0, len(order), batch_size)
+        return load_batches(
+            crops,
+            [sharing.share(order[start : start + batch_size]) for start in starts],
+            workers=config.workers,
+            device=device,
+            keep_empty=sharing.count > 1,
+        )
 
     return loader
 
@@ -167,7 +177,8 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
             "the model does not say which pictures it was trained on; no fresh clusters"
         )
     photos = open_folder(config.data, config.split).photos
-    crops = BaseCrops(photos, config.base_size, config.cache_mb)
+    cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
+    crops = BaseCrops(photos, config.base_size, cache)
     loader = picture_loader(crops, config, model.device)
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for number in range(1, count + 1):

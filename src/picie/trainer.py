@@ -16,7 +16,7 @@ from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_ce
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config
 from picie.data.folder import Photo
-from picie.data.loading import BaseCrops
+from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.devices import autocast, choose_device
 from picie.errors import DataError
@@ -87,7 +87,7 @@ class Trainer:
         if config.compile:
             self.model.backbone.compile()
             self.model.decoder.compile()
-        self.crops = BaseCrops(self.photos, config.base_size, config.cache_mb)
+        self.crops = open_crops(photos, config, run.folder / "cache")
         self.loader = picture_loader(self.crops, config, self.device, self.processes)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()

@@ -124,6 +124,8 @@ def _train(trainer: Trainer) -> Segmenter:
         except BaseException:
             trainer.report_failure()
             raise
+        finally:
+            trainer.crops.close()
 
 
 def _network(config: Config) -> PiCIE:

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from picie.data.images import EXTENSIONS, read_image, square_crop, square_crop_mask
+from picie.data.images import (
+    EXTENSIONS,
+    read_image,
+    read_square,
+    square_crop,
+    square_crop_mask,
+)
+from picie.data.synthetic import draw_scene
 from picie.errors import DataError
 
 PALETTE = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]
@@ -108,8 +115,9 @@ def test_floats(tmp_path: Path, values: list[list[float]], expected: list[list[i
     assert read_image(path)[:, :, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("extension", ["png", "tif"])  # Pillow itself turns the latter
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_undone(tmp_path: Path, orientation: int, extension: str) -> None:
     upright = noise(4, 6, 3)
     # what a camera stores for each orientation, from the table of the EXIF standard
     stored = {
@@ -124,7 +132,7 @@ def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = save(tmp_path / "a.png", np.ascontiguousarray(stored), exif=exif)
+    path = save(tmp_path / f"a.{extension}", np.ascontiguousarray(stored), exif=exif)
     np.testing.assert_array_equal(read_image(path), upright)
 
 
@@ -161,12 +169,19 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, monkeypatch: Any) -> None:
-    def fail(image: Image.Image) -> Image.Image:
+    def fail(image: Image.Image) -> Image.Exif:
         raise SyntaxError("not a TIFF header")
 
-    monkeypatch.setattr("picie.data.images.ImageOps.exif_transpose", fail)
+    monkeypatch.setattr("picie.data.images.Image.Image.getexif", fail)
     array = noise(3, 4, 3)
     np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", array)), array)
+
+
+def test_an_unknown_orientation_is_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    array = noise(3, 4, 3)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", array, exif=exif)), array)
 
 
 def test_pillows_limit_is_neither_used_nor_changed(tmp_path: Path, monkeypatch: Any) -> None:
@@ -230,3 +245,85 @@ def test_mirroring_commutes_with_the_crop_where_the_margin_is_even() -> None:
     np.testing.assert_array_equal(
         square_crop(image[:, ::-1].copy(), 32), square_crop(image, 32)[:, ::-1]
     )
+
+
+# --- base crops straight from files
+
+
+def mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+def full_square(path: Path, size: int) -> NDArray[np.uint8]:
+    return square_crop(read_image(path), size)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("shape", "scale"), [((389, 530), 4), ((261, 259), 2), ((523, 775), 8)])
+def test_a_large_photo_is_decoded_smaller(
+    tmp_path: Path, monkeypatch: Any, shape: tuple[int, int], scale: int, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, _ = draw_scene(0, 1, shape)
+    path = save(tmp_path / "a.jpg", image, quality=92, exif=exif)
+    size = min(shape) // scale // 2
+    expected = full_square(path, size)
+    decoded = []
+    resize = Image.Image.resize
+
+    def spy(self: Image.Image, *args: Any, **options: Any) -> Image.Image:
+        decoded.append(self.size)
+        return resize(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", spy)
+    crop = read_square(path, size)
+    assert sorted(decoded[0]) == sorted(-(-side // scale) for side in shape)
+    near = mean_difference(crop, expected)
+    assert near < 1
+    for shift in (1, -1):  # the square is where it was
+        for axis in (0, 1):
+            assert near < mean_difference(np.roll(crop, shift, axis), expected) / 3
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png"])
+@pytest.mark.parametrize("size", [41, 60, 100])
+def test_other_crops_are_those_of_the_whole_picture(
+    tmp_path: Path, extension: str, size: int
+) -> None:
+    image, _ = draw_scene(0, 2, (163, 220))  # 4 x 41 is more than 163: half would be too small
+    path = save(tmp_path / f"a.{extension}", image)
+    np.testing.assert_array_equal(read_square(path, size), full_square(path, size))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_large_photos_of_other_colours(tmp_path: Path, mode: str) -> None:
+    image, _ = draw_scene(0, 3, (200, 260))
+    path = tmp_path / "a.jpg"
+    Image.fromarray(image).convert(mode).save(path, quality=92)
+    assert 0 < mean_difference(read_square(path, 40), full_square(path, 40)) < 1
+
+
+def test_a_long_thin_photo_is_cut_from_a_smaller_one_too(tmp_path: Path) -> None:
+    image, _ = draw_scene(0, 4, (160, 3000))
+    path = save(tmp_path / "a.jpg", image, quality=92)
+    assert 0 < mean_difference(read_square(path, 20), full_square(path, 20)) < 1
+
+
+def test_a_picture_for_prediction_keeps_its_size(tmp_path: Path) -> None:
+    image, _ = draw_scene(0, 5, (300, 410))
+    path = save(tmp_path / "a.jpg", image)
+    read_square(path, 32)
+    assert read_image(path).shape == (300, 410, 3)
+
+
+def test_errors_of_crops_are_those_of_pictures(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(640, 640, 3)).save(buffer, "JPEG")
+    for name, content in (("cut.jpg", buffer.getvalue()[:9000]), ("note.png", b"text")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError) as whole:
+            read_image(tmp_path / name)
+        with pytest.raises(DataError) as square:
+            read_square(tmp_path / name, 64)
+        assert str(square.value) == str(whole.value)

@@ -10,18 +10,20 @@ Every picture that Pillow decodes becomes (H, W, 3) uint8 RGB, whatever its file
   are clipped). Float pictures up to 1 are fractions of 255. Negative values and NaN become 0.
 """
 
+import contextlib
 import math
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from picie.errors import DataError
 
-__all__ = ["EXTENSIONS", "read_image", "square_crop", "square_crop_mask", "to_rgb"]
+__all__ = ["EXTENSIONS", "read_image", "read_square", "square_crop", "square_crop_mask", "to_rgb"]
 
 EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings of pictures, in lower case; upper case counts too."""
@@ -32,6 +34,18 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _Ids = TypeVar("_Ids", bound=np.integer[Any])
 _MOST_PIXELS = 10**9
 _LONGEST = 16
+_SPARE = 2  # a reduced picture keeps so many times the side of its crop
+_Turn = Image.Transpose
+_TURNS = {
+    2: _Turn.FLIP_LEFT_RIGHT,
+    3: _Turn.ROTATE_180,
+    4: _Turn.FLIP_TOP_BOTTOM,
+    5: _Turn.TRANSPOSE,
+    6: _Turn.ROTATE_270,
+    7: _Turn.TRANSVERSE,
+    8: _Turn.ROTATE_90,
+}
+"""By EXIF orientation: what makes the stored picture upright."""
 _pillow_limit = threading.Lock()
 
 
@@ -47,16 +61,36 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: missing, truncated, too large or not a picture; names the path and the reason.
     """
-    try:
-        with _open(path) as image:
-            image.load()
-            return to_rgb(_upright(image))
-    except DataError:
-        raise
-    except Exception as error:  # broken files make decoders raise nearly every kind of error
-        raise DataError(
-            f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it"
-        ) from error
+    with _reading(path) as image:
+        image.load()
+        return to_rgb(_upright(image))
+
+
+def read_square(path: Path, size: int) -> NDArray[np.uint8]:
+    """Read the base crop of a picture: `square_crop(read_image(path), size)`, sooner.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side stays at least twice
+    `size`. Such a crop differs from the one of the full picture by less than a level on average;
+    all others are the same bytes.
+
+    Args:
+        path: as for `read_image`.
+        size: side S of the square, in pixels.
+
+    Returns:
+        (S, S, 3) uint8 RGB, upright.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with _reading(path) as image:
+        full = image.size
+        drafted = image.draft(None, (_SPARE * size, _SPARE * size))
+        reduced = image.size != full
+        image.load()
+        if drafted and reduced:
+            return _reduced_square(image, full, drafted[1][2:], size)
+        return _square(_rgb(_upright(image)), size)
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -65,13 +99,7 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     Returns:
         (H, W, 3) uint8 RGB, of the size and orientation of `image`.
     """
-    if image.mode == "F" or image.mode.startswith("I"):
-        grey = _eight_bits(np.asarray(image).astype(np.float64), fractions=image.mode == "F")
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
+    return np.array(_rgb(image))
 
 
 def square_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -88,21 +116,7 @@ def square_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     Returns:
         (S, S, 3) uint8.
     """
-    height, width = image.shape[:2]
-    (top, tall), (left, wide) = _geometry(height, width, size)
-    picture = Image.fromarray(image)
-    if max(tall, wide) <= _LONGEST * size:
-        resized = np.asarray(picture.resize((wide, tall), Image.Resampling.BILINEAR))
-        return resized[top : top + size, left : left + size].copy()
-    # A long, thin picture would grow without bound: resample its middle only. Pillow keeps such a
-    # window in single precision, which moves some values by one level.
-    box = (
-        left * width / wide,
-        top * height / tall,
-        (left + size) * width / wide,
-        (top + size) * height / tall,
-    )
-    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return _square(Image.fromarray(image), size)
 
 
 def square_crop_mask(mask: NDArray[_Ids], size: int) -> NDArray[_Ids]:
@@ -124,12 +138,75 @@ def square_crop_mask(mask: NDArray[_Ids], size: int) -> NDArray[_Ids]:
     return square
 
 
+def _square(picture: Image.Image, size: int) -> NDArray[np.uint8]:
+    width, height = picture.size
+    (top, tall), (left, wide) = _geometry(height, width, size)
+    if max(tall, wide) <= _LONGEST * size:
+        resized = np.asarray(picture.resize((wide, tall), Image.Resampling.BILINEAR))
+        return resized[top : top + size, left : left + size].copy()
+    # A long, thin picture would grow without bound: resample its middle only. Pillow keeps such a
+    # window in single precision, which moves some values by one level.
+    return _window(picture, (0, 0), (width / wide, height / tall), (left, top), size)
+
+
+def _reduced_square(
+    image: Image.Image, full: tuple[int, int], exact: tuple[float, float], size: int
+) -> NDArray[np.uint8]:
+    """The square of a picture of `full` size (W, H), decoded to the `exact` size, rounded up."""
+    orientation = _orientation(image)
+    if orientation >= 5:
+        full, exact = full[::-1], exact[::-1]
+    picture = _rgb(_upright(image))
+    # What was rounded up is on the right and at the bottom of the file; turning moves it.
+    corner = (
+        picture.size[0] - exact[0] if orientation in (2, 3, 6, 7) else 0,
+        picture.size[1] - exact[1] if orientation in (3, 4, 7, 8) else 0,
+    )
+    (top, tall), (left, wide) = _geometry(full[1], full[0], size)
+    return _window(picture, corner, (exact[0] / wide, exact[1] / tall), (left, top), size)
+
+
+def _window(
+    picture: Image.Image,
+    corner: tuple[float, float],
+    step: tuple[float, float],
+    offset: tuple[int, int],
+    size: int,
+) -> NDArray[np.uint8]:
+    """Resample a square only; all pairs are (x, y).
+
+    Args:
+        picture: RGB.
+        corner: where the picture proper begins, in its pixels.
+        step: its pixels per pixel of the square.
+        offset: start of the square in pixels of the square, from the corner.
+        size: side S of the square.
+    """
+    left, top = (c + s * o for c, s, o in zip(corner, step, offset, strict=True))
+    box = (left, top, left + step[0] * size, top + step[1] * size)
+    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
 def _geometry(height: int, width: int, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """(offset, length) of rows and of columns: where the square starts in the resized picture."""
     short = min(height, width)
     lengths = [size if side == short else int(size * side / short) for side in (height, width)]
     rows, columns = [(round((length - size) / 2), length) for length in lengths]
     return rows, columns
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    """An opened picture; whatever goes wrong with it is a `DataError`."""
+    try:
+        with _open(path) as image:
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # broken files make decoders raise nearly every kind of error
+        raise DataError(
+            f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it"
+        ) from error
 
 
 def _open(path: Path) -> Image.Image:
@@ -151,10 +228,27 @@ def _open(path: Path) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Number 1..8 from the EXIF block of a loaded picture; 1, upright, where there is none."""
     try:
-        return ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a broken EXIF block says nothing about the pixels
-        return image
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        grey = _eight_bits(np.asarray(image).astype(np.float64), fractions=image.mode == "F")
+        return Image.merge("RGB", [Image.fromarray(grey)] * 3)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(values: NDArray[np.float64], *, fractions: bool) -> NDArray[np.uint8]:
