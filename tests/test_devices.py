@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from picie.devices import choose_device, keep_freed_memory
+from picie.devices import autocast, choose_device, keep_freed_memory
 from picie.errors import ConfigError
 
 
@@ -96,3 +96,15 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, absent
     monkeypatch.setattr(ctypes, "CDLL", library)
     keep_freed_memory()
     assert opened == ["libc.so.6"]
+
+
+def test_precision_of_the_network() -> None:
+    cpu = torch.device("cpu")
+    one, other = torch.rand(3, 4), torch.rand(4, 5)
+    for precision, dtype in (
+        ("auto", torch.float32),
+        ("fp32", torch.float32),
+        ("bf16", torch.bfloat16),
+    ):
+        with autocast(cpu, precision):
+            assert (one @ other).dtype == dtype

@@ -88,7 +88,7 @@ def cluster_features(
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> ClusterFit:
-    """K-means over unit features of pixels, first on a sample in memory, then perhaps on all others.
+    """K-means over unit features of pixels: on a sample in memory, then perhaps on all others.
 
     Args:
         features: batch to (B, D, h, w) features of any length.
@@ -208,7 +208,7 @@ def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor
 def _collect(
     found: list[tuple[Tensor, Tensor]], sample: list[int], processes: Processes
 ) -> tuple[Tensor, Tensor, int]:
-    """(N, D) points of this process, their (N,) row numbers among those of all, and how many all are.
+    """Points (N, D) of this process, their row numbers (N,) among all points, and how many are all.
 
     Rows are numbered by the place of their picture in the sample, so that they do not depend on
     which process has read it.

@@ -65,10 +65,10 @@ def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, 
             index, name = key.removeprefix(_OPTIMIZER).split("/")
             state.setdefault(int(index), {})[name] = tensor
     learnt = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, values in state.items():
+    for number, values in state.items():
         for name, tensor in values.items():
-            if tensor.shape == learnt[index].shape:
+            if tensor.shape == learnt[number].shape:
                 # in the memory layout of the parameter: fused optimisers walk both in step
-                values[name] = torch.empty_like(learnt[index], dtype=tensor.dtype).copy_(tensor)
+                values[name] = torch.empty_like(learnt[number], dtype=tensor.dtype).copy_(tensor)
     saved: dict[str, Any] = optimizer.state_dict()
     optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})

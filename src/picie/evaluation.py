@@ -141,7 +141,6 @@ def picture_loader(
     crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
 ) -> Loader:
     """A function (positions, batch size) to this process' share of batches, on the device."""
-
     sharing = processes or Processes()
 
     def loader(order: list[int], batch_size: int) -> Any:

@@ -121,4 +121,5 @@ def join_processes(device: str) -> Processes:
 
     cpu = device == "cpu" or not torch.cuda.is_available()
     state = PartialState(cpu=cpu, **({"backend": "gloo"} if cpu else {}))
-    return Processes(state.num_processes, state.process_index, str(state.device))
+    name = "cpu" if cpu else str(state.device)
+    return Processes(state.num_processes, state.process_index, name)

@@ -41,18 +41,18 @@ def _shared(base: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
 
 def _normalise(layer: Any, images: Tensor) -> Tensor:
     """Equations of Ioffe and Szegedy (2015), algorithm 1, with sums over all processes."""
-    wide = images.float()
-    sums = torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3))])
-    count = sums.new_full((1, sums.shape[1]), images.numel() / images.shape[1])
-    total, squares, number = layer._reduce(torch.cat([sums, count]))
+    wide = images if images.dtype == torch.float64 else images.float()
+    sums = wide.sum((0, 2, 3))
+    count = torch.full_like(sums, images.numel() / images.shape[1])
+    total, number = layer._reduce(torch.stack([sums, count]))
     mean = total / number
-    variance = (squares / number - mean.square()).clamp_min(0)
+    centred = wide - mean[:, None, None]
+    variance = layer._reduce(centred.square().sum((0, 2, 3))) / number
     with torch.no_grad():
         unbiased = variance * number / (number - 1).clamp_min(1)
         for running, new in ((layer.running_mean, mean), (layer.running_var, unbiased)):
             running.lerp_(new, layer.momentum)
         layer.num_batches_tracked += 1
     scale = layer.weight * torch.rsqrt(variance + layer.eps)
-    shift = layer.bias - mean * scale
-    values: Tensor = wide * scale[:, None, None] + shift[:, None, None]
+    values: Tensor = centred * scale[:, None, None] + layer.bias[:, None, None]
     return values.to(images.dtype)

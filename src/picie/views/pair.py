@@ -14,6 +14,7 @@ from picie.views.draws import uniform_draws
 from picie.views.geometric import GeometricParams
 from picie.views.photometric import PhotometricParams
 from picie.views.stretching import stretch_crops, whole_boxes
+from picie.views.threads import for_each
 
 __all__ = ["Views", "clean_view"]
 
@@ -71,9 +72,12 @@ class Views:
         if images.device.type != "cpu":
             return self._view(images, draws, view)
         out = torch.empty(len(images), 3, self.config.size, self.config.size)
-        for index in range(len(images)):  # see photometric.adjust_colours
+
+        def one(index: int) -> None:  # one at a time: see photometric.adjust_colours
             part = slice(index, index + 1)
             out[part] = self._view(images[part], draws.take(part), view)
+
+        for_each(one, len(images))
         return out
 
     def _view(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:

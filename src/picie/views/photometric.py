@@ -189,8 +189,9 @@ def _blur_kernel(sigma: Tensor, size: int) -> Tensor:
     # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
     spread = sigma.float().clamp_min(1e-2)[:, None]
     position = torch.arange(size, device=sigma.device)
-    kernel: Tensor = torch.exp(-0.5 * (position / spread).square())
-    return kernel * (position <= (4 * spread).clamp_min(1)).float()
+    near = position <= (4 * spread).clamp_min(1)
+    kernel: Tensor = torch.exp(-0.5 * (position / spread).square()) * near
+    return kernel
 
 
 def _per_level(params: PhotometricParams) -> Tensor:

@@ -1,0 +1,289 @@
+"""How fast training is, and what a step is made of. Each verb prints one JSON line.
+
+    python benchmarks/training_speed.py step CAMVID                # network alone / whole step
+    python benchmarks/training_speed.py epoch CAMVID --split train # one epoch of `reference`
+    python benchmarks/training_speed.py quality CAMVID             # wall time to a given mIoU
+    python benchmarks/training_speed.py growth CAMVID --plot docs/images/growth.png
+
+`step` alternates whole training steps (pictures from the cache, views, labels, losses, optimiser)
+with the bare network on tensors of the same sizes: forward and backward of both views, and the two
+forward passes of the copy that makes the pseudo-labels. `epoch` reads every picture from its file
+in its first epoch and from the cache in the second. `quality` starts a new process each time, so
+start-up and decoding are part of it. `growth` varies the number of pictures, K and the size of the
+pictures, one at a time, and fits straight lines.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import picie
+from picie.config import Config, make_config
+from picie.data.folder import open_folder
+from picie.devices import choose_device, keep_freed_memory
+from picie.models.picie import PiCIE
+from picie.processes import Processes
+from picie.profiling import NETWORK
+from picie.progress import Reporter
+from picie.runs import Run
+from picie.trainer import Surroundings, Trainer
+from picie.types import Batch
+from picie.views.pair import Views
+
+COMPARISON = {"size": 160, "base_size": 320, "batch_size": 16, "clusters": 11}
+
+
+def step(args: argparse.Namespace) -> dict[str, Any]:
+    """Time of the bare network / time of a whole step, at several sizes."""
+    return {
+        f"{preset} {size} px": _step(args, preset, size) for preset in args.presets
+        for size in args.sizes
+    }  # fmt: skip
+
+
+def _step(args: argparse.Namespace, preset: str, size: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"base_size": 2 * size} if preset == "reference" else {}
+    with _trainer(args, preset, size=size, batch_size=args.batch, clusters=11, **settings) as one:
+        views, targets = _first_targets(one)
+        order = list(range(min(len(one.photos), args.batch * (args.repeats + 2))))
+        one.model.train(one.config.batchnorm == "batch")
+        bare = _bare_network(one, targets.teacher, args.batch, size)
+        whole, alone = [], []
+        batches = iter(one.loader(order, args.batch))
+        for _ in range(args.repeats + 2):
+            whole.append(_seconds(one, lambda: _next_step(one, views, targets, batches)))
+            alone.append(_seconds(one, bare))
+    whole, alone = whole[2:], alone[2:]
+    ratios = [a / w for a, w in zip(alone, whole, strict=True)]
+    return {
+        "network_seconds": round(statistics.median(alone), 4),
+        "step_seconds": round(statistics.median(whole), 4),
+        "efficiency": round(statistics.median(ratios), 3),
+        "efficiency_range": [round(min(ratios), 3), round(max(ratios), 3)],
+    }
+
+
+def _next_step(one: Trainer, views: Views, targets: Any, batches: Any) -> None:
+    batch: Batch = next(batches)
+    one.step(views, targets, batch)
+
+
+def _bare_network(one: Trainer, teacher: PiCIE, count: int, size: int) -> Callable[[], None]:
+    """What the method asks of the network in a step, and nothing else."""
+    images = torch.rand(count, 3, size, size, device=one.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    shape = one.model(images).shape
+    slope = torch.rand(shape, device=one.device).contiguous(memory_format=torch.channels_last)
+    frozen = not one.config.backbone_rate
+
+    def run() -> None:
+        outputs = []
+        for _ in range(2):
+            with torch.no_grad():
+                stages = one.model.backbone(images) if frozen else None
+                teacher.decoder(stages) if stages is not None else teacher(images)
+            outputs.append(one.model.decoder(stages) if stages is not None else one.model(images))
+        torch.autograd.backward(outputs, [slope, slope])
+        one.optimizer.zero_grad(set_to_none=True)
+
+    return run
+
+
+def epoch(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of an epoch of `reference` by part: the first reads files, the second the cache."""
+    found = {}
+    with _trainer(args, "reference", **COMPARISON, profile=True) as one:
+        one.start()
+        for number, name in enumerate(("cold", "cached")):
+            one.clock.seconds.clear()
+            began = time.perf_counter()
+            views = Views(one.config, number, one.feature_size)
+            targets = one.fit_targets(views, number)
+            one.pass_over_pictures(views, targets, number)
+            total = time.perf_counter() - began
+            parts = {k: round(v, 2) for k, v in sorted(one.clock.seconds.items())}
+            network = sum(one.clock.seconds.get(part, 0.0) for part in NETWORK)
+            share = round(network / total, 3)
+            found[name] = {"seconds": round(total, 2), "network_share": share, "parts": parts}
+    return {"pictures": len(open_folder(args.data, args.split).photos), **found}
+
+
+def quality(args: argparse.Namespace) -> dict[str, Any]:
+    """Wall time of `default`, from a cold start, and the mIoU that it reaches."""
+    rows = []
+    for epochs in args.epochs:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            subprocess.run(
+                [
+                    sys.executable, "-m", "picie", "train", str(args.data), "--split", args.split,
+                    "--clusters", "11", "--epochs", str(epochs), "--seed", str(args.seed),
+                    "--out", folder + "/run", "--quiet",
+                ],
+                check=True,
+            )  # fmt: skip
+            seconds = time.perf_counter() - began
+            found = picie.evaluate(folder + "/run", args.data, split="val", size=320)
+        scores = {"accuracy": round(found.scores.accuracy, 1), "miou": round(found.scores.miou, 1)}
+        rows.append({"epochs": epochs, "seconds": round(seconds, 1), **scores})
+    passed = [row["miou"] >= args.miou for row in rows]
+    first = next((i for i in range(len(rows)) if all(passed[i:])), None)
+    reached = None if first is None else rows[first]["seconds"]
+    return {"wanted_miou": args.miou, "seconds": reached, "runs": rows}
+
+
+def growth(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of an epoch of `reference` against pictures, K and pixels, with fitted lines."""
+    count = len(open_folder(args.data, args.split).photos)
+    axes: dict[str, list[tuple[float, dict[str, Any]]]] = {
+        "pictures": [(n, {"pictures": n}) for n in (count // 4, count // 2, count)],
+        "clusters": [(k, {"clusters": k}) for k in (11, 50, 100, 200)],
+        "pixels": [
+            (s * s, {"size": s, "base_size": 2 * s}) for s in (96, 128, 160, 224)
+        ],
+    }  # fmt: skip
+    found = {}
+    for name, points in axes.items():
+        measured = [(x, _epoch_seconds(args, **change)) for x, change in points]
+        slope, offset = statistics.linear_regression(*zip(*measured, strict=True))
+        fit = [abs(slope * x + offset - y) / y for x, y in measured]
+        found[name] = {
+            "points": [[x, round(y, 2)] for x, y in measured],
+            "slope": slope,
+            "offset": round(offset, 2),
+            "largest_miss": round(max(fit), 3),
+        }
+    if args.plot:
+        _plot(found, args.plot)
+    return found
+
+
+def _epoch_seconds(args: argparse.Namespace, *, pictures: int = 96, **change: Any) -> float:
+    settings = COMPARISON | change
+    with _trainer(args, "reference", pictures=pictures, **settings) as one:
+        one.start()
+        list(one.loader(list(range(pictures)), 16))  # decoding is not what grows here
+        seconds = []
+        for number in range(2):
+            views = Views(one.config, number, one.feature_size)
+            began = time.perf_counter()
+            targets = one.fit_targets(views, number)
+            one.pass_over_pictures(views, targets, number)
+            seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _plot(found: dict[str, Any], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(found), figsize=(12, 3.2), layout="constrained")
+    for axis, (name, line) in zip(axes, found.items(), strict=True):
+        xs, ys = zip(*line["points"], strict=True)
+        axis.plot(xs, ys, "o")
+        ends = (0, max(xs))
+        axis.plot(ends, [line["slope"] * x + line["offset"] for x in ends], "-", alpha=0.6)
+        axis.set(xlabel=name, ylabel="seconds per epoch", ylim=(0, None))
+        axis.set_title(f"{line['slope']:.3g} s per unit + {line['offset']:.1f} s", fontsize=9)
+        axis.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+
+
+class _trainer:
+    """A training that is ready to start, in a folder that goes away."""
+
+    def __init__(
+        self, args: argparse.Namespace, preset: str, *, pictures: int | None = None,
+        profile: bool = False, **settings: Any,
+    ) -> None:  # fmt: skip
+        self.config: Config = make_config(
+            preset, data=str(args.data), split=args.split, device=args.device,
+            backbone=args.backbone, pretrained=args.pretrained, **settings,
+        )  # fmt: skip
+        self.photos = open_folder(args.data, args.split).photos[:pictures]
+        self.profile = profile
+        self.folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Trainer:
+        keep_freed_memory()
+        config = self.config
+        network = PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
+        run = Run.create(Path(self.folder.name) / "run", config, version=picie.__version__)
+        around = Surroundings(Reporter(quiet=True), Processes(), self.profile)
+        self.trainer = Trainer(run, config, network, self.photos, around)
+        return self.trainer
+
+    def __exit__(self, *error: object) -> None:
+        self.trainer.crops.close()
+        self.folder.cleanup()
+
+
+def _first_targets(one: Trainer) -> tuple[Views, Any]:
+    """Targets from a few pictures: what they are does not matter to a step's time."""
+    views = Views(one.config, 0, one.feature_size)
+    few = one.config.model_copy(update={"kmeans_images": 32, "kmeans_iterations": 2})
+    one.config, whole = few, one.config
+    targets = one.fit_targets(views, 0)
+    one.config = whole
+    return views, targets
+
+
+def _seconds(one: Trainer, work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    if one.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for call in (step, epoch, quality, growth):
+        verb = verbs.add_parser(call.__name__, help=call.__doc__)
+        verb.add_argument("data", type=Path, help="folder of pictures")
+        verb.add_argument("--split", default="train", help="list file in it")
+        verb.add_argument("--device", default="auto")
+        verb.add_argument("--backbone", default="tf_efficientnet_lite0", help="any timm name")
+        verb.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=True)
+        verb.set_defaults(call=call)
+        if call is step:
+            verb.add_argument("--presets", nargs="+", default=["reference", "default"])
+            verb.add_argument("--sizes", nargs="+", type=int, default=[160, 320])
+            verb.add_argument("--batch", type=int, default=16)
+            verb.add_argument("--repeats", type=int, default=9)
+        if call is quality:
+            verb.add_argument("--miou", type=float, default=24.5)
+            verb.add_argument("--epochs", nargs="+", type=int, default=[0, 1, 2])
+            verb.add_argument("--seed", type=int, default=0)
+        if call is growth:
+            verb.add_argument("--plot", type=Path, help="draw the points and the lines")
+    args = parser.parse_args()
+    record = {
+        "benchmark": args.call.__name__,
+        **args.call(args),
+        "device": str(choose_device(args.device)),
+        "backbone": args.backbone,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "picie": picie.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
