@@ -3,9 +3,10 @@
     python benchmarks/memory.py PHOTOS --counts 1000 10000 100000
 
 Makes folders of links to the pictures in PHOTOS, as many as asked for, and trains on each in a
-process of its own: one epoch with a small network on the CPU, k-means on a fixed sample. Prints one
-line of JSON: the peak resident memory of each process in MB (10^6 bytes), and the largest of them
-as a multiple of the first.
+process of its own: one epoch with a small network and small crops on the CPU, k-means on a fixed
+sample, room for 16 MB of crops in memory, so that all but the smallest set go to the file. Further
+flags are those of `picie train`. Prints one line of JSON: the peak resident memory of each process
+in MB (10^6 bytes), and the largest of them as a multiple of the first.
 """
 
 import argparse
@@ -17,13 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import picie
+import picie  # not torch: the peak of a child is at least what its parent has at that moment
 from picie.data.folder import open_folder
 
 _KB = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
@@ -33,6 +33,8 @@ _FLAGS = {
     "overclusters": 0,
     "backbone": "test_efficientnet",
     "size": 32,
+    "base-size": 64,
+    "cache-mb": 16,
     "feature-size": 8,
     "batch-size": 32,
     "kmeans-images": 256,
@@ -63,10 +65,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder of pictures to link to")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10_000, 100_000])
-    parser.add_argument("--base-size", type=int, default=320, help="side of the base crops")
     args, settings = parser.parse_known_args()
     pictures = [photo.path.resolve() for photo in open_folder(args.photos).photos]
-    settings.append(f"--base-size={args.base_size}")
     found = {}
     # Children report the largest peak so far: in rising order that is the one of the last child.
     for count in sorted(args.counts):
@@ -80,7 +80,7 @@ def main() -> None:
         "growth": round(max(peaks) / peaks[0], 3),
         "settings": settings,
         "picie": picie.__version__,
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
