@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,19 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("picie.data.folder.os.scandir", refuse)
     with pytest.raises(DataError, match=r"cannot be searched \(Permission denied\)"):
         open_folder(tmp_path)
+
+
+def test_a_listed_picture_takes_little_memory(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{number:05d}.jpg" for number in range(1000)))
+    tracemalloc.start()
+    try:
+        folder = open_folder(tmp_path)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    path = len(folder.photos[0].file)
+    assert kept / 1000 < 200 + 2 * path
+    assert peak / 1000 < 600 + 4 * path
 
 
 # --- splits

@@ -30,19 +30,29 @@ _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.
 _MASK_MODES = ("P", "L", "I", "I;16", "I;16B")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One picture file.
 
     Attributes:
-        path: the file.
+        file: path of the file; text, which takes a fraction of a `Path`'s memory.
         name: path inside the image folder, with "/" and without the extension; unique.
-        mask: its mask file, or None.
+        mask_file: path of its mask, or None.
     """
 
-    path: Path
+    file: str
     name: str
-    mask: Path | None
+    mask_file: str | None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.file)
+
+    @property
+    def mask(self) -> Path | None:
+        """Its mask file, or None."""
+        return None if self.mask_file is None else Path(self.mask_file)
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class PhotoFolder:
     @property
     def labelled(self) -> tuple[Photo, ...]:
         """The photos that have a mask."""
-        return tuple(photo for photo in self.photos if photo.mask is not None)
+        return tuple(photo for photo in self.photos if photo.mask_file is not None)
 
 
 def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
@@ -152,7 +162,7 @@ def _single(path: Path, split: str) -> tuple[Photo, ...]:
         raise DataError(f"{path}: is not a supported picture; supported: {' '.join(EXTENSIONS)}")
     if split:
         raise DataError(f"{path}: is one picture and has no split {split!r}; leave the split out")
-    return (Photo(path, path.stem, None),)
+    return (Photo(str(path), path.stem, None),)
 
 
 def _image_folder(root: Path) -> Path:
@@ -161,51 +171,54 @@ def _image_folder(root: Path) -> Path:
 
 def _photos(root: Path) -> tuple[Photo, ...]:
     folder = _image_folder(root)
-    masks = root / "masks"
-    files = sorted(
-        _walk(folder, without=masks), key=lambda file: file.relative_to(folder).as_posix()
-    )
-    pictures = [file for file in files if file.suffix.lower() in EXTENSIONS]
+    masks = os.path.join(root, "masks")
+    files = sorted((_inside(folder, file), file) for file in _walk(folder, without=masks))
+    pictures = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
     if not pictures:
-        first = f", first: {files[0].relative_to(folder).as_posix()}" if files else ""
+        first = f", first: {files[0][0]}" if files else ""
         found = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
         raise DataError(
             f"{folder}: no pictures ({found}); supported: {' '.join(EXTENSIONS)}. "
             "Convert them or check the path"
         )
+    labelled = os.path.isdir(masks)
     photos: dict[str, Photo] = {}
-    for path in pictures:
-        full = path.relative_to(folder).as_posix()
-        short = full.removesuffix(path.suffix)
+    for full, file in pictures:
+        short = os.path.splitext(full)[0]
         # `full` is free: only a file whose path continues it could have it, and that sorts later.
         name = full if short in photos else short
-        mask = masks / f"{name}.png"
-        photos[name] = Photo(path, name, mask if mask.is_file() else None)
+        mask = os.path.join(masks, f"{name}.png")
+        photos[name] = Photo(file, name, mask if labelled and os.path.isfile(mask) else None)
     return tuple(photos[name] for name in sorted(photos))
 
 
-def _walk(folder: Path, *, without: Path) -> Iterator[Path]:
+def _inside(folder: Path, file: str) -> str:
+    """Path of a file that `_walk` found, from the folder on, with "/"."""
+    return file[len(os.path.join(folder, "")) :].replace(os.sep, "/")
+
+
+def _walk(folder: Path, *, without: str) -> Iterator[str]:
     """All files that are not hidden; each folder once, real paths before links to them."""
     seen: set[tuple[int, int]] = set()
-    folders, links = [folder], list[Path]()
+    folders, links = [str(folder)], list[str]()
     while folders or links:
         current = folders.pop() if folders else links.pop(0)
         try:
-            status = current.stat()
-            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+            status = os.stat(current)
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             raise DataError(f"{current}: cannot be searched ({error.strerror})") from None
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.name.startswith(".") or path == without:
+        while entries:  # each entry goes at once: asked what it is, it keeps a kilobyte
+            entry = entries.pop()
+            if entry.name.startswith(".") or entry.path == without:
                 continue
             if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(path)
+                (links if entry.is_symlink() else folders).append(entry.path)
             elif entry.is_file() or entry.is_symlink():  # a dangling link is reported when read
-                yield path
+                yield entry.path
 
 
 def _lines(path: Path) -> list[str]:
@@ -224,7 +237,7 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
         raise DataError(f"{path}: does not exist; {found}")
     entries = [line for line in _lines(path) if line and not line.startswith("#")]
     folder = _image_folder(root)
-    known = {photo.path.relative_to(folder).as_posix(): photo for photo in photos}
+    known = {_inside(folder, photo.file): photo for photo in photos}
     known |= {photo.name: photo for photo in photos}
     keys = dict.fromkeys(str(PurePosixPath(entry.replace("\\", "/"))) for entry in entries)
     unknown = [key for key in keys if key not in known]
@@ -250,7 +263,7 @@ def _classes(path: Path) -> tuple[str, ...]:
 
 
 def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:
-    bare = [photo.name for photo in photos if photo.mask is None]
+    bare = [photo.name for photo in photos if photo.mask_file is None]
     if not (root / "masks").is_dir():
         found = "there is no masks/"
     elif not classes:
