@@ -16,7 +16,7 @@ CONDUCTORS = (
     "inference evaluation trainer training"
 )
 FLOORS = [
-    *({room} for room in ("errors", "types", "config")),
+    *({room} for room in ("errors", "types", "presets", "config")),
     set(ROOMS.split()),  # strangers to each other
     *({room} for room in CONDUCTORS.split()),
     *({room} for room in ("commands", "cli")),

@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def test_parts_add_up(now: list[float]) -> None:
         with clock.part("forward"):
             now[0] += seconds
     now[0] += 10  # belongs to no part
-    with pytest.raises(KeyError), clock.part("views"):
+    with contextlib.suppress(KeyError), clock.part("views"):  # an error ends a part too
         now[0] += 0.5
         raise KeyError
     assert clock.seconds == {"forward": 3.5, "views": 0.5}

@@ -265,6 +265,10 @@ def test_what_cannot_be_resumed(runs: dict[str, Path], tmp_path: Path) -> None:
         resume(tmp_path / "gone")
     with pytest.raises(ModelError, match="is not a run folder"):
         resume(tmp_path)
+    with pytest.raises(ConfigError, match=r"keeps its settings; leave out clusters \(only device"):
+        resume(runs["default"], clusters=4)
+    with pytest.raises(ConfigError, match="workers = -2"):
+        resume(runs["default"], workers=-2)
     shutil.copytree(runs["default"], tmp_path / "run")
     (tmp_path / "run" / "checkpoint" / "state.safetensors").write_bytes(b"half a file")
     with pytest.raises(ModelError, match=r"checkpoint cannot be used .* --overwrite"):

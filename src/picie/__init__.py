@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from picie.config import PRESETS, Config, make_config
+    from picie.config import Config, make_config
     from picie.errors import (
         ConfigError,
         DataError,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from picie.evaluation import Evaluation, evaluate
     from picie.inference import Prediction, Segmenter, load, predict
+    from picie.presets import PRESETS
     from picie.training import resume, train
 
 __version__ = "0.1.0"
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("PRESETS", "Config", "make_config"),
+    "config": ("Config", "make_config"),
     "errors": (
         "ConfigError",
         "DataError",
@@ -58,6 +59,7 @@ _HOMES = {
     ),
     "evaluation": ("Evaluation", "evaluate"),
     "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "presets": ("PRESETS",),
     "training": ("resume", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

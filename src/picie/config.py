@@ -1,7 +1,7 @@
-"""The only configuration: one frozen model, its presets, and TOML in and out.
+"""The only configuration: one frozen model, and TOML in and out.
 
 Flags of the command line, keys of `config.toml`, the reference table in the docs and all range
-checks come from the fields of `Config`. A preset is a set of values for these fields, in code.
+checks come from the fields of `Config`. A preset is a set of values for these fields (presets.py).
 """
 
 import difflib
@@ -13,10 +13,13 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from picie.errors import ConfigError
+from picie.presets import PRESETS
 
-__all__ = ["PRESETS", "Config", "make_config", "read_config", "suggest", "write_config"]
+__all__ = ["MACHINE", "Config", "make_config", "read_config", "suggest", "write_config"]
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+MACHINE = ("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir")
+"""Settings that a resumed run may change: they say where and how it runs, not what comes out."""
 
 
 class Config(BaseModel, frozen=True, extra="forbid"):
@@ -193,57 +196,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         if self.blur_min > self.blur_max:
             raise ValueError("blur_min is larger than blur_max")
         return self
-
-
-# What the authors' code does at revision c3aa029, quirks included (method: docs/explanation.md).
-_REFERENCE: dict[str, Any] = {
-    "epochs": 10,
-    "batch_size": 128,
-    "size": 320,
-    "base_size": 640,
-    "decoder_init": "random",
-    "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
-    "colour_rule": "stepwise",
-    "blur_rule": "authors",
-    "crop_rule": "rounded",
-    "crop_antialias": False,
-    "kmeans_metric": "euclidean",
-    "kmeans_init": "random",
-    "kmeans_iterations": 20,
-    "kmeans_images": 5120,
-    "kmeans_pixels": 0,
-    "kmeans_update": True,
-    "kmeans_batchnorm": "batch",
-    "overclusters": 0,
-    "final_centroids": "trained",
-    "label_rule": "l2",
-    "logit_rule": "dot",
-    "predict_rule": "dot",
-    "temperature": 1.0,
-    "balance": "frequency",
-    "learning_rate": 1e-4,
-    "backbone_rate": 1.0,
-    "batchnorm": "batch",
-}
-
-# What the paper says where it differs from the code.
-_PAPER: dict[str, Any] = _REFERENCE | {
-    "grayscale": 0.2,
-    "blur_rule": "uniform",
-    "crop_rule": "aligned",
-    "crop_antialias": True,
-    "kmeans_metric": "spherical",
-    "kmeans_init": "k-means++",
-    "kmeans_batchnorm": "running",
-    "label_rule": "cosine",
-    "logit_rule": "cosine",
-    "predict_rule": "cosine",
-    "balance": "inverse",
-}
-
-PRESETS: dict[str, dict[str, Any]] = {"default": {}, "reference": _REFERENCE, "paper": _PAPER}
-"""Named settings: `default` (best on few pictures and a CPU), `reference` (the authors' code),
-`paper` (the paper's text)."""
 
 
 def make_config(preset: str = "default", **settings: Any) -> Config:

@@ -124,8 +124,7 @@ def evaluate(
     ]
     if not views:
         model.network.view_centroids(0)  # raises: nothing was learnt
-    for problem in problems.values():
-        reporter.say(f"  {problem}")
+    reporter.enumerate(problems.values())
     fresh = [
         measure(
             _resized(other, side),

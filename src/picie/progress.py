@@ -1,7 +1,7 @@
 """Progress on a terminal as bars, elsewhere as plain lines; both on standard error."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -18,6 +18,7 @@ __all__ = ["Advance", "Reporter"]
 
 _PLAIN_SECONDS = 20.0
 _NOTE_SECONDS = 0.5
+_MOST_LINES = 20
 
 
 class Advance(Protocol):
@@ -75,6 +76,13 @@ class Reporter:
     def say(self, text: str) -> None:
         """One line for people."""
         self.console.print(text, markup=False, soft_wrap=True)
+
+    def enumerate(self, texts: Collection[str]) -> None:
+        """A line for each, but not for thousands."""
+        for text in list(texts)[:_MOST_LINES]:
+            self.say(f"  {text}")
+        if len(texts) > _MOST_LINES:
+            self.say(f"  ... and {len(texts) - _MOST_LINES} more")
 
     def _plain(self, label: str, total: int) -> Advance:
         start = last = time.monotonic()

@@ -270,10 +270,12 @@ class Trainer:
         self._name_unreadable(broken)
 
     def _name_unreadable(self, broken: dict[Path, str]) -> None:
-        if broken:
-            self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
+        if not broken or not self.processes.main:
+            return
+        self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
+        self.reporter.enumerate(broken.values())
         for reason in broken.values():
-            self._say(f"  {reason}")
+            _LOG.info("  %s", reason)
 
     def _autocast(self) -> AbstractContextManager[None]:
         return autocast(self.device, self.config.precision)

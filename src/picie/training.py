@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from picie import __version__
-from picie.config import Config, make_config
+from picie.config import MACHINE, Config, make_config
 from picie.data.folder import open_folder
 from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError
@@ -76,12 +76,7 @@ def train(
 
 
 def resume(
-    out: str | Path,
-    *,
-    quiet: bool = True,
-    profile: bool = False,
-    device: str = "",
-    workers: int | None = None,
+    out: str | Path, *, quiet: bool = True, profile: bool = False, **machine: Any
 ) -> Segmenter:
     """Go on with a run that was cut off; the result is that of an unbroken run.
 
@@ -89,17 +84,22 @@ def resume(
         out: the run folder.
         quiet: show no progress.
         profile: measure where the time goes, and say it at the end.
-        device: another device than before.
-        workers: another number of loader processes than before.
+        **machine: other values than before of `device`, `workers`, `cache_mb`, `cache_disk_mb` or
+            `cache_dir`; None and "" keep the old ones.
 
     Raises:
+        ConfigError: a setting that cannot be changed, or a value that cannot be used.
         ModelError: not a run folder, or its checkpoint is broken.
     """
     run = Run.open(Path(out))
-    machine: dict[str, Any] = {"device": device} if device else {}
-    if workers is not None:
-        machine["workers"] = workers
-    config = run.config.model_copy(update=machine)
+    fixed = [name for name in machine if name not in MACHINE]
+    if fixed:
+        raise ConfigError(
+            f"a run that goes on keeps its settings; leave out {', '.join(fixed)} (only "
+            f"{', '.join(MACHINE)} can change)"
+        )
+    changed = {name: value for name, value in machine.items() if value not in (None, "")}
+    config = make_config(**run.config.model_dump() | changed)
     photos = open_folder(config.data, config.split).photos
     around = _surroundings(join_processes(config.device), quiet=quiet, profile=profile)
     return _train(Trainer(run, config, _network(config), photos, around))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from picie.commands.arguments import Predict, parse, parse_train
-from picie.config import PRESETS, Config, make_config
+from picie.config import Config, make_config
 from picie.errors import ConfigError
+from picie.presets import PRESETS
 from picie.runs import Run
 
 BASE = ["photos", "--out", "run"]

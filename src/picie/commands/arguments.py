@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 from tyro.conf import Positional
 
-from picie.config import Config, make_config, read_config
+from picie.config import MACHINE, Config, make_config, read_config
 from picie.errors import ConfigError
 from picie.runs import Run
 
@@ -38,8 +38,8 @@ class Train:
     config: Path | None = None
     """A config.toml to start from; flags override it."""
     resume: Path | None = None
-    """Go on with the run in this folder, with its own settings; only --device, --workers, --profile
-    and --quiet can be given with it."""
+    """Go on with the run in this folder, with its own settings; only --device, --workers,
+    the --cache flags, --profile and --quiet can be given with it."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
     profile: bool = False
@@ -200,7 +200,7 @@ def _value(args: list[str], flag: str) -> str:
 
 def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
     """A resumed run keeps its settings: a flag that says otherwise must not be lost silently."""
-    before, after = (one.model_dump(exclude={"device", "workers"}) for one in (own, chosen))
+    before, after = (one.model_dump(exclude=set(MACHINE)) for one in (own, chosen))
     changed = [name for name, value in before.items() if after[name] != value]
     flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
     flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from picie.commands.arguments import Info
-from picie.config import PRESETS, Config, make_config
+from picie.config import MACHINE, Config, make_config
+from picie.presets import PRESETS
 from picie.runs import Run
 
 __all__ = ["run"]
@@ -38,7 +39,7 @@ def _state(found: Run) -> str:
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:
     """The preset with the fewest differences, and those that are no matter of the data."""
-    own = {"data", "split", "clusters", "seed", "eval_split", "device", "workers", "cache_mb"}
+    own = {"data", "split", "clusters", "seed", "eval_split", *MACHINE}
     values = config.model_dump(exclude=own)
     differences = {}
     for name in PRESETS:

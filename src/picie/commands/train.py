@@ -1,7 +1,7 @@
 """`picie train`."""
 
 from picie.commands.arguments import Train
-from picie.config import Config
+from picie.config import MACHINE, Config
 from picie.training import resume, train
 
 __all__ = ["run"]
@@ -14,8 +14,7 @@ def run(options: Train, config: Config) -> None:
             options.resume,
             quiet=options.quiet,
             profile=options.profile,
-            device=config.device,
-            workers=config.workers,
+            **{name: getattr(config, name) for name in MACHINE},
         )
         return
     assert options.out is not None  # checked with the arguments

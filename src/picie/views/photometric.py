@@ -173,7 +173,7 @@ def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
     size = images.shape[axis]
     kernel = _blur_kernel(torch.tensor([sigma]), size)[0]
     weights = [weight for weight in kernel.tolist() if weight > 0]
-    out = images * weights[0]
+    out: Tensor = images * weights[0]
     for shift, weight in enumerate(weights[1:], 1):
         low, high = out.narrow(axis, 0, size - shift), out.narrow(axis, shift, size - shift)
         low.add_(images.narrow(axis, shift, size - shift), alpha=weight)
@@ -181,7 +181,8 @@ def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
     # Less of the kernel falls into the picture near its border.
     running = kernel.cumsum(0)
     mass = running + running.flip(0) - kernel[0]
-    return out.div_(mass[:, None] if axis == 2 else mass)
+    out.div_(mass[:, None] if axis == 2 else mass)
+    return out
 
 
 def _blur_kernel(sigma: Tensor, size: int) -> Tensor:

@@ -1,0 +1,55 @@
+"""Named settings: values for fields of `Config`."""
+
+from typing import Any
+
+__all__ = ["PRESETS"]
+
+# What the authors' code does at revision c3aa029, quirks included (method: docs/explanation.md).
+_REFERENCE: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 128,
+    "size": 320,
+    "base_size": 640,
+    "decoder_init": "random",
+    "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
+    "colour_rule": "stepwise",
+    "blur_rule": "authors",
+    "crop_rule": "rounded",
+    "crop_antialias": False,
+    "kmeans_metric": "euclidean",
+    "kmeans_init": "random",
+    "kmeans_iterations": 20,
+    "kmeans_images": 5120,
+    "kmeans_pixels": 0,
+    "kmeans_update": True,
+    "kmeans_batchnorm": "batch",
+    "overclusters": 0,
+    "final_centroids": "trained",
+    "label_rule": "l2",
+    "logit_rule": "dot",
+    "predict_rule": "dot",
+    "temperature": 1.0,
+    "balance": "frequency",
+    "learning_rate": 1e-4,
+    "backbone_rate": 1.0,
+    "batchnorm": "batch",
+}
+
+# What the paper says where it differs from the code.
+_PAPER: dict[str, Any] = _REFERENCE | {
+    "grayscale": 0.2,
+    "blur_rule": "uniform",
+    "crop_rule": "aligned",
+    "crop_antialias": True,
+    "kmeans_metric": "spherical",
+    "kmeans_init": "k-means++",
+    "kmeans_batchnorm": "running",
+    "label_rule": "cosine",
+    "logit_rule": "cosine",
+    "predict_rule": "cosine",
+    "balance": "inverse",
+}
+
+PRESETS: dict[str, dict[str, Any]] = {"default": {}, "reference": _REFERENCE, "paper": _PAPER}
+"""Named settings: `default` (best on few pictures and a CPU), `reference` (the authors' code),
+`paper` (the paper's text)."""
