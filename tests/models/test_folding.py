@@ -1,0 +1,252 @@
+"""Folded networks: the same features, fewer layers, and never those of older weights."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picie.models.folding import FoldedCopy, folded
+from picie.models.picie import PiCIE
+
+BACKBONES = ["tf_efficientnet_lite0", "test_efficientnet", "resnet18", "test_convnext", "test_vit"]
+
+
+def network(backbone: str = "test_efficientnet") -> PiCIE:
+    """A network with statistics as if it had been trained."""
+    made = PiCIE(backbone, 8, pretrained=False)
+    generator = torch.Generator().manual_seed(0)
+    for norm in norms(made):
+        for name, low, high in (
+            ("running_mean", -0.2, 0.2),
+            ("running_var", 0.5, 2.0),
+            ("weight", 0.5, 1.5),
+            ("bias", -0.2, 0.2),
+        ):
+            with torch.no_grad():
+                getattr(norm, name).uniform_(low, high, generator=generator)
+    return made.eval()
+
+
+def norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [one for one in module.modules() if isinstance(one, nn.BatchNorm2d)]
+
+
+def images(height: int = 64, width: int = 96) -> Tensor:
+    return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def assert_equal_features(one: nn.Module, other: nn.Module, batch: Tensor) -> None:
+    with torch.no_grad():
+        first, second = one(batch), other(batch)
+    scale = float(first.abs().max())
+    torch.testing.assert_close(second, first, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_folded_network_has_the_same_features(backbone: str) -> None:
+    original = network(backbone)
+    lean = folded(original)
+    odd = [] if backbone == "test_vit" else [(75, 109), (33, 34)]  # it wants whole patches
+    for size in [(64, 96), (32, 32), (160, 64), *odd]:  # padding depends on the size
+        assert_equal_features(original, lean, images(*size))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_no_norm_is_left_behind_a_convolution(backbone: str) -> None:
+    assert norms(folded(network(backbone))) == []
+
+
+def test_norms_in_front_of_convolutions_stay() -> None:
+    original = network("resnetv2_50")  # pre-activation
+    lean = folded(original)
+    assert 0 < len(norms(lean)) < len(norms(original))
+    assert_equal_features(original, lean, images())
+
+
+def test_the_original_stays_as_it_is() -> None:
+    original = network()
+    original.train()
+    state = copy.deepcopy(original.state_dict())
+    random = torch.get_rng_state()
+    lean = folded(original)
+    assert original.training
+    assert all(parameter.requires_grad for parameter in original.parameters())
+    assert original.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in original.state_dict().items())
+    assert not any(module._forward_hooks for module in original.modules())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not lean.training
+    assert not any(parameter.requires_grad for parameter in lean.parameters())
+    assert not any(module._forward_hooks for module in lean.modules())
+    lean.decoder.laterals[0].bias.fill_(9)  # type: ignore[operator]
+    assert torch.equal(
+        original.state_dict()["decoder.laterals.0.bias"], state["decoder.laterals.0.bias"]
+    )
+
+
+def test_folding_works_within_autocast() -> None:
+    original = network()
+    with torch.autocast("cpu", torch.bfloat16):
+        lean = folded(original)
+        coarse = lean(images())
+    assert_equal_features(original, lean, images())
+    with torch.no_grad():
+        exact = original(images())
+    assert float((coarse.float() - exact).abs().max()) < 0.05 * float(exact.abs().max())
+
+
+class Tiny(PiCIE):
+    """One convolution and one norm, put together by `join`."""
+
+    def __init__(
+        self, norm: nn.Module, join: Callable[["Tiny", Tensor], Tensor], *, bias: bool = True
+    ) -> None:
+        nn.Module.__init__(self)
+        self.conv = nn.Conv2d(3, 4, 3, padding=1, bias=bias)
+        self.norm, self.join = norm, join
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.join(self, images)
+
+
+def trained(norm: Any) -> Any:
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    return norm
+
+
+def straight(net: Tiny, x: Tensor) -> Tensor:
+    y: Tensor = net.norm(net.conv(x))
+    return y
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_norm_is_one_scale_and_one_shift(bias: bool, affine: bool) -> None:
+    original = Tiny(trained(nn.BatchNorm2d(4, affine=affine)), straight, bias=bias).eval()
+    lean = folded(original)
+    assert norms(lean) == []
+    assert_equal_features(original, lean, images())
+
+
+def test_the_activation_behind_a_norm_stays() -> None:
+    norm = trained(timm.layers.BatchNormAct2d(4, act_layer=nn.ReLU))
+    original = Tiny(norm, straight).eval()
+    lean = folded(original)
+    assert norms(lean) == []
+    with torch.no_grad():
+        assert float(lean(images()).min()) == 0
+    assert_equal_features(original, lean, images())
+
+
+def written_between(net: Tiny, x: Tensor) -> Tensor:
+    y: Tensor = net.norm(F.relu_(net.conv(x)))
+    return y
+
+
+def used_beside(net: Tiny, x: Tensor) -> Tensor:
+    y = net.conv(x)
+    z: Tensor = net.norm(y) + y
+    return z
+
+
+def used_twice(net: Tiny, x: Tensor) -> Tensor:
+    y: Tensor = net.norm(net.conv(x)) + net.conv(x)
+    return y
+
+
+@pytest.mark.parametrize("join", [written_between, used_beside, used_twice])
+def test_what_cannot_be_folded_is_left(join: Callable[[Tiny, Tensor], Tensor]) -> None:
+    original = Tiny(trained(nn.BatchNorm2d(4)), join).eval()
+    lean = folded(original)
+    assert len(norms(lean)) == 1
+    assert_equal_features(original, lean, images())
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(4, track_running_stats=False), nn.GroupNorm(2, 4), nn.Identity()]
+)
+def test_norms_without_statistics_are_left(norm: nn.Module) -> None:
+    original = Tiny(norm, straight).eval()
+    lean = folded(original)
+    assert type(lean.norm) is type(norm)
+    assert_equal_features(original, lean, images())
+
+
+# --- the copy that follows its network
+
+
+def train_step(net: PiCIE, **options: Any) -> None:
+    optimizer = torch.optim.Adam(net.parameters(), 0.1, **options)
+    net(images()).square().sum().backward()
+    optimizer.step()
+
+
+def replace_weight(net: PiCIE) -> None:
+    lateral: Any = net.decoder.laterals[0]
+    lateral.weight = nn.Parameter(lateral.weight.detach() + 1)
+
+
+def restore(net: PiCIE) -> None:
+    state = {name: tensor + 1 for name, tensor in net.state_dict().items()}
+    net.restore(state)
+
+
+def batch_statistics(net: PiCIE) -> None:
+    net.train()
+    net(images())
+    net.eval()
+
+
+CHANGES: list[Callable[[PiCIE], Any]] = [
+    lambda net: train_step(net, foreach=False),
+    lambda net: train_step(net, foreach=True),
+    lambda net: train_step(net, fused=True),
+    replace_weight,
+    restore,
+    batch_statistics,
+    lambda net: net.half().float(),
+    lambda net: norms(net)[0].weight.data.mul_(2),
+    lambda net: norms(net)[0].bias.detach().numpy().fill(1),
+    lambda net: norms(net)[0].reset_running_stats(),
+    lambda net: norms(net)[0].running_var.mul_(2),  # type: ignore[union-attr]
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_copy_is_remade_when_the_network_changed(change: Callable[[PiCIE], Any]) -> None:
+    net = network()
+    keep = FoldedCopy(net)
+    before = keep()
+    change(net)
+    after = keep()
+    assert after is not before
+    assert_equal_features(net, after, images())
+    assert keep() is after
+
+
+def test_the_copy_is_kept_while_the_network_stays() -> None:
+    net = network()
+    keep = FoldedCopy(net)
+    first = keep()
+    net.train()
+    net.eval()
+    with torch.no_grad():
+        net(images())
+    copy.deepcopy(net)
+    assert keep() is first
+
+
+def test_networks_whose_writes_are_not_counted_are_folded_anew() -> None:
+    with torch.inference_mode():
+        net = network()
+        keep = FoldedCopy(net)
+        first = keep()
+        net.decoder.laterals[0].bias.add_(1)  # type: ignore[operator]
+        assert keep() is not first
+        assert_equal_features(net, keep(), images())
