@@ -12,6 +12,7 @@ from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import merge_centroids
 from picie.config import Config
 from picie.errors import DataError
+from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.processes import Processes
 from picie.profiling import Clock
@@ -153,10 +154,12 @@ def fit_clean_centroids(
     """
     # Epochs count from 0; the draws of clean fits must not be those of any epoch.
     epoch = 2**31 + repeat
-    model.train(config.kmeans_batchnorm == "batch")
+    batch_statistics = config.kmeans_batchnorm == "batch"
+    model.train(batch_statistics)
+    network = model if batch_statistics else folded(model)
 
     def features(batch: Batch) -> Tensor:
-        maps: Tensor = model(clean_view(batch.images, config.size))
+        maps: Tensor = network(clean_view(batch.images, config.size))
         return maps
 
     order = cluster_order(config, epoch, count)

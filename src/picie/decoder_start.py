@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from picie.config import Config
+from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.models.projection import StageMoments
 from picie.processes import Processes
@@ -30,9 +31,9 @@ def start_decoder(
         whether there was any picture.
     """
     moments = StageMoments(model.backbone.channels, (processes or Processes()).sum)
-    model.eval()
+    backbone = folded(model.eval()).backbone
     for batch in batches:
-        moments.update(model.backbone(clean_view(batch.images, config.size)))
+        moments.update(backbone(clean_view(batch.images, config.size)))
     if not moments.total:
         return False
     mean, directions = moments.projection(config.feature_size)

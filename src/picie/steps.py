@@ -43,7 +43,7 @@ def compute_losses(
     rows, labels = [], []
     for view, images in enumerate((pair.first, pair.second)):
         with clock.part("label forward"):
-            stages, labelled = _teacher_maps(model, targets.teacher, images, config)
+            stages, labelled = _teacher_maps(targets.teacher, images, config)
         with clock.part("forward"):
             learning = model(images) if stages is None else model.decoder(stages)
         with clock.part("labels"):
@@ -74,12 +74,12 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 def _teacher_maps(
-    model: PiCIE, teacher: PiCIE, images: Tensor, config: Config
+    teacher: PiCIE, images: Tensor, config: Config
 ) -> tuple[list[Tensor] | None, Tensor]:
     """The teacher's (B, D, h, w), and the stages of the backbone where both networks share it."""
     with torch.no_grad():
         if config.backbone_rate or config.batchnorm == "batch":
             return None, teacher(images)
         # A frozen backbone is the same network in both: it runs once.
-        stages = model.backbone(images)
+        stages = teacher.backbone(images)
         return stages, teacher.decoder(stages)

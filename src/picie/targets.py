@@ -1,6 +1,5 @@
 """What an epoch is trained towards: clusters of both views and a network that labels by them."""
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from torch import Tensor
 from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, counted
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
+from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.objectives.prototypes import Prototypes
 from picie.processes import Processes
@@ -33,7 +33,8 @@ class Targets:
     Attributes:
         fits: k-means of view 1 and of view 2.
         prototypes: their centroids as classifiers, with the weight of each cluster in the loss.
-        teacher: frozen copy of the network at the start of the epoch, in eval mode.
+        teacher: frozen copy of the network as it was clustered, in eval mode, its BatchNorm folded
+            into the convolutions.
         seconds: wall time that the clustering took.
     """
 
@@ -77,12 +78,14 @@ def fit_targets(
     fits = []
     seen = count if config.kmeans_update else min(count, config.kmeans_images)
     order = cluster_order(config, epoch, count)
-    model.train(config.kmeans_batchnorm == "batch")
+    batch_statistics = config.kmeans_batchnorm == "batch"
+    model.train(batch_statistics)
+    network = model if batch_statistics else folded(model)
     for view in (0, 1):
         label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
         with reporter.task(label, seen) as advance:
             fit = cluster_features(
-                _view_features(model, views, view, clock),
+                _view_features(network, views, view, clock),
                 counted(loader, advance),
                 order,
                 config,
@@ -93,7 +96,7 @@ def fit_targets(
             )
         fits.append(fit)
     first, second = (_prototypes(fit, config) for fit in fits)
-    teacher = copy.deepcopy(model).eval().requires_grad_(False)
+    teacher = folded(model) if batch_statistics else network
     seconds = time.monotonic() - began
     return Targets((fits[0], fits[1]), (first, second), teacher, seconds)
 
