@@ -10,7 +10,7 @@ SRC = Path(__file__).parents[1] / "src" / "picie"
 ROOMS = "data views models clustering objectives metrics report runs progress devices"
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets steps history "
-    "inference evaluation training"
+    "tiling enlarging pictures reading inference evaluation training"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "config")),
