@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import picie.inference
+import picie.reading
 from picie.clustering.pseudo_labels import group_scores
 from picie.config import make_config
+from picie.data.folder import open_folder
 from picie.data.images import read_image
 from picie.data.synthetic import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
@@ -87,6 +89,19 @@ def test_grey_is_three_equal_channels(model: Segmenter) -> None:
     expected = model.predict(np.stack([grey] * 3, axis=2))
     assert np.array_equal(model.predict(grey), expected)
     assert np.array_equal(model.predict(Image.fromarray(grey)), expected)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_pictures_in_memory_are_turned_upright_as_files_are(
+    model: Segmenter, tmp_path: Path, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(picture(45, 61)).save(tmp_path / "turned.png", exif=exif)
+    expected = model.predict(tmp_path / "turned.png")
+    assert expected.shape == ((45, 61) if orientation == 3 else (61, 45))
+    with Image.open(tmp_path / "turned.png") as image:
+        assert np.array_equal(model.predict(image), expected)
 
 
 def test_transparency_is_white_in_a_file_and_in_memory(model: Segmenter, tmp_path: Path) -> None:
@@ -170,6 +185,20 @@ def test_masks_do_not_depend_on_the_batch(model: Segmenter, photos: Path, size: 
         assert np.array_equal(one.mask, model.predict(one.path)), one.name
 
 
+@pytest.mark.parametrize("workers", [0, 1, 3, -1])
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_masks_do_not_depend_on_the_workers(
+    model: Segmenter, photos: Path, workers: int, batch_size: int
+) -> None:
+    Image.fromarray(picture(64, 40, seed=9)).save(photos / "aa.png")  # sizes alternate
+    Image.fromarray(picture(30, 90, seed=10)).save(photos / "bb.png")
+    found = list(model.predict_folder(photos, batch_size=batch_size, workers=workers))
+    assert [one.name for one in found][:4] == ["a", "aa", "b", "bb"]
+    for one in found:
+        assert one.mask is not None
+        assert np.array_equal(one.mask, model.predict(one.path)), one.name
+
+
 def test_batches_hold_pictures_of_one_size_and_no_more_than_asked(
     model: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,11 +224,20 @@ def test_a_folder_is_read_as_its_masks_are_taken(
         read.append(path.stem)
         return original(path)
 
-    monkeypatch.setattr(picie.inference, "read_image", spy)
-    stream = model.predict_folder(photos, batch_size=1)
+    monkeypatch.setattr(picie.reading, "read_image", spy)
+    stream = model.predict_folder(photos, batch_size=1, workers=0)
     assert read == []
     assert next(stream).name == "a"
-    assert len(read) <= 2  # the one after it may wait
+    assert read == ["a"]
+
+
+def test_a_folder_that_is_open_is_not_opened_again(
+    model: Segmenter, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = open_folder(scenes, "val")
+    monkeypatch.delattr(picie.inference, "open_folder")
+    names = (scenes / "val.txt").read_text().split()
+    assert [one.name for one in model.predict_folder(folder)] == names
 
 
 def test_a_split_of_a_folder(model: Segmenter, scenes: Path) -> None:
@@ -281,6 +319,109 @@ def test_a_model_without_centroids_says_so() -> None:
         bare.predict(picture())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 100}, "size 100: the side must be a multiple of 32"),
+        ({"size": 0}, "size 0: the side"),
+        ({"tile": 96}, "tile 96: give a multiple of 32, 128 or more, or 0"),
+        ({"tile": -32}, "tile -32: give"),
+        ({"batch_size": 0}, "batch size 0, workers -1: give 1 or more"),
+        ({"workers": -2}, "batch size 8, workers -2: give .* 0 or more workers"),
+    ],
+)
+def test_options_that_cannot_be(
+    model: Segmenter, photos: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        model.predict_folder(photos, **options)
+    if options.keys() <= {"size", "tile"}:
+        with pytest.raises(ConfigError, match=message):
+            model.predict(picture(), **options)
+
+
+# --- size, tiles, precision
+
+
+def test_the_size_that_the_network_sees(model: Segmenter, photos: Path) -> None:
+    config = model.config.model_copy(update={"size": 96})
+    larger = Segmenter(model.network, config)
+    expected = larger.predict(picture())
+    assert np.array_equal(model.predict(picture(), size=96), expected)
+    assert not np.array_equal(model.predict(picture()), expected)
+    (one, *_) = model.predict_folder(photos, size=96)
+    assert one.mask is not None
+    assert np.array_equal(one.mask, larger.predict(photos / "a.png"))
+    (one, *_) = model.predict(photos, size=96)
+    assert np.array_equal(one.mask, larger.predict(photos / "a.png"))
+
+
+def test_what_fits_is_not_cut(model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = picture(45, 61)
+    expected = model.predict(image, size=128, tile=0)
+    monkeypatch.delattr(picie.inference, "blended")
+    assert np.array_equal(model.predict(image, size=128, tile=192), expected)
+    with pytest.raises(NameError):
+        model.predict(image, size=128, tile=128)
+
+
+def test_tiles_of_a_large_picture_give_nearly_the_mask_of_the_whole(model: Segmenter) -> None:
+    scene, _ = draw_scene(0, 3, (480, 640))
+    whole = model.predict(scene, size=480, tile=0)
+    tiled = model.predict(scene, size=480, tile=256)
+    assert len(np.unique(whole)) > 1
+    assert (whole == tiled).mean() > 0.98
+    batch = torch.from_numpy(np.stack([scene, scene[::-1]])).permute(0, 3, 1, 2)
+    masks = model.predict(batch, size=480, tile=256)
+    assert np.array_equal(masks[0], tiled)
+    assert np.array_equal(masks[1], model.predict(scene[::-1], size=480, tile=256))
+
+
+def test_no_more_than_a_tile_goes_through_the_network(
+    model: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Size] = []
+    logits = model.logits
+
+    def spy(images: Tensor, **options: Any) -> Tensor:
+        seen.append(images.shape)
+        return logits(images, **options)
+
+    monkeypatch.setattr(model, "logits", spy)
+    assert model.predict(picture(64, 640), size=64, tile=256).shape == (64, 640)
+    assert len(seen) == 3
+    assert all(shape[0] == 1 and max(shape[2:]) <= 256 for shape in seen)
+
+
+def test_half_precision_gives_nearly_the_same_mask(runs: dict[str, Path], model: Segmenter) -> None:
+    half = load(runs["default"], precision="bf16")
+    image = picture(60, 90)
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert half.logits(images).dtype == torch.float32
+    assert not torch.equal(half.logits(images), model.logits(images))
+    torch.testing.assert_close(half.logits(images), model.logits(images), rtol=0, atol=0.05)
+    assert (half.predict(image) == model.predict(image)).mean() > 0.9
+
+
+def test_on_a_cpu_automatic_precision_is_full(runs: dict[str, Path], model: Segmenter) -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for precision in ("auto", "fp32"):
+        found = load(runs["default"], precision=precision).logits(images)
+        assert torch.equal(found, model.logits(images))
+    with pytest.raises(ConfigError, match="unknown precision 'fp8'; known: auto, fp32, bf16, fp1"):
+        load(runs["default"], precision="fp8")  # type: ignore[arg-type]
+
+
+def test_predictions_follow_a_network_that_is_trained_further(runs: dict[str, Path]) -> None:
+    first, second = load(runs["default"]), load(runs["reference"])
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    before = first.logits(images)
+    first.network.restore(second.network.state_dict())
+    assert not torch.equal(first.logits(images), before)
+    fresh = Segmenter(second.network, first.config)
+    assert torch.equal(first.logits(images), fresh.logits(images))
+
+
 # --- views, loading
 
 
@@ -318,51 +459,6 @@ def test_load_checks_device_and_folder(runs: dict[str, Path], tmp_path: Path) ->
         load(runs["default"], device="toaster")
     with pytest.raises(ModelError, match="no such folder"):
         load(tmp_path / "gone")
-
-
-# --- enlarging
-
-
-def logits_of(count: int, height: int, width: int) -> Tensor:
-    return torch.randn(count, height, width, generator=torch.Generator().manual_seed(0))
-
-
-def oracle(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
-
-
-@pytest.mark.parametrize(
-    ("shape", "size"),
-    [
-        ((3, 8, 8), (32, 32)),
-        ((5, 8, 11), (45, 61)),
-        ((2, 8, 8), (5, 3)),
-        ((4, 1, 128), (1, 1000)),
-        ((4, 9, 9), (1, 1)),
-        ((1, 4, 4), (7, 7)),
-    ],
-)
-def test_enlarging_is_bilinear_interpolation(
-    shape: tuple[int, int, int], size: tuple[int, int]
-) -> None:
-    logits = logits_of(*shape)
-    mask = enlarge(logits, size)
-    assert mask.shape == size
-    assert mask.dtype == np.int64
-    values = oracle(logits, size)
-    chosen = values.gather(0, torch.from_numpy(mask)[None])[0]
-    assert float((values.amax(0) - chosen).max()) < 1e-5  # the largest, up to rounding
-    assert (mask == values.argmax(0).numpy()).mean() > 0.999
-
-
-@pytest.mark.parametrize("values", [1, 3 * 61, 10 * 3 * 61, 45 * 8 * 61, 10**9])
-def test_enlarging_does_not_depend_on_the_strips(
-    monkeypatch: pytest.MonkeyPatch, values: int
-) -> None:
-    logits = logits_of(3, 8, 11)
-    expected = enlarge(logits, (45, 61))
-    monkeypatch.setattr(picie.inference, "_STRIP_VALUES", values)
-    assert np.array_equal(enlarge(logits, (45, 61)), expected)
 
 
 def test_the_scores_of_a_group_are_those_of_its_best_member() -> None:

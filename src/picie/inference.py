@@ -1,34 +1,34 @@
 """From pictures in any form to masks at their own size."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config
-from picie.data.folder import open_folder
-from picie.data.images import read_image, to_rgb
+from picie.data.folder import PhotoFolder, open_folder
+from picie.data.images import read_image
 from picie.devices import choose_device
-from picie.errors import DataError
+from picie.enlarging import Mask, enlarge
+from picie.errors import ConfigError
+from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
+from picie.pictures import as_array, check_size, network_input
+from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
-from picie.views.geometric import scaling_matrix
+from picie.tiling import blended, check_tile
 
-__all__ = ["Mask", "Prediction", "Segmenter", "enlarge", "load", "predict"]
+__all__ = ["Mask", "Precision", "Prediction", "Segmenter", "enlarge", "load", "predict"]
 
-Mask = NDArray[np.int64]
-"""(H, W) cluster ids 0..K-1."""
-
-_LONGEST = 16  # largest ratio of the sides that the network sees
-_STRIP_VALUES = 2**24  # logits held at once while a mask is enlarged, 64 MB in float32
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+_TILE = 1024
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,16 @@ class Prediction:
 class Segmenter:
     """A trained model that turns pictures into cluster masks.
 
+    The network may be trained further or loaded anew afterwards; predictions follow it.
+
     Args:
         network: features and centroids.
         config: the settings it was trained with.
+        precision: of the network's arithmetic: fp32, bf16 or fp16; auto is bf16 on a CUDA device
+            that has it, else fp32. Logits are float32 in any case.
+
+    Raises:
+        ConfigError: an unknown device or precision.
 
     Example:
         >>> model = picie.load("runs/first")  # doctest: +SKIP
@@ -63,10 +70,12 @@ class Segmenter:
         (480, 640)
     """
 
-    def __init__(self, network: PiCIE, config: Config) -> None:
+    def __init__(self, network: PiCIE, config: Config, *, precision: Precision = "fp32") -> None:
         self.config = config
         self.device = choose_device(config.device)
         self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        self._dtype = _choose_dtype(precision, self.device)
+        self._folded = FoldedCopy(self.network)
 
     @property
     def clusters(self) -> int:
@@ -86,10 +95,16 @@ class Segmenter:
         """
         self.network.eval()
         centroids, groups = self.network.view_centroids(view)
-        features = F.normalize(self.network(images.to(self.device)), dim=1)
+        lean = self._folded()
+        half = self._dtype != torch.float32
+        with torch.autocast(self.device.type, self._dtype if half else None, enabled=half):
+            features = lean(images.to(self.device))
+        features = F.normalize(features.float(), dim=1)
         return group_scores(scores(features, centroids, self.config.predict_rule), groups)
 
-    def predict(self, source: Any, *, view: int = 0) -> Any:
+    def predict(
+        self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
+    ) -> Any:
         """Cluster ids of one picture, or of a folder of them.
 
         Args:
@@ -97,6 +112,11 @@ class Segmenter:
                 uint8 RGB or (H, W) grey; a tensor (3, H, W) or (B, 3, H, W), float in [0, 1] or
                 uint8, RGB.
             view: which set of centroids, from 0 (a model of the reference preset keeps two).
+            size: short side in pixels at which the network sees a picture, a multiple of 32; as in
+                training if None.
+            tile: most pixels of a side that go through the network at once, a multiple of 32 from
+                128; what the network sees of larger pictures is cut into overlapping tiles and
+                their logits are blended. 0 = never.
 
         Returns:
             (H, W) int64 at the picture's own size; (B, H, W) for a batch; for a folder an iterator
@@ -104,91 +124,123 @@ class Segmenter:
 
         Raises:
             DataError: a path or a value that is no picture.
+            ConfigError: a size or a tile that cannot be.
         """
         if isinstance(source, str | Path):
             path = Path(source)
             if path.is_dir():
-                return self.predict_folder(path, view=view)
-            return self._one(read_image(open_folder(path).photos[0].path), view)
+                return self.predict_folder(path, view=view, size=size, tile=tile)
+            source = read_image(open_folder(path).photos[0].path)
+        size = self._checked(size, tile)
         if isinstance(source, Tensor) and source.ndim == 4 and len(source):
-            return np.stack([self._one(_from_tensor(picture), view) for picture in source])
-        return self._one(_as_array(source), view)
+            return np.stack([self._one(picture, view, size, tile) for picture in source])
+        return self._one(source, view, size, tile)
 
     def predict_folder(
-        self, source: str | Path, *, split: str = "", view: int = 0, batch_size: int = 8
+        self,
+        source: str | Path | PhotoFolder,
+        *,
+        split: str = "",
+        view: int = 0,
+        batch_size: int = 8,
+        size: int | None = None,
+        tile: int = _TILE,
+        workers: int = -1,
     ) -> Iterator[Prediction]:
         """Masks of all pictures of a folder, in the order of their names.
 
-        Pictures that cannot be read come with a `problem` instead of a mask.
+        Pictures that cannot be read come with a `problem` instead of a mask. Masks do not depend on
+        `workers`, nor, but for the rounding of the network's sums, on `batch_size`.
 
         Args:
-            source: a folder or one picture.
-            split: list file of the folder.
+            source: a folder or one picture, or a folder that is opened already.
+            split: list file of the folder; not for one that is opened already.
             view: which set of centroids, from 0.
-            batch_size: most pictures of one size that go through the network together.
+            batch_size: most pictures of one size that go through the network together. Pictures of
+                other sizes may lie between them.
+            size: as in `predict`.
+            tile: as in `predict`.
+            workers: threads that read pictures while the network computes; 0 = none, -1 = chosen
+                from the cores.
+
+        Raises:
+            DataError: no such folder, split or pictures.
+            ConfigError: a size, tile, batch size or number of workers that cannot be.
         """
-        waiting: list[tuple[Prediction, Tensor]] = []
-        for photo in open_folder(source, split).photos:
-            try:
-                image = read_image(photo.path)
-            except DataError as error:
-                yield from self._flush(waiting, view)
-                waiting = []
-                empty = np.zeros((0, 0, 3), np.uint8)
-                yield Prediction(photo.name, photo.path, empty, None, str(error))
-                continue
-            pixels = self._network_input(image)
-            if waiting and (waiting[0][1].shape != pixels.shape or len(waiting) == batch_size):
-                yield from self._flush(waiting, view)
-                waiting = []
-            waiting.append((Prediction(photo.name, photo.path, image, None), pixels))
-        yield from self._flush(waiting, view)
+        size = self._checked(size, tile)
+        if batch_size < 1 or workers < -1:
+            raise ConfigError(
+                f"batch size {batch_size}, workers {workers}: give 1 or more pictures in a batch, "
+                "and 0 or more workers or -1 for a number chosen from the cores"
+            )
+        folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
+        workers = choose_workers(workers)
+        pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
+        return self._predictions(pictures, batch_size, view, tile)
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `config.json`."""
         save_model(self.network, self.config, Path(folder))
 
-    def _flush(self, waiting: list[tuple[Prediction, Tensor]], view: int) -> Iterable[Prediction]:
-        if not waiting:
-            return
-        logits = self.logits(torch.stack([pixels for _, pixels in waiting]), view=view)
-        for (entry, _), one in zip(waiting, logits, strict=True):
-            mask = enlarge(one, entry.image.shape[:2])
-            yield Prediction(entry.name, entry.path, entry.image, mask)
+    def _checked(self, size: int | None, tile: int) -> int:
+        check_tile(tile)
+        size = self.config.size if size is None else size
+        check_size(size)
+        return size
 
-    def _one(self, image: NDArray[np.uint8], view: int) -> Mask:
-        logits = self.logits(self._network_input(image)[None], view=view)
-        return enlarge(logits[0], image.shape[:2])
+    def _predictions(
+        self, pictures: Iterator[Picture], batch_size: int, view: int, tile: int
+    ) -> Iterator[Prediction]:
+        def masks(batch: Sequence[Picture]) -> list[Mask]:
+            pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
+            sizes = [one.image.shape[:2] for one in batch]
+            return self._masks(pixels, sizes, view, tile)
 
-    def _network_input(self, image: NDArray[np.uint8]) -> Tensor:
-        """(3, h, w) float: short side at the training size, both sides multiples of 32.
+        for one, mask in in_batches(pictures, batch_size, masks):
+            yield Prediction(one.photo.name, one.photo.path, one.image, mask, one.problem)
 
-        Whole cells at the coarsest stride keep the feature map aligned with the picture. Pictures
-        more than 16 times as long as wide are squeezed to 16 times.
-        """
-        height, width = image.shape[:2]
-        scale = self.config.size / min(height, width)
-        # A picture of one row of pixels would grow without bound.
-        wanted = (min(side * scale, _LONGEST * self.config.size) for side in (width, height))
-        size = tuple(max(32, 32 * round(side / 32)) for side in wanted)
-        resized = Image.fromarray(image).resize((size[0], size[1]), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(resized)).permute(2, 0, 1).float().div_(255)
+    def _one(self, source: Any, view: int, size: int, tile: int) -> Mask:
+        image = as_array(source)
+        pixels = network_input(image, size)[None]
+        return self._masks(pixels, [image.shape[:2]], view, tile)[0]
+
+    def _masks(
+        self, pixels: Tensor, sizes: Sequence[tuple[int, ...]], view: int, tile: int
+    ) -> list[Mask]:
+        """Masks of `sizes` from (B, 3, h, w) uint8."""
+
+        def logits(part: Tensor) -> Tensor:
+            return self.logits(self._fractions(part), view=view)
+
+        if tile and max(pixels.shape[2:]) > tile:
+            found: Any = (blended(logits, one, tile) for one in pixels)
+        else:
+            found = logits(pixels)
+        return [enlarge(one, size) for one, size in zip(found, sizes, strict=True)]
+
+    def _fractions(self, pixels: Tensor) -> Tensor:
+        """(B, 3, h, w) float in [0, 1] on the device."""
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()  # copied while the device still computes
+        return pixels.to(self.device, non_blocking=True).float().div_(255)
 
 
-def load(folder: str | Path, *, device: str = "") -> Segmenter:
+def load(folder: str | Path, *, device: str = "", precision: Precision = "auto") -> Segmenter:
     """Read a trained model.
 
     Args:
         folder: the `--out` folder of a training run, or one written by `Segmenter.save`.
         device: auto, cpu, cuda or mps; as in training if empty.
+        precision: of the network's arithmetic, as in `Segmenter`.
 
     Raises:
         ModelError: missing, broken or newer files.
+        ConfigError: an unknown device or precision.
     """
     network, config = load_model(Path(folder))
     if device:
         config = config.model_copy(update={"device": device})
-    return Segmenter(network, config)
+    return Segmenter(network, config, precision=precision)
 
 
 def predict(model: Segmenter | str | Path, source: Any) -> Any:
@@ -201,59 +253,11 @@ def predict(model: Segmenter | str | Path, source: Any) -> Any:
     return (model if isinstance(model, Segmenter) else load(model)).predict(source)
 
 
-def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
-    """Cluster ids at another size: the logits are enlarged bilinearly, then the largest is taken.
-
-    Done in strips of rows, so that the memory does not grow with the size of the picture.
-
-    Args:
-        logits: (K, h, w).
-        size: (H, W).
-    """
-    rows, columns = (
-        scaling_matrix(source, target, antialias=False)
-        for source, target in zip(logits.shape[1:], size, strict=True)
-    )
-    wide = torch.einsum("khw,Ww->hWk", logits.float().cpu(), columns)  # (h, W, K)
-    step = max(1, _STRIP_VALUES // wide[0].numel())
-    strips = [
-        torch.tensordot(rows[top : top + step], wide, 1).argmax(2)
-        for top in range(0, size[0], step)
-    ]
-    return torch.cat(strips).numpy()
-
-
-def _as_array(source: Any) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 from a PIL image, an array or a (3, H, W) tensor."""
-    if isinstance(source, Image.Image) and source.width and source.height:
-        return to_rgb(source)
-    if isinstance(source, Tensor):
-        return _from_tensor(source)
-    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.size:
-        if source.ndim == 2:
-            return np.stack([source] * 3, axis=2)
-        if source.ndim == 3 and source.shape[2] == 3:
-            return np.ascontiguousarray(source)
-    shape = f" of shape {source.shape}, {source.dtype}" if isinstance(source, np.ndarray) else ""
-    raise DataError(
-        f"a {type(source).__name__}{shape} is no picture; give a path, a PIL image, a uint8 array "
-        "(H, W, 3) RGB, or a tensor (3, H, W) with values in [0, 1]"
-    )
-
-
-def _from_tensor(picture: Tensor) -> NDArray[np.uint8]:
-    if picture.ndim != 3 or picture.shape[0] != 3 or not picture.numel():
-        raise DataError(
-            f"a tensor of shape {tuple(picture.shape)} is no picture; give (3, H, W) or "
-            "(B, 3, H, W), RGB"
-        )
-    if picture.is_floating_point():
-        if not (picture.min() >= 0 and picture.max() <= 1):  # NaN is in no range
-            raise DataError(
-                f"the tensor has values from {picture.min():.3g} to {picture.max():.3g}; give "
-                "[0, 1] (not normalised) or uint8"
-            )
-        picture = (picture * 255).round().to(torch.uint8)
-    if picture.dtype != torch.uint8:
-        raise DataError(f"the tensor is of {picture.dtype}; give float in [0, 1] or uint8")
-    return picture.permute(1, 2, 0).cpu().numpy()
+def _choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise ConfigError(f"unknown precision {precision!r}; known: {known}")
+    if precision == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if half else torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -1,6 +1,8 @@
 """`picie predict`: the files that it writes, and those that it does not touch."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.cli import main
+from picie.commands.predict import write_masks
+from picie.data.folder import PhotoFolder, open_folder
 from picie.data.synthetic import draw_scene
 from picie.inference import Segmenter
+from picie.progress import Advance, Reporter
 from picie.report.masks import overlay
 from picie.report.palette import palette
 
@@ -118,6 +123,87 @@ def test_nothing_readable_is_an_error(
     assert "text.jpg: cannot be read as a picture" in text
 
 
+def test_options_of_the_model_reach_it(
+    runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "masks"
+    options = {"--size": 160, "--tile": 128, "--workers": 0, "--precision": "fp32"}
+    predict(runs["default"], photos, "--out", out, *sum(options.items(), ()))
+    different = 0
+    for name in NAMES:
+        ids, photo = read(out / f"{name}.png")[0], photos / f"{name}.png"
+        assert np.array_equal(ids, model.predict(photo, size=160, tile=128))
+        different += not np.array_equal(ids, model.predict(photo))
+    assert different
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_files_do_not_depend_on_the_workers(
+    runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path, workers: int
+) -> None:
+    out = tmp_path / "masks"
+    predict(runs["default"], photos, "--out", out, "--workers", workers)
+    for name in NAMES:
+        expected = model.predict(photos / f"{name}.png")
+        assert np.array_equal(read(out / f"{name}.png")[0], expected)
+
+
+def test_a_folder_is_listed_once(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[object] = []
+
+    def spy(*args: object) -> PhotoFolder:
+        listed.append(args)
+        return open_folder(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("picie.commands.predict.open_folder", spy)
+    monkeypatch.setattr("picie.inference.open_folder", spy)
+    predict(runs["default"], photos, "--out", tmp_path / "masks")
+    assert len(listed) == 1
+
+
+def test_the_rate_is_shown(
+    model: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(100.0, 0.5)
+    monkeypatch.setattr("picie.commands.predict.time.monotonic", lambda: next(clock))
+    notes: list[str] = []
+
+    class Listener(Reporter):
+        @contextmanager
+        def task(self, label: str, total: int) -> Iterator[Advance]:
+            assert (label, total) == ("masks", 3)
+            yield lambda done, note="": notes.append(note)
+
+    write_masks(model, photos, tmp_path / "masks", reporter=Listener(quiet=True))
+    assert notes == ["2.0 images/s"] * 3
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--workers", -2, "--workers -2: give 0 or more, or -1"),
+        ("--size", 100, "size 100: the side must be a multiple of 32"),
+        ("--tile", 64, "tile 64: give a multiple of 32, 128 or more, or 0 for never"),
+    ],
+)
+def test_options_that_cannot_be(
+    failure: Failure,
+    runs: dict[str, Path],
+    photos: Path,
+    tmp_path: Path,
+    flag: str,
+    value: int,
+    message: str,
+) -> None:
+    out = tmp_path / "masks"
+    code, text = failure("predict", runs["default"], photos, "--out", out, f"{flag}={value}")
+    assert code == 2
+    assert message in text
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_batches_of_no_photo(
     failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path, size: int
@@ -127,12 +213,13 @@ def test_batches_of_no_photo(
     assert f"--batch-size {size}: give 1 or more" in failure(*args)[1]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_an_out_that_is_a_file(
-    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path
+    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path, workers: int
 ) -> None:
     (tmp_path / "masks").write_text("mine")
     args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--quiet")
-    code, text = failure(*args)
+    code, text = failure(*args, "--workers", workers)
     assert code == 1
     assert "masks: cannot be made" in text
     assert "choose another --out" in text

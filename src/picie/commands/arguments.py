@@ -71,6 +71,17 @@ class Predict:
     """Replace masks that are already there."""
     batch_size: int = 8
     """Most photos of one size that go through the network together."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a photo, a multiple of 32; as in training if
+    left out."""
+    tile: int = 1024
+    """Most pixels of a side that go through the network at once, a multiple of 32 from 128; what is
+    larger is cut into overlapping tiles and blended. 0 = never."""
+    workers: int = -1
+    """Threads that read photos, and as many that write masks, while the network computes; 0 = none,
+    -1 = chosen from the cores."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the network's arithmetic; auto = bf16 on a CUDA device that has it, else fp32."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     quiet: bool = False

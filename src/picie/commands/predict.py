@@ -1,32 +1,49 @@
 """`picie predict`."""
 
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from picie.commands.arguments import Predict
 from picie.data.folder import open_folder
+from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, DataError, PicieError
 from picie.inference import Prediction, Segmenter, load
-from picie.progress import Reporter
+from picie.progress import Advance, Reporter
+from picie.reading import choose_workers
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours, palette
 
 __all__ = ["run", "write_masks"]
+
+_WAITING = 4  # finished pictures per thread that wait to be written
 
 
 def run(options: Predict) -> None:
     """Write masks, and name the pictures that could not be read."""
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
+    if options.workers < -1:
+        raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
+    keep_freed_memory()
     write_masks(
-        load(options.run, device=options.device),
+        load(options.run, device=options.device, precision=options.precision),
         options.source,
         options.out,
         split=options.split,
         overlays=options.overlay,
         overwrite=options.overwrite,
         batch_size=options.batch_size,
+        size=options.size,
+        tile=options.tile,
+        workers=options.workers,
         reporter=Reporter(quiet=options.quiet),
     )
 
@@ -39,35 +56,86 @@ def write_masks(
     split: str = "",
     overlays: bool = False,
     overwrite: bool = False,
-    batch_size: int = 8,
+    workers: int = -1,
     reporter: Reporter,
+    **options: Any,
 ) -> None:
-    """Write OUT/<name>.png for every picture, one at a time, and OUT/overlays/<name>.png.
+    """Write OUT/<name>.png for every picture, and OUT/overlays/<name>.png.
+
+    Args:
+        model: a trained model.
+        source: a photo or a folder of them.
+        out: folder to make.
+        split: list file of the folder.
+        overlays: also write photo and mask blended.
+        overwrite: replace what is there.
+        workers: threads that read, and as many that write; 0 = none, -1 = chosen from the cores.
+        reporter: shows how far it came.
+        options: further ones of `Segmenter.predict_folder`.
 
     Raises:
-        ConfigError: a mask is already there and may not be replaced.
+        ConfigError: a mask is already there and may not be replaced, or an option cannot be.
         DataError: no picture could be read.
+        PicieError: a file cannot be written.
     """
-    names = [photo.name for photo in open_folder(source, split).photos]
+    folder = open_folder(source, split)
     if not overwrite:
-        _check_free(out, names)
+        _check_free(out, [photo.name for photo in folder.photos])
+    predictions = model.predict_folder(folder, workers=workers, **options)
     colours = palette(model.clusters)
     problems: list[str] = []
-    with reporter.task("masks", len(names)) as advance:
-        for one in model.predict_folder(source, split=split, batch_size=batch_size):
-            advance(1)
+    with (
+        reporter.task("masks", len(folder)) as advance,
+        _in_threads(choose_workers(workers)) as call,
+    ):
+        for one in _counted(predictions, advance):
             if one.mask is None:
                 problems.append(one.problem)
             else:
-                _write(one, out, colours, overlays=overlays)
+                call(partial(_write, one, out, colours, overlays=overlays))
     for problem in problems:
         reporter.say(f"  {problem}")
-    if len(problems) == len(names):
+    if len(problems) == len(folder):
         raise DataError(
-            f"{source}: none of the {len(names)} pictures could be read; first: {problems[0]}"
+            f"{source}: none of the {len(folder)} pictures could be read; first: {problems[0]}"
         )
     left_out = f", {len(problems)} pictures could not be read" if problems else ""
-    reporter.say(f"{len(names) - len(problems)} masks in {out}{left_out}")
+    reporter.say(f"{len(folder) - len(problems)} masks in {out}{left_out}")
+
+
+def _counted(predictions: Iterator[Prediction], advance: Advance) -> Iterator[Prediction]:
+    """Show each prediction, and how many come per second."""
+    start = time.monotonic()
+    for number, one in enumerate(predictions, 1):
+        yield one
+        seconds = time.monotonic() - start
+        advance(1, f"{number / seconds:.1f} images/s" if seconds else "")
+
+
+@contextmanager
+def _in_threads(count: int) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """A function that has its argument called by a thread; with 0 threads it calls it at once.
+
+    It waits where too many calls wait already. What a call raises is raised again, by a later call
+    or at the end.
+    """
+    if not count:
+        yield lambda call: call()
+        return
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(count, "picie-write") as pool:
+
+        def submit(call: Callable[[], None]) -> None:
+            waiting.append(pool.submit(call))
+            if len(waiting) > _WAITING * count:
+                waiting.popleft().result()
+
+        try:
+            yield submit
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _write(one: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:

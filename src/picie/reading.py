@@ -1,0 +1,161 @@
+"""Pictures read ahead in threads, and put together with others of their size.
+
+Decoding and resizing let other threads run, so the network need not wait for them.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from picie.data.folder import Photo
+from picie.data.images import read_image
+from picie.errors import DataError
+from picie.pictures import network_input
+
+__all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
+
+_MOST_WORKERS = 8
+_WINDOW = 4  # batches that pictures of one size are looked for in
+_MOST_PIXELS = 2**27  # of pictures that wait: 400 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One photo as read.
+
+    Attributes:
+        photo: its name and file.
+        image: (H, W, 3) uint8 RGB; empty where it could not be read.
+        pixels: (3, h, w) uint8, as the network sees it; None where it could not be read.
+        problem: why it could not be read, else "".
+    """
+
+    photo: Photo
+    image: NDArray[np.uint8]
+    pixels: Tensor | None
+    problem: str = ""
+
+
+def choose_workers(workers: int) -> int:
+    """The number itself, or for -1 one less than the cores, from 1 to 8."""
+    if workers >= 0:
+        return workers
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(cores - 1, _MOST_WORKERS))
+
+
+def read_ahead(
+    photos: Sequence[Photo], size: int, *, ahead: int, workers: int
+) -> Iterator[Picture]:
+    """Read photos in their order; those that cannot be read come with a problem.
+
+    Args:
+        photos: files.
+        size: short side in pixels at which the network sees them.
+        ahead: most pictures that wait or are being read; fewer where they are large.
+        workers: threads that read; 0 = each picture is read when it is asked for.
+    """
+    if not workers:
+        yield from (_read(photo, size) for photo in photos)
+        return
+    waiting: deque[Future[Picture]] = deque()
+    left = iter(photos)
+    pool = ThreadPoolExecutor(workers, "picie-read")
+    try:
+        while True:
+            while len(waiting) < max(ahead, 1) and _room(waiting):
+                photo = next(left, None)
+                if photo is None:
+                    break
+                waiting.append(pool.submit(_read, photo, size))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_batches(
+    pictures: Iterator[Picture],
+    batch_size: int,
+    apply: Callable[[Sequence[Picture]], Sequence[NDArray[np.int64]]],
+) -> Iterator[tuple[Picture, NDArray[np.int64] | None]]:
+    """Masks of pictures in their order, computed for several of one network size at a time.
+
+    A batch is computed as soon as it is full. It is computed earlier when four batches of pictures
+    of other sizes wait behind its first one, and when the pictures end.
+
+    Args:
+        pictures: in the order wanted.
+        batch_size: most pictures that are given to `apply` together.
+        apply: from pictures of one network size to their masks.
+
+    Yields:
+        each picture with its mask; None where it could not be read.
+    """
+    waiting: deque[Picture] = deque()
+    masks: dict[Picture, NDArray[np.int64]] = {}
+    for picture in pictures:
+        waiting.append(picture)
+        yield from _ready(waiting, masks, batch_size, apply, full=True)
+    yield from _ready(waiting, masks, batch_size, apply, full=False)
+
+
+def _ready(
+    waiting: deque[Picture],
+    masks: dict[Picture, NDArray[np.int64]],
+    batch_size: int,
+    apply: Callable[[Sequence[Picture]], Sequence[NDArray[np.int64]]],
+    *,
+    full: bool,
+) -> Iterator[tuple[Picture, NDArray[np.int64] | None]]:
+    """Take what is ready from the front; with `full` only what can wait no longer is computed."""
+    while waiting:
+        first = waiting[0]
+        if first.pixels is not None and first not in masks:
+            batch = _of_one_size(waiting, masks, batch_size)
+            if full and len(batch) < batch_size and not _crowded(waiting, batch_size):
+                return
+            masks.update(zip(batch, apply(batch), strict=True))
+        yield waiting.popleft(), masks.pop(first, None)
+
+
+def _of_one_size(
+    waiting: deque[Picture], masks: dict[Picture, NDArray[np.int64]], batch_size: int
+) -> list[Picture]:
+    """The first picture and those after it of its size that have no mask yet."""
+    shape = None if waiting[0].pixels is None else waiting[0].pixels.shape
+    alike = (
+        picture
+        for picture in waiting
+        if picture.pixels is not None and picture.pixels.shape == shape and picture not in masks
+    )
+    return list(islice(alike, batch_size))
+
+
+def _crowded(waiting: deque[Picture], batch_size: int) -> bool:
+    return (
+        len(waiting) >= _WINDOW * batch_size
+        or sum(picture.image[..., 0].size for picture in waiting) >= _MOST_PIXELS
+    )
+
+
+def _room(waiting: deque[Future[Picture]]) -> bool:
+    read = (future.result() for future in waiting if future.done() and not future.exception())
+    return sum(picture.image[..., 0].size for picture in read) < _MOST_PIXELS
+
+
+def _read(photo: Photo, size: int) -> Picture:
+    try:
+        image = read_image(photo.path)
+    except DataError as error:
+        return Picture(photo, np.zeros((0, 0, 3), np.uint8), None, str(error))
+    return Picture(photo, image, network_input(image, size))

@@ -1,0 +1,96 @@
+"""Pictures too large for the network at once: overlapping tiles, their logits blended.
+
+A tile knows nothing of what lies beyond its border, so its features are wrong near it. Two
+neighbours therefore overlap by a quarter of the largest tile, 256 pixels of 1024. Of that the outer
+quarter counts for nothing, and across the middle half the weight passes linearly from one tile to
+the other. What carries equal weight from both sees at least 128 pixels to every side; that is where
+three quarters of the influence on a feature of the default backbone come from.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from picie.errors import ConfigError
+
+__all__ = ["blended", "check_tile", "cut"]
+
+_CELL = 32  # pixels of the coarsest grid that the network works on
+_LEAST = 4 * _CELL
+
+
+def check_tile(tile: int) -> None:
+    """Refuse a side that no tile can have.
+
+    Raises:
+        ConfigError: neither 0 nor a multiple of 32 from 128.
+    """
+    if tile and (tile < _LEAST or tile % _CELL):
+        raise ConfigError(f"tile {tile}: give a multiple of 32, {_LEAST} or more, or 0 for never")
+
+
+def cut(length: int, tile: int) -> tuple[list[int], int]:
+    """Where tiles start along one axis, and their side: as few and as small as they can be.
+
+    Args:
+        length: pixels of the axis, a multiple of 32.
+        tile: most pixels of a tile, a multiple of 32, 128 or more.
+
+    Returns:
+        starts, multiples of 32, and the side of all tiles; neighbours share a quarter of `tile` or
+        more, and no three tiles share a pixel.
+    """
+    if length <= tile:
+        return [0], length
+    overlap = tile // _LEAST * _CELL
+    count = -(-(length - overlap) // (tile - overlap))
+    side = -(-(length + (count - 1) * overlap) // (count * _CELL)) * _CELL
+    cells = (length - side) // _CELL
+    return [i * cells // (count - 1) * _CELL for i in range(count)], side
+
+
+def blended(logits: Callable[[Tensor], Tensor], picture: Tensor, tile: int) -> Tensor:
+    """Logits of a picture of any size, tile by tile.
+
+    Args:
+        logits: from (1, 3, t, u) to (1, K, t / s, u / s) float32, where s divides 32.
+        picture: (3, H, W), both sides multiples of 32.
+        tile: most pixels of a tile, as in `cut`.
+
+    Returns:
+        (K, H / s, W / s), on the device of the logits. Equal to the logits of the whole picture as
+        far as these depend on pixels nearer than a quarter of the overlap.
+    """
+    (tops, height), (lefts, width) = (cut(side, tile) for side in picture.shape[1:])
+    total = torch.empty(0)
+    for row, top in enumerate(tops):
+        for column, left in enumerate(lefts):
+            part = logits(picture[None, :, top : top + height, left : left + width])[0]
+            down, across = part.shape[1:]
+            stride = height // down
+            if not total.numel():
+                total = part.new_zeros(len(part), *(side // stride for side in picture.shape[1:]))
+            share = torch.outer(
+                _weights(tops, height, row, down), _weights(lefts, width, column, across)
+            )
+            place = total[:, top // stride :, left // stride :][:, :down, :across]
+            place += part * share.to(part.device)
+    return total
+
+
+def _weights(starts: list[int], side: int, index: int, cells: int) -> Tensor:
+    """(cells,) weights of one tile along one axis; those of all tiles sum to 1 everywhere."""
+    centres = starts[index] + side / cells * (torch.arange(cells) + 0.5)
+    weights = torch.ones(cells)
+    if index:
+        weights = weights * _passed(starts, side, index, centres)
+    if index + 1 < len(starts):
+        weights = weights * (1 - _passed(starts, side, index + 1, centres))
+    return weights
+
+
+def _passed(starts: list[int], side: int, index: int, centres: Tensor) -> Tensor:
+    """From 0 to 1 where tile `index` takes over from the one before it."""
+    shared = starts[index - 1] + side - starts[index]
+    return ((centres - starts[index] - shared / 4) / (shared / 2)).clamp(0, 1)

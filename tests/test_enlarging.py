@@ -1,0 +1,86 @@
+"""From logits to masks of another size."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import picie.enlarging
+from picie.enlarging import enlarge
+
+
+def logits_of(count: int, height: int, width: int) -> Tensor:
+    return torch.randn(count, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def oracle(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((3, 8, 8), (32, 32)),
+        ((5, 8, 11), (45, 61)),
+        ((2, 8, 8), (5, 3)),
+        ((4, 1, 128), (1, 1000)),
+        ((4, 9, 9), (1, 1)),
+        ((1, 4, 4), (7, 7)),
+    ],
+)
+def test_enlarging_is_bilinear_interpolation(
+    shape: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    logits = logits_of(*shape)
+    mask = enlarge(logits, size)
+    assert mask.shape == size
+    assert mask.dtype == np.int64
+    values = oracle(logits, size)
+    chosen = values.gather(0, torch.from_numpy(mask)[None])[0]
+    assert float((values.amax(0) - chosen).max()) < 1e-5  # the largest, up to rounding
+    assert (mask == values.argmax(0).numpy()).mean() > 0.999
+
+
+@pytest.mark.parametrize("values", [1, 3 * 61, 10 * 3 * 61, 45 * 8 * 61, 10**9])
+def test_enlarging_does_not_depend_on_the_strips(
+    monkeypatch: pytest.MonkeyPatch, values: int
+) -> None:
+    logits = logits_of(3, 8, 11)
+    expected = enlarge(logits, (45, 61))
+    monkeypatch.setattr(picie.enlarging, "_STRIP_VALUES", values)
+    monkeypatch.setattr(picie.enlarging, "_STRIP_PIXELS", values)
+    assert np.array_equal(enlarge(logits, (45, 61)), expected)
+
+
+@pytest.mark.parametrize("size", [(40, 44), (57, 91), (3, 5), (9, 12)])
+def test_large_even_regions_are_as_interpolated(size: tuple[int, int]) -> None:
+    coarse = logits_of(4, 3, 4)
+    logits = F.interpolate(coarse[None], (9, 12), mode="nearest")[0]
+    logits = logits + 0.1 * logits_of(4, 9, 12)
+    assert np.array_equal(enlarge(logits, size), oracle(logits, size).argmax(0).numpy())
+
+
+def test_a_cluster_that_is_largest_in_no_cell_can_win_between_two() -> None:
+    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.9, 0.9]])[:, None]
+    assert enlarge(logits, (1, 8)).tolist() == [[0, 0, 2, 2, 2, 2, 1, 1]]
+
+
+def test_ties_go_to_the_lowest_cluster() -> None:
+    assert enlarge(torch.zeros(3, 2, 2), (5, 5)).max() == 0
+    logits = torch.zeros(3, 2, 2)
+    logits[1:] = 1
+    assert set(enlarge(logits, (5, 5)).ravel()) == {1}
+
+
+def test_there_may_be_more_clusters_than_fit_a_byte() -> None:
+    logits = torch.eye(300).reshape(300, 15, 20)
+    assert np.array_equal(enlarge(logits, (15, 20)), np.arange(300).reshape(15, 20))
+
+
+def test_the_number_of_a_cluster_is_only_a_name() -> None:
+    logits = logits_of(5, 6, 7)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    assert np.array_equal(
+        order.numpy()[enlarge(logits[order], (30, 31))], enlarge(logits, (30, 31))
+    )

@@ -1,0 +1,176 @@
+"""Pictures read ahead, and put together by size."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import picie.reading
+from picie.data.folder import Photo
+from picie.data.images import read_image
+from picie.pictures import network_input
+from picie.reading import Picture, choose_workers, in_batches, read_ahead
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Photo]:
+    """Twelve pictures; the third cannot be read."""
+    made = []
+    for number in range(12):
+        path = tmp_path / f"{number:02}.png"
+        Image.new("RGB", (40 + number, 32), (number, 0, 0)).save(path)
+        made.append(Photo(path, path.stem, None))
+    made[2].path.write_text("no picture")
+    return made
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.parametrize("ahead", [0, 1, 5, 100])
+def test_pictures_come_in_their_order(photos: list[Photo], ahead: int, workers: int) -> None:
+    found = list(read_ahead(photos, 32, ahead=ahead, workers=workers))
+    assert [one.photo for one in found] == photos
+    for one in found:
+        if one.photo is photos[2]:
+            assert (one.image.shape, one.pixels) == ((0, 0, 3), None)
+            assert "02.png: cannot be read as a picture" in one.problem
+            continue
+        assert one.problem == ""
+        assert np.array_equal(one.image, read_image(one.photo.path))
+        assert one.pixels is not None
+        assert torch.equal(one.pixels, network_input(one.image, 32))
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Does its work when it gets it, so that what is read ahead can be counted."""
+
+    def submit(self, call: Any, /, *args: Any, **options: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(call(*args, **options))
+        return done
+
+
+@pytest.mark.parametrize(("workers", "ahead", "expected"), [(0, 9, 1), (1, 0, 1), (1, 3, 3)])
+def test_no_more_is_read_ahead_than_asked(
+    photos: list[Photo],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    ahead: int,
+    expected: int,
+) -> None:
+    read = spy_on_reading(monkeypatch)
+    stream = read_ahead(photos, 32, ahead=ahead, workers=workers)
+    assert len(read) == 0
+    for number in range(4):
+        next(stream)
+        assert len(read) == number + expected
+
+
+def test_large_pictures_do_not_pile_up(
+    photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = spy_on_reading(monkeypatch)
+    monkeypatch.setattr(picie.reading, "_MOST_PIXELS", 1)
+    for number, _ in enumerate(read_ahead(photos, 32, ahead=9, workers=1), 1):
+        assert number <= len(read) <= number + 1  # one that cannot be read has no pixels
+    assert len(read) == 12
+
+
+def test_threads_end_with_the_stream(photos: list[Photo]) -> None:
+    stream = read_ahead(photos, 32, ahead=3, workers=2)
+    next(stream)
+    assert [one for one in threading.enumerate() if one.name.startswith("picie-read")]
+    del stream
+    assert not [one for one in threading.enumerate() if one.name.startswith("picie-read")]
+
+
+def test_an_error_that_is_no_picture_error_is_not_swallowed(
+    photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(picie.reading, "read_image", fail)
+    with pytest.raises(MemoryError):
+        list(read_ahead(photos, 32, ahead=4, workers=2))
+
+
+def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [choose_workers(count) for count in (0, 1, 5)] == [0, 1, 5]
+    for cores, workers in ((1, 1), (2, 1), (4, 3), (64, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
+        assert choose_workers(-1) == workers
+
+
+# --- batches
+
+
+def pictures(shapes: str) -> Iterator[Picture]:
+    """One picture per letter, of a size per letter; "-" is one that cannot be read."""
+    for number, letter in enumerate(shapes):
+        size = 32 * (1 + ord(letter) - ord("a"))
+        pixels = None if letter == "-" else torch.zeros(3, 32, size, dtype=torch.uint8)
+        image = np.zeros((0 if letter == "-" else 1, 1, 3), np.uint8)
+        yield Picture(Photo(Path(letter), f"{letter}{number}", None), image, pixels)
+
+
+def batches(shapes: str, batch_size: int) -> list[str]:
+    """The names of each batch; checks that each picture comes in its place with its own mask."""
+    seen: list[str] = []
+
+    def apply(batch: Sequence[Picture]) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+        seen.append(" ".join(one.photo.name for one in batch))
+        return [np.full((1, 1), int(one.photo.name[1:])) for one in batch]
+
+    found = list(in_batches(pictures(shapes), batch_size, apply))
+    assert [one.photo.name for one, _ in found] == [one.photo.name for one in pictures(shapes)]
+    for number, (one, mask) in enumerate(found):
+        assert (mask is None) == (one.pixels is None)
+        assert mask is None or mask.item() == number
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ("", []),
+        ("--", []),
+        ("aaaaa", ["a0 a1", "a2 a3", "a4"]),
+        ("abab", ["a0 a2", "b1 b3"]),
+        ("a-a", ["a0 a2"]),
+        ("-ab", ["a1", "b2"]),
+        ("abbbcbbba", ["a0", "b1 b2", "b3 b5", "c4", "b6 b7", "a8"]),  # a0 waited for a window
+    ],
+)
+def test_pictures_of_one_size_go_together(shapes: str, expected: list[str]) -> None:
+    assert batches(shapes, 2) == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_alternating_sizes_fill_their_batches(batch_size: int) -> None:
+    sizes = [len(names.split()) for names in batches("abc" * 16, batch_size)]
+    assert sum(sizes) == 48
+    assert max(sizes) == batch_size
+    assert len(sizes) <= 48 // batch_size + 3
+
+
+def test_large_pictures_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picie.reading, "_MOST_PIXELS", 2)
+    assert batches("abab", 4) == ["a0", "b1", "a2", "b3"]
+
+
+def spy_on_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    read: list[Path] = []
+
+    def spy(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        read.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(picie.reading, "read_image", spy)
+    monkeypatch.setattr(picie.reading, "ThreadPoolExecutor", AtOnce)
+    return read
