@@ -15,7 +15,7 @@ import picie.reading
 from picie.data.folder import Photo
 from picie.data.images import read_image
 from picie.pictures import network_input
-from picie.reading import Picture, choose_workers, in_batches, read_ahead
+from picie.reading import Picture, in_batches, read_ahead
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> list[Photo]:
     for number in range(12):
         path = tmp_path / f"{number:02}.png"
         Image.new("RGB", (40 + number, 32), (number, 0, 0)).save(path)
-        made.append(Photo(path, path.stem, None))
+        made.append(Photo(str(path), path.stem, None))
     made[2].path.write_text("no picture")
     return made
 
@@ -100,13 +100,6 @@ def test_an_error_that_is_no_picture_error_is_not_swallowed(
         list(read_ahead(photos, 32, ahead=4, workers=2))
 
 
-def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [choose_workers(count) for count in (0, 1, 5)] == [0, 1, 5]
-    for cores, workers in ((1, 1), (2, 1), (4, 3), (64, 8)):
-        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
-        assert choose_workers(-1) == workers
-
-
 # --- batches
 
 
@@ -116,7 +109,7 @@ def pictures(shapes: str) -> Iterator[Picture]:
         size = 32 * (1 + ord(letter) - ord("a"))
         pixels = None if letter == "-" else torch.zeros(3, 32, size, dtype=torch.uint8)
         image = np.zeros((0 if letter == "-" else 1, 1, 3), np.uint8)
-        yield Picture(Photo(Path(letter), f"{letter}{number}", None), image, pixels)
+        yield Picture(Photo(letter, f"{letter}{number}", None), image, pixels)
 
 
 def batches(shapes: str, batch_size: int) -> list[str]:

@@ -3,7 +3,6 @@
 Decoding and resizing let other threads run, so the network need not wait for them.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,9 +18,8 @@ from picie.data.images import read_image
 from picie.errors import DataError
 from picie.pictures import network_input
 
-__all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
+__all__ = ["Picture", "in_batches", "read_ahead"]
 
-_MOST_WORKERS = 8
 _WINDOW = 4  # batches that pictures of one size are looked for in
 _MOST_PIXELS = 2**27  # of pictures that wait: 400 MB
 
@@ -41,15 +39,6 @@ class Picture:
     image: NDArray[np.uint8]
     pixels: Tensor | None
     problem: str = ""
-
-
-def choose_workers(workers: int) -> int:
-    """The number itself, or for -1 one less than the cores, from 1 to 8."""
-    if workers >= 0:
-        return workers
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(cores - 1, _MOST_WORKERS))
 
 
 def read_ahead(

@@ -13,11 +13,11 @@ from PIL import Image
 
 from picie.commands.arguments import Predict
 from picie.data.folder import open_folder
+from picie.data.loading import reading_threads
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, DataError, PicieError
 from picie.inference import Prediction, Segmenter, load
 from picie.progress import Advance, Reporter
-from picie.reading import choose_workers
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours, palette
 
@@ -86,15 +86,14 @@ def write_masks(
     problems: list[str] = []
     with (
         reporter.task("masks", len(folder)) as advance,
-        _in_threads(choose_workers(workers)) as call,
+        _in_threads(reading_threads(workers)) as call,
     ):
         for one in _counted(predictions, advance):
             if one.mask is None:
                 problems.append(one.problem)
             else:
                 call(partial(_write, one, out, colours, overlays=overlays))
-    for problem in problems:
-        reporter.say(f"  {problem}")
+    reporter.enumerate(problems)
     if len(problems) == len(folder):
         raise DataError(
             f"{source}: none of the {len(folder)} pictures could be read; first: {problems[0]}"
@@ -108,8 +107,8 @@ def _counted(predictions: Iterator[Prediction], advance: Advance) -> Iterator[Pr
     start = time.monotonic()
     for number, one in enumerate(predictions, 1):
         yield one
-        seconds = time.monotonic() - start
-        advance(1, f"{number / seconds:.1f} images/s" if seconds else "")
+        speed = number / max(time.monotonic() - start, 1e-9)
+        advance(1, partial("{:.1f} images/s".format, speed))
 
 
 @contextmanager
