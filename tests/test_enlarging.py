@@ -48,7 +48,7 @@ def test_enlarging_does_not_depend_on_the_strips(
 ) -> None:
     logits = logits_of(3, 8, 11)
     expected = enlarge(logits, (45, 61))
-    monkeypatch.setattr(picie.enlarging, "_STRIP_VALUES", values)
+    monkeypatch.setattr(picie.enlarging, "_PIXELS", values)
     monkeypatch.setattr(picie.enlarging, "_STRIP_PIXELS", values)
     assert np.array_equal(enlarge(logits, (45, 61)), expected)
 

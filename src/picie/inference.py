@@ -100,8 +100,10 @@ class Segmenter:
         half = self._dtype != torch.float32
         with torch.autocast(self.device.type, self._dtype if half else None, enabled=half):
             features = lean(images.to(self.device))
-        features = F.normalize(features.float(), dim=1)
-        return group_scores(scores(features, centroids, self.config.predict_rule), groups)
+        features, rule = features.float(), self.config.predict_rule
+        if rule != "cosine":  # which divides by the length itself
+            features = F.normalize(features, dim=1)
+        return group_scores(scores(features, centroids, rule), groups)
 
     def predict(
         self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
