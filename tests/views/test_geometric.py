@@ -286,3 +286,9 @@ def test_crops_and_flips_have_their_ranges_and_chances() -> None:
 def test_a_certain_flip_is_certain(chance: float) -> None:
     flips = draw_geometric(uniform(500), make_config(flip=chance)).flip
     assert float(flips.float().mean()) == chance
+
+
+@pytest.mark.parametrize("channels", [3, 40])
+def test_no_picture_is_resampled_to_none(channels: int) -> None:
+    none = resample(torch.zeros(0, channels, 6, 7), torch.zeros(0, 4, 6), torch.zeros(0, 5, 7))
+    assert none.shape == (0, channels, 4, 5)

@@ -202,3 +202,12 @@ def test_blur_acts_on_the_base_crop_before_it_is_resampled() -> None:
     assert float((pair.first - sharp.first).abs().mean()) > 0.05
     steps = pair.first.diff(dim=3).abs().mean(), sharp.first.diff(dim=3).abs().mean()
     assert float(steps[0]) < 0.5 * float(steps[1])
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_a_batch_without_pictures_has_views_without_pictures(preset: str) -> None:
+    pair = Views(config(preset), 0, 8)(
+        Batch(torch.tensor([], dtype=torch.int64), batch(0).images[:0])
+    )
+    assert pair.first.shape == pair.second.shape == (0, 3, 32, 32)
+    assert pair.rows.shape == pair.columns.shape == (0, 8, 8)

@@ -141,7 +141,7 @@ def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Apply one matrix along the rows and one along the columns of each picture or feature map.
 
     Args:
-        images: (B, C, H, W).
+        images: (B, C, H, W), B >= 0.
         rows: (B, h, H).
         columns: (B, w, W).
 
@@ -151,7 +151,8 @@ def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     if channels < _FEW_CHANNELS:
         tall = images.reshape(batch, channels * height, width)
-        narrow = torch.bmm(tall, columns.transpose(1, 2)).view(batch, channels, height, -1)
+        narrow = torch.bmm(tall, columns.transpose(1, 2))
+        narrow = narrow.view(batch, channels, height, columns.shape[1])
         return torch.matmul(rows[:, None], narrow)
     last = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
     tall = torch.bmm(rows, last).view(batch, rows.shape[1], width, channels)
