@@ -3,13 +3,13 @@ import torch
 from torch import Tensor
 
 from picie.clustering import initialisation
-from picie.clustering.assignment import PointCloud
 from picie.clustering.initialisation import (
     principal_directions,
     random_points,
     split_empty,
     spread_points,
 )
+from picie.clustering.points import PointCloud
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,10 +27,6 @@ def gap(rows: Tensor, others: Tensor) -> float:
 
 def distinct(rows: Tensor) -> int:
     return len({tuple(row) for row in rows.tolist()})
-
-
-def same(table: Tensor) -> Tensor:
-    return table
 
 
 @pytest.fixture
@@ -84,7 +80,7 @@ def test_spread_points_use_a_sample(monkeypatch: pytest.MonkeyPatch, points: Ten
 
 
 def test_principal_directions_equal_the_singular_value_decomposition(points: Tensor) -> None:
-    found = principal_directions(cloud_of(points), 6, generator(), same)
+    found = principal_directions(cloud_of(points), 6, generator())
     centred = points - points.mean(0)
     _, lengths, rows = torch.linalg.svd(centred, full_matrices=False)
     for i in range(3):
@@ -95,19 +91,19 @@ def test_principal_directions_equal_the_singular_value_decomposition(points: Ten
 
 
 def test_principal_directions_of_an_odd_number(points: Tensor) -> None:
-    even = principal_directions(cloud_of(points), 4, generator(), same)
-    assert torch.equal(principal_directions(cloud_of(points), 3, generator(), same), even[:3])
+    even = principal_directions(cloud_of(points), 4, generator())
+    assert torch.equal(principal_directions(cloud_of(points), 3, generator()), even[:3])
 
 
 def test_principal_directions_are_filled_up_with_spread_points(points: Tensor) -> None:
-    found = principal_directions(cloud_of(points), 11, generator(), same)
+    found = principal_directions(cloud_of(points), 11, generator())
     assert gap(found[8:], points) < 1e-4
     assert distinct(found) == 11
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_principal_directions_of_one_repeated_point(k: int) -> None:
-    found = principal_directions(cloud_of(torch.ones(8, 3)), k, generator(), same)
+    found = principal_directions(cloud_of(torch.ones(8, 3)), k, generator())
     torch.testing.assert_close(found, torch.ones(k, 3))
 
 

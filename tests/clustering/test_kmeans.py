@@ -1,4 +1,3 @@
-from threading import Barrier, Thread
 from typing import Any, get_args
 
 import faiss
@@ -10,9 +9,9 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.assignment import Metric
 from picie.clustering.initialisation import Init
 from picie.clustering.kmeans import KMeans
+from picie.clustering.points import Metric
 from picie.errors import ConfigError, DataError, NotFittedError
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -253,36 +252,6 @@ def test_tolerance_stops_early_and_zero_at_rest() -> None:
     torch.testing.assert_close(again.centroids_, long.centroids_)
 
 
-def test_several_processes_equal_one() -> None:
-    points = cloud()
-    start = points[:8].clone()
-    barrier, parts = Barrier(2), [torch.empty(0), torch.empty(0)]
-    fits: dict[int, KMeans] = {}
-
-    def work(rank: int) -> None:
-        def add_up(table: Tensor) -> Tensor:
-            parts[rank] = table
-            barrier.wait()
-            total = parts[0] + parts[1]
-            barrier.wait()
-            return total
-
-        mine = points[:5] if rank == 0 else points[5:]
-        model = KMeans(8, metric="euclidean", reduce=add_up).fit(mine, start)
-        fits[rank] = model.partial_fit(mine)
-
-    threads = [Thread(target=work, args=(rank,), daemon=True) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
-    alone = KMeans(8, metric="euclidean").fit(points, start).partial_fit(points)
-    assert torch.equal(fits[0].centroids_, fits[1].centroids_)
-    torch.testing.assert_close(fits[0].centroids_, alone.centroids_, rtol=1e-4, atol=1e-4)
-    assert torch.equal(fits[0].counts_, alone.counts_)
-    assert fits[0].history_ == pytest.approx(alone.history_, rel=1e-5)
-
-
 def test_principal_start_is_shared_by_processes() -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -291,7 +260,7 @@ def test_principal_start_is_shared_by_processes() -> None:
         return table
 
     KMeans(4, init="pca", iterations=0, reduce=spy).fit(cloud())
-    assert seen == [(7,), (6, 6), (4, 8)]
+    assert seen == [(3,), (7,), (6, 6), (4, 8)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -326,6 +295,15 @@ def test_inputs_stay_untouched() -> None:
 def test_nothing_is_learnt_before_fit(name: str) -> None:
     with pytest.raises(NotFittedError, match=r"no centroids yet.*fit\(points\)"):
         getattr(KMeans(3), name)
+
+
+def test_no_points_have_no_labels() -> None:
+    assert KMeans(3).fit(cloud()).predict(torch.empty(0, 6)).shape == (0,)
+
+
+def test_a_batch_without_points_is_an_error() -> None:
+    with pytest.raises(DataError, match="0 points for 3 clusters"):
+        KMeans(3).fit(cloud()).partial_fit(torch.empty(0, 6))
 
 
 def test_predict_needs_fit() -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from picie.clustering.assignment import PointCloud, accumulator
+from picie.clustering.points import PointCloud, accumulator
 
 __all__ = [
     "Init",
-    "Reduce",
     "principal_directions",
     "random_points",
     "split_empty",
@@ -21,7 +19,6 @@ __all__ = [
 ]
 
 Init = Literal["k-means++", "pca", "random"]
-Reduce = Callable[[Tensor], Tensor]
 
 SAMPLE_PER_CLUSTER = 32
 SAMPLE_LEAST = 16_384
@@ -30,7 +27,7 @@ _FLAT = 1e-6  # principal directions with less than this share of the largest va
 
 
 def random_points(cloud: PointCloud, k: int, generator: torch.Generator) -> Tensor:
-    """Pick K different rows, all with the same chance; returns (K, D) float32."""
+    """Pick K different rows of all processes, all with the same chance; returns (K, D) float32."""
     return cloud.take(_rows(cloud, k, generator))
 
 
@@ -44,7 +41,7 @@ def spread_points(
     so far; of 2 + ln K such draws the one that lowers the sum of these distances most is kept.
 
     Args:
-        cloud: N >= K points of width D.
+        cloud: points of width D, at least K over all processes.
         k: number of starts, those in `chosen` included.
         generator: CPU generator of all draws.
         chosen: (J, D) float32 starts that stand already, J <= K.
@@ -52,7 +49,7 @@ def spread_points(
     Returns:
         (K, D) float32, `chosen` first. Starts repeat when there are fewer than K distinct points.
     """
-    size = min(len(cloud), max(SAMPLE_LEAST, SAMPLE_PER_CLUSTER * k))
+    size = min(cloud.total, max(SAMPLE_LEAST, SAMPLE_PER_CLUSTER * k))
     sample = cloud.take(_rows(cloud, size, generator))
     centre = sample.mean(0)
     sample -= centre  # differences of large numbers would lose the small distances
@@ -70,9 +67,7 @@ def spread_points(
     return torch.cat(picked) + centre
 
 
-def principal_directions(
-    cloud: PointCloud, k: int, generator: torch.Generator, reduce: Reduce
-) -> Tensor:
+def principal_directions(cloud: PointCloud, k: int, generator: torch.Generator) -> Tensor:
     """Start on both sides of the mean along the principal directions, largest variance first.
 
     Starts 2i and 2i + 1 are mean +- sqrt(eigenvalue_i) * direction_i of the covariance of all
@@ -84,12 +79,11 @@ def principal_directions(
         cloud: points of width D.
         k: number of starts.
         generator: CPU generator for `spread_points`.
-        reduce: adds up moments over processes; identity for one.
 
     Returns:
         (K, D) float32.
     """
-    mean, covariance = _moments(cloud, reduce)
+    mean, covariance = _moments(cloud)
     variances, directions = torch.linalg.eigh(covariance.cpu())
     variances, directions = variances.flip(0), directions.T.flip(0)
     keep = int((variances > _FLAT * variances[0].clamp_min(1e-30)).sum())
@@ -138,7 +132,7 @@ def split_empty(
 
 
 def _rows(cloud: PointCloud, size: int, generator: torch.Generator) -> Tensor:
-    return torch.randperm(len(cloud), generator=generator)[:size].to(cloud.values.device)
+    return torch.randperm(cloud.total, generator=generator)[:size].to(cloud.values.device)
 
 
 def _squared_distances(centres: Tensor, sample: Tensor, squares: Tensor) -> Tensor:
@@ -154,8 +148,8 @@ def _weighted_rows(weights: Tensor, draws: Tensor) -> Tensor:
     return rows.clamp_max(len(weights) - 1)
 
 
-def _moments(cloud: PointCloud, reduce: Reduce) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) of all points, summed in float64 over blocks."""
+def _moments(cloud: PointCloud) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and covariance (D, D) over all processes, summed in float64 over blocks."""
     wide = accumulator(cloud.values.device)
     width = cloud.values.shape[1]
     total = torch.zeros(width + 1, dtype=wide, device=cloud.values.device)
@@ -163,11 +157,11 @@ def _moments(cloud: PointCloud, reduce: Reduce) -> tuple[Tensor, Tensor]:
         total[:-1] += cloud.block(rows).sum(0)
     total[-1] = len(cloud)
     total[:-1] += len(cloud) * cloud.origin
-    total = reduce(total)
+    total = cloud.reduce(total)
     count, mean = total[-1], total[:-1] / total[-1]
     shift = (mean - cloud.origin).float()
     scatter = torch.zeros(width, width, dtype=wide, device=cloud.values.device)
     for rows in cloud.ranges():
         centred = cloud.block(rows) - shift
         scatter += centred.T @ centred
-    return mean, reduce(scatter) / count
+    return mean, cloud.reduce(scatter) / count

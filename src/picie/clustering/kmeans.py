@@ -11,25 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.assignment import Metric, PointCloud, Statistics, assign_blocks, statistics
+from picie.clustering.assignment import assign_blocks
 from picie.clustering.initialisation import (
     Init,
-    Reduce,
     principal_directions,
     random_points,
     split_empty,
     spread_points,
 )
+from picie.clustering.points import Metric, PointCloud, Reduce, identity
+from picie.clustering.statistics import RunningStatistics, Statistics
 from picie.errors import ConfigError, DataError, NotFittedError
 
-__all__ = ["KMeans", "identity"]
+__all__ = ["KMeans"]
 
 _POINT_LIKE = 1e-6  # squared radius over squared size of the data that float32 takes for 0
-
-
-def identity(table: Tensor) -> Tensor:
-    """Return the statistics as they are: the `reduce` of a single process."""
-    return table
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,9 @@ class KMeans:
         tolerance: `fit` stops when the objective drops by no more than this share; 0 stops when
             it stands still.
         seed: of all random draws.
-        reduce: adds a tensor up over all processes and returns the sum; identity for one. Starts
-            are made from each process' own points (only "pca" with K <= 2 D is shared): with
-            several processes pass the same `centroids` to `fit` everywhere.
+        reduce: adds a tensor up over all processes and returns the sum; identity for one. All
+            processes, each with its part of the points, then learn the same centroids; they must
+            make the same calls. What is wrong in one of them raises in all.
 
     Example:
         >>> import torch
@@ -123,26 +119,33 @@ class KMeans:
         """Number of updates made."""
         return self._fitted().iterations
 
-    def fit(self, points: Tensor, centroids: Tensor | None = None) -> Self:
+    def fit(
+        self, points: Tensor, centroids: Tensor | None = None, *, rows: Tensor | None = None
+    ) -> Self:
         """Learn centroids from all points at once (Lloyd).
 
         Args:
-            points: (N, D) floating point on any device, N >= K over all processes.
+            points: (N, D) floating point on any device, N >= K over all processes; with several
+                processes the part of this one, N >= 0.
             centroids: (K, D) starting centroids; None makes them as `init` says.
+            rows: (N,) int64 numbers of these points among those of all processes, which have
+                0..N_total-1, each once: starts are drawn by number, so that they do not depend
+                on how the points are spread. None: 0..N-1, one process.
 
         Raises:
             ConfigError: a setting that does not exist or is out of range.
-            DataError: wrong shape or dtype, values that are not finite, fewer points than K.
+            DataError: wrong shape or dtype, values that are not finite, fewer points than K, row
+                numbers that are missing or stand twice.
         """
         self._check_settings()
         with _plain_float32(points.device):
-            cloud = PointCloud.of(points, self.metric)
-            self._check_enough(cloud, shared=centroids is not None)
+            cloud = PointCloud.of(points, self.metric, rows=rows, reduce=self.reduce)
+            self._check_enough(cloud.total, self.k)
             start = self._start(cloud) if centroids is None else self._given(cloud, centroids)
             self._fit = self._lloyd(cloud, start)
         return self
 
-    def partial_fit(self, points: Tensor) -> Self:
+    def partial_fit(self, points: Tensor, *, rows: Tensor | None = None) -> Self:
         """Move the centroids towards one batch (mini-batch k-means, Sculley 2010, algorithm 1).
 
         With m_k points of the batch in cluster k: n_k += m_k, eta = m_k / n_k,
@@ -150,17 +153,22 @@ class KMeans:
         of an unfitted model goes to `fit`; its counts are the first n_k.
 
         Args:
-            points: (N, D) floating point on the device of the centroids.
+            points: (N, D) floating point on the device of the centroids, N >= 1 over all
+                processes.
+            rows: as for `fit`, which is all that uses it.
 
         Raises:
             ConfigError: a setting that does not exist or is out of range.
-            DataError: wrong shape or dtype, values that are not finite; first batch: N < K.
+            DataError: wrong shape or dtype, values that are not finite, no points; first batch:
+                as `fit`.
         """
         if self._fit is None:
-            return self.fit(points)
+            return self.fit(points, rows=rows)
         with _plain_float32(points.device):
-            _check_width(points, self.centroids_)
-            found = self._statistics(PointCloud.of(points, self.metric), self.centroids_)
+            width = self.centroids_.shape[1]
+            cloud = PointCloud.of(points, self.metric, rows=rows, reduce=self.reduce, width=width)
+            self._check_enough(cloud.total, 1)
+            found = self._shared(RunningStatistics(cloud, self.k).update(self.centroids_))
             counts = self.counts_ + found.counts.long()
             rate = (found.counts / counts.clamp_min(1))[:, None]
             mean = found.sums / found.counts.clamp_min(1)[:, None]
@@ -181,16 +189,19 @@ class KMeans:
         """
         centroids = self.centroids_
         with _plain_float32(points.device):
-            _check_width(points, centroids)
-            cloud = PointCloud.of(points, self.metric)
-            return torch.cat([labels for *_, labels in assign_blocks(cloud, centroids)])
+            cloud = PointCloud.of(points, self.metric, width=centroids.shape[1])
+            found = torch.empty(len(cloud), dtype=torch.int64, device=points.device)
+            for rows, *_, labels in assign_blocks(cloud, centroids):
+                found[rows] = labels
+        return found
 
     def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
         generator = torch.Generator().manual_seed(self.seed)
+        running = RunningStatistics(cloud, self.k)
         history: list[float] = []
         repaired = False
         for done in range(self.iterations + 1):
-            found = self._statistics(cloud, centroids)
+            found = self._shared(running.update(centroids))
             updated = self._updated(found, centroids)
             # the only values that leave the device: one small transfer per iteration
             checks = (found.counts == 0).sum(), (updated != centroids).any()
@@ -211,8 +222,8 @@ class KMeans:
     def _stands_still(self, history: list[float]) -> bool:
         return len(history) > 1 and history[-2] - history[-1] <= self.tolerance * history[-2]
 
-    def _statistics(self, cloud: PointCloud, centroids: Tensor) -> Statistics:
-        return Statistics.unpack(self.reduce(statistics(cloud, centroids).pack()))
+    def _shared(self, found: Statistics) -> Statistics:
+        return Statistics.unpack(self.reduce(found.pack()))
 
     def _objective(self, found: Statistics) -> Tensor:
         mean = found.inertia.sum() / found.counts.sum()
@@ -244,8 +255,7 @@ class KMeans:
     def _start(self, cloud: PointCloud) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
         if self.init == "pca":
-            start = principal_directions(cloud, self.k, generator, self.reduce)
-            return self._projected(start)
+            return self._projected(principal_directions(cloud, self.k, generator))
         draw = random_points if self.init == "random" else spread_points
         return self._projected(draw(cloud, self.k, generator))
 
@@ -268,13 +278,10 @@ class KMeans:
             if (value := getattr(self, name)) not in known:
                 raise ConfigError(f"k-means {name} {value!r} is unknown. Use {', '.join(known)}.")
 
-    def _check_enough(self, cloud: PointCloud, *, shared: bool) -> None:
-        count = len(cloud)
-        if shared:
-            count = int(self.reduce(torch.tensor(float(count), device=cloud.values.device)))
-        if count < self.k:
+    def _check_enough(self, total: int, least: int) -> None:
+        if total < least:
             raise DataError(
-                f"k-means got {count} points for {self.k} clusters. Use fewer clusters, more "
+                f"k-means got {total} points for {self.k} clusters. Use fewer clusters, more "
                 f"pictures, or more pixels per picture (--kmeans-pixels)."
             )
 
@@ -289,11 +296,3 @@ def _plain_float32(device: torch.device) -> Iterator[None]:
     """No gradients, and no half precision inside a caller's autocast."""
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield
-
-
-def _check_width(points: Tensor, centroids: Tensor) -> None:
-    if points.ndim == 2 and points.shape[1] != centroids.shape[1]:
-        raise DataError(
-            f"points of width {points.shape[1]} do not fit centroids of width "
-            f"{centroids.shape[1]}. Use features of the network that the centroids come from."
-        )

@@ -1,0 +1,206 @@
+"""The points that k-means works on: checked, measured once, perhaps spread over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from picie.errors import DataError
+
+__all__ = ["Metric", "PointCloud", "Reduce", "accumulator", "block_ranges", "identity"]
+
+Metric = Literal["spherical", "euclidean"]
+Reduce = Callable[[Tensor], Tensor]
+
+_CPU_ROWS = 4_096  # per thread: a block stays in the cache between scoring and summing
+_CPU_SCORES = 1_048_576  # per thread: so does its block x K matrix
+_DEVICE_ROWS = 65_536  # enough work for each kernel
+_ORIGIN_ROWS = 65_536
+
+
+def identity(table: Tensor) -> Tensor:
+    """Return the sum over all processes when there is one: the `reduce` of a single process."""
+    return table
+
+
+def accumulator(device: torch.device) -> torch.dtype:
+    """Dtype of long sums on a device: float64, or float32 on MPS, which has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def block_ranges(size: int, device: torch.device, k: int = 1) -> list[slice]:
+    """Cut rows 0..size-1 into blocks that are compared with K centroids at a time."""
+    step = _DEVICE_ROWS
+    if device.type == "cpu":
+        step = torch.get_num_threads() * min(_CPU_ROWS, max(_CPU_SCORES // k, 1))
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Points as the metric sees them, made block by block: there is no second copy of them.
+
+    With several processes each holds a part of the points, perhaps an empty one.
+
+    Attributes:
+        values: (N, D) floating point, the part of this process as the caller gave it.
+        scale: (N, 1) float32 factors that make every row a unit vector (0 for a zero row) when
+            the metric is spherical; None when it is euclidean.
+        squares: (N,) float32 squared distances to `origin`; for unit vectors simply 1.
+        origin: (D,) float32 point near the data, zero for unit vectors. Blocks are relative to
+            it, so that data far from zero loses no digits. Each process has its own.
+        total: points of all processes.
+        numbers: (N,) int64 row numbers of `values` among the points of all processes; None
+            stands for 0..N-1.
+        reduce: adds a tensor up over all processes.
+    """
+
+    values: Tensor
+    scale: Tensor | None
+    squares: Tensor
+    origin: Tensor
+    total: int
+    numbers: Tensor | None
+    reduce: Reduce
+
+    @classmethod
+    def of(
+        cls,
+        points: Tensor,
+        metric: Metric,
+        *,
+        rows: Tensor | None = None,
+        reduce: Reduce = identity,
+        width: int | None = None,
+    ) -> PointCloud:
+        """Check points and measure them once; all processes succeed or all raise.
+
+        Args:
+            points: (N, D) floating point, N >= 0, on any device.
+            metric: "spherical" reads rows as directions, "euclidean" as positions.
+            rows: (N,) int64 row numbers of the points among those of all processes.
+            reduce: adds a tensor up over all processes; called once.
+            width: the D that centroids have already.
+
+        Raises:
+            DataError: not a 2-D floating-point tensor, another width, unfit row numbers, or
+                values that are not finite, here or in another process.
+        """
+        problem = _problem(points, rows, width)
+        fit = points.new_empty(0, 1, dtype=torch.float32) if problem else points
+        origin = fit.new_zeros(fit.shape[1], dtype=torch.float32)
+        if metric == "euclidean":
+            # no rows have no mean, and a bad value must not spoil the rows without one
+            origin = fit[:_ORIGIN_ROWS].float().mean(0).nan_to_num(0.0, 0.0, 0.0)
+        squares = _squares(fit, origin)
+        total = _agreed_total(squares, problem, reduce)
+        if metric == "euclidean":
+            return cls(points, None, squares, origin, total, rows, reduce)
+        scale = torch.where(squares > 0, squares.rsqrt(), 0.0)[:, None]
+        ones = squares.new_ones(()).expand(len(points))
+        return cls(points, scale, ones, origin, total, rows, reduce)
+
+    def __len__(self) -> int:
+        """Number of points N in this process."""
+        return self.values.shape[0]
+
+    def ranges(self, k: int = 1) -> list[slice]:
+        """Return the row ranges of blocks that are compared with K centroids at a time."""
+        return block_ranges(len(self), self.values.device, k)
+
+    def block(self, rows: slice, room: Tensor | None = None) -> Tensor:
+        """Return a range of rows, relative to the origin, as (b, D) float32.
+
+        Args:
+            rows: the range.
+            room: (>= b, D) float32 to write the block to; None makes a new one.
+        """
+        values = self.values[rows].float()
+        out = None if room is None else room[: len(values)]
+        if self.scale is None:
+            return torch.sub(values, self.origin, out=out)
+        return torch.mul(values, self.scale[rows], out=out)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Collect points by their row numbers (M,) among those of all processes.
+
+        Returns:
+            (M, D) float32, the same in all processes.
+
+        Raises:
+            DataError: a row number stands for no point, or for several.
+        """
+        where, mine = self._positions(rows)
+        picked = self.values.index_select(0, where[mine]).float()
+        if self.scale is not None:
+            picked = picked * self.scale[where[mine]]
+        table = picked.new_zeros(len(rows), picked.shape[1] + 1)
+        table[mine] = torch.cat((picked, picked.new_ones(len(picked), 1)), 1)
+        table = self.reduce(table)
+        if not bool((table[:, -1] == 1).all()):
+            raise DataError(
+                f"row numbers must name each of the {self.total} points of all processes once. "
+                f"Pass to fit the rows 0..{self.total - 1} that each process holds."
+            )
+        return table[:, :-1].contiguous()
+
+    def _positions(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Where global row numbers (M,) are in this process, and which of them are here at all."""
+        if self.numbers is None or len(self) == 0:
+            return rows, rows < len(self)
+        ordered, order = self.numbers.to(rows.device).sort()
+        place = torch.searchsorted(ordered, rows).clamp_max(len(self) - 1)
+        return order[place], ordered[place] == rows
+
+
+def _problem(points: Tensor, rows: Tensor | None, width: int | None) -> str | None:
+    """What is wrong with the form of points or row numbers, if anything is."""
+    if points.ndim != 2 or not points.is_floating_point() or points.shape[1] == 0:
+        return (
+            f"k-means needs points as a floating-point (N, D) tensor with D >= 1, got "
+            f"{points.dtype} {tuple(points.shape)}. Flatten feature maps to one row per pixel."
+        )
+    if width not in (None, points.shape[1]):
+        return (
+            f"points of width {points.shape[1]} do not fit centroids of width {width}. Use "
+            f"features of the network that the centroids come from."
+        )
+    if rows is not None and (rows.dtype != torch.int64 or rows.shape != points.shape[:1]):
+        return (
+            f"row numbers must be int64 and one per point, ({len(points)},), got {rows.dtype} "
+            f"{tuple(rows.shape)}. Number the points of all processes from 0."
+        )
+    return None
+
+
+def _squares(points: Tensor, origin: Tensor) -> Tensor:
+    squares = torch.empty(len(points), device=points.device)
+    for rows in block_ranges(len(points), points.device):
+        squares[rows] = (points[rows].float() - origin).square().sum(1)
+    return squares
+
+
+def _agreed_total(squares: Tensor, problem: str | None, reduce: Reduce) -> int:
+    """Points of all processes; an error in all of them if one has a problem."""
+    bad = (~squares.isfinite()).sum()
+    local = torch.tensor([len(squares), 0, problem is not None], dtype=accumulator(squares.device))
+    table = local.to(squares.device)
+    table[1] = bad
+    total, unfit, refusals = (int(value) for value in reduce(table).tolist())
+    if problem:
+        raise DataError(problem)
+    if refusals:
+        raise DataError(
+            f"{refusals} other processes could not use their points for k-means. Look at their "
+            f"messages."
+        )
+    if unfit:
+        raise DataError(
+            f"k-means got {unfit} of {total} points with values that are not finite or above "
+            f"1e19. Look for NaN in the features: a lower learning rate or float32 may help."
+        )
+    return total

@@ -1,0 +1,187 @@
+"""K-means with the points spread over processes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
+
+from picie.clustering import initialisation
+from picie.clustering.initialisation import Init
+from picie.clustering.kmeans import KMeans
+from picie.clustering.points import Metric, Reduce
+from picie.errors import DataError
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
+INITS: tuple[Init, ...] = get_args(Init)
+PARTS = {"two": [200, 400], "three": [5, 0, 595]}
+
+
+def cloud(n: int = 600, d: int = 6, seed: int = 0) -> Tensor:
+    draws = torch.Generator().manual_seed(seed)
+    centres = 2 * torch.randn(8, d, generator=draws)
+    rows = torch.randint(8, (n,), generator=draws)
+    return centres[rows] + torch.randn(n, d, generator=draws) + 3
+
+
+def spread(total: int, sizes: list[int]) -> list[Tensor]:
+    """Row numbers of each process, in no order."""
+    numbers = torch.randperm(total, generator=torch.Generator().manual_seed(9))
+    return list(numbers.split(sizes))
+
+
+def together(count: int, work: Callable[[int, Reduce], Any]) -> list[Any]:
+    """What each of some threads returns, or raises, that add tensors up like processes do."""
+    barrier, parts = Barrier(count), [torch.empty(0)] * count
+    results: list[Any] = [None] * count
+
+    def job(rank: int) -> None:
+        def add_up(table: Tensor) -> Tensor:
+            parts[rank] = table
+            barrier.wait(timeout=20)
+            total = torch.stack(parts).sum(0)
+            barrier.wait(timeout=20)
+            return total
+
+        try:
+            results[rank] = work(rank, add_up)
+        except DataError as error:
+            results[rank] = error
+
+    threads = [Thread(target=job, args=(rank,), daemon=True) for rank in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return results
+
+
+def assert_same(found: KMeans, expected: KMeans) -> None:
+    torch.testing.assert_close(found.centroids_, expected.centroids_, rtol=1e-4, atol=1e-4)
+    assert torch.equal(found.counts_, expected.counts_)
+    assert found.history_ == pytest.approx(expected.history_, rel=1e-5)
+    assert found.iterations_ == expected.iterations_
+
+
+@pytest.mark.parametrize("sizes", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("init", INITS)
+def test_several_processes_equal_one(sizes: list[int], metric: Metric, init: Init) -> None:
+    # a cluster more than "pca" has directions for, so that it too draws points
+    settings: dict[str, Any] = {"metric": metric, "init": init, "iterations": 6, "seed": 3}
+    points, rows = cloud(), spread(600, sizes)
+
+    def work(rank: int, reduce: Reduce) -> KMeans:
+        return KMeans(13, **settings, reduce=reduce).fit(points[rows[rank]], rows=rows[rank])
+
+    fits = together(len(sizes), work)
+    for fit in fits:
+        assert_same(fit, KMeans(13, **settings).fit(points))
+        assert torch.equal(fit.centroids_, fits[0].centroids_)
+
+
+@pytest.mark.parametrize("init", ["random", "k-means++"])
+def test_starts_are_the_same_bytes_however_points_are_spread(
+    init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initialisation, "SAMPLE_LEAST", 50)
+    monkeypatch.setattr(initialisation, "SAMPLE_PER_CLUSTER", 1)
+    points, rows = cloud(), spread(600, [150, 450])
+
+    def work(rank: int, reduce: Reduce) -> KMeans:
+        model = KMeans(8, init=init, iterations=0, reduce=reduce)
+        return model.fit(points[rows[rank]], rows=rows[rank])
+
+    alone = KMeans(8, init=init, iterations=0).fit(points)
+    for fit in together(2, work):
+        assert torch.equal(fit.centroids_, alone.centroids_)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_batches_of_several_processes_equal_one(metric: Metric) -> None:
+    points, start = cloud(), cloud()[:8]
+    batches = [[(0, 90), (90, 100)], [(100, 100), (100, 250)]]  # the second is empty in process 0
+
+    def work(rank: int, reduce: Reduce) -> KMeans:
+        model = KMeans(8, metric=metric, reduce=reduce).fit(points[rank::2], start)
+        for batch in batches:
+            model.partial_fit(points[slice(*batch[rank])])
+        return model
+
+    alone = KMeans(8, metric=metric).fit(points, start)
+    alone.partial_fit(points[:100]).partial_fit(points[100:250])
+    for fit in together(2, work):
+        assert_same(fit, alone)
+
+
+def test_a_first_batch_is_numbered_like_a_fit() -> None:
+    points, rows = cloud(), spread(600, [250, 350])
+
+    def work(rank: int, reduce: Reduce) -> KMeans:
+        return KMeans(5, reduce=reduce).partial_fit(points[rows[rank]], rows=rows[rank])
+
+    for fit in together(2, work):
+        assert_same(fit, KMeans(5).fit(points))
+
+
+@pytest.mark.parametrize("start", [None, cloud()[:5]])
+def test_points_are_counted_over_all_processes(start: Tensor | None) -> None:
+    def fit(points: Tensor) -> list[Any]:
+        def work(rank: int, reduce: Reduce) -> KMeans:
+            rows = torch.arange(len(points))[rank::2]
+            return KMeans(5, reduce=reduce).fit(points[rank::2], start, rows=rows)
+
+        return together(2, work)
+
+    assert all(isinstance(one, KMeans) for one in fit(cloud(n=5)))
+    assert all("4 points for 5 clusters" in str(error) for error in fit(cloud(n=4)))
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_bad_part_is_an_error_in_all_processes(call: str) -> None:
+    bad = cloud()
+    bad[3, 2] = float("nan")
+
+    def work(rank: int, reduce: Reduce) -> KMeans:
+        model = KMeans(5, reduce=reduce).fit(cloud(), cloud()[:5])
+        fitted: KMeans = getattr(model, call)(bad if rank else cloud())
+        return fitted
+
+    for error in together(2, work):
+        assert "1 of 1200 points with values that are not finite" in str(error)
+
+
+def test_forgotten_row_numbers_are_an_error_in_all_processes() -> None:
+    def work(_: int, reduce: Reduce) -> KMeans:
+        return KMeans(5, reduce=reduce).fit(cloud())
+
+    for error in together(2, work):
+        assert "Pass to fit the rows 0..1199 that each process holds" in str(error)
+
+
+def gloo_process(rank: int, folder: Path) -> None:
+    def add_up(table: Tensor) -> Tensor:
+        total = table.clone()
+        distributed.all_reduce(total)
+        return total
+
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    rows = spread(600, [220, 380])[rank]
+    model = KMeans(8, reduce=add_up).fit(cloud()[rows], rows=rows)
+    torch.save(model.partial_fit(cloud(seed=1)[rank::2]).centroids_, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_real_processes_equal_one(tmp_path: Path) -> None:
+    spawn(gloo_process, args=(tmp_path,), nprocs=2)
+    alone = KMeans(8).fit(cloud()).partial_fit(cloud(seed=1))
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    assert torch.equal(found[0], found[1])
+    torch.testing.assert_close(found[0], alone.centroids_, rtol=1e-4, atol=1e-4)
