@@ -122,7 +122,7 @@ def cluster_features(
             iterations=config.kmeans_iterations,
             seed=_seed(config, epoch, stream),
             reduce=processes.sum,
-        ).fit(points)
+        ).fit(points, rows=rows)
     objective = kmeans.history_[-1]
     if config.kmeans_update:
         for _, block in _points(features, loader(rest, size), config, epoch, clock):

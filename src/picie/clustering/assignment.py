@@ -9,7 +9,7 @@ from torch import Tensor
 
 from picie.clustering.points import PointCloud, accumulator
 
-__all__ = ["assign_blocks"]
+__all__ = ["assign_blocks", "best_rows"]
 
 
 def assign_blocks(
@@ -32,7 +32,6 @@ def assign_blocks(
     weight = centroids - cloud.origin
     bias = -weight.to(accumulator(weight.device)).square().sum(1, keepdim=True).float() / 2
     k, width = centroids.shape
-    countdown = torch.arange(k, 0, -1.0, device=centroids.device)[:, None]
     ranges = cloud.ranges(k)
     most = ranges[0].stop if ranges else 0
     # Reused, as fresh pages cost as much as what is written to them. The product is faster on a
@@ -42,6 +41,21 @@ def assign_blocks(
         block = cloud.block(rows, copies)
         scores = room[: k * len(block)].view(k, len(block))
         torch.addmm(bias, weight, block.T, out=scores)
-        best = scores.amax(0)
-        # argmax in four vectorised steps: PyTorch's own is four times slower on a CPU
-        yield rows, block, best, k - scores.ge_(best).mul_(countdown).amax(0).long()
+        best, labels = best_rows(scores)
+        yield rows, block, best, labels
+
+
+def best_rows(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest score of each column, and the number of its row; ties go to the lowest number.
+
+    Args:
+        scores: (K, b) float; used up.
+
+    Returns:
+        (b,) of the same dtype, and (b,) int64.
+    """
+    k = len(scores)
+    countdown = torch.arange(k, 0, -1.0, device=scores.device)[:, None]
+    best = scores.amax(0)
+    # argmax in four vectorised steps: PyTorch's own is four times slower on a CPU
+    return best, k - scores.ge_(best).mul_(countdown).amax(0).long()
