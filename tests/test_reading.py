@@ -101,10 +101,13 @@ def test_an_error_that_is_no_picture_error_is_not_swallowed(
 
 
 def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [choose_workers(count) for count in (0, 1, 5)] == [0, 1, 5]
-    for cores, workers in ((1, 1), (2, 1), (4, 3), (64, 8)):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for device in (cpu, gpu):
+        assert [choose_workers(count, device) for count in (0, 1, 5)] == [0, 1, 5]
+    for cores, beside_cpu, beside_gpu in ((1, 0, 1), (2, 0, 1), (4, 2, 2), (64, 8, 8)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
-        assert choose_workers(-1) == workers
+        assert choose_workers(-1, cpu) == beside_cpu
+        assert choose_workers(-1, gpu) == beside_gpu
 
 
 # --- batches

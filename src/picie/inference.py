@@ -176,7 +176,7 @@ class Segmenter:
                 "and 0 or more workers or -1 for a number chosen from the cores"
             )
         folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
-        workers = choose_workers(workers)
+        workers = choose_workers(workers, self.device)
         pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
         return self._predictions(pictures, batch_size, view, tile)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,13 +44,18 @@ class Picture:
     problem: str = ""
 
 
-def choose_workers(workers: int) -> int:
-    """The number itself, or for -1 one less than the cores, from 1 to 8."""
+def choose_workers(workers: int, device: torch.device) -> int:
+    """The number itself, or for -1 two less than the cores, up to 8.
+
+    With two cores that is none where the network computes on the CPU: it uses both, and gains
+    nothing from a third thread (or loses half its speed where other programs run). On any other
+    device it is one at least.
+    """
     if workers >= 0:
         return workers
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(cores - 1, _MOST_WORKERS))
+    return max(int(device.type != "cpu"), min(cores - 2, _MOST_WORKERS))
 
 
 def read_ahead(

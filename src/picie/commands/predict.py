@@ -86,7 +86,7 @@ def write_masks(
     problems: list[str] = []
     with (
         reporter.task("masks", len(folder)) as advance,
-        _in_threads(choose_workers(workers)) as call,
+        _in_threads(choose_workers(workers, model.device)) as call,
     ):
         for one in _counted(predictions, advance):
             if one.mask is None:
