@@ -15,7 +15,7 @@ import picie.reading
 from picie.data.folder import Photo
 from picie.data.images import read_image
 from picie.pictures import network_input
-from picie.reading import Picture, in_batches, read_ahead
+from picie.reading import Picture, choose_workers, in_batches, read_ahead
 
 
 @pytest.fixture
@@ -98,6 +98,16 @@ def test_an_error_that_is_no_picture_error_is_not_swallowed(
     monkeypatch.setattr(picie.reading, "read_image", fail)
     with pytest.raises(MemoryError):
         list(read_ahead(photos, 32, ahead=4, workers=2))
+
+
+def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for device in (cpu, gpu):
+        assert [choose_workers(count, device) for count in (0, 1, 5)] == [0, 1, 5]
+    for cores, beside_cpu, beside_gpu in ((1, 0, 1), (2, 0, 1), (4, 2, 2), (64, 8, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
+        assert choose_workers(-1, cpu) == beside_cpu
+        assert choose_workers(-1, gpu) == beside_gpu
 
 
 # --- batches

@@ -15,14 +15,13 @@ from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
-from picie.data.loading import reading_threads
 from picie.devices import choose_device
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
 from picie.pictures import as_array, check_size, network_input
-from picie.reading import Picture, in_batches, read_ahead
+from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
 
@@ -177,7 +176,7 @@ class Segmenter:
                 "and 0 or more workers or -1 for a number chosen from the cores"
             )
         folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
-        workers = reading_threads(workers)
+        workers = choose_workers(workers, self.device)
         pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
         return self._predictions(pictures, batch_size, view, tile)
 

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from picie.data.folder import Photo
 from picie.data.images import read_image
+from picie.data.loading import available_cores
 from picie.errors import DataError
 from picie.pictures import network_input
 
-__all__ = ["Picture", "in_batches", "read_ahead"]
+__all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
 
+_MOST_WORKERS = 8
 _WINDOW = 4  # batches that pictures of one size are looked for in
 _MOST_PIXELS = 2**27  # of pictures that wait: 400 MB
 
@@ -39,6 +42,18 @@ class Picture:
     image: NDArray[np.uint8]
     pixels: Tensor | None
     problem: str = ""
+
+
+def choose_workers(workers: int, device: torch.device) -> int:
+    """The number itself, or for -1 two less than the cores, up to 8.
+
+    With two cores that is none where the network computes on the CPU: it uses both, and gains
+    nothing from a third thread (or loses half its speed where other programs run). On any other
+    device it is one at least.
+    """
+    if workers >= 0:
+        return workers
+    return max(int(device.type != "cpu"), min(available_cores() - 2, _MOST_WORKERS))
 
 
 def read_ahead(

@@ -13,11 +13,11 @@ from PIL import Image
 
 from picie.commands.arguments import Predict
 from picie.data.folder import open_folder
-from picie.data.loading import reading_threads
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, DataError, PicieError
 from picie.inference import Prediction, Segmenter, load
 from picie.progress import Advance, Reporter
+from picie.reading import choose_workers
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours, palette
 
@@ -86,7 +86,7 @@ def write_masks(
     problems: list[str] = []
     with (
         reporter.task("masks", len(folder)) as advance,
-        _in_threads(reading_threads(workers)) as call,
+        _in_threads(choose_workers(workers, model.device)) as call,
     ):
         for one in _counted(predictions, advance):
             if one.mask is None:

@@ -20,7 +20,7 @@ from picie.data.prefetch import Prefetch
 from picie.errors import DataError
 from picie.types import Batch
 
-__all__ = ["BaseCrops", "load_batches", "open_crops", "reading_threads"]
+__all__ = ["BaseCrops", "available_cores", "load_batches", "open_crops"]
 
 _MOST_THREADS = 8
 _AHEAD = 2  # batches that are ready or under way while the caller has another
@@ -156,13 +156,10 @@ def load_batches(
         reader.close()
 
 
-def reading_threads(workers: int) -> int:
-    """The number itself, or for -1 one less than the cores of this process, from 1 to 8."""
-    if workers >= 0:
-        return workers
+def available_cores() -> int:
+    """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(cores - 1, _MOST_THREADS))
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _places(plan: Sequence[Sequence[int]], size: int, *, pinned: bool) -> Iterator[_Place]:
@@ -193,4 +190,5 @@ def _assemble(
 def _choose_threads(crops: BaseCrops, plan: Sequence[Sequence[int]], workers: int) -> int:
     # Copying from the cache is little work; more threads would only take cores from torch.
     missing = sum(not crops.cache.holds(index) for indices in plan for index in indices)
-    return min(reading_threads(workers), max(1, missing))
+    wanted = max(1, min(available_cores() - 1, _MOST_THREADS)) if workers < 0 else workers
+    return min(wanted, max(1, missing))
