@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -468,3 +469,58 @@ def test_a_folder_without_a_readable_picture(
     assert log.count("cannot be read as a picture") == 6
     with pytest.raises(ConfigError, match="or pass --overwrite"):
         train(photos, tmp_path / "run", **values)
+
+
+# --- the machine
+
+
+def test_a_profile_says_where_the_time_went(
+    scenes: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = settings["reference"] | {"epochs": 1}
+    train(scenes, tmp_path / "run", **values, quiet=False, profile=True)
+    text = capsys.readouterr().err
+    assert "where the time went:" in text
+    for part in ("forward", "backward", "label forward", "views", "loss", "k-means", "optimiser"):
+        assert re.search(rf"^  {part} +\d+\.\d\d s +\d+\.\d %", text, re.MULTILINE), part
+    share = re.search(r"network: (\d+\.\d) % of \d+\.\d s", text)
+    assert share is not None
+    assert 5 < float(share[1]) < 100
+    assert "where the time went:" in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_half_precision_learns_about_the_same(
+    scenes: Path, settings: Settings, tmp_path: Path, preset: str
+) -> None:
+    values = settings[preset] | {"epochs": 1, "learning_rate": 1e-4}
+    for precision in ("fp32", "bf16"):
+        train(scenes, tmp_path / precision, **values | {"precision": precision})
+    (full,), (half,) = (records(tmp_path / precision) for precision in ("fp32", "bf16"))
+    assert half["loss"] != full["loss"]
+    assert half["loss"] == pytest.approx(full["loss"], rel=0.1)
+    weights_half = load_file(tmp_path / "bf16" / "model.safetensors")
+    assert all(t.dtype in (torch.float32, torch.int64) for t in weights_half.values())
+
+
+def test_a_failed_compilation_is_explained(
+    scenes: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What torch raises without a compiler; to compile for real takes a minute.
+    class NoCompiler(RuntimeError):
+        __module__ = "torch._inductor.exc"
+
+    compiled: list[str] = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__)
+    )
+    train(scenes, tmp_path / "good", **settings["default"] | {"epochs": 1, "compile": True})
+    assert compiled == ["Backbone", "FeaturePyramid"]
+
+    def fail(*_: object, **__: object) -> None:
+        raise NoCompiler("no working C++ compiler found\nmore")
+
+    monkeypatch.setattr("picie.trainer.compute_losses", fail)
+    message = r"torch.compile failed \(no working C\+\+ compiler found\); install a C\+\+ compiler"
+    with pytest.raises(ConfigError, match=message):
+        train(scenes, tmp_path / "bad", **settings["default"] | {"compile": True})

@@ -121,8 +121,15 @@ def _train(trainer: Trainer) -> Segmenter:
                 totals = trainer.pass_over_pictures(views, targets, epoch)
                 trainer.finish(targets, totals, epoch)
             return trainer.result()
-        except BaseException:
+        except BaseException as error:
             trainer.report_failure()
+            if config.compile and type(error).__module__.startswith(
+                ("torch._dynamo", "torch._ind")
+            ):
+                raise ConfigError(
+                    f"compile: torch.compile failed ({str(error).splitlines()[0]}); install a C++ "
+                    "compiler such as g++, or leave out --compile"
+                ) from error
             raise
         finally:
             trainer.crops.close()

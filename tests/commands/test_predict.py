@@ -174,7 +174,12 @@ def test_the_rate_is_shown(
         @contextmanager
         def task(self, label: str, total: int) -> Iterator[Advance]:
             assert (label, total) == ("masks", 3)
-            yield lambda done, note="": notes.append(note)
+
+            def advance(done: int, note: Callable[[], str] | None = None) -> None:
+                assert note is not None
+                notes.append(note())
+
+            yield advance
 
     write_masks(model, photos, tmp_path / "masks", reporter=Listener(quiet=True))
     assert notes == ["2.0 images/s"] * 3
