@@ -38,6 +38,15 @@ def test_a_block_can_be_written_to_given_room(points: Tensor, metric: Metric) ->
     block = cloud.block(slice(4, 9), room)
     assert torch.equal(block, cloud.block(slice(4, 9)))
     assert torch.equal(room[:5], block)
+    picked = cloud.block(torch.tensor([8, 4]), room)
+    assert torch.equal(picked, cloud.block(slice(4, 9))[[4, 0]])
+    assert picked.data_ptr() == room.data_ptr()
+
+
+def test_picked_rows_of_another_dtype_are_read_as_float32(points: Tensor) -> None:
+    cloud, room = PointCloud.of(points.double(), "euclidean"), torch.empty(20, 5)
+    rows = torch.tensor([8, 4])
+    assert torch.equal(cloud.block(rows, room), cloud.block(slice(4, 9))[[4, 0]])
 
 
 def test_points_are_taken_by_their_number_among_all(points: Tensor) -> None:

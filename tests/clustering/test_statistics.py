@@ -5,7 +5,12 @@ from torch.nn.functional import normalize
 
 from picie.clustering import points as clouds
 from picie.clustering.points import Metric, PointCloud
-from picie.clustering.statistics import RunningStatistics, Statistics, device_statistics
+from picie.clustering.statistics import (
+    RunningStatistics,
+    Statistics,
+    _margins,
+    device_statistics,
+)
 
 
 @pytest.fixture
@@ -80,6 +85,61 @@ def test_running_statistics_equal_fresh_ones(points: Tensor, metric: Metric) -> 
         found, fresh = running.update(centroids), statistics(cloud, centroids)
         assert torch.equal(found.counts, fresh.counts)
         torch.testing.assert_close(found.pack(), fresh.pack(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("step", [1e-3, 1e-2, 1e-1])
+@pytest.mark.parametrize("metric", ["spherical", "euclidean"])
+def test_points_with_margin_keep_the_label_of_the_full_search(
+    points: Tensor, metric: Metric, step: float
+) -> None:
+    cloud, draws = PointCloud.of(points, metric), torch.Generator().manual_seed(2)
+    centroids = normalize(points[:6], dim=1)
+    running = RunningStatistics(cloud, 6)
+    for _ in range(40):
+        found, fresh = running.update(centroids), statistics(cloud, centroids)
+        assert torch.equal(found.counts, fresh.counts)
+        torch.testing.assert_close(found.pack(), fresh.pack(), rtol=1e-12, atol=1e-12)
+        # moves of very different size, as in k-means
+        size = torch.rand(6, 1, generator=draws).pow(4)
+        moved = centroids + step * size * torch.randn(6, 5, generator=draws)
+        centroids = normalize(moved, dim=1)
+
+
+def test_points_with_margin_are_not_compared(
+    points: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    block = PointCloud.block
+
+    def spy(self: PointCloud, rows: slice | Tensor, room: Tensor | None = None) -> Tensor:
+        found = block(self, rows, room)
+        compared.append(len(found))
+        return found
+
+    monkeypatch.setattr(PointCloud, "block", spy)
+    running = RunningStatistics(PointCloud.of(points, "euclidean"), 4)
+    for _ in range(3):
+        running.update(points[:4])
+    # all, all again to measure the margins, and then none, as nothing moved
+    assert compared == [70, 70]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_ties_go_to_the_lowest_number_in_every_update(points: Tensor, k: int) -> None:
+    whole = points.round()  # scores without rounding, as the mean of these points is 0
+    running = RunningStatistics(PointCloud.of(torch.cat((whole, -whole)), "euclidean"), k)
+    running.update(torch.arange(k)[:, None] + whole[:1])
+    for _ in range(2):
+        found = running.update(whole[:1].repeat(k, 1))
+        assert found.counts.tolist() == [140, 0, 0][:k]
+
+
+def test_margins_are_the_gap_between_two_distances() -> None:
+    own, rival = torch.tensor([4.0, 0.5]), torch.tensor([-8.0, 0.5])
+    found = _margins(own, rival, torch.tensor([9.0, 3.0]), torch.zeros(2))
+    assert found.tolist() == [5 - 1, 0]
+    assert (_margins(own, rival, torch.tensor([9.0, 3.0]), torch.full((2,), 0.1)) < found).all()
 
 
 def test_running_statistics_hand_out_values_of_their_own(points: Tensor) -> None:

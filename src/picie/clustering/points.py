@@ -112,14 +112,14 @@ class PointCloud:
         """Return the row ranges of blocks that are compared with K centroids at a time."""
         return block_ranges(len(self), self.values.device, k)
 
-    def block(self, rows: slice, room: Tensor | None = None) -> Tensor:
-        """Return a range of rows, relative to the origin, as (b, D) float32.
+    def block(self, rows: slice | Tensor, room: Tensor | None = None) -> Tensor:
+        """Return some rows, relative to the origin, as (b, D) float32.
 
         Args:
-            rows: the range.
+            rows: a range or the numbers (b,) of rows of this process.
             room: (>= b, D) float32 to write the block to; None makes a new one.
         """
-        values = self.values[rows].float()
+        values = self._picked(rows, room)
         out = None if room is None else room[: len(values)]
         if self.scale is None:
             return torch.sub(values, self.origin, out=out)
@@ -147,6 +147,13 @@ class PointCloud:
                 f"Pass to fit the rows 0..{self.total - 1} that each process holds."
             )
         return table[:, :-1].contiguous()
+
+    def _picked(self, rows: slice | Tensor, room: Tensor | None) -> Tensor:
+        if isinstance(rows, slice):
+            return self.values[rows].float()
+        if room is None or self.values.dtype != torch.float32:
+            return self.values.index_select(0, rows).float()
+        return torch.index_select(self.values, 0, rows, out=room[: len(rows)])
 
     def _positions(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Where global row numbers (M,) are in this process, and which of them are here at all."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from picie.clustering.assignment import assign_blocks
+from picie.clustering.assignment import assign_blocks, best_rows, score_blocks
 from picie.clustering.points import PointCloud, accumulator
 
 __all__ = ["RunningStatistics", "Statistics", "device_statistics"]
+
+
+_MOST_PICKED = 0.75  # of the points: picking more of them takes longer than reading all
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,14 @@ class Statistics:
 class RunningStatistics:
     """Statistics of the same points for one set of centroids after the other.
 
-    On a CPU it remembers the cluster of every point: only points that change theirs are taken
-    out of one sum and put into another, soon few of them. The sums are float64, in which float32
-    values come and go without a trace. Elsewhere everything is summed anew, because to find the
-    changed points the host would have to wait for the device.
+    On a CPU it remembers the cluster of every point, and a margin: how far centroids may move
+    until another one can be nearer (Hamerly, 2010, as one number per point). Only points without
+    margin are compared with the centroids, and only those that change their cluster are taken out
+    of one sum and put into another. Margins allow for rounding, so that the labels are those of
+    the full search. The sums are float64, in which float32 values come and go without a trace.
+
+    Elsewhere everything is done anew, because to find such points the host would have to wait for
+    the device.
 
     Args:
         cloud: N points of width D, those of this process.
@@ -60,35 +68,62 @@ class RunningStatistics:
     def __init__(self, cloud: PointCloud, k: int) -> None:
         """Make room for the sums; nothing is assigned before `update`."""
         width = cloud.values.shape[1]
-        blocks = cloud.ranges(k)
         self._cloud = cloud
-        self._labels: Tensor | None = None
+        self._ranges = cloud.ranges(k)
+        self._centroids: Tensor | None = None
+        self._labels = torch.zeros(len(cloud), dtype=torch.int64)
+        self._margins = torch.zeros(len(cloud))
         # columns as in Statistics.pack, with |x - o|^2 for the last; sums are of x - o
         self._table = torch.zeros(k, width + 2, dtype=torch.float64)
-        self._room = torch.ones(blocks[0].stop if blocks else 0, width + 2, dtype=torch.float64)
+        most = self._ranges[0].stop if self._ranges else 0
+        self._room = torch.ones(most, width + 2, dtype=torch.float64)
 
     def update(self, centroids: Tensor) -> Statistics:
         """Assign every point to the nearest of (K, D) float32 centroids."""
         if centroids.device.type != "cpu":
             return device_statistics(self._cloud, centroids)
-        before = self._labels
-        if before is None:
-            self._labels = torch.empty(len(self._cloud), dtype=torch.int64)
-            for rows, block, _, labels in assign_blocks(self._cloud, centroids):
-                self._labels[rows] = labels
-                self._table.index_add_(0, labels, self._terms(block, self._cloud.squares[rows]))
-            return self._read(centroids)
-        for rows, block, _, labels in assign_blocks(self._cloud, centroids):
-            self._move(block, self._cloud.squares[rows], before[rows], labels)
+        if self._centroids is None:
+            self._enter(centroids)
+        else:
+            reach = (centroids - self._cloud.origin).square().sum(1).amax()
+            pieces = self._doubtful(centroids - self._centroids)
+            for rows, block, scores in score_blocks(self._cloud, centroids, pieces):
+                self._revise(rows, block, scores, reach)
+        self._centroids = centroids
         return self._read(centroids)
 
-    def _move(self, block: Tensor, squares: Tensor, before: Tensor, labels: Tensor) -> None:
-        changed = (labels != before).nonzero()[:, 0]
-        if len(changed):
-            terms = self._terms(block.index_select(0, changed), squares.index_select(0, changed))
-            self._table.index_add_(0, labels.index_select(0, changed), terms)
-            self._table.index_add_(0, before.index_select(0, changed), terms, alpha=-1)
-            before.copy_(labels)
+    def _enter(self, centroids: Tensor) -> None:
+        for rows, block, _, labels in assign_blocks(self._cloud, centroids):
+            self._labels[rows] = labels
+            self._table.index_add_(0, labels, self._terms(block, self._cloud.squares[rows]))
+
+    def _doubtful(self, moves: Tensor) -> Sequence[slice | Tensor]:
+        """Rows that may be nearer to another centroid after these moves (K, D)."""
+        drift = moves.double().square().sum(1).sqrt()
+        top = drift.topk(min(2, len(drift))).values
+        rivals = torch.where(drift == top[0], top[-1], top[0])  # largest move of all others
+        self._margins -= (drift + rivals).float().index_select(0, self._labels)
+        rows = (self._margins <= 0).nonzero()[:, 0]
+        if len(rows) > _MOST_PICKED * len(self._labels):
+            return self._ranges
+        return rows.split(len(self._room)) if len(rows) else []
+
+    def _revise(self, rows: slice | Tensor, block: Tensor, scores: Tensor, reach: Tensor) -> None:
+        before, squares = self._labels[rows], self._cloud.squares[rows]
+        own = scores.gather(0, before[None])
+        rival = scores.scatter_(0, before[None], -torch.inf).amax(0)
+        # a product of width D is off by less than D eps |x| |c|
+        slack = (squares + reach) * (block.shape[1] * torch.finfo(torch.float32).eps)
+        self._margins[rows] = _margins(own[0], rival, squares, slack)
+        changed = (rival >= own[0]).nonzero()[:, 0]  # or a tie, which the lowest number wins
+        if len(changed) == 0:
+            return
+        _, labels = best_rows(scores.scatter_(0, before[None], own).index_select(1, changed))
+        terms = self._terms(block.index_select(0, changed), squares.index_select(0, changed))
+        self._table.index_add_(0, before.index_select(0, changed), terms, alpha=-1)
+        self._table.index_add_(0, labels, terms)
+        before[changed] = labels
+        self._labels[rows] = before
 
     def _terms(self, points: Tensor, squares: Tensor) -> Tensor:
         """What points (M, D) relative to o add to the table of their clusters, (M, D + 2)."""
@@ -107,6 +142,19 @@ class RunningStatistics:
         inertia = squares + counts * shift.square().sum(1, keepdim=True)
         inertia -= 2 * (shift * sums).sum(1, keepdim=True)
         return Statistics(sums + counts * origin, counts[:, 0].clone(), inertia[:, 0].clamp_min(0))
+
+
+def _margins(own: Tensor, rival: Tensor, squares: Tensor, slack: Tensor) -> Tensor:
+    """How much nearer points are to their own centroid than to any other, at the least.
+
+    Args:
+        own: (b,) scores of the points' own centroids.
+        rival: (b,) largest scores of the others.
+        squares: (b,) squared distances of the points to the origin.
+        slack: (b,) largest errors of squared distances.
+    """
+    nearest = (squares - 2 * own).clamp_min_(0).add_(slack).sqrt_()
+    return (squares - 2 * rival).sub_(slack).clamp_min_(0).sqrt_().sub_(nearest)
 
 
 def device_statistics(cloud: PointCloud, centroids: Tensor) -> Statistics:
