@@ -28,6 +28,7 @@ PUBLISHED: dict[str, Any] = {
     "jitter_chance": 0.8,
     "grayscale": 0.0,
     "blur": 0.5,
+    "colour_rule": "stepwise",
     "blur_rule": "authors",
     "crop_min": 0.5,
     "crop_max": 1.0,

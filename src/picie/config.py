@@ -75,10 +75,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     blur_rule: Literal["uniform", "authors"] = Field(
         "uniform", description="sigma from U(min, max), or the authors' effective |U(-1.8, 0.1)|"
     )
-    colour_rule: Literal["affine", "stepwise"] = Field(
-        "affine",
-        description="the four jitters and grayscale as one affine map of the colours, or one after "
-        "the other, clipped after each, with the hue of HSV (authors' code)",
+    colour_rule: Literal["stepwise", "affine"] = Field(
+        "stepwise",
+        description="the four jitters and grayscale one after the other, clipped after each, with "
+        "the hue of HSV, or as one affine map of the colours with the hue of YIQ (faster)",
     )
 
     # --- views: geometric

@@ -12,7 +12,6 @@ _REFERENCE: dict[str, Any] = {
     "base_size": 640,
     "decoder_init": "random",
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
-    "colour_rule": "stepwise",
     "blur_rule": "authors",
     "crop_rule": "rounded",
     "crop_antialias": False,

@@ -211,3 +211,26 @@ def test_a_batch_without_pictures_has_views_without_pictures(preset: str) -> Non
     )
     assert pair.first.shape == pair.second.shape == (0, 3, 32, 32)
     assert pair.rows.shape == pair.columns.shape == (0, 8, 8)
+
+
+@pytest.mark.parametrize("base", [32, 64])
+def test_affine_colours_are_the_stepwise_ones_where_nothing_is_clipped(base: int) -> None:
+    # Without hue, which the two turn in different ways; the affine map comes after the resampling.
+    images = batch(0, 1, 2, 3, base=base).images // 4 + 96
+    options: dict[str, Any] = {"hue": 0, "grayscale": 0.5, "brightness": 0.1, "base_size": base}
+    source = Batch(torch.arange(4), images)
+    one, other = (
+        Views(config(colour_rule=rule, **options), 0, 8)(source) for rule in ("stepwise", "affine")
+    )
+    assert float((one.first - images.float().mean() / 255).abs().max()) > 0.05
+    torch.testing.assert_close(one.first, other.first, rtol=0, atol=2e-5)
+    torch.testing.assert_close(one.second, other.second, rtol=0, atol=2e-5)
+
+
+def test_affine_colours_do_not_depend_on_the_batch_and_stay_in_range() -> None:
+    settings = config(colour_rule="affine", seed=3)
+    together = Views(settings, 1, 8)(batch(7, 2, 9, 4))
+    same(together, Views(settings, 1, 8)(batch(9, 4, 2)), [2, 3, 1])
+    for images in (together.first, together.second):
+        assert float(images.min()) >= 0
+        assert float(images.max()) <= 1
