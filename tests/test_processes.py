@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from picie.errors import ConfigError
-from picie.processes import Processes, join_processes
+from picie.processes import Processes, join_processes, leave_processes
 
 PROGRAM = """
 import sys, torch
-from picie.processes import join_processes
+from picie.processes import join_processes, leave_processes
 
 here = join_processes("cpu")
 assert here.count == 2 and here.device == "cpu" and here.main == (here.rank == 0)
@@ -36,7 +36,8 @@ assert torch.equal(weight.grad, torch.arange(24.0).view(2, 3, 2, 2))
 assert weight.grad.stride() == weight.stride()
 assert not unused.grad.any()
 here.wait()
-torch.distributed.destroy_process_group()
+leave_processes()
+assert not torch.distributed.is_initialized()
 """
 
 
@@ -61,6 +62,7 @@ def test_a_single_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     alone.sum_gradients([values])
     assert values.grad is None
     alone.wait()
+    leave_processes()
 
 
 @pytest.mark.parametrize("device", ["mps", "cuda:1", "toaster"])

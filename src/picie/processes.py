@@ -15,7 +15,7 @@ from torch import Tensor
 
 from picie.errors import ConfigError
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["Processes", "join_processes", "leave_processes"]
 
 _Item = TypeVar("_Item")
 
@@ -99,6 +99,12 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
         return ctx.processes.sum(outputs[0]), None
+
+
+def leave_processes() -> None:
+    """Part from the other processes before the program ends; torch complains otherwise."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def join_processes(device: str) -> Processes:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from picie.models.batchnorm import share_batch_statistics
+from picie.models.folding import folded
+from picie.models.picie import PiCIE
 from picie.processes import Processes
 
 
@@ -98,6 +100,17 @@ def test_running_statistics_are_used_as_ever() -> None:
     share_batch_statistics(shared, never)
     images = torch.rand(2, 3, 8, 8, dtype=torch.float64)
     assert torch.equal(plain(images), shared(images))
+
+
+def test_shared_statistics_are_folded_too() -> None:
+    network = PiCIE("test_efficientnet", 8, pretrained=False).eval()
+    share_batch_statistics(network, Processes().differentiable_sum)
+    lean = folded(network)
+    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in lean.modules())
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(lean(images), network(images), rtol=1e-3, atol=1e-4)
 
 
 def test_a_copy_normalises_with_statistics_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from picie.commands.arguments import Train
 from picie.config import MACHINE, Config
+from picie.processes import leave_processes
 from picie.training import resume, train
 
 __all__ = ["run"]
@@ -10,20 +11,17 @@ __all__ = ["run"]
 def run(options: Train, config: Config) -> None:
     """Train, or go on with a run that was cut off."""
     if options.resume is not None:
-        resume(
-            options.resume,
+        machine = {name: getattr(config, name) for name in MACHINE}
+        resume(options.resume, quiet=options.quiet, profile=options.profile, **machine)
+    else:
+        assert options.out is not None  # checked with the arguments
+        train(
+            config.data,
+            options.out,
+            split=config.split,
+            config=config,
+            overwrite=options.overwrite,
             quiet=options.quiet,
             profile=options.profile,
-            **{name: getattr(config, name) for name in MACHINE},
         )
-        return
-    assert options.out is not None  # checked with the arguments
-    train(
-        config.data,
-        options.out,
-        split=config.split,
-        config=config,
-        overwrite=options.overwrite,
-        quiet=options.quiet,
-        profile=options.profile,
-    )
+    leave_processes()

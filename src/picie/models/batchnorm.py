@@ -36,7 +36,7 @@ def _shared(base: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
             values = getattr(self, name)(values) if hasattr(self, name) else values
         return values
 
-    return type(f"Shared{base.__name__}", (base,), {"forward": forward})
+    return type(f"Shared{base.__name__}", (base,), {"forward": forward, "plain": base})
 
 
 def _normalise(layer: Any, images: Tensor) -> Tensor:

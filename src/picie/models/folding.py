@@ -131,7 +131,8 @@ def _is_norm(module: nn.Module) -> bool:
     """Batch norms with fixed statistics, on their own or with an activation behind them."""
     from timm.layers import BatchNormAct2d
 
-    known = type(module) in (nn.BatchNorm2d, BatchNormAct2d)
+    kind = getattr(module, "plain", type(module))  # of one that shares its batch statistics
+    known = kind in (nn.BatchNorm2d, BatchNormAct2d)
     return known and module.running_mean is not None and not module._forward_hooks
 
 
