@@ -64,8 +64,13 @@ def compute_losses(
             temperature=config.temperature,
             reduce=processes.sum,
         )
-        counts = [torch.bincount(one, minlength=config.clusters) for one in labels]
+        counts = [_counts(one, config.clusters) for one in labels]
     return losses, torch.stack(counts)
+
+
+def _counts(labels: Tensor, clusters: int) -> Tensor:
+    """(K,) int64; bincount would wait for a GPU to look for the largest label."""
+    return labels.new_zeros(clusters).scatter_add_(0, labels, torch.ones_like(labels))
 
 
 def _rows(maps: Tensor) -> Tensor:

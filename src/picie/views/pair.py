@@ -93,9 +93,8 @@ class Views:
         if config.colour_rule == "stepwise":
             return stretch(photometric.adjust_colours(images, colours))
         pixels = images.float().div_(255)
-        matrices, offsets = photometric.colour_maps(colours, pixels.mean((2, 3)).cpu())
-        flat = stretch(pixels).flatten(2)
-        coloured = torch.baddbmm(offsets.to(flat.device), matrices.to(flat.device), flat)
+        matrices, offsets = photometric.colour_maps(colours, pixels.mean((2, 3)))
+        coloured = torch.baddbmm(offsets, matrices, stretch(pixels).flatten(2))
         return coloured.clamp_(0, 1).view(len(images), 3, config.size, config.size)
 
     def _feature_matrices(

@@ -115,12 +115,13 @@ def colour_maps(params: PhotometricParams, means: Tensor) -> tuple[Tensor, Tenso
     affine map may be applied after resampling, to fewer pixels.
 
     Args:
-        params: for B pictures.
-        means: (B, 3) mean colours of the whole pictures, in [0, 1].
+        params: for B pictures, on the CPU.
+        means: (B, 3) mean colours of the whole pictures, in [0, 1], on any device.
 
     Returns:
         matrices (B, 3, 3) and offsets (B, 3, 1): colour x becomes matrix @ x + offset.
     """
+    # What comes from the draws alone is made on the CPU, so that nothing waits for a device.
     luma = torch.tensor(_LUMA)
     grey = luma.repeat(3, 1)  # (3, 3): every channel becomes the luma
     angle = -2 * torch.pi * params.hue  # red turns to yellow, as on the circle of HSV
@@ -135,9 +136,10 @@ def colour_maps(params: PhotometricParams, means: Tensor) -> tuple[Tensor, Tenso
 
     chain = towards_grey(params.grayscale) @ hue @ towards_grey(1 - params.saturation)
     matrices = chain * (params.contrast * params.brightness)[:, None, None]
-    offsets = (1 - params.contrast) * params.brightness * (means @ luma)
+    factors = (1 - params.contrast) * params.brightness
+    offsets = factors.to(means.device, non_blocking=True) * (means @ luma.to(means.device))
     # All that follows contrast keeps grey as it is, so its offset stays.
-    return matrices, offsets[:, None, None].expand(-1, 3, 1)
+    return matrices.to(means.device, non_blocking=True), offsets[:, None, None].expand(-1, 3, 1)
 
 
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
