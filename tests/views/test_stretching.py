@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from picie.views.stretching import stretch_crops, whole_boxes
 
-BOXES = torch.tensor([[0, 0, 40], [3, 9, 29], [20, 1, 20], [11, 7, 33]])
+BOXES = torch.tensor([[0, 0, 40], [3, 9, 29], [20, 1, 20], [11, 7, 33]]).double()
 FLIP = torch.tensor([False, True, False, True])
 SIGMA = torch.tensor([0.0, 1.3, 0.4, 0.0])
 
@@ -16,22 +16,32 @@ def pictures() -> Tensor:
 
 @pytest.mark.parametrize("target", [16, 29, 44, 60])
 @pytest.mark.parametrize("antialias", [True, False])
-def test_one_picture_at_a_time_equals_the_batch(target: int, antialias: bool) -> None:
-    images = pictures()
+@pytest.mark.parametrize(("confined", "shift"), [(True, 0.0), (False, 0.0), (False, 0.37)])
+def test_one_picture_at_a_time_equals_the_batch(
+    target: int, antialias: bool, confined: bool, shift: float
+) -> None:
+    images, boxes = pictures(), BOXES + shift
     before = images.clone()
     whole = stretch_crops(
-        images, boxes=BOXES, flip=FLIP, sigma=SIGMA, target=target, antialias=antialias
+        images,
+        boxes=boxes,
+        flip=FLIP,
+        sigma=SIGMA,
+        target=target,
+        antialias=antialias,
+        confined=confined,
     )
     assert whole.shape == (4, 3, target, target)
     for i in range(4):
         part = slice(i, i + 1)
         alone = stretch_crops(
             images[part],
-            boxes=BOXES[part],
+            boxes=boxes[part],
             flip=FLIP[part],
             sigma=SIGMA[part],
             target=target,
             antialias=antialias,
+            confined=confined,
         )
         torch.testing.assert_close(alone, whole[part], rtol=0, atol=1e-5)
     assert torch.equal(images, before)
@@ -40,11 +50,23 @@ def test_one_picture_at_a_time_equals_the_batch(target: int, antialias: bool) ->
 def test_a_batch_of_whole_pictures_equals_the_matrices() -> None:
     images, boxes, still = pictures(), whole_boxes(4, 44), torch.zeros(4)
     quick = stretch_crops(
-        images, boxes=boxes, flip=still.bool(), sigma=still, target=20, antialias=True
+        images,
+        boxes=boxes,
+        flip=still.bool(),
+        sigma=still,
+        target=20,
+        antialias=True,
+        confined=True,
     )
     faint = still + 1e-3  # a blur of nothing, which goes through the matrices
     slow = stretch_crops(
-        images, boxes=boxes, flip=still.bool(), sigma=faint, target=20, antialias=True
+        images,
+        boxes=boxes,
+        flip=still.bool(),
+        sigma=faint,
+        target=20,
+        antialias=True,
+        confined=True,
     )
     torch.testing.assert_close(quick, slow, rtol=0, atol=1e-5)
 
@@ -60,5 +82,6 @@ def test_a_square_is_cut_out_before_it_is_stretched() -> None:
         sigma=torch.zeros(1),
         target=50,
         antialias=True,
+        confined=True,
     )
     torch.testing.assert_close(found, expected)

@@ -57,23 +57,28 @@ def draw_geometric(uniform: Tensor, config: Config) -> GeometricParams:
     return GeometricParams(side=side, top=u[:, 1], left=u[:, 2], flip=u[:, 3] < config.flip)
 
 
-def pixel_boxes(params: GeometricParams, size: int) -> Tensor:
-    """The crops of pictures of `size` pixels, on whole pixels.
+def pixel_boxes(params: GeometricParams, size: int, *, rounded: bool) -> Tensor:
+    """The crops of pictures of `size` pixels.
 
     Returns:
-        (B, 3) int64: top, left, side.
+        (B, 3) float64: top, left, side in pixels; whole numbers if `rounded`.
     """
-    ends = [round_to_grid(params.side, offset, size) for offset in (params.top, params.left)]
-    fractions = torch.stack([ends[0][0], ends[1][0], ends[0][1]], dim=1)
-    return (fractions * size).round().long()
+    starts = [(1 - params.side) * offset for offset in (params.top, params.left)]
+    side = params.side
+    if rounded:
+        (top, side), (left, _) = (
+            round_to_grid(params.side, offset, size) for offset in (params.top, params.left)
+        )
+        starts = [top, left]
+    boxes = torch.stack([*starts, side], dim=1) * size
+    return boxes.round() if rounded else boxes
 
 
 def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """A crop on a grid of `size` pixels, rounded as in the authors' code (revision c3aa029).
 
     There, picture and feature map are rounded apart, each on its own grid, and the two crops
-    disagree by up to 2.7 feature cells. With the rule `aligned` both take the crop that is rounded
-    on the picture's grid.
+    disagree by up to 2.7 feature cells.
 
     Returns:
         (start, side), both (B,) float64 fractions of the picture.

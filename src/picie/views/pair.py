@@ -59,6 +59,10 @@ class Views:
         matrices = self._feature_matrices(draws.crop, batch.images.device)
         return self._images(batch.images, draws, view), *matrices
 
+    @property
+    def _rounded(self) -> bool:
+        return self.config.crop_rule == "rounded"
+
     def _draw(self, batch: Batch) -> "_Draws":
         config = self.config
         uniform = uniform_draws(config.seed, self.epoch, batch.indices.tolist(), _NUM_DRAWS)
@@ -84,11 +88,12 @@ class Views:
         config, colours, base = self.config, draws.colours[view], images.shape[-1]
         boxes, flip, antialias = whole_boxes(len(images), base), torch.zeros(len(images)), True
         if view == 0:
-            boxes, flip = geometric.pixel_boxes(draws.crop, base), draws.crop.flip
+            boxes = geometric.pixel_boxes(draws.crop, base, rounded=self._rounded)
+            flip = draws.crop.flip
             antialias = config.crop_antialias
         stretch = partial(
             stretch_crops, boxes=boxes, flip=flip.bool(), sigma=colours.sigma, target=config.size,
-            antialias=antialias,
+            antialias=antialias, confined=self._rounded,
         )  # fmt: skip
         if config.colour_rule == "stepwise":
             return stretch(photometric.adjust_colours(images, colours))
@@ -100,12 +105,13 @@ class Views:
     def _feature_matrices(
         self, crop: GeometricParams, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        rounded, cells = self.config.crop_rule == "rounded", self.feature_size
+        rounded, cells = self._rounded, self.feature_size
         unflipped = torch.zeros_like(crop.flip)
         matrices = []
         for offset, flip in ((crop.top, unflipped), (crop.left, crop.flip)):
-            grid = cells if rounded else self.config.base_size
-            start, side = geometric.round_to_grid(crop.side, offset, grid)
+            start, side = (1 - crop.side) * offset, crop.side
+            if rounded:
+                start, side = geometric.round_to_grid(crop.side, offset, cells)
             matrices.append(
                 geometric.resampling_matrix(
                     start, side, flip, source=cells, target=cells, antialias=False,
@@ -145,5 +151,11 @@ def clean_view(images: Tensor, size: int) -> Tensor:
     boxes = whole_boxes(len(images), images.shape[-1])
     still = torch.zeros(len(images))
     return stretch_crops(
-        pixels, boxes=boxes, flip=still.bool(), sigma=still, target=size, antialias=True
+        pixels,
+        boxes=boxes,
+        flip=still.bool(),
+        sigma=still,
+        target=size,
+        antialias=True,
+        confined=True,
     )
