@@ -47,7 +47,7 @@ def settings() -> Settings:
     """Arguments of `train`, by preset."""
     return {
         "default": _COMMON | {"preset": "default", "overclusters": 8, "kmeans_pixels": 16},
-        "reference": _COMMON | {"preset": "reference", "kmeans_images": 6},
+        "reference": _COMMON | {"preset": "reference", "kmeans_images": 6, "kmeans_pixels": 16},
     }
 
 
