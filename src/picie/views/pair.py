@@ -73,16 +73,18 @@ class Views:
         return _Draws((first, second), geometric.draw_geometric(crop, config))
 
     def _images(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
-        if images.device.type != "cpu":
-            return self._view(images, draws, view)
-        out = torch.empty(len(images), 3, self.config.size, self.config.size)
+        # Views are made in float32, also where the network computes in half precision.
+        with torch.autocast(images.device.type, enabled=False):
+            if images.device.type != "cpu":
+                return self._view(images, draws, view)
+            out = torch.empty(len(images), 3, self.config.size, self.config.size)
 
-        def one(index: int) -> None:  # one at a time: see photometric.adjust_colours
-            part = slice(index, index + 1)
-            out[part] = self._view(images[part], draws.take(part), view)
+            def one(index: int) -> None:  # one at a time: see photometric.adjust_colours
+                part = slice(index, index + 1)
+                out[part] = self._view(images[part], draws.take(part), view)
 
-        for_each(one, len(images))
-        return out
+            for_each(one, len(images))
+            return out
 
     def _view(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
         config, colours, base = self.config, draws.colours[view], images.shape[-1]
