@@ -20,6 +20,7 @@ from picie.data.loading import BaseCrops, load_batches
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, enlarge, load
 from picie.metrics import Confusion, Scores, score
+from picie.pictures import check_size
 from picie.processes import Processes
 from picie.progress import Reporter
 
@@ -93,8 +94,7 @@ def evaluate(
     """
     model = model if isinstance(model, Segmenter) else load(model)
     side = model.config.size if size is None else size
-    if side < 32 or side % 32:
-        raise ConfigError(f"size {side}: the side must be a multiple of 32, 32 or more")
+    check_size(side)
     if crop not in get_args(Crop):
         raise ConfigError(f"unknown crop {crop!r}; known: {', '.join(get_args(Crop))}")
     folder = open_folder(data, split, labelled=True)
