@@ -50,7 +50,9 @@ def settings(**changes: Any) -> Config:
 def fit(config: Config, *, order: list[int] | None = None, **changes: Any) -> ClusterFit:
     read = changes.pop("loader", loader(pictures()))
     where = list(range(PICTURES)) if order is None else order
-    return cluster_features(pixels, read, where, config, **({"epoch": 0, "stream": 0} | changes))
+    where_from = {"epoch": 0, "stream": 0} | changes
+    (only,) = cluster_features(pixels, read, where, config, **where_from)
+    return only
 
 
 def same(one: ClusterFit, other: ClusterFit) -> bool:

@@ -197,3 +197,28 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing.write_bytes(b'data = "\xff\xfe"')
     with pytest.raises(ConfigError, match=r"none\.toml: is not valid TOML .*correct it"):
         read_config(missing)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_objective_brings_settings_that_the_user_can_replace(preset: str) -> None:
+    mdc = make_config(preset, objective="mdc")
+    assert (mdc.classifier, mdc.final_centroids, mdc.views) == ("parametric", "clean", (0,))
+    assert make_config(preset, objective="mdc", classifier="prototype").classifier == "prototype"
+    frozen = make_config(preset, objective="frozen")
+    assert (frozen.epochs, frozen.overclusters) == (0, 0)
+    iic = make_config(preset, objective="iic")
+    assert (iic.unit_features, iic.predict_rule, iic.final_centroids) == (False, "dot", "trained")
+    assert make_config(preset, objective="picie") == make_config(preset)
+
+
+def test_picie_h_clusters_twice() -> None:
+    assert make_config("paper", clusters=27).levels == [(27, 27)]
+    assert make_config("paper", objective="picie-h").levels == [(27, 27), (100, 100)]
+    assert make_config(objective="picie-h", clusters=11).levels == [(64, 11), (100, 100)]
+
+
+def test_a_config_file_may_name_its_objective(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('preset = "reference"\nobjective = "mdc"\n')
+    assert read_config(path) == make_config("reference", objective="mdc")
+    assert read_config(path, objective="picie") == make_config("reference")

@@ -9,11 +9,12 @@ from picie.types import Losses
 
 
 def totals(clusters: int = 4) -> EpochTotals:
-    return EpochTotals(losses=torch.zeros(3), labels=torch.zeros(2, clusters, dtype=torch.int64))
+    return EpochTotals(labels=torch.zeros(2, clusters, dtype=torch.int64))
 
 
 def losses(total: float, within: float, cross: float) -> Losses:
-    return Losses(*(torch.tensor(float(v), requires_grad=True) for v in (total, within, cross)))
+    whole, first, second = (torch.tensor(float(v)) for v in (total, within, cross))
+    return Losses(whole.requires_grad_(), {"within": first, "cross": second})
 
 
 def labels(first: list[int], second: list[int]) -> torch.Tensor:
@@ -24,7 +25,7 @@ def test_losses_are_means_over_steps_and_keep_no_graph() -> None:
     epoch = totals()
     epoch.add(losses(3.0, 2.0, 4.0), labels([1, 0, 0, 0], [1, 0, 0, 0]), 8)
     epoch.add(losses(2.0, 1.0, 3.0), labels([1, 0, 0, 0], [1, 0, 0, 0]), 5)
-    assert not epoch.losses.requires_grad
+    assert not any(value.requires_grad for value in epoch.losses.values())
     summary = epoch.summary()
     assert (summary["loss"], summary["within"], summary["cross"]) == (2.5, 1.5, 3.5)
     assert summary["images"] == 13
@@ -61,7 +62,6 @@ def test_many_pixels_do_not_overflow() -> None:
 
 def test_an_epoch_without_steps_has_a_summary() -> None:
     summary = totals().summary()
-    assert summary["loss"] == 0
     assert summary["images"] == 0
     assert all(math.isfinite(value) for value in summary["effective_clusters"])
 
@@ -103,3 +103,11 @@ def test_the_line_of_an_epoch() -> None:
 def test_the_line_ends_with_the_scores_where_there_are_any() -> None:
     line = epoch_line(RECORD | {"accuracy": 51.53, "miou": 15.09}, 10)
     assert line.endswith("41 s, accuracy 51.5, mIoU 15.1")
+
+
+def test_the_line_names_what_the_objective_has() -> None:
+    record = {k: v for k, v in RECORD.items() if k not in ("within", "cross", "kmeans_objective")}
+    line = epoch_line(record | {"mutual_information": 1.5, "effective_clusters": [3.0]}, 10)
+    assert line == (
+        "epoch 2/10: loss 1.2346 (mutual information 1.5000), effective clusters 3.0, 41 s"
+    )

@@ -438,7 +438,7 @@ def test_each_view_has_its_own_centroids(runs: dict[str, Path]) -> None:
 
 def test_logits_are_similarities_to_the_best_centroid_of_a_cluster(model: Segmenter) -> None:
     images = torch.rand(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
-    centroids, groups = model.network.view_centroids(0)
+    centroids, groups, _ = model.network.view_centroids(0)
     with torch.no_grad():
         features = F.normalize(model.network(images), dim=1)
     each = torch.einsum("bdhw,pd->bphw", features, F.normalize(centroids, dim=1))

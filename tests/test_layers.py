@@ -12,11 +12,11 @@ ROOMS = (
     "profiling"
 )
 CONDUCTORS = (
-    "storage checkpoints centroids decoder_start targets steps history "
-    "tiling enlarging pictures reading inference evaluation trainer training"
+    "storage checkpoints centroids decoder_start targets heads steps history "
+    "tiling enlarging pictures reading inference evaluation curves health trainer training"
 )
 FLOORS = [
-    *({room} for room in ("errors", "types", "presets", "config")),
+    *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),
     set(ROOMS.split()),  # strangers to each other
     *({room} for room in CONDUCTORS.split()),
     *({room} for room in ("commands", "cli")),

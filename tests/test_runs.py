@@ -12,7 +12,8 @@ import pytest
 
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.runs import FORMAT, Run, write_atomically
+from picie.files import write_atomically
+from picie.runs import FORMAT, Run
 
 
 def new_run(folder: Path, **settings: Any) -> Run:
@@ -324,7 +325,7 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     program = (
         "import os, sys, pathlib\n"
-        "from picie.runs import write_atomically\n"
+        "from picie.files import write_atomically\n"
         "def write(part):\n"
         "    part.write_bytes(b'half')\n"
         "    os._exit(9)\n"

@@ -1,6 +1,6 @@
 """Clusters of a model's pixel features: the passes that k-means needs, bound to k-means."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +86,11 @@ def cluster_features(
     *,
     epoch: int,
     stream: int,
+    levels: Sequence[tuple[int, int]] = (),
     processes: Processes | None = None,
     clock: Clock | None = None,
-) -> ClusterFit:
-    """K-means over unit features of pixels: on a sample in memory, then perhaps on all others.
+) -> tuple[ClusterFit, ...]:
+    """K-means over features of pixels: on a sample in memory, then perhaps on all others.
 
     Args:
         features: batch to (B, D, h, w) features of any length.
@@ -98,38 +99,50 @@ def cluster_features(
         config: sizes of the sample, metric, start.
         epoch: number of the epoch, seeds the sample together with the seed.
         stream: tells runs of one epoch apart (0 and 1: the views).
+        levels: (centroids, clusters) of each clustering of these pixels; the main one if empty.
         processes: those that share the work; all get the same centroids.
         clock: measures the parts.
+
+    Returns:
+        one fit per level.
 
     Raises:
         DataError: fewer pixels than centroids.
     """
     processes, clock = processes or Processes(), clock or Clock()
+    levels = levels or config.levels[:1]
     sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
     size = config.sample_batch_size
     found = list(_points(features, loader(sample, size), config, epoch, clock))
     with clock.part("k-means"):
         points, rows, total = _collect(found, sample, processes)
-        if total < config.num_centroids:
-            raise DataError(
-                f"{total} pixels were sampled and {config.num_centroids} centroids wanted; use "
-                "fewer --clusters, more pictures, a larger --size or more --kmeans-pixels"
+        runs = []
+        for number, (count, _) in enumerate(levels):
+            if total < count:
+                raise DataError(
+                    f"{total} pixels were sampled and {count} centroids wanted; use fewer "
+                    "--clusters, more pictures, a larger --size or more --kmeans-pixels"
+                )
+            kmeans = KMeans(
+                count,
+                metric=config.kmeans_metric,
+                init=config.kmeans_init,
+                iterations=config.kmeans_iterations,
+                seed=_seed(config, epoch, stream, number),
+                reduce=processes.sum,
             )
-        kmeans = KMeans(
-            config.num_centroids,
-            metric=config.kmeans_metric,
-            init=config.kmeans_init,
-            iterations=config.kmeans_iterations,
-            seed=_seed(config, epoch, stream),
-            reduce=processes.sum,
-        ).fit(points, rows=rows)
-    objective = kmeans.history_[-1]
+            runs.append(kmeans.fit(points, rows=rows))
+    objectives = [kmeans.history_[-1] for kmeans in runs]
     if config.kmeans_update:
         for _, block in _points(features, loader(rest, size), config, epoch, clock):
-            kmeans.partial_fit(block.flatten(0, 1))
-    clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-    groups = merge_centroids(clusters.centroids, config.clusters)
-    return ClusterFit(clusters, groups, objective, total)
+            for kmeans in runs:
+                kmeans.partial_fit(block.flatten(0, 1))
+    fits = []
+    for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
+        clusters = Clusters(kmeans.centroids_, kmeans.counts_)
+        groups = merge_centroids(clusters.centroids, wanted)
+        fits.append(ClusterFit(clusters, groups, objective, total))
+    return tuple(fits)
 
 
 @torch.no_grad()
@@ -163,11 +176,11 @@ def fit_clean_centroids(
         return maps
 
     order = cluster_order(config, epoch, count)
-    fit = cluster_features(
+    fits = cluster_features(
         features, loader, order, config, epoch=epoch, stream=0, processes=processes
     )
     model.eval()
-    return fit
+    return fits[0]
 
 
 def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
@@ -182,12 +195,14 @@ def _points(
     epoch: int,
     clock: Clock,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Positions (B,) of the pictures of each batch and (B, n, D) sampled unit features."""
+    """Positions (B,) of the pictures of each batch and (B, n, D) sampled features."""
     for batch in clock.waits(batches):
         maps = features(batch)
         with clock.part("clustering"):
             pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
-            chosen = F.normalize(_sample(pixels, batch.indices, config, epoch).float(), dim=2)
+            chosen = _sample(pixels, batch.indices, config, epoch).float()
+            if config.unit_features:
+                chosen = F.normalize(chosen, dim=2)
         yield batch.indices, chosen
 
 
@@ -238,5 +253,6 @@ def _nothing_read() -> DataError:
     return DataError("none of the pictures could be read; look at the list of unreadable ones")
 
 
-def _seed(config: Config, epoch: int, stream: int) -> int:
-    return int(np.random.default_rng((config.seed, epoch, _STARTS, stream)).integers(2**31))
+def _seed(config: Config, epoch: int, stream: int, level: int) -> int:
+    key = (config.seed, epoch, _STARTS, stream, *((level,) if level else ()))
+    return int(np.random.default_rng(key).integers(2**31))

@@ -7,32 +7,41 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from picie.errors import ModelError
+from picie.files import write_atomically
 from picie.models.picie import PiCIE
-from picie.runs import write_atomically
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
-_MODEL, _OPTIMIZER = "model/", "optimizer/"
+_MODEL, _OPTIMIZER, _HEADS = "model/", "optimizer/", "heads/"
 
 
 def save_checkpoint(
-    path: Path, model: PiCIE, optimizer: torch.optim.Optimizer, *, next_epoch: int
+    path: Path,
+    model: PiCIE,
+    optimizer: torch.optim.Optimizer,
+    heads: nn.Module | None = None,
+    *,
+    next_epoch: int,
 ) -> None:
     """Write everything that the next epoch starts from.
 
     Random numbers need no state: every draw is a function of (seed, epoch, picture).
     """
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+    if heads is not None:
+        tensors |= {_HEADS + name: tensor for name, tensor in heads.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}/{name}": tensor for name, tensor in state.items()}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, save(stored, {"state": json.dumps({"next_epoch": next_epoch})}))
 
 
-def load_checkpoint(path: Path, model: PiCIE, optimizer: torch.optim.Optimizer) -> int:
+def load_checkpoint(
+    path: Path, model: PiCIE, optimizer: torch.optim.Optimizer, heads: nn.Module | None = None
+) -> int:
     """Put a saved state back.
 
     Returns:
@@ -48,6 +57,8 @@ def load_checkpoint(path: Path, model: PiCIE, optimizer: torch.optim.Optimizer) 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             epoch = int(json.loads(file.metadata()["state"])["next_epoch"])
         _restore(model, optimizer, tensors)
+        if heads is not None:
+            heads.load_state_dict(_under(_HEADS, tensors))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
@@ -56,9 +67,12 @@ def load_checkpoint(path: Path, model: PiCIE, optimizer: torch.optim.Optimizer) 
     return epoch
 
 
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
 def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    weights = {k.removeprefix(_MODEL): t for k, t in tensors.items() if k.startswith(_MODEL)}
-    model.restore(weights)
+    model.restore(_under(_MODEL, tensors))
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(_OPTIMIZER):

@@ -44,12 +44,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
     Args:
         device: where it computes.
-        precision: fp32, bf16, or auto: bf16 on CUDA devices made for it, else fp32.
+        precision: fp32, bf16, fp16 (which training must not use: its gradients vanish), or auto:
+            bf16 on CUDA devices made for it, else fp32.
     """
-    half = precision == "bf16"
+    half = precision in ("bf16", "fp16")
     if precision == "auto":
         half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=half)
 
 
 def keep_freed_memory() -> None:

@@ -11,40 +11,53 @@ from picie.types import Losses
 
 __all__ = ["EpochTotals", "epoch_line"]
 
+_TITLES = {
+    "within": "within",
+    "cross": "cross",
+    "within_auxiliary": "auxiliary within",
+    "cross_auxiliary": "auxiliary cross",
+    "mse": "MSE",
+    "mutual_information": "mutual information",
+    "mutual_information_auxiliary": "auxiliary",
+}
+
 
 @dataclass
 class EpochTotals:
     """Sums over the steps of one epoch, kept on the training device until they are asked for.
 
     Attributes:
-        losses: (3,) sums of total, within and cross.
-        labels: (2, K) int64, pseudo-labels of each view per cluster.
+        labels: (V, K) int64, pseudo-labels of each view per cluster.
+        losses: () sums by name, `loss` for the total.
         steps: optimiser steps.
         images: pictures seen.
         seconds: wall time by part.
     """
 
-    losses: Tensor
     labels: Tensor
+    losses: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     images: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, losses: Losses, labels: Tensor, images: int) -> None:
         """Count one step."""
-        self.losses += torch.stack([losses.total, losses.within, losses.cross]).detach()
-        self.labels += labels
+        for name, value in {"loss": losses.total, **losses.parts}.items():
+            before = self.losses.get(name)
+            self.losses[name] = value.detach() + (0 if before is None else before)
+        self.labels = self.labels + labels
         self.steps += 1
         self.images += images
 
     def share(self, total: Callable[[Tensor], Tensor]) -> None:
         """Make the sums those of all processes; `total` adds a tensor up over them."""
-        self.losses, self.labels = total(self.losses), total(self.labels)
+        self.losses = {name: total(value) for name, value in self.losses.items()}
+        self.labels = total(self.labels)
         self.images = int(total(torch.tensor(self.images, device=self.labels.device)))
 
     def note(self, seconds: float) -> str:
         """Mean loss and speed so far, for the progress bar; waits for the device."""
-        loss = float(self.losses[0]) / max(self.steps, 1)
+        loss = float(self.losses.get("loss", 0.0)) / max(self.steps, 1)
         return f"loss {loss:.3f}, {self.images / seconds:.1f} images/s"
 
     def summary(self) -> dict[str, Any]:
@@ -52,13 +65,10 @@ class EpochTotals:
 
         `effective_clusters` is exp(entropy of the shares), per view.
         """
-        total, within, cross = (self.losses / max(self.steps, 1)).tolist()
         shares = (self.labels / self.labels.sum(1, keepdim=True).clamp_min(1)).cpu()
         entropy = -(shares * shares.clamp_min(1e-12).log()).sum(1)
         return {
-            "loss": total,
-            "within": within,
-            "cross": cross,
+            **{name: float(value) / max(self.steps, 1) for name, value in self.losses.items()},
             "effective_clusters": entropy.exp().tolist(),
             "cluster_shares": [[round(share, 5) for share in view] for view in shares.tolist()],
             "images": self.images,
@@ -68,14 +78,14 @@ class EpochTotals:
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
     """The summary of an epoch in one line for people."""
-    first, second = record["effective_clusters"]
-    text = (
-        f"epoch {record['epoch'] + 1}/{epochs}: loss {record['loss']:.4f} "
-        f"(within {record['within']:.4f}, cross {record['cross']:.4f}), "
-        f"k-means {record['kmeans_objective'][0]:.4f}, "
-        f"effective clusters {first:.1f} and {second:.1f}, "
-        f"{sum(record['seconds'].values()):.0f} s"
+    parts = ", ".join(
+        f"{_TITLES[name]} {value:.4f}" for name, value in record.items() if name in _TITLES
     )
+    text = f"epoch {record['epoch'] + 1}/{epochs}: loss {record['loss']:.4f} ({parts}), "
+    if record.get("kmeans_objective"):
+        text += f"k-means {record['kmeans_objective'][0]:.4f}, "
+    effective = " and ".join(f"{value:.1f}" for value in record["effective_clusters"])
+    text += f"effective clusters {effective}, {sum(record['seconds'].values()):.0f} s"
     if "miou" in record:
         text += f", accuracy {record['accuracy']:.1f}, mIoU {record['miou']:.1f}"
     return text

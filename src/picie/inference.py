@@ -15,7 +15,7 @@ from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
-from picie.devices import choose_device
+from picie.devices import autocast, choose_device
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
 from picie.models.folding import FoldedCopy
@@ -74,7 +74,10 @@ class Segmenter:
         self.config = config
         self.device = choose_device(config.device)
         self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
-        self._dtype = _choose_dtype(precision, self.device)
+        if precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise ConfigError(f"unknown precision {precision!r}; known: {known}")
+        self._precision = precision
         self._folded = FoldedCopy(self.network)
 
     @property
@@ -83,26 +86,43 @@ class Segmenter:
         return self.network.clusters
 
     @torch.no_grad()
-    def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
-        """Similarity of each feature pixel to each cluster: that of its best centroid.
+    def features(self, images: Tensor) -> Tensor:
+        """Pixel features, not normalised.
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
+
+        Returns:
+            (B, D, h, w) float32 with h = H / stride, rounded up.
+        """
+        self.network.eval()
+        lean = self._folded()
+        with autocast(self.device, self._precision):
+            features: Tensor = lean(images.to(self.device))
+        return features.float()
+
+    @torch.no_grad()
+    def classify(self, features: Tensor, *, view: int = 0) -> Tensor:
+        """Similarity of each feature to each cluster: that of its best centroid.
+
+        Args:
+            features: (B, D, h, w) as `features` gives them.
             view: which set of centroids, from 0.
 
         Returns:
             (B, K, h, w) float32; larger = nearer.
         """
-        self.network.eval()
-        centroids, groups = self.network.view_centroids(view)
-        lean = self._folded()
-        half = self._dtype != torch.float32
-        with torch.autocast(self.device.type, self._dtype if half else None, enabled=half):
-            features = lean(images.to(self.device))
-        features, rule = features.float(), self.config.predict_rule
-        if rule != "cosine":  # which divides by the length itself
+        centroids, groups, offsets = self.network.view_centroids(view)
+        rule = self.config.predict_rule
+        if rule != "cosine" and self.config.unit_features:  # cosine divides by the length itself
             features = F.normalize(features, dim=1)
-        return group_scores(scores(features, centroids, rule), groups)
+        found = scores(features, centroids, rule) + offsets[:, None, None]
+        return group_scores(found, groups)
+
+    def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
+        """`classify` the `features` of images (B, 3, H, W), float in [0, 1]: (B, K, h, w)."""
+        self.network.view_centroids(view)  # raises before the network works for nothing
+        return self.classify(self.features(images), view=view)
 
     def predict(
         self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
@@ -253,13 +273,3 @@ def predict(model: Segmenter | str | Path, source: Any) -> Any:
         source: a path, PIL image, array, tensor or folder.
     """
     return (model if isinstance(model, Segmenter) else load(model)).predict(source)
-
-
-def _choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    if precision not in get_args(Precision):
-        known = ", ".join(get_args(Precision))
-        raise ConfigError(f"unknown precision {precision!r}; known: {known}")
-    if precision == "auto":
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if half else torch.float32
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

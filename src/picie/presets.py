@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["PRESETS"]
+__all__ = ["OBJECTIVES", "PRESETS"]
 
 # What the authors' code does at revision c3aa029, quirks included (method: docs/explanation.md).
 _REFERENCE: dict[str, Any] = {
@@ -54,3 +54,10 @@ _PAPER: dict[str, Any] = _REFERENCE | {
 PRESETS: dict[str, dict[str, Any]] = {"default": {}, "reference": _REFERENCE, "paper": _PAPER}
 """Named settings: `default` (best on few pictures and a CPU), `reference` (the authors' code),
 `paper` (the paper's text)."""
+
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "frozen": {"epochs": 0, "overclusters": 0},
+    "mdc": {"classifier": "parametric", "final_centroids": "clean"},
+    "iic": {"unit_features": False, "predict_rule": "dot", "final_centroids": "trained"},
+}
+"""What an objective sets besides itself, after the preset and before the user."""

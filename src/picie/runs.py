@@ -4,6 +4,7 @@
     ├── run.json            format number and picie version
     ├── config.toml         every setting
     ├── metrics.jsonl       one JSON object a line
+    ├── health.json         how well it went, as far as that can be said without labels
     ├── train.log           plain text
     ├── model.safetensors   the model, with config.json beside it
     └── checkpoint/         training state, for --resume
@@ -15,23 +16,23 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from picie.config import Config, read_config, write_config
-from picie.errors import ConfigError, ModelError, PicieError
+from picie.errors import ConfigError, ModelError
+from picie.files import PART, write_atomically, writing
 
-__all__ = ["FORMAT", "Run", "write_atomically"]
+__all__ = ["FORMAT", "Run"]
 
 FORMAT = 1
 """Version of the run folder's layout that this picie writes, and the newest that it reads."""
 
 _HEADER = "run.json"
 _CONFIG = "config.toml"
-_PART = ".part-"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Run:
         folder = Path(folder)
         _check_free(folder, overwrite=overwrite)
         run = cls(folder, config, version)
-        with _writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _clear(run)
         header = json.dumps({"format": FORMAT, "picie": version}) + "\n"
@@ -120,6 +121,11 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
+    def health_path(self) -> Path:
+        """Label-free measures of the finished model, JSON."""
+        return self.folder / "health.json"
+
+    @property
     def log_path(self) -> Path:
         """The log as plain text."""
         return self.folder / "train.log"
@@ -135,7 +141,7 @@ class Run:
         """
         finite = json.loads(json.dumps(record), parse_constant=lambda _: None)
         line = json.dumps(finite) + "\n"
-        with _writing(self.metrics_path), self.metrics_path.open("a+b") as file:
+        with writing(self.metrics_path), self.metrics_path.open("a+b") as file:
             _cut_broken_end(file)
             file.write(line.encode())
             file.flush()
@@ -165,6 +171,13 @@ class Run:
                 )
         return records
 
+    def health(self) -> dict[str, float]:
+        """What health.json holds; empty where there is none that can be read."""
+        try:
+            return _record(self.health_path.read_bytes()) or {}
+        except OSError:
+            return {}
+
     def truncate_metrics(self, epoch: int) -> None:
         """Remove the records of `epoch` and later (a resumed run writes them anew), no others.
 
@@ -186,7 +199,7 @@ class Run:
             PicieError: train.log cannot be written.
         """
         logger = logging.getLogger("picie")
-        with _writing(self.log_path):
+        with writing(self.log_path):
             handler = logging.FileHandler(self.log_path, mode="a", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.INFO)
@@ -202,43 +215,6 @@ class Run:
             handler.close()
 
 
-def write_atomically(path: Path, data: bytes | Callable[[Path], object]) -> None:
-    """Write a file that appears whole or not at all, even if the process is killed.
-
-    Args:
-        path: the file; an existing one is replaced.
-        data: the bytes, or a function that writes them to the temporary path it is given (same
-            folder, same ending).
-
-    Raises:
-        PicieError: it cannot be written, as on a full disk; the old file is still there.
-    """
-    part = path.with_name(_PART + path.name)
-    with _writing(path):
-        try:
-            if callable(data):
-                data(part)
-            else:
-                part.write_bytes(data)
-            with part.open("r+b") as file:
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            with suppress(OSError):  # what went wrong above matters more
-                part.unlink()
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PicieError(
-            f"{path}: cannot be written ({error.strerror or error}); check the folder's "
-            "permissions and the free space, or choose another --out"
-        ) from None
-
-
 def _check_free(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; choose another --out")
@@ -250,7 +226,7 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
                 f"{folder} already holds a run; choose another --out, continue it with "
                 f"--resume {folder}, or pass --overwrite"
             )
-    elif not all(entry.name.startswith(_PART) for entry in folder.iterdir()):
+    elif not all(entry.name.startswith(PART) for entry in folder.iterdir()):
         raise ConfigError(
             f"{folder} is not empty and holds no run; choose another --out, or empty it yourself"
         )
@@ -272,9 +248,10 @@ def _clear(run: Run) -> None:
         shutil.rmtree(run.checkpoint_path)
     else:
         run.checkpoint_path.unlink(missing_ok=True)
-    files = [run.metrics_path, run.log_path, run.model_path, run.model_config_path]
+    files = [run.metrics_path, run.health_path, run.log_path]
+    files += [run.model_path, run.model_config_path]
     for path in [*files, run.folder / _CONFIG, run.folder / _HEADER]:
-        path.with_name(_PART + path.name).unlink(missing_ok=True)
+        path.with_name(PART + path.name).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 

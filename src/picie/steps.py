@@ -1,15 +1,23 @@
 """From a pair of views to the losses of one training step."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
+from picie.heads import Heads
 from picie.models.picie import PiCIE
-from picie.objectives.picie import picie_losses
+from picie.objectives.iic import iic_loss
+from picie.objectives.mdc import mdc_losses
+from picie.objectives.overclustering import add_auxiliary
+from picie.objectives.parametric import parametric_losses
+from picie.objectives.picie import add_consistency, picie_losses
 from picie.processes import Processes
 from picie.profiling import Clock
-from picie.targets import Targets
+from picie.targets import Level, Targets
 from picie.types import Losses, ViewPair
 from picie.views.geometric import resample
 
@@ -18,30 +26,54 @@ __all__ = ["compute_losses"]
 
 def compute_losses(
     model: PiCIE,
-    targets: Targets,
+    targets: Targets | Heads,
     pair: ViewPair,
     config: Config,
     *,
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> tuple[Losses, Tensor]:
-    """Features, pseudo-labels and the four cross-entropies (PiCIE, section 3.3).
+    """Features, pseudo-labels and the losses of the objective.
 
     Args:
         model: the network that learns.
-        targets: centroids, weights and the frozen copy that labels.
+        targets: what the epoch is trained towards.
         pair: the two views of a batch, or of this process' share of one.
-        config: rules and temperature.
+        config: objective, rules and temperature.
         processes: those that share the batch; losses and gradients are to be added up over them.
         clock: measures the parts.
 
     Returns:
-        the losses, and the (2, K) counts of the pseudo-labels of each view.
+        the losses, and the (V, K) counts of the (pseudo-)labels of each of V views.
     """
-    clock = clock or Clock()
-    processes = processes or Processes()
-    rows, labels = [], []
-    for view, images in enumerate((pair.first, pair.second)):
+    clock, processes = clock or Clock(), processes or Processes()
+    if isinstance(targets, Heads):
+        return _information_losses(model, targets, pair, config, processes, clock)
+    rows, labels = _rows_and_labels(model, targets, pair, config, clock)
+    with clock.part("loss"):
+        found = [
+            _level_losses(rows, one, level, config, processes)
+            for one, level in zip(labels, targets.levels, strict=True)
+        ]
+        losses = found[0]
+        if len(found) == 2:
+            weights = (targets.levels[0].weight, targets.levels[1].weight)
+            losses = add_auxiliary(losses, found[1], weights)
+        if config.mse_weight and len(rows) == 2:
+            pixels = processes.sum(torch.tensor(len(rows[0]), device=rows[0].device))
+            losses = add_consistency(losses, (rows[0], rows[1]), config.mse_weight, pixels)
+        counts = [_counts(one, config.clusters) for one in labels[0]]
+    return losses, torch.stack(counts)
+
+
+def _rows_and_labels(
+    model: PiCIE, targets: Targets, pair: ViewPair, config: Config, clock: Clock
+) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """Features (N, D) of each view, and for each level the labels (N,) of each view."""
+    rows: list[Tensor] = []
+    labels: list[list[Tensor]] = [[] for _ in targets.levels]
+    for view in config.views:
+        images = (pair.first, pair.second)[view]
         with clock.part("label forward"):
             stages, labelled = _teacher_maps(targets.teacher, images, config)
         with clock.part("forward"):
@@ -49,23 +81,68 @@ def compute_losses(
         with clock.part("labels"):
             if view == 1:
                 labelled = resample(labelled, pair.rows, pair.columns)
-            fit = targets.fits[view]
-            near = nearest(_rows(labelled), fit.clusters.centroids, config.label_rule)
-            labels.append(fit.groups[near])
+            points = _rows(labelled)
+            for own, level in zip(labels, targets.levels, strict=True):
+                fit, rule = level.fits[view], config.label_rule
+                near = nearest(points, fit.clusters.centroids, rule, unit=config.unit_features)
+                own.append(fit.groups[near])
         with clock.part("loss"):
             if view == 1:
                 learning = resample(learning, pair.rows, pair.columns)
             rows.append(_rows(learning))
-    with clock.part("loss"):
-        losses = picie_losses(
-            (rows[0], rows[1]),
-            (labels[0], labels[1]),
-            targets.prototypes,
-            temperature=config.temperature,
-            reduce=processes.sum,
-        )
-        counts = [_counts(one, config.clusters) for one in labels]
-    return losses, torch.stack(counts)
+    return rows, labels
+
+
+def _level_losses(
+    rows: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    level: Level,
+    config: Config,
+    processes: Processes,
+) -> Losses:
+    unit, reduce, prototypes = config.unit_features, processes.sum, level.prototypes
+    if level.classifiers:
+        weights = [one.weights for one in prototypes]
+        return parametric_losses(
+            rows, labels, level.classifiers, weights, cross_view=config.cross_view, unit=unit,
+            reduce=reduce,
+        )  # fmt: skip
+    if len(rows) == 1:
+        return mdc_losses(
+            rows[0], labels[0], prototypes[0], temperature=config.temperature, unit=unit,
+            reduce=reduce,
+        )  # fmt: skip
+    return picie_losses(
+        (rows[0], rows[1]), (labels[0], labels[1]), (prototypes[0], prototypes[1]),
+        temperature=config.temperature, cross_view=config.cross_view, unit=unit, reduce=reduce,
+    )  # fmt: skip
+
+
+def _information_losses(
+    model: PiCIE, heads: Heads, pair: ViewPair, config: Config, processes: Processes, clock: Clock
+) -> tuple[Losses, Tensor]:
+    """IIC: both heads' negative mutual information, averaged."""
+    with clock.part("forward"):
+        first, second = model(pair.first), model(pair.second)
+    with clock.part("loss"), torch.autocast(first.device.type, enabled=False):
+        second = resample(second.float(), pair.rows, pair.columns)
+        views = [_head_logits(heads, one.float(), config) for one in (first, second)]
+        parts = [
+            iic_loss(one, two, config.displacement, processes.differentiable_sum)
+            / processes.count  # every process has the loss of all; they are added up later
+            for one, two in zip(*views, strict=True)
+        ]
+        counts = [_counts(main.argmax(1).flatten(), config.clusters) for main, _ in views]
+    names = ("mutual_information", "mutual_information_auxiliary")
+    information = {name: -part.detach() for name, part in zip(names, parts, strict=True)}
+    return Losses((parts[0] + parts[1]) / 2, information), torch.stack(counts)
+
+
+def _head_logits(heads: Heads, maps: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    logits: tuple[Tensor, Tensor] = heads(
+        F.normalize(maps, dim=1) if config.unit_features else maps
+    )
+    return logits
 
 
 def _counts(labels: Tensor, clusters: int) -> Tensor:

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save
 from picie import __version__
 from picie.config import Config, make_config
 from picie.errors import ConfigError, ModelError
+from picie.files import write_atomically
 from picie.models.picie import PiCIE
-from picie.runs import write_atomically
 
 __all__ = ["MODEL_FORMAT", "load_model", "save_model"]
 

@@ -1,17 +1,21 @@
-"""What an epoch is trained towards: clusters of both views and a network that labels by them."""
+"""What an epoch is trained towards: clusters of its views and a network that labels by them."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, counted
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
+from picie.objectives.overclustering import log_ratio_weights
+from picie.objectives.parametric import random_classifier
 from picie.objectives.prototypes import Prototypes
 from picie.processes import Processes
 from picie.profiling import Clock
@@ -20,28 +24,71 @@ from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views
 
-__all__ = ["Targets", "fit_targets"]
+__all__ = ["Level", "Targets", "fit_targets", "keep_classifiers"]
+
+_CLASSIFIER = 5  # tag of the random numbers of classifiers, apart from those in `centroids`
+
+
+@dataclass(frozen=True)
+class Level:
+    """One clustering of the features; PiCIE+H has two.
+
+    Attributes:
+        fits: k-means of each view.
+        prototypes: their centroids as classifiers, with the weight of each cluster in the loss.
+        classifiers: learnt ones in their place, of each view; empty with prototypes.
+        weight: of this level's loss.
+    """
+
+    fits: tuple[ClusterFit, ...]
+    prototypes: tuple[Prototypes, ...]
+    classifiers: tuple[nn.Linear, ...]
+    weight: float
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Fixed while the network moves.
+    """Fixed while the network moves, but for classifiers that are learnt.
 
     Pseudo-labels are not stored: the teacher makes them inside the training step, from the views
     that the step needs anyway. That spares a pass over the pictures and a file of labels.
 
     Attributes:
-        fits: k-means of view 1 and of view 2.
-        prototypes: their centroids as classifiers, with the weight of each cluster in the loss.
+        levels: the main clustering, then the auxiliary one where there is one.
         teacher: frozen copy of the network as it was clustered, in eval mode, its BatchNorm folded
             into the convolutions.
+        optimizer: of the learnt classifiers; None without any.
         seconds: wall time that the clustering took.
     """
 
-    fits: tuple[ClusterFit, ClusterFit]
-    prototypes: tuple[Prototypes, Prototypes]
+    levels: tuple[Level, ...]
     teacher: PiCIE
+    optimizer: torch.optim.Optimizer | None
     seconds: float
+
+    def keep(self, model: PiCIE) -> None:
+        """Put the classifier of the epoch into the model: centroids, or what was learnt."""
+        main = self.levels[0]
+        if main.classifiers:
+            keep_classifiers(model, main.classifiers)
+        else:
+            model.set_centroids(
+                [fit.clusters.centroids for fit in main.fits], [fit.groups for fit in main.fits]
+            )
+
+    def record(self) -> dict[str, Any]:
+        """What the epoch's record says about the clustering."""
+        return {"kmeans_objective": [fit.objective for fit in self.levels[0].fits]}
+
+
+def keep_classifiers(model: PiCIE, classifiers: tuple[nn.Linear, ...]) -> None:
+    """Put learnt classifiers, one per view or one for all, into the model."""
+    device = classifiers[0].weight.device
+    model.set_centroids(
+        [one.weight for one in classifiers],
+        [torch.arange(one.out_features, device=device) for one in classifiers],
+        [one.bias for one in classifiers],
+    )
 
 
 @torch.no_grad()
@@ -81,7 +128,7 @@ def fit_targets(
     batch_statistics = config.kmeans_batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
-    for view in (0, 1):
+    for view in config.views:
         label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
         with reporter.task(label, seen) as advance:
             fit = cluster_features(
@@ -91,14 +138,38 @@ def fit_targets(
                 config,
                 epoch=epoch,
                 stream=view,
+                levels=config.levels,
                 processes=processes,
                 clock=clock,
             )
         fits.append(fit)
-    first, second = (_prototypes(fit, config) for fit in fits)
+    levels = _levels(fits, config, epoch)
+    learnt = [p for level in levels for one in level.classifiers for p in one.parameters()]
+    fused = model.centroids.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(learnt, config.learning_rate, fused=fused) if learnt else None
     teacher = folded(model) if batch_statistics else network
-    seconds = time.monotonic() - began
-    return Targets((fits[0], fits[1]), (first, second), teacher, seconds)
+    return Targets(levels, teacher, optimizer, time.monotonic() - began)
+
+
+def _levels(fits: list[tuple[ClusterFit, ...]], config: Config, epoch: int) -> tuple[Level, ...]:
+    """Fits by view and level to levels."""
+    sizes = [clusters for _, clusters in config.levels]
+    weights = (1.0,) if len(sizes) == 1 else log_ratio_weights(*sizes)
+    rng = np.random.default_rng((config.seed, epoch, _CLASSIFIER))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    levels = []
+    for own, weight in zip(zip(*fits, strict=True), weights, strict=True):
+        classifiers: tuple[nn.Linear, ...] = ()
+        prototypes = tuple(_prototypes(fit, config) for fit in own)
+        if config.classifier == "parametric":
+            classifiers = tuple(
+                random_classifier(config.feature_size, len(one.weights), generator).to(
+                    one.weights.device
+                )
+                for one in prototypes
+            )
+        levels.append(Level(own, prototypes, classifiers, weight))
+    return tuple(levels)
 
 
 def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:

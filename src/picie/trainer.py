@@ -1,5 +1,6 @@
 """One training run in one process: its network, its pictures, its files."""
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -15,12 +16,16 @@ from torch import Tensor
 from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_centroids
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config
+from picie.curves import curve_values
 from picie.data.folder import Photo
 from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.devices import autocast, choose_device
 from picie.errors import DataError
-from picie.evaluation import evaluate, picture_loader
+from picie.evaluation import picture_loader
+from picie.files import write_atomically
+from picie.heads import Heads
+from picie.health import HEALTH_PICTURES, health_text, measure_health
 from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
 from picie.models.batchnorm import share_batch_statistics
@@ -81,6 +86,7 @@ class Trainer:
         self.device = choose_device(self.processes.device or config.device)
         self.clock = Clock(on=around.profile, device=self.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
+        self.heads = Heads(config).to(self.device) if config.objective == "iic" else None
         self.optimizer = self._make_optimizer()
         if self.processes.count > 1:
             share_batch_statistics(self.model, self.processes.differentiable_sum)
@@ -96,7 +102,10 @@ class Trainer:
         config, model = self.config, self.model
         trains_backbone = config.backbone_rate > 0
         model.backbone.requires_grad_(trains_backbone)
-        groups = [{"params": list(model.decoder.parameters()), "lr": config.learning_rate}]
+        learnt = list(model.decoder.parameters())
+        if self.heads is not None:
+            learnt += self.heads.parameters()
+        groups = [{"params": learnt, "lr": config.learning_rate}]
         if trains_backbone:
             rate = config.learning_rate * config.backbone_rate
             groups.append({"params": list(model.backbone.parameters()), "lr": rate})
@@ -108,7 +117,8 @@ class Trainer:
 
     def start(self) -> int:
         """Restore the last checkpoint, or make the decoder's start; the epoch to begin with."""
-        epoch = load_checkpoint(self.run.checkpoint_path / _CHECKPOINT, self.model, self.optimizer)
+        path = self.run.checkpoint_path / _CHECKPOINT
+        epoch = load_checkpoint(path, self.model, self.optimizer, self.heads)
         if self.processes.main:
             self.run.truncate_metrics(epoch)
         if epoch:
@@ -125,8 +135,10 @@ class Trainer:
             self._start_from_pca()
         return 0
 
-    def fit_targets(self, views: Views, epoch: int) -> Targets:
+    def fit_targets(self, views: Views, epoch: int) -> Targets | Heads:
         """Cluster each view's features, and freeze a copy of the network to label with."""
+        if self.heads is not None:
+            return self.heads
         with self._autocast():
             return fit_targets(
                 self.model,
@@ -140,12 +152,12 @@ class Trainer:
                 clock=self.clock,
             )
 
-    def pass_over_pictures(self, views: Views, targets: Targets, epoch: int) -> EpochTotals:
+    def pass_over_pictures(self, views: Views, targets: Targets | Heads, epoch: int) -> EpochTotals:
         """The only pass with gradients."""
         config = self.config
+        shape = (len(config.views), config.clusters)
         totals = EpochTotals(
-            losses=torch.zeros(3, device=self.device),
-            labels=torch.zeros(2, config.clusters, dtype=torch.int64, device=self.device),
+            labels=torch.zeros(shape, dtype=torch.int64, device=self.device),
             seconds={"cluster": round(targets.seconds, 2)},
         )
         rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
@@ -161,9 +173,12 @@ class Trainer:
         totals.seconds["train"] = round(time.monotonic() - began, 2)
         return totals
 
-    def step(self, views: Views, targets: Targets, batch: Batch) -> tuple[Losses, Tensor]:
-        """One optimiser step; also the (2, K) counts of the pseudo-labels."""
+    def step(self, views: Views, targets: Targets | Heads, batch: Batch) -> tuple[Losses, Tensor]:
+        """One optimiser step; also the (V, K) counts of the pseudo-labels."""
         clock = self.clock
+        optimizers = [self.optimizer]
+        if isinstance(targets, Targets) and targets.optimizer is not None:
+            optimizers.append(targets.optimizer)
         with clock.part("views"):
             pair = views(batch)
         with self._autocast():
@@ -171,22 +186,23 @@ class Trainer:
                 self.model, targets, pair, self.config, processes=self.processes, clock=clock
             )
         with clock.part("backward"):
-            self.optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
             losses.total.backward()
         with clock.part("optimiser"):
-            learnt = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self.processes.sum_gradients(learnt)
-            self.optimizer.step()
+            for optimizer in optimizers:
+                learnt = [p for group in optimizer.param_groups for p in group["params"]]
+                self.processes.sum_gradients(learnt)
+                optimizer.step()
         return losses, counts
 
-    def finish(self, targets: Targets, totals: EpochTotals, epoch: int) -> None:
+    def finish(self, targets: Targets | Heads, totals: EpochTotals, epoch: int) -> None:
         """Record the epoch, then write the checkpoint.
 
         In this order a record may be written twice (and is then cut), but none is ever lost.
         """
-        keep_centroids(self.model, *targets.fits)
-        record = {"epoch": epoch} | totals.summary()
-        record["kmeans_objective"] = [fit.objective for fit in targets.fits]
+        targets.keep(self.model)
+        record = {"epoch": epoch} | totals.summary() | targets.record()
         if self.config.eval_split:
             record |= self._scores()
         self._say(epoch_line(record, self.config.epochs))
@@ -194,12 +210,16 @@ class Trainer:
             self.run.append_metrics(record)
             folder = self.run.checkpoint_path
             folder.mkdir(exist_ok=True)
-            save_checkpoint(folder / _CHECKPOINT, self.model, self.optimizer, next_epoch=epoch + 1)
+            path = folder / _CHECKPOINT
+            save_checkpoint(path, self.model, self.optimizer, self.heads, next_epoch=epoch + 1)
 
     def result(self) -> Segmenter:
         """The model as it is shipped, saved in the run folder."""
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
+        if self.processes.main:
+            health = json.dumps(self._health(), indent=1).encode()
+            write_atomically(self.run.health_path, health)
         self._report_unreadable()
         if self.processes.main:
             save_model(self.model, self.config, self.run.folder)
@@ -232,30 +252,25 @@ class Trainer:
                 )
         keep_centroids(self.model, fit)
 
+    def _health(self) -> dict[str, float]:
+        """How well it went, as far as that can be said without labels."""
+        count, config = len(self.photos), self.config
+        device = config.model_copy(update={"device": str(self.device)})
+        with self.reporter.task("health", min(count, HEALTH_PICTURES)) as advance:
+            loader = counted(picture_loader(self.crops, config, self.device), advance)
+            found = measure_health(Segmenter(self.model, device), loader, count)
+        self._say(health_text(found, self.model.clusters))
+        return found
+
     def _scores(self) -> dict[str, Any]:
         """Scores on labelled pictures, for curves; the training state is left as it was."""
-        config = self.config
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        if config.final_centroids == "clean":
+        if self.config.final_centroids == "clean":
             self._keep_clean()
-        values: dict[str, Any] = {}
-        if self.processes.main:
-            values = self._evaluate()
+        main = self.processes.main
+        values = curve_values(self.model, self.config, self.device) if main else {}
         self.processes.wait()
         self.model.restore(state)
-        return values
-
-    def _evaluate(self) -> dict[str, Any]:
-        config = self.config
-        found = evaluate(
-            Segmenter(self.model, config.model_copy(update={"device": str(self.device)})),
-            config.data,
-            split=config.eval_split,
-            size=config.eval_size,
-        )
-        values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
-        for number, other in enumerate(found.other_views, 2):
-            values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
         return values
 
     def report_failure(self) -> None:
@@ -264,10 +279,8 @@ class Trainer:
 
     def _report_unreadable(self) -> None:
         """Name the pictures that any process has left out."""
-        broken: dict[Path, str] = {}
-        for part in self.processes.gather(self.crops.unreadable):
-            broken |= part
-        self._name_unreadable(broken)
+        parts = self.processes.gather(self.crops.unreadable)
+        self._name_unreadable({path: why for part in parts for path, why in part.items()})
 
     def _name_unreadable(self, broken: dict[Path, str]) -> None:
         if not broken or not self.processes.main:

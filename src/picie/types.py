@@ -66,8 +66,12 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of one training step; scalars. total = (within + cross) / 2."""
+    """The loss of one training step, and what it is made of; scalars.
+
+    Attributes:
+        total: what is minimised; carries gradients.
+        parts: by name, without gradients: `within` and `cross` of PiCIE, and so on.
+    """
 
     total: Tensor
-    within: Tensor
-    cross: Tensor
+    parts: dict[str, Tensor]

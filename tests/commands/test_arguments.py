@@ -106,3 +106,15 @@ def test_defaults_of_predict() -> None:
     options = parse(Predict, ["run", "photo.jpg", "--out", "masks"])
     assert options == Predict(Path("run"), Path("photo.jpg"), Path("masks"))
     assert (options.overlay, options.overwrite) == (False, False)
+
+
+def test_an_objective_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
+    assert settings("--objective", "frozen") == make_config(data="photos", objective="frozen")
+    flags = ["--preset=reference", "--objective=mdc"]
+    assert settings(*flags) == make_config("reference", data="photos", objective="mdc")
+    own = make_config("reference", data="photos", objective="mdc", classifier="prototype")
+    assert settings(*flags, "--classifier=prototype") == own
+    file = tmp_path / "own.toml"
+    file.write_text("clusters = 5\n")
+    found = settings("--config", str(file), "--objective", "iic")
+    assert found == make_config(data="photos", clusters=5, objective="iic")

@@ -18,11 +18,13 @@ def test_a_finished_run(
     assert lines[0].startswith(f"{runs['default']} (picie ")
     assert lines[1].split(maxsplit=1) == ["pictures", f"{scenes}, train.txt"]
     assert lines[2].split(maxsplit=1) == ["network", "test_efficientnet, 3 clusters, 32 px"]
-    assert lines[3].split(maxsplit=1)[1].startswith("default, but epochs = 3, batch_size = 3")
-    assert lines[4].split(maxsplit=1) == ["epochs", "3 of 3 done"]
-    assert lines[5].split(maxsplit=1)[1].startswith(f"{runs['default']}/model.safetensors (0.")
+    assert lines[3].split(maxsplit=1) == ["objective", "picie"]
+    assert lines[4].split(maxsplit=1)[1].startswith("default, but epochs = 3, batch_size = 3")
+    assert lines[5].split(maxsplit=1) == ["epochs", "3 of 3 done"]
+    assert lines[6].split(maxsplit=1)[1].startswith(f"{runs['default']}/model.safetensors (0.")
     rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
     assert rows == ["1", "2", "3"]
+    assert any(line.startswith("  effective clusters ") for line in lines)
 
 
 def test_an_unfinished_run_says_how_to_go_on(

@@ -120,3 +120,13 @@ def test_a_copy_normalises_with_statistics_of_its_own() -> None:
     before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
     other(torch.rand(2, 3, 8, 8, dtype=torch.float64))
     assert all(torch.equal(tensor, before[name]) for name, tensor in shared.state_dict().items())
+
+
+def test_a_batch_without_any_picture_leaves_the_statistics() -> None:
+    network = layers("plain").train()
+    share_batch_statistics(network, Processes().differentiable_sum)
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    assert network(torch.empty(0, 3, 8, 8)).shape[0] == 0
+    for name, one in network.state_dict().items():
+        if "running" in name:
+            assert torch.equal(one, before[name]), name

@@ -53,7 +53,8 @@ def test_centroids_come_back_per_view(model: PiCIE, views: int) -> None:
     model.set_centroids(centroids, groups)
     assert model.clusters == 3
     for view in range(views):
-        kept, belongs = model.view_centroids(view)
+        kept, belongs, offsets = model.view_centroids(view)
+        assert offsets.tolist() == [0] * 5
         torch.testing.assert_close(kept, centroids[view].detach().float())
         assert not kept.requires_grad
         assert kept.dtype == torch.float32
@@ -71,7 +72,7 @@ def test_centroids_travel_with_the_weights_and_are_not_trained(model: PiCIE) -> 
     state = model.state_dict()
     assert torch.equal(state["centroids"], torch.stack(sets(2)))
     assert torch.equal(state["groups"][1], torch.arange(5).flip(0))
-    assert not {"centroids", "groups"} & dict(model.named_parameters()).keys()
+    assert not {"centroids", "groups", "offsets"} & dict(model.named_parameters()).keys()
 
 
 def test_new_centroids_replace_the_old_ones(model: PiCIE) -> None:
@@ -87,3 +88,19 @@ def test_gradients_reach_backbone_and_decoder(model: PiCIE) -> None:
         gradients = [p.grad for p in part.parameters() if p.grad is not None]
         assert gradients
         assert sum(float(g.abs().sum()) for g in gradients) > 0
+
+
+def test_offsets_belong_to_a_learnt_classifier(model: PiCIE) -> None:
+    offsets = [torch.arange(5.0, requires_grad=True)]
+    model.set_centroids(sets(1), [torch.arange(5)], offsets)
+    assert model.view_centroids(0)[2].tolist() == [0, 1, 2, 3, 4]
+    model.set_centroids(sets(1), [torch.arange(5)])
+    assert not model.view_centroids(0)[2].any()
+
+
+def test_a_state_without_offsets_has_none(model: PiCIE) -> None:
+    model.set_centroids(sets(2), [torch.arange(5)] * 2)
+    state = {k: v for k, v in model.state_dict().items() if k != "offsets"}
+    model.restore(state)
+    assert model.offsets.shape == (2, 5)
+    assert not model.offsets.any()

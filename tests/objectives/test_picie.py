@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.objectives.picie import picie_losses
+from picie.objectives.picie import add_consistency, picie_losses
 from picie.objectives.prototypes import Prototypes
 from picie.types import Losses
 
@@ -57,8 +57,8 @@ def test_the_four_terms_equal_a_slow_loop(temperature: float) -> None:
     losses = found(rows, labels, centroids, weights, temperature)
     within = (term[0, 0] + term[1, 1]) / 2
     cross = (term[0, 1] + term[1, 0]) / 2
-    assert float(losses.within) == pytest.approx(within, rel=1e-5)
-    assert float(losses.cross) == pytest.approx(cross, rel=1e-5)
+    assert float(losses.parts["within"]) == pytest.approx(within, rel=1e-5)
+    assert float(losses.parts["cross"]) == pytest.approx(cross, rel=1e-5)
     assert float(losses.total) == pytest.approx((within + cross) / 2, rel=1e-5)
 
 
@@ -69,8 +69,8 @@ def test_only_ratios_of_weights_matter() -> None:
 
 
 def same(one: Losses, other: Losses) -> None:
-    for name in ("total", "within", "cross"):
-        torch.testing.assert_close(getattr(one, name), getattr(other, name))
+    torch.testing.assert_close(one.total, other.total)
+    torch.testing.assert_close(one.parts, other.parts)
 
 
 def test_renaming_the_clusters_of_a_view_changes_nothing() -> None:
@@ -95,8 +95,8 @@ def test_exchanging_the_views_changes_nothing() -> None:
 def test_cross_equals_within_when_the_views_are_the_same() -> None:
     rows, labels, centroids, weights = ((first, first) for first, _ in inputs())
     losses = found(rows, labels, centroids, weights)
-    torch.testing.assert_close(losses.cross, losses.within)
-    torch.testing.assert_close(losses.total.detach(), losses.within)
+    torch.testing.assert_close(losses.parts["cross"], losses.parts["within"])
+    torch.testing.assert_close(losses.total.detach(), losses.parts["within"])
 
 
 def test_the_gradient_is_that_of_four_cross_entropies() -> None:
@@ -134,8 +134,10 @@ def test_parts_of_the_pixels_add_up_to_the_whole() -> None:
             reduce=lambda _: total,
         )
         losses.total.backward()
-        parts.append(torch.stack([losses.total.detach(), losses.within, losses.cross]))
-    expected = torch.stack([whole.total.detach(), whole.within, whole.cross])
+        parts.append(
+            torch.stack([losses.total.detach(), losses.parts["within"], losses.parts["cross"]])
+        )
+    expected = torch.stack([whole.total.detach(), whole.parts["within"], whole.parts["cross"]])
     torch.testing.assert_close(sum(parts), expected)
     for one, other in zip(shared, leaves, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
@@ -152,3 +154,55 @@ def test_a_step_against_the_gradient_lowers_the_loss() -> None:
         moved.append(leaf.detach() - leaf.grad)
     after = found((moved[0], moved[1]), labels, centroids, weights).total
     assert float(after) < float(before.detach())
+
+
+def test_without_the_cross_view_loss_only_within_is_left() -> None:
+    rows, labels, centroids, weights = inputs()
+    prototypes = tuple(
+        Prototypes.of(c, torch.arange(K), w, "dot") for c, w in zip(centroids, weights, strict=True)
+    )
+    first, second = prototypes
+    leaves = (rows[0].clone().requires_grad_(), rows[1].clone().requires_grad_())
+    alone = picie_losses(leaves, labels, (first, second), cross_view=False)
+    both = found(rows, labels, centroids, weights)
+    assert set(alone.parts) == {"within"}
+    torch.testing.assert_close(alone.parts["within"], both.parts["within"])
+    torch.testing.assert_close(alone.total.detach(), both.parts["within"])
+    alone.total.backward()
+    other = (labels[0], labels[1].roll(1))  # of view 2: no matter to view 1
+    again = (rows[0].clone().requires_grad_(), rows[1].clone().requires_grad_())
+    picie_losses(again, other, (first, second), cross_view=False).total.backward()
+    torch.testing.assert_close(leaves[0].grad, again[0].grad)
+
+
+def test_features_keep_their_length_if_asked() -> None:
+    rows, labels, centroids, weights = inputs()
+    plain = [one.clone().requires_grad_() for one in rows]
+    terms = [
+        F.cross_entropy(-torch.cdist(z, c).square(), y, weight=w)
+        for z in plain
+        for y, c, w in zip(labels, centroids, weights, strict=True)
+    ]
+    torch.stack(terms).mean().backward()
+    first, second = (
+        Prototypes.of(c, torch.arange(K), w, "l2") for c, w in zip(centroids, weights, strict=True)
+    )
+    ours = (rows[0].clone().requires_grad_(), rows[1].clone().requires_grad_())
+    losses = picie_losses(ours, labels, (first, second), unit=False)
+    losses.total.backward()
+    torch.testing.assert_close(losses.total.detach(), torch.stack(terms).mean().detach())
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_consistency_is_the_mean_squared_difference_of_unit_features() -> None:
+    rows, labels, centroids, weights = inputs()
+    losses = found(rows, labels, centroids, weights)
+    units = [F.normalize(one, dim=1) for one in rows]
+    mse = F.mse_loss(units[0], units[1])
+    both = add_consistency(losses, rows, 0.5, torch.tensor(N))
+    torch.testing.assert_close(both.parts["mse"], mse)
+    torch.testing.assert_close(both.total, (losses.total + mse) / 2)
+    assert set(both.parts) == {"within", "cross", "mse"}
+    same_views = add_consistency(losses, (rows[0], 3 * rows[0]), 1.0, torch.tensor(N))
+    assert float(same_views.total) == pytest.approx(0, abs=1e-9)

@@ -58,19 +58,20 @@ def best_rows(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def assign_blocks(
-    cloud: PointCloud, centroids: Tensor
+    cloud: PointCloud, centroids: Tensor, ranges: Sequence[slice] | None = None
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """Find the nearest centroid of every point; ties go to the lowest cluster number.
 
     Args:
         cloud: N points of width D, those of this process.
         centroids: (K, D) float32; unit vectors when the cloud is spherical.
+        ranges: blocks of rows, the longest first; None = those of all points.
 
     Yields:
         rows, block (b, D), best scores (b,) and labels (b,) int64, in the order of the points,
         as in `score_blocks`.
     """
-    ranges = cloud.ranges(len(centroids))
+    ranges = cloud.ranges(len(centroids)) if ranges is None else ranges
     found = score_blocks(cloud, centroids, ranges)
     for rows, (_, block, scores) in zip(ranges, found, strict=True):
         best, labels = best_rows(scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,11 +32,20 @@ def accumulator(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def block_ranges(size: int, device: torch.device, k: int = 1) -> list[slice]:
-    """Cut rows 0..size-1 into blocks that are compared with K centroids at a time."""
+def block_ranges(
+    size: int, device: torch.device, k: int = 1, threads: int | None = None
+) -> list[slice]:
+    """Cut rows 0..size-1 into blocks that are compared with K centroids at a time.
+
+    Args:
+        size: number of rows.
+        device: where they are.
+        k: K.
+        threads: CPU threads that work on one block together; None = as many as torch uses.
+    """
     step = _DEVICE_ROWS
     if device.type == "cpu":
-        step = torch.get_num_threads() * min(_CPU_ROWS, max(_CPU_SCORES // k, 1))
+        step = (threads or torch.get_num_threads()) * min(_CPU_ROWS, max(_CPU_SCORES // k, 1))
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
@@ -108,9 +117,17 @@ class PointCloud:
         """Number of points N in this process."""
         return self.values.shape[0]
 
-    def ranges(self, k: int = 1) -> list[slice]:
+    def ranges(self, k: int = 1, threads: int | None = None) -> list[slice]:
         """Return the row ranges of blocks that are compared with K centroids at a time."""
-        return block_ranges(len(self), self.values.device, k)
+        return block_ranges(len(self), self.values.device, k, threads)
+
+    def part(self, rows: slice) -> PointCloud:
+        """Return a range of the points of this process, with the same origin and total."""
+        numbers = None if self.numbers is None else self.numbers[rows]
+        scale = None if self.scale is None else self.scale[rows]
+        return replace(
+            self, values=self.values[rows], scale=scale, squares=self.squares[rows], numbers=numbers
+        )
 
     def block(self, rows: slice | Tensor, room: Tensor | None = None) -> Tensor:
         """Return some rows, relative to the origin, as (b, D) float32.

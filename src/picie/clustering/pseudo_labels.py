@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d, normalize
 from picie.clustering.assignment import best_rows
 from picie.clustering.points import block_ranges
 from picie.errors import ConfigError, DataError
+from picie.threads import for_each
 
 __all__ = ["Balance", "Rule", "balance_weights", "group_scores", "nearest", "scores"]
 
@@ -66,7 +67,7 @@ def group_scores(values: Tensor, groups: Tensor) -> Tensor:
     return best.scatter_reduce(1, groups[None, :, None, None].expand_as(values), values, "amax")
 
 
-def nearest(rows: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
+def nearest(rows: Tensor, centroids: Tensor, rule: Rule, *, unit: bool = True) -> Tensor:
     """Return the centroid with the largest score; ties go to the lowest number.
 
     Scores exist for one block of rows at a time.
@@ -74,7 +75,8 @@ def nearest(rows: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
     Args:
         rows: (N, D) floating point features, of any length.
         centroids: (K, D) float32 on the same device.
-        rule: as in `scores`, of the features divided by their length.
+        rule: as in `scores`.
+        unit: compare the features divided by their length.
 
     Returns:
         (N,) int64 in 0..K-1, without gradients.
@@ -87,13 +89,20 @@ def nearest(rows: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
         raise _mismatch("rows (N, D)", rows, centroids)
     weight, bias = _linear(centroids, rule)
     found = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
-        for part in block_ranges(len(rows), rows.device, len(centroids)):
-            block = rows[part].float()
-            if bias is not None:  # only then does the length of a feature matter
+    ranges = block_ranges(len(rows), rows.device, len(centroids), threads=1)
+
+    def work(number: int) -> None:
+        # these settings belong to a thread
+        with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
+            block = rows[ranges[number]].float()
+            if unit and bias is not None:  # only then does the length of a feature matter
                 block = normalize(block, dim=1, eps=_TINY)
             products = torch.mm(weight, block.T)
-            found[part] = best_rows(products if bias is None else products.add_(bias[:, None]))[1]
+            if bias is not None:
+                products += bias[:, None]
+            found[ranges[number]] = best_rows(products)[1]
+
+    for_each(work, len(ranges), rows.device)
     return found
 
 

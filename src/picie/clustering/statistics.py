@@ -10,10 +10,11 @@ from torch import Tensor
 
 from picie.clustering.assignment import assign_blocks, best_rows, score_blocks
 from picie.clustering.points import PointCloud, accumulator
+from picie.threads import for_each
 
 __all__ = ["RunningStatistics", "Statistics", "device_statistics"]
 
-
+_LEAST_ROWS = 8_192  # for a thread of their own
 _MOST_PICKED = 0.75  # of the points: picking more of them takes longer than reading all
 
 
@@ -51,14 +52,9 @@ class Statistics:
 class RunningStatistics:
     """Statistics of the same points for one set of centroids after the other.
 
-    On a CPU it remembers the cluster of every point, and a margin: how far centroids may move
-    until another one can be nearer (Hamerly, 2010, as one number per point). Only points without
-    margin are compared with the centroids, and only those that change their cluster are taken out
-    of one sum and put into another. Margins allow for rounding, so that the labels are those of
-    the full search. The sums are float64, in which float32 values come and go without a trace.
-
-    Elsewhere everything is done anew, because to find such points the host would have to wait for
-    the device.
+    On a CPU the points are shared out among threads, each with sums of its own; they are added up
+    in one order, so that the same number of threads gives the same bytes. Elsewhere everything is
+    done anew, because to find points that may have changed the host would wait for the device.
 
     Args:
         cloud: N points of width D, those of this process.
@@ -67,35 +63,71 @@ class RunningStatistics:
 
     def __init__(self, cloud: PointCloud, k: int) -> None:
         """Make room for the sums; nothing is assigned before `update`."""
-        width = cloud.values.shape[1]
         self._cloud = cloud
-        self._ranges = cloud.ranges(k)
-        self._centroids: Tensor | None = None
-        self._labels = torch.zeros(len(cloud), dtype=torch.int64)
-        self._margins = torch.zeros(len(cloud))
-        # columns as in Statistics.pack, with |x - o|^2 for the last; sums are of x - o
-        self._table = torch.zeros(k, width + 2, dtype=torch.float64)
-        most = self._ranges[0].stop if self._ranges else 0
-        self._room = torch.ones(most, width + 2, dtype=torch.float64)
+        self._shares: list[_Share] = []
+        if cloud.values.device.type == "cpu":
+            threads = max(1, min(torch.get_num_threads(), len(cloud) // _LEAST_ROWS))
+            step = max(1, -(-len(cloud) // threads))
+            starts = range(0, max(1, len(cloud)), step)
+            self._shares = [_Share(cloud.part(slice(at, at + step)), k) for at in starts]
 
     def update(self, centroids: Tensor) -> Statistics:
         """Assign every point to the nearest of (K, D) float32 centroids."""
-        if centroids.device.type != "cpu":
+        if not self._shares:
             return device_statistics(self._cloud, centroids)
-        if self._centroids is None:
-            self._enter(centroids)
-        else:
-            reach = (centroids - self._cloud.origin).square().sum(1).amax()
-            pieces = self._doubtful(centroids - self._centroids)
-            for rows, block, scores in score_blocks(self._cloud, centroids, pieces):
-                self._revise(rows, block, scores, reach)
+        for_each(lambda number: self._shares[number].update(centroids), len(self._shares))
+        table = torch.stack([share.table for share in self._shares]).sum(0)
+        # what rounding left behind in a cluster that lost all its points is no width
+        table[table[:, -2] == 0] = 0
+        sums, counts, squares = table.split((centroids.shape[1], 1, 1), 1)
+        origin = self._cloud.origin.double()
+        shift = centroids - origin
+        inertia = squares + counts * shift.square().sum(1, keepdim=True)
+        inertia -= 2 * (shift * sums).sum(1, keepdim=True)
+        return Statistics(sums + counts * origin, counts[:, 0].clone(), inertia[:, 0].clamp_min(0))
+
+
+class _Share:
+    """Some of the points, with what is known of them from the centroids before.
+
+    It remembers the cluster of every point, and a margin: how far centroids may move until another
+    one can be nearer (Hamerly, 2010, as one number per point). Only points without margin are
+    compared with the centroids, and only those that change their cluster are taken out of one sum
+    and put into another. Margins allow for rounding, so that the labels are those of the full
+    search. The sums are float64, in which float32 values come and go without a trace.
+
+    Attributes:
+        table: (K, D + 2) float64, columns as in `Statistics.pack` with |x - o|^2 for the last;
+            sums are of x - o.
+    """
+
+    def __init__(self, cloud: PointCloud, k: int) -> None:
+        width = cloud.values.shape[1]
+        self._cloud = cloud
+        self._ranges = cloud.ranges(k, threads=1)
+        self._centroids: Tensor | None = None
+        self._labels = torch.zeros(len(cloud), dtype=torch.int64)
+        self._margins = torch.zeros(len(cloud))
+        self.table = torch.zeros(k, width + 2, dtype=torch.float64)
+        most = self._ranges[0].stop if self._ranges else 0
+        self._room = torch.ones(most, width + 2, dtype=torch.float64)
+
+    def update(self, centroids: Tensor) -> None:
+        """Bring labels and sums up to (K, D) float32 centroids."""
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # settings are per thread
+            if self._centroids is None:
+                self._enter(centroids)
+            else:
+                reach = (centroids - self._cloud.origin).square().sum(1).amax()
+                pieces = self._doubtful(centroids - self._centroids)
+                for rows, block, scores in score_blocks(self._cloud, centroids, pieces):
+                    self._revise(rows, block, scores, reach)
         self._centroids = centroids
-        return self._read(centroids)
 
     def _enter(self, centroids: Tensor) -> None:
-        for rows, block, _, labels in assign_blocks(self._cloud, centroids):
+        for rows, block, _, labels in assign_blocks(self._cloud, centroids, self._ranges):
             self._labels[rows] = labels
-            self._table.index_add_(0, labels, self._terms(block, self._cloud.squares[rows]))
+            self.table.index_add_(0, labels, self._terms(block, self._cloud.squares[rows]))
 
     def _doubtful(self, moves: Tensor) -> Sequence[slice | Tensor]:
         """Rows that may be nearer to another centroid after these moves (K, D)."""
@@ -120,8 +152,8 @@ class RunningStatistics:
             return
         _, labels = best_rows(scores.scatter_(0, before[None], own).index_select(1, changed))
         terms = self._terms(block.index_select(0, changed), squares.index_select(0, changed))
-        self._table.index_add_(0, before.index_select(0, changed), terms, alpha=-1)
-        self._table.index_add_(0, labels, terms)
+        self.table.index_add_(0, before.index_select(0, changed), terms, alpha=-1)
+        self.table.index_add_(0, labels, terms)
         before[changed] = labels
         self._labels[rows] = before
 
@@ -132,16 +164,6 @@ class RunningStatistics:
         if self._cloud.scale is None:
             terms[:, -1] = squares
         return terms
-
-    def _read(self, centroids: Tensor) -> Statistics:
-        # what rounding left behind in a cluster that lost all its points is no width
-        self._table[self._table[:, -2] == 0] = 0
-        sums, counts, squares = self._table.split((centroids.shape[1], 1, 1), 1)
-        origin = self._cloud.origin.double()
-        shift = centroids - origin
-        inertia = squares + counts * shift.square().sum(1, keepdim=True)
-        inertia -= 2 * (shift * sums).sum(1, keepdim=True)
-        return Statistics(sums + counts * origin, counts[:, 0].clone(), inertia[:, 0].clamp_min(0))
 
 
 def _margins(own: Tensor, rival: Tensor, squares: Tensor, slack: Tensor) -> Tensor:

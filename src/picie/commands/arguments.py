@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tyro
 from tyro.conf import Positional
@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from picie.config import MACHINE, Config, make_config, read_config
 from picie.errors import ConfigError
 from picie.runs import Run
+from picie.settings import Objective
 
 __all__ = ["VERBS", "Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
 
@@ -190,14 +191,18 @@ def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
 
 
 def _starting_point(args: list[str]) -> Config:
-    file, preset, run = (_value(args, flag) for flag in ("--config", "--preset", "--resume"))
+    flags = ("--config", "--preset", "--resume", "--objective")
+    file, preset, run, objective = (_value(args, flag) for flag in flags)
     if run and (file or preset):
         raise ConfigError("--resume goes on with the run's settings; leave out --preset, --config")
     if file and preset:
         raise ConfigError("give --preset or --config, not both; a config file may name its preset")
     if run:
         return Run.open(Path(run)).config
-    return read_config(Path(file)) if file else make_config(preset or "default")
+    own = {"objective": objective} if objective in get_args(Objective) else {}
+    if file:
+        return read_config(Path(file), **own)
+    return make_config(preset or "default", **own)
 
 
 def _value(args: list[str], flag: str) -> str:

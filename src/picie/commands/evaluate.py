@@ -8,9 +8,9 @@ from rich.table import Table
 from picie.commands.arguments import Evaluate
 from picie.errors import ConfigError
 from picie.evaluation import Evaluation, evaluate
+from picie.files import write_atomically
 from picie.inference import load
 from picie.progress import Reporter
-from picie.runs import write_atomically
 
 __all__ = ["run", "show"]
 

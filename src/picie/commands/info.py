@@ -22,12 +22,18 @@ def run(options: Info) -> None:
     console.print(f"{found.folder} (picie {found.version})")
     console.print(f"pictures   {config.data}" + (f", {config.split}.txt" if config.split else ""))
     console.print(f"network    {config.backbone}, {config.clusters} clusters, {config.size} px")
+    console.print(f"objective  {config.objective}")
     preset, changed = _nearest_preset(config)
     console.print(f"preset     {preset}" + (f", but {', '.join(changed)}" if changed else ""))
     console.print(f"epochs     {len(metrics)} of {config.epochs} done")
     console.print(f"model      {_state(found)}")
     if metrics:
         console.print(_table(metrics))
+    health = found.health()
+    if health:
+        console.print("health, without labels")
+        for name, value in health.items():
+            console.print(f"  {name.replace('_', ' '):<22} {value:.3g}")
 
 
 def _state(found: Run) -> str:
@@ -43,7 +49,7 @@ def _nearest_preset(config: Config) -> tuple[str, list[str]]:
     values = config.model_dump(exclude=own)
     differences = {}
     for name in PRESETS:
-        preset = make_config(name).model_dump(exclude=own)
+        preset = make_config(name, objective=config.objective).model_dump(exclude=own)
         differences[name] = [f"{k} = {json.dumps(v)}" for k, v in values.items() if preset[k] != v]
     nearest = min(differences, key=lambda name: len(differences[name]))
     return nearest, differences[nearest]
@@ -51,12 +57,13 @@ def _nearest_preset(config: Config) -> tuple[str, list[str]]:
 
 def _table(metrics: list[dict[str, Any]]) -> Table:
     scored = any("miou" in record for record in metrics)
-    names = ["epoch", "loss", "within", "cross", "effective clusters", "s"]
+    losses = [n for n in ("loss", "within", "cross", "mutual_information") if n in metrics[0]]
+    names = ["epoch", *(name.replace("_", " ") for name in losses), "effective clusters", "s"]
     table = Table(*names, *(["accuracy", "mIoU"] if scored else []))
     for record in metrics:
         row = [
             str(record["epoch"] + 1),
-            *(f"{record[name]:.4f}" for name in ("loss", "within", "cross")),
+            *(f"{record[name]:.4f}" for name in losses),
             " ".join(f"{value:.1f}" for value in record["effective_clusters"]),
             f"{sum(record['seconds'].values()):.0f}",
         ]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
+from picie.settings import DEFAULT_BACKBONE
 
 __all__ = ["Backbone", "packaged_weights"]
 

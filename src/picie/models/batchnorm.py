@@ -45,13 +45,15 @@ def _normalise(layer: Any, images: Tensor) -> Tensor:
     sums = wide.sum((0, 2, 3))
     count = torch.full_like(sums, images.numel() / images.shape[1])
     total, number = layer._reduce(torch.stack([sums, count]))
+    share = layer.momentum * (number > 0)  # a batch of unreadable pictures has no statistics
+    number = number.clamp_min(1)
     mean = total / number
     centred = wide - mean[:, None, None]
     variance = layer._reduce(centred.square().sum((0, 2, 3))) / number
     with torch.no_grad():
         unbiased = variance * number / (number - 1).clamp_min(1)
         for running, new in ((layer.running_mean, mean), (layer.running_var, unbiased)):
-            running.lerp_(new, layer.momentum)
+            running.add_(share * (new - running))
         layer.num_batches_tracked += 1
     scale = layer.weight * torch.rsqrt(variance + layer.eps)
     values: Tensor = centred * scale[:, None, None] + layer.bias[:, None, None]

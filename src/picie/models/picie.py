@@ -25,10 +25,13 @@ class PiCIE(nn.Module):
             pictures); a buffer, empty until they are learnt.
         groups: (V, P) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged. A buffer.
+        offsets: (V, P) float, added to the scores: the biases of a learnt classifier, 0 for
+            centroids. A buffer.
     """
 
     centroids: Tensor
     groups: Tensor
+    offsets: Tensor
 
     def __init__(self, backbone: str, feature_size: int, *, pretrained: bool = True) -> None:
         super().__init__()
@@ -36,6 +39,7 @@ class PiCIE(nn.Module):
         self.decoder = FeaturePyramid(self.backbone.channels, feature_size)
         self.register_buffer("centroids", torch.empty(0, 0, feature_size))
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
+        self.register_buffer("offsets", torch.empty(0, 0))
 
     @property
     def stride(self) -> int:
@@ -59,16 +63,25 @@ class PiCIE(nn.Module):
         features: Tensor = self.decoder(self.backbone(images))
         return features
 
-    def set_centroids(self, centroids: Sequence[Tensor], groups: Sequence[Tensor]) -> None:
+    def set_centroids(
+        self,
+        centroids: Sequence[Tensor],
+        groups: Sequence[Tensor],
+        offsets: Sequence[Tensor] | None = None,
+    ) -> None:
         """Keep one set per view.
 
         Args:
             centroids: (P, D) per view.
             groups: (P,) int64 per view, the cluster 0..K-1 that each centroid belongs to.
+            offsets: (P,) per view, added to the scores; None = 0.
         """
         device = self.centroids.device
         self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)
         self.groups = torch.stack(list(groups)).to(device)
+        self.offsets = torch.zeros(self.groups.shape, device=device)
+        if offsets is not None:
+            self.offsets += torch.stack([one.detach().float() for one in offsets]).to(device)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load a state strictly; its centroids may have another number than those at hand.
@@ -76,14 +89,17 @@ class PiCIE(nn.Module):
         Raises:
             RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
         """
-        for name in ("centroids", "groups"):  # their sizes are learnt, not configured
+        state = dict(state)
+        if "groups" in state:  # models of 0.1.0 have no offsets
+            state.setdefault("offsets", torch.zeros(state["groups"].shape))
+        for name in ("centroids", "groups", "offsets"):  # their sizes are learnt, not configured
             if name in state:
                 old = getattr(self, name)
                 setattr(self, name, torch.empty_like(state[name], device=old.device))
         self.load_state_dict(state)
 
-    def view_centroids(self, view: int) -> tuple[Tensor, Tensor]:
-        """The (P, D) centroids of a view, from 0, and their (P,) clusters.
+    def view_centroids(self, view: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The (P, D) centroids of a view, from 0, their (P,) clusters and their (P,) offsets.
 
         Raises:
             NotFittedError: there are none.
@@ -93,4 +109,4 @@ class PiCIE(nn.Module):
                 f"the model has no centroids of view {view + 1} (it has {len(self.centroids)} "
                 "sets); train it first (picie train)"
             )
-        return self.centroids[view], self.groups[view]
+        return self.centroids[view], self.groups[view], self.offsets[view]

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from picie.objectives.prototypes import Prototypes, Term, prototype_loss
 from picie.types import Losses
 
-__all__ = ["picie_losses"]
+__all__ = ["add_consistency", "picie_losses"]
 
 Pair = tuple[Tensor, Tensor]
 
@@ -19,6 +20,8 @@ def picie_losses(
     prototypes: tuple[Prototypes, Prototypes],
     *,
     temperature: float = 1.0,
+    cross_view: bool = True,
+    unit: bool = True,
     reduce: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Losses:
     """Four cross-entropies: each view against its own labels, and against the other view's.
@@ -32,16 +35,46 @@ def picie_losses(
         labels: (N,) int64 pseudo-labels per view.
         prototypes: of each view; labels, centroids and weights always come from the same view.
         temperature: divides the similarities.
+        cross_view: whether there is a cross-view loss; without it total = within.
+        unit: divide the features by their length first.
         reduce: adds a tensor up over all processes: the means are those of the pixels of all of
             them, and the losses (and gradients) that they return must be added up too.
 
     Returns:
-        scalars; only `total` carries gradients.
+        scalars; only `total` carries gradients. The parts are `within` and `cross`.
     """
     weights = [p.weights[one].sum() for p, one in zip(prototypes, labels, strict=True)]
-    scales = 0.25 / reduce(torch.stack(weights)).clamp_min(1e-12)
+    share = 0.25 if cross_view else 0.5
+    scales = share / reduce(torch.stack(weights)).clamp_min(1e-12)
     terms = [Term(p, one, scale) for p, one, scale in zip(prototypes, labels, scales, strict=True)]
-    first, second = (prototype_loss(one, terms, temperature) for one in rows)
+    if not cross_view:
+        alone = [
+            prototype_loss(one, [term], temperature, unit=unit)[0]
+            for one, term in zip(rows, terms, strict=True)
+        ]
+        total = alone[0] + alone[1]
+        return Losses(total, {"within": total.detach()})
+    first, second = (prototype_loss(one, terms, temperature, unit=unit) for one in rows)
     within = 2 * (first[0] + second[1]).detach()
     cross = 2 * (first[1] + second[0]).detach()
-    return Losses(total=first.sum() + second.sum(), within=within, cross=cross)
+    return Losses(first.sum() + second.sum(), {"within": within, "cross": cross})
+
+
+def add_consistency(losses: Losses, rows: Pair, weight: float, pixels: Tensor) -> Losses:
+    """Also ask that both views have equal features: (1 - w) loss + w MSE(z1, z2).
+
+    The authors' code has it as an option with w = 1/2, off by default.
+
+    Args:
+        losses: of the clustering.
+        rows: (N, D) features per view; their unit vectors are compared.
+        weight: w in [0, 1].
+        pixels: () number of pixels of all processes; what they return must be added up.
+
+    Returns:
+        the new total, and the parts with `mse`.
+    """
+    first, second = (F.normalize(one.float(), dim=1) for one in rows)
+    mse = (first - second).square().sum() / (pixels.clamp_min(1) * first.shape[1])
+    total = (1 - weight) * losses.total + weight * mse
+    return Losses(total, losses.parts | {"mse": mse.detach()})

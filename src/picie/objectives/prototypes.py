@@ -17,9 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie.threads import for_each
+
 __all__ = ["Prototypes", "Term", "prototype_loss"]
 
-_CPU_VALUES = 131_072  # scores of a block per thread: they stay in the second-level cache
+Rule = Literal["cosine", "dot", "l2"]
+
+_CPU_VALUES = 131_072  # scores of a block: they stay in the second-level cache
 _DEVICE_ROWS = 65_536  # enough work for each kernel
 _TINY = 1e-12  # least length that vectors are divided by
 
@@ -30,33 +34,37 @@ class Prototypes:
 
     Attributes:
         vectors: (P, D) float32, those of one cluster side by side; unit vectors for cosine.
+        offsets: (P, 1) float32, added to the products with the vectors; None = nothing.
         clusters: (P,) int64, ascending, the cluster 0..K-1 of each vector.
         starts: K + 1 row numbers: vectors starts[k] to starts[k + 1] make up cluster k.
         weights: (K,) float32, weight of a cluster in the loss.
     """
 
     vectors: Tensor
+    offsets: Tensor | None
     clusters: Tensor
     starts: tuple[int, ...]
     weights: Tensor
 
     @classmethod
-    def of(
-        cls, centroids: Tensor, groups: Tensor, weights: Tensor, rule: Literal["cosine", "dot"]
-    ) -> Prototypes:
+    def of(cls, centroids: Tensor, groups: Tensor, weights: Tensor, rule: Rule) -> Prototypes:
         """Sort centroids by cluster.
 
         Args:
             centroids: (P, D).
             groups: (P,) int64, the cluster 0..K-1 of each, every cluster at least once.
             weights: (K,).
-            rule: `cosine` compares directions, `dot` with the centroids as they are.
+            rule: `cosine` compares directions, `dot` with the centroids as they are, `l2` by the
+                negative squared distance (up to |f|^2, which cancels in the cross-entropy).
         """
         vectors = F.normalize(centroids, dim=1, eps=_TINY) if rule == "cosine" else centroids
         clusters, order = torch.sort(groups, stable=True)
         sizes = torch.bincount(clusters, minlength=len(weights))
         starts = (0, *sizes.cumsum(0).tolist())
-        return cls(vectors[order].detach().float(), clusters, starts, weights.float())
+        vectors, offsets = vectors[order].detach().float(), None
+        if rule == "l2":
+            vectors, offsets = 2 * vectors, -vectors.square().sum(1, keepdim=True)
+        return cls(vectors, offsets, clusters, starts, weights.float())
 
     @property
     def single(self) -> bool:
@@ -80,49 +88,61 @@ class Term:
     scale: Tensor
 
 
-def prototype_loss(rows: Tensor, terms: Sequence[Term], temperature: float = 1.0) -> Tensor:
+def prototype_loss(
+    rows: Tensor, terms: Sequence[Term], temperature: float = 1.0, *, unit: bool = True
+) -> Tensor:
     """Cross-entropies of pixel features: -log softmax_k(s_k / t) at k = y (PiCIE, equation 3).
 
-    With d = 1 - cosine the constant cancels, so that similarities take the place of -d. Features
-    are divided by their length. The similarity s_k to a cluster is that to the best of its
+    With d = 1 - cosine the constant cancels, so that similarities take the place of -d. The
+    similarity s_k to a cluster is that to the best of its
     centroids.
 
     Args:
         rows: (N, D) floating point features, N >= 0.
         terms: T of them; each needs its own labels of these N features.
         temperature: t, divides the similarities.
+        unit: divide the features by their length first.
 
     Returns:
         (T,) float32, sum over the pixels of scale * weight[y] * loss. Gradients reach the rows;
         they are computed at once with the losses. What they are multiplied by must be the same
         for all terms: add them up, with factors in `Term.scale`.
     """
-    return cast(Tensor, _PrototypeLoss.apply(rows, tuple(terms), temperature))
+    return cast(Tensor, _PrototypeLoss.apply(rows, tuple(terms), temperature, unit))
 
 
 class _PrototypeLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, terms: tuple[Term, ...], temperature: float) -> Tensor:
-        found = torch.zeros(len(terms), device=rows.device)
+    def forward(
+        ctx: Any, rows: Tensor, terms: tuple[Term, ...], temperature: float, unit: bool
+    ) -> Tensor:
         gradient = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
         largest = max(len(term.prototypes.vectors) for term in terms)
-        with torch.autocast(rows.device.type, enabled=False):
-            for part in _blocks(len(rows), largest, rows.device):
-                _add_block(rows, part, terms, temperature, found, gradient)
+        blocks = _blocks(len(rows), largest, rows.device)
+        found = torch.zeros(len(blocks), len(terms), device=rows.device)
+
+        def work(number: int) -> None:
+            # these settings belong to a thread
+            with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
+                _add_block(
+                    rows, blocks[number], terms, temperature, found[number], gradient, unit=unit
+                )
+
+        for_each(work, len(blocks), rows.device)
         ctx.save_for_backward(*() if gradient is None else (gradient,))
-        return found
+        return found.sum(0)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         # One gradient serves all terms, so their common factor is the first one's.
-        return gradient * outputs[0][0].to(gradient.dtype), None, None
+        return gradient * outputs[0][0].to(gradient.dtype), None, None, None
 
 
 def _blocks(count: int, largest: int, device: torch.device) -> list[slice]:
     step = _DEVICE_ROWS
     if device.type == "cpu":
-        step = torch.get_num_threads() * max(64, _CPU_VALUES // largest)
+        step = max(64, _CPU_VALUES // largest)
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
@@ -133,29 +153,36 @@ def _add_block(
     temperature: float,
     found: Tensor,
     gradient: Tensor | None,
+    *,
+    unit: bool,
 ) -> None:
     block = rows[part].float()
     length = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min_(_TINY)
-    unit = block.div_(length) if block.data_ptr() != rows[part].data_ptr() else block / length
-    slope: Tensor | None = None  # of the loss by the unit features
+    if unit:
+        block = block.div_(length) if block.data_ptr() != rows[part].data_ptr() else block / length
+    slope: Tensor | None = None  # of the loss by the block
     for number, term in enumerate(terms):
-        loss, of_scores = _term(unit, term, part, temperature, wanted=gradient is not None)
+        loss, of_scores = _term(block, term, part, temperature, wanted=gradient is not None)
         found[number] += loss
         if of_scores is not None:
             one = of_scores.T @ term.prototypes.vectors
             slope = one if slope is None else slope.add_(one)
-    if gradient is not None and slope is not None:
-        # f = x / |x|: only what is perpendicular to f passes.
-        along = (slope * unit).sum(1, keepdim=True)
-        gradient[part] = slope.addcmul_(unit, along, value=-1).div_(length)
+    if gradient is None or slope is None:
+        return
+    if unit:  # f = x / |x|: only what is perpendicular to f passes.
+        along = (slope * block).sum(1, keepdim=True)
+        slope.addcmul_(block, along, value=-1).div_(length)
+    gradient[part] = slope
 
 
 def _term(
-    unit: Tensor, term: Term, part: slice, temperature: float, *, wanted: bool
+    block: Tensor, term: Term, part: slice, temperature: float, *, wanted: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled loss of a block, and its (P, n) gradient by the scores if wanted."""
     prototypes, labels = term.prototypes, term.labels[part]
-    scores = torch.mm(prototypes.vectors, unit.T)  # (P, n): reductions over P run along the rows
+    scores = torch.mm(prototypes.vectors, block.T)  # (P, n): reductions over P run along the rows
+    if prototypes.offsets is not None:
+        scores += prototypes.offsets
     best = scores if prototypes.single else _best(scores, prototypes.starts)  # (K, n)
     logits = best.sub(best.amax(0)).div_(temperature)
     own = logits.gather(0, labels[None])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from picie.views.threads import for_each
+from picie.threads import for_each
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_every_index_is_worked_on_once_and_alone() -> None:
         lambda i: done.append((i, threading.current_thread().name, torch.get_num_threads())), 9
     )
     assert sorted(i for i, _, _ in done) == list(range(9))
-    assert all(name.startswith("picie-views") and threads == 1 for _, name, threads in done)
+    assert all(name.startswith("picie-compute") and threads == 1 for _, name, threads in done)
     assert torch.get_num_threads() == 2
 
 

@@ -1,0 +1,176 @@
+"""How well a training went, as far as that can be said without labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from picie.centroids import Loader, cluster_order
+from picie.clustering.kmeans import KMeans
+from picie.clustering.merging import merge_centroids
+from picie.clustering.pseudo_labels import nearest
+from picie.clustering.validity import (
+    adjusted_rand,
+    contingency,
+    effective_clusters,
+    explained_share,
+    silhouette,
+)
+from picie.config import Config
+from picie.errors import DataError
+from picie.inference import Segmenter
+from picie.types import Batch
+from picie.views.geometric import resample
+from picie.views.pair import Views, clean_view
+
+__all__ = ["HEALTH_PICTURES", "health_text", "measure_health"]
+
+HEALTH_PICTURES = 64
+"""Pictures that the measures are taken on, at most."""
+
+_EPOCH = 2**30  # its draws are those of no epoch and of no clean fit
+_PIXELS = 200  # features kept of each picture
+_POINTS = 2_000  # of the silhouette, which needs all distances between them
+_PLACES = 8  # the picture is cut into 8 x 8 places
+_SAMPLE = 6  # tag of the random numbers
+
+
+@dataclass
+class _Sample:
+    """What was seen: features (n, D) and labels of some pixels, and counts over all of them."""
+
+    agreement: Tensor  # (K, K) labels of view 1 against those of view 2
+    places: Tensor  # (64, K) places in the picture against labels
+    features: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
+    labels: list[Tensor] = field(default_factory=list)  # (n,) of each picture
+
+
+def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, float]:
+    """Measure a trained model on a sample of its own pictures.
+
+    Args:
+        model: the trained model.
+        loader: reads the pictures it was trained on.
+        count: number of pictures N.
+
+    Returns:
+        view_agreement: share of pixels that get the same cluster in two views, 0..1.
+        view_information: what the cluster in view 2 says about that in view 1, as a share of its
+            entropy, 0..1; not raised by one cluster that holds nearly everything.
+        effective_clusters: exp of the entropy of the clusters' shares, 1..K.
+        largest_cluster: share of the largest cluster, 0..1.
+        position_information: what the place in the picture (8 x 8) says about the cluster, as a
+            share of its entropy, 0..1; high values mean clusters of places, not of things.
+        half_agreement: adjusted Rand index between clusterings of two halves of the sample, up to
+            1; low values mean that other pictures or another seed would give other clusters.
+        silhouette: mean silhouette of pixel features, -1..1.
+        pictures: size of the sample.
+
+    Raises:
+        DataError: no picture can be read.
+    """
+    sample = _collect(model, loader, count)
+    if not sample.features:
+        raise DataError("none of the pictures could be read; look at the list of unreadable ones")
+    clusters = sample.places.sum(0)
+    features, labels = torch.cat(sample.features), torch.cat(sample.labels)
+    rng = np.random.default_rng((model.config.seed, _SAMPLE))
+    chosen = torch.from_numpy(rng.permutation(len(labels))[:_POINTS])
+    cosine = model.config.unit_features
+    found = {
+        "view_agreement": float(sample.agreement.trace() / sample.agreement.sum()),
+        "view_information": explained_share(sample.agreement),
+        "effective_clusters": effective_clusters(clusters),
+        "largest_cluster": float(clusters.max() / clusters.sum()),
+        "position_information": explained_share(sample.places),
+        "silhouette": silhouette(features[chosen], labels[chosen], cosine=cosine),
+        "pictures": float(len(sample.features)),
+    }
+    halves = _half_agreement(sample.features, model.config)
+    return found if halves is None else found | {"half_agreement": halves}
+
+
+def health_text(health: Mapping[str, float], clusters: int) -> str:
+    """The measures in a few lines for people.
+
+    Args:
+        health: from `measure_health`.
+        clusters: K.
+    """
+    lines = [
+        f"health, without labels, on {health['pictures']:.0f} of the pictures:",
+        f"  two views agree on {health['view_agreement']:.0%} of the pixels "
+        f"(information {health['view_information']:.2f})",
+        f"  {health['effective_clusters']:.1f} effective clusters of {clusters}, the largest has "
+        f"{health['largest_cluster']:.0%} of the pixels",
+        f"  the place in the picture explains {health['position_information']:.0%} of the clusters",
+    ]
+    if "half_agreement" in health:
+        lines.append(
+            f"  two halves of the pictures give clusterings that agree to "
+            f"{health['half_agreement']:.2f} (adjusted Rand)"
+        )
+    lines.append(f"  silhouette {health['silhouette']:.2f}")
+    return "\n".join(lines)
+
+
+def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
+    config = model.config
+    cells = -(-config.size // model.network.stride)
+    views = Views(config, _EPOCH, cells)
+    order = cluster_order(config, _EPOCH, count)[:HEALTH_PICTURES]
+    k = model.clusters
+    sample = _Sample(torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double())
+    places = _place_numbers(cells)
+    for batch in loader(order, config.sample_batch_size):
+        first, second = _view_labels(model, views, batch)
+        sample.agreement += contingency(first, second, (k, k))
+        maps = model.features(clean_view(batch.images, config.size))
+        labels = model.classify(maps).argmax(1).cpu()
+        rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
+        for index, points, own in zip(batch.indices.tolist(), rows, labels, strict=True):
+            sample.places += contingency(places, own.flatten(), (_PLACES**2, k))
+            rng = np.random.default_rng((config.seed, _EPOCH, _SAMPLE, index))
+            chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
+            sample.features.append(points[chosen])
+            sample.labels.append(own.flatten()[chosen])
+    return sample
+
+
+def _view_labels(model: Segmenter, views: Views, batch: Batch) -> tuple[Tensor, Tensor]:
+    """(N,) clusters of the same pixels in view 1 and in view 2."""
+    pair = views(batch)
+    first, second = model.features(pair.first), model.features(pair.second)
+    second = resample(second, pair.rows, pair.columns)
+    labels = [model.classify(one).argmax(1).flatten().cpu() for one in (first, second)]
+    return labels[0], labels[1]
+
+
+def _place_numbers(cells: int) -> Tensor:
+    """(cells^2,) number of the place of each cell."""
+    steps = torch.arange(cells) * _PLACES // cells
+    return (steps[:, None] * _PLACES + steps).flatten()
+
+
+def _half_agreement(features: list[Tensor], config: Config) -> float | None:
+    """Cluster each half of the pictures, label all of them by both; None with too few pixels."""
+    middle = len(features) // 2
+    points = torch.cat(features)
+    found = []
+    for number, half in enumerate((features[:middle], features[middle:])):
+        pixels = torch.cat(half) if half else points[:0]
+        if len(pixels) < config.num_centroids:
+            return None
+        kmeans = KMeans(
+            config.num_centroids,
+            metric="spherical" if config.unit_features else "euclidean",
+            iterations=config.kmeans_iterations,
+            seed=config.seed + number,
+        ).fit(pixels)
+        groups = merge_centroids(kmeans.centroids_, config.clusters)
+        unit = config.unit_features
+        near = nearest(points, kmeans.centroids_, "cosine" if unit else "l2", unit=unit)
+        found.append(groups[near])
+    return adjusted_rand(contingency(found[0], found[1], (config.clusters, config.clusters)))

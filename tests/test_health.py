@@ -1,0 +1,81 @@
+"""Health on runs, and on models whose health is known."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from picie.data.cache import CropCache
+from picie.data.folder import open_folder
+from picie.data.loading import BaseCrops
+from picie.errors import DataError
+from picie.evaluation import picture_loader
+from picie.health import health_text, measure_health
+from picie.inference import Segmenter
+
+NAMES = {
+    "view_agreement",
+    "view_information",
+    "effective_clusters",
+    "largest_cluster",
+    "position_information",
+    "half_agreement",
+    "silhouette",
+    "pictures",
+}
+
+
+def measured(model: Segmenter, scenes: Path) -> dict[str, float]:
+    photos = open_folder(scenes, "train").photos
+    base = model.config.base_size
+    crops = BaseCrops(photos, base, CropCache(len(photos), base, memory_mb=10))
+    loader = picture_loader(crops, model.config, torch.device("cpu"))
+    return measure_health(model, loader, len(photos))
+
+
+def test_every_run_has_its_health(runs: dict[str, Path], scenes: Path, model: Segmenter) -> None:
+    for run in runs.values():
+        health = json.loads((run / "health.json").read_text())
+        assert set(health) == NAMES
+        assert 1 <= health["effective_clusters"] <= 3
+        for name in NAMES - {"effective_clusters", "pictures", "half_agreement", "silhouette"}:
+            assert 0 <= health[name] <= 1, name
+        log = (run / "train.log").read_text()
+        assert f"{health['effective_clusters']:.1f} effective clusters of 3" in log
+    again = measured(model, scenes)
+    assert again == pytest.approx(json.loads((runs["default"] / "health.json").read_text()))
+
+
+def test_one_cluster_that_swallows_all_is_seen(scenes: Path, model: Segmenter) -> None:
+    network, config = model.network, model.config
+    kept = [one.clone() for one in network.view_centroids(0)]
+    try:
+        network.set_centroids([kept[0]], [kept[1]], [torch.where(kept[1] == 1, 100.0, 0.0)])
+        health = measured(Segmenter(network, config), scenes)
+    finally:
+        network.set_centroids([kept[0]], [kept[1]], [kept[2]])
+    assert health["view_agreement"] == 1  # which is why this alone says nothing
+    assert health["view_information"] == 0
+    assert health["effective_clusters"] == pytest.approx(1)
+    assert health["largest_cluster"] == 1
+    assert health["silhouette"] == 0
+
+
+def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:
+    with pytest.raises(DataError, match="none of the pictures could be read"):
+        measure_health(model, lambda order, size: iter(()), 3)
+
+
+def test_the_text_names_every_measure() -> None:
+    health = dict.fromkeys(NAMES, 0.25) | {"pictures": 64.0, "effective_clusters": 7.24}
+    text = health_text(health, 11)
+    assert text.startswith("health, without labels, on 64 of the pictures:\n")
+    assert "agree on 25% of the pixels (information 0.25)" in text
+    assert "7.2 effective clusters of 11, the largest has 25%" in text
+    assert "explains 25% of the clusters" in text
+    assert "agree to 0.25 (adjusted Rand)" in text
+    assert "silhouette 0.25" in text
+    assert "halves" not in health_text(
+        {k: v for k, v in health.items() if k != "half_agreement"}, 11
+    )
