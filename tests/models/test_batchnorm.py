@@ -123,7 +123,7 @@ def test_a_copy_normalises_with_statistics_of_its_own() -> None:
 
 
 def test_a_batch_without_any_picture_leaves_the_statistics() -> None:
-    network = layers("plain").train()
+    network = nn.Sequential(nn.BatchNorm2d(3)).train()
     share_batch_statistics(network, Processes().differentiable_sum)
     before = {name: one.clone() for name, one in network.state_dict().items()}
     assert network(torch.empty(0, 3, 8, 8)).shape[0] == 0
