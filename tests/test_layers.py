@@ -13,7 +13,7 @@ ROOMS = (
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets steps history "
-    "tiling enlarging pictures reading inference evaluation trainer training"
+    "tiling enlarging pictures reading inference counting probes evaluation trainer training"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "config")),

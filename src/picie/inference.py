@@ -83,6 +83,18 @@ class Segmenter:
         return self.network.clusters
 
     @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """What the network makes of each feature pixel, before any centroids.
+
+        Args:
+            images: (B, 3, H, W) float in [0, 1].
+
+        Returns:
+            (B, D, h, w) float32 of unit length.
+        """
+        return F.normalize(self._features(images), dim=1)
+
+    @torch.no_grad()
     def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
         """Similarity of each feature pixel to each cluster: that of its best centroid.
 
@@ -93,13 +105,8 @@ class Segmenter:
         Returns:
             (B, K, h, w) float32; larger = nearer.
         """
-        self.network.eval()
         centroids, groups = self.network.view_centroids(view)
-        lean = self._folded()
-        half = self._dtype != torch.float32
-        with torch.autocast(self.device.type, self._dtype if half else None, enabled=half):
-            features = lean(images.to(self.device))
-        features, rule = features.float(), self.config.predict_rule
+        features, rule = self._features(images), self.config.predict_rule
         if rule != "cosine":  # which divides by the length itself
             features = F.normalize(features, dim=1)
         return group_scores(scores(features, centroids, rule), groups)
@@ -183,6 +190,15 @@ class Segmenter:
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `config.json`."""
         save_model(self.network, self.config, Path(folder))
+
+    def _features(self, images: Tensor) -> Tensor:
+        """(B, D, h, w) float32 of any length."""
+        self.network.eval()
+        lean = self._folded()
+        half = self._dtype != torch.float32
+        with torch.autocast(self.device.type, self._dtype if half else None, enabled=half):
+            features: Tensor = lean(images.to(self.device))
+        return features.float()
 
     def _checked(self, size: int | None, tile: int) -> int:
         check_tile(tile)

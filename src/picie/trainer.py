@@ -12,7 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_centroids
+from picie.centroids import (
+    cluster_order,
+    counted,
+    fit_clean_centroids,
+    keep_centroids,
+    picture_loader,
+)
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config
 from picie.data.folder import Photo
@@ -20,7 +26,7 @@ from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.devices import autocast, choose_device
 from picie.errors import DataError
-from picie.evaluation import evaluate, picture_loader
+from picie.evaluation import evaluate
 from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
 from picie.models.batchnorm import share_batch_statistics
