@@ -60,6 +60,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("train", ["--seed", "--epochs", "--workers", "--no-pretrained", "--config", "--size"]),
         ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
+        ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
         ("info", ["RUN"]),
         ("demo", ["--out", "--seed", "--overwrite"]),
     ],

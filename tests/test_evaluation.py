@@ -17,12 +17,13 @@ from torch.nn import functional as F
 
 import picie.evaluation
 from picie.config import make_config
+from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import square_crop, square_crop_mask
 from picie.data.synthetic import CLASSES
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.evaluation import Evaluation, evaluate
 from picie.inference import Segmenter, load
-from picie.metrics import score
+from picie.metrics.scores import score
 from picie.models.picie import PiCIE
 from picie.progress import Reporter
 
@@ -165,8 +166,8 @@ def test_what_json_holds(scenes: Path, runs: dict[str, Path]) -> None:
     found = evaluate(str(runs["reference"]), str(scenes), split="val")
     values = json.loads(json.dumps(found.to_json()))
     assert set(values) == {
-        *("accuracy", "miou", "iou", "classes", "mapping", "protocol", "confusion"),
-        "other_views",
+        *("accuracy", "miou", "iou", "share", "recall", "precision"),
+        *("classes", "mapping", "protocol", "confusion", "other_views"),
     }
     assert values["classes"] == list(CLASSES) == list(values["iou"])
     assert set(values["mapping"]) == {"0", "1", "2"}
@@ -240,6 +241,12 @@ def test_masks_that_are_all_void_are_an_error(tmp_path: Path) -> None:
         ({"size": -32}, "size -32: the side"),
         ({"crop": "centre"}, "unknown crop 'centre'; known: center, none"),
         ({"match": "best"}, "unknown matching 'best'; known: hungarian, majority"),
+        ({"bootstrap": 50}, "a bootstrap of 50 resamples; give 100 or more, or 0"),
+        ({"bootstrap": -1}, "a bootstrap of -1 resamples; give 100 or more"),
+        ({"bootstrap_rematch": True}, "needs resamples; add --bootstrap 1000, or leave --boot"),
+        ({"probe_split": "train"}, "nothing learns from probe split 'train'; add --probe linear"),
+        ({"probe": "knn"}, r"must not be those that are scored; name the pictures .*--probe-split"),
+        ({"seed": -1}, "seed -1: give 0 or more"),
     ],
 )
 def test_options_that_are_not_known(labelled: Path, option: dict[str, Any], message: str) -> None:
@@ -319,3 +326,71 @@ def test_fresh_centroids_need_the_training_pictures(scenes: Path, model: Segment
     moved = Segmenter(model.network, model.config.model_copy(update={"data": "/gone"}))
     with pytest.raises(DataError, match="/gone: does not exist"):
         evaluate(moved, scenes, split="val", fresh_clusters=1)
+
+
+# --- groups of classes, intervals
+
+
+def test_groups_are_scored_in_every_reading(labelled: Path) -> None:
+    groups = {"even": (0, 2), "odd": (1, 3)}
+    found = evaluate(perfect(), labelled, groups=groups)
+    for name, ids in groups.items():
+        for one in found.scores.groups[name].values():
+            assert (one.accuracy, one.miou) == (100, 100)
+            assert list(one.iou) == [f"class {label}" for label in ids]
+    values = json.loads(json.dumps(found.to_json()))
+    assert set(values["groups"]["odd"]) == {"block", "rows", "rematched"} == set(values["readings"])
+    assert "groups" not in evaluate(perfect(), labelled).to_json()
+
+
+def test_groups_come_along_with_a_data_set(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*args: Any, **options: Any) -> PhotoFolder:
+        folder = open_folder(*args, **options)
+        object.__setattr__(folder, "groups", {"first": (0,)})
+        return folder
+
+    monkeypatch.setattr(picie.evaluation, "open_folder", opened)
+    assert list(evaluate(perfect(), labelled).scores.groups) == ["first"]
+    assert list(evaluate(perfect(), labelled, groups={"mine": (1,)}).scores.groups) == ["mine"]
+    assert evaluate(perfect(), labelled, groups={}).scores.groups == {}
+
+
+def test_groups_that_cannot_be_are_named_before_scoring(
+    labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **options: Any) -> None:
+        raise AssertionError("scored all the same")
+
+    monkeypatch.setattr(picie.evaluation, "count_pixels", never)
+    with pytest.raises(DataError, match="group 'things' holds class id 4; known ids: 0 to 3"):
+        evaluate(perfect(), labelled, groups={"things": (4,)})
+
+
+@pytest.mark.parametrize("rematch", [False, True])
+def test_intervals_hold_the_scores(scenes: Path, model: Segmenter, rematch: bool) -> None:
+    found = evaluate(model, scenes, bootstrap=300, bootstrap_rematch=rematch)
+    assert found.intervals is not None
+    (low, high), (least, most) = found.intervals.accuracy, found.intervals.miou
+    assert 0 <= low < high <= 100
+    assert 0 <= least < most <= 100
+    assert low < found.scores.accuracy < high
+    assert (found.intervals.pictures, found.intervals.resamples) == (9, 300)
+    assert found.to_json()["bootstrap"] == found.intervals.to_json()
+    assert found == evaluate(model, scenes, bootstrap=300, bootstrap_rematch=rematch)
+    other = evaluate(model, scenes, bootstrap=300, bootstrap_rematch=rematch, seed=1)
+    assert other.intervals != found.intervals
+    assert other.scores == found.scores == evaluate(model, scenes).scores
+
+
+def test_intervals_are_those_of_the_first_view(scenes: Path, runs: dict[str, Path]) -> None:
+    found = evaluate(runs["reference"], scenes, split="val", bootstrap=100)
+    assert found.intervals is not None
+    low, high = found.intervals.accuracy
+    assert low <= found.scores.accuracy <= high
+    assert len(found.other_views) == 1
+
+
+def test_one_picture_has_no_interval(tmp_path: Path) -> None:
+    one = write_labelled(tmp_path, {"a": random_mask(32, 32)})
+    with pytest.raises(DataError, match="1 picture with labelled pixels to draw from"):
+        evaluate(perfect(), one, bootstrap=100)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from picie.centroids import picture_loader
 from picie.data.cache import CropCache
 from picie.data.folder import open_folder
 from picie.data.loading import BaseCrops
 from picie.errors import DataError
-from picie.evaluation import picture_loader
 from picie.health import health_text, measure_health
 from picie.inference import Segmenter
 

@@ -12,8 +12,8 @@ ROOMS = (
     "profiling"
 )
 CONDUCTORS = (
-    "storage checkpoints centroids decoder_start targets heads steps history "
-    "tiling enlarging pictures reading inference evaluation curves health trainer training"
+    "storage checkpoints centroids decoder_start targets heads steps history tiling enlarging "
+    "pictures reading inference counting probes evaluation curves health trainer training"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),

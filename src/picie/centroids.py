@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import merge_centroids
 from picie.config import Config
+from picie.data.loading import BaseCrops, load_batches
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
@@ -28,6 +29,7 @@ __all__ = [
     "counted",
     "fit_clean_centroids",
     "keep_centroids",
+    "picture_loader",
 ]
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
@@ -58,6 +60,25 @@ class ClusterFit:
     groups: Tensor
     objective: float
     points: int
+
+
+def picture_loader(
+    crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
+) -> Loader:
+    """A function (positions, batch size) to this process' share of batches, on the device."""
+    sharing = processes or Processes()
+
+    def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
+        starts = range(0, len(order), batch_size)
+        return load_batches(
+            crops,
+            [sharing.share(order[start : start + batch_size]) for start in starts],
+            workers=config.workers,
+            device=device,
+            keep_empty=sharing.count > 1,
+        )
+
+    return loader
 
 
 def counted(loader: Loader, advance: Advance) -> Loader:

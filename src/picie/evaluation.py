@@ -1,59 +1,65 @@
 """Scores of a model on labelled pictures."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
 
-from picie.centroids import Loader, fit_clean_centroids, keep_centroids
-from picie.config import Config
+from picie.centroids import fit_clean_centroids, keep_centroids, picture_loader
+from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.cache import CropCache
-from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
-from picie.data.images import read_image, square_crop, square_crop_mask
-from picie.data.loading import BaseCrops, load_batches
+from picie.data.folder import PhotoFolder, open_folder
+from picie.data.loading import BaseCrops
 from picie.errors import ConfigError, DataError
-from picie.inference import Segmenter, enlarge, load
-from picie.metrics import Confusion, Scores, score
+from picie.inference import Segmenter, load
+from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
+from picie.metrics.confusion import Confusion
+from picie.metrics.matching import Matching, check_matching
+from picie.metrics.partition import Groups, check_groups
+from picie.metrics.scores import Scores, score
 from picie.pictures import check_size
-from picie.processes import Processes
+from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.progress import Reporter
 
-__all__ = ["Evaluation", "evaluate", "picture_loader"]
-
-Matching = Literal["hungarian", "majority"]
-Crop = Literal["center", "none"]
-_BATCH = 16
+__all__ = ["Crop", "Evaluation", "Matching", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of the model's own centroids, and of fresh ones where they were asked for.
+    """Scores of the model's own centroids, and whatever else was asked for.
 
     Attributes:
         scores: with the centroids that the model carries, of view 1 where it keeps two.
         other_views: with those of the other views.
         fresh: one per repetition of k-means on clean training pictures.
+        intervals: bootstrap intervals of `scores`.
+        probes: by kind, `linear` and `knn`: classifiers on the frozen features, which use labels.
     """
 
     scores: Scores
     other_views: tuple[Scores, ...] = ()
     fresh: tuple[Scores, ...] = ()
+    intervals: Intervals | None = None
+    probes: dict[str, Scores] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of `Scores.to_json`, and `other_views` and `fresh` where there are any."""
+        """The keys of `Scores.to_json`, and one for each other attribute that there is."""
         values = self.scores.to_json()
+        if self.intervals is not None:
+            values["bootstrap"] = self.intervals.to_json()
         if self.other_views:
             values["other_views"] = [scores.to_json() for scores in self.other_views]
         if self.fresh:
             values["fresh"] = {
                 **{name: self.spread(name) for name in ("accuracy", "miou")},
                 "runs": [scores.to_json() for scores in self.fresh],
+            }
+        if self.probes:
+            values["probes"] = {
+                kind: {"uses_labels": True} | scores.to_json()
+                for kind, scores in self.probes.items()
             }
         return values
 
@@ -73,6 +79,13 @@ def evaluate(
     crop: Crop = "center",
     match: Matching = "hungarian",
     fresh_clusters: int = 0,
+    groups: Groups | None = None,
+    bootstrap: int = 0,
+    bootstrap_rematch: bool = False,
+    probe: Probe | None = None,
+    probe_split: str = "",
+    neighbours: int = 20,
+    seed: int = 0,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score masks against labels: dataset mIoU and pixel accuracy after one global matching.
@@ -86,79 +99,156 @@ def evaluate(
             whole pictures at their own size.
         match: `hungarian` one-to-one, or `majority` many-to-one, never to be mixed in a table.
         fresh_clusters: also fit this many new sets of centroids to clean training pictures.
+        groups: class ids by name of groups that are also scored on their own, as things and stuff;
+            those that the data set brings along if None.
+        bootstrap: resamples of the pictures for 95 % intervals, 100 or more; 0 = none.
+        bootstrap_rematch: match clusters again in each resample.
+        probe: also train classifiers on the frozen features, WITH the labels of other pictures:
+            `linear`, `knn` or `both`.
+        probe_split: list file of the pictures that a probe learns from; none of them may be scored.
+        neighbours: k of the k-NN probe.
+        seed: of the resamples, and of the feature pixels that a probe learns from.
         reporter: shows how far it came; nothing is shown without one.
 
     Raises:
-        DataError: no labels, wrong masks, or no readable picture.
-        ConfigError: a size that is no multiple of 32, an unknown crop or matching.
+        DataError: no labels, wrong masks, no readable picture, groups that cannot be, one picture
+            alone for a bootstrap, or a probe that would be scored on what it learnt from.
+        ConfigError: a size that is no multiple of 32, an unknown crop, matching or probe, or
+            options that do not go together.
     """
     model = model if isinstance(model, Segmenter) else load(model)
     side = model.config.size if size is None else size
+    settings = ProbeSettings(probe, probe_split, neighbours, seed) if probe else None
+    _check(side, crop, match, bootstrap, seed)
+    _check_pairs(bootstrap, bootstrap_rematch, settings, split, probe_split)
+    folder = open_folder(data, split, labelled=True)
+    groups = getattr(folder, "groups", {}) if groups is None else groups
+    check_groups(groups, len(folder.classes))
+    learnt = open_folder(data, probe_split, labelled=True) if settings else None
+    if learnt is not None:
+        check_disjoint(learnt, folder)
+    sitting = _Sitting(
+        _resized(model, side),
+        LabelledPictures(folder, side, crop),
+        match,
+        groups,
+        {"data": str(data), "split": split or "all"},
+        reporter or Reporter(quiet=True),
+    )
+    counted = sitting.count_views(keep_pictures=bootstrap > 0)
+    views = [sitting.scores(one, _named(model, view)) for view, one in enumerate(counted)]
+    fresh = [
+        sitting.fresh_scores(_resized(other, side), number)
+        for number, other in enumerate(_fresh(model, fresh_clusters), 1)
+    ]
+    intervals = None
+    if bootstrap:
+        intervals = bootstrap_intervals(
+            counted[0].pictures,
+            match=match,
+            resamples=bootstrap,
+            seed=seed,
+            rematch=bootstrap_rematch,
+        )
+    probes = sitting.probe_scores(learnt, settings) if learnt and settings else {}
+    return Evaluation(views[0], tuple(views[1:]), tuple(fresh), intervals, probes)
+
+
+@dataclass(frozen=True)
+class _Sitting:
+    """What all scores of one evaluation have in common; `model` is set to the side."""
+
+    model: Segmenter
+    pictures: LabelledPictures
+    match: Matching
+    groups: Groups
+    named: dict[str, str]
+    reporter: Reporter
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return self.named | {
+            "images": len(self.pictures.folder),
+            "size": self.pictures.side,
+            "crop": self.pictures.crop,
+            "post_processing": "none",
+            "unreadable": len(self.pictures.problems),
+        }
+
+    def count_views(self, *, keep_pictures: bool) -> list[Confusion]:
+        """One matrix for each set of centroids; those of single pictures for the first only."""
+        views = len(self.model.network.centroids)
+        if not views:
+            self.model.network.view_centroids(0)  # raises: nothing was learnt
+        counted = [
+            count_pixels(
+                self.model,
+                self.pictures,
+                view=view,
+                keep_pictures=keep_pictures and view == 0,
+                reporter=self.reporter,
+            )
+            for view in range(views)
+        ]
+        self.reporter.enumerate(self.pictures.problems.values())
+        return counted
+
+    def scores(self, confusion: Confusion, centroids: str) -> Scores:
+        return score(
+            confusion.matrix,
+            self.pictures.folder.classes,
+            match=self.match,
+            groups=self.groups,
+            protocol=self.protocol | {"clusters": confusion.num_clusters, "centroids": centroids},
+        )
+
+    def fresh_scores(self, model: Segmenter, number: int) -> Scores:
+        counted = count_pixels(model, self.pictures, reporter=self.reporter)
+        return self.scores(counted, f"fresh k-means on clean pictures, repeat {number}")
+
+    def probe_scores(self, learnt: PhotoFolder, settings: ProbeSettings) -> dict[str, Scores]:
+        return run_probes(
+            self.model,
+            LabelledPictures(learnt, self.pictures.side, self.pictures.crop),
+            self.pictures,
+            settings,
+            protocol=self.protocol,
+            reporter=self.reporter,
+        )
+
+
+def _check(side: int, crop: str, match: str, bootstrap: int, seed: int) -> None:
     check_size(side)
     if crop not in get_args(Crop):
         raise ConfigError(f"unknown crop {crop!r}; known: {', '.join(get_args(Crop))}")
-    folder = open_folder(data, split, labelled=True)
-    protocol = {
-        "data": str(data),
-        "split": split or "all",
-        "images": len(folder),
-        "size": side,
-        "crop": crop,
-        "clusters": model.clusters,
-        "post_processing": "none",
-    }
-    segmenter, problems = _resized(model, side), dict[Path, str]()
-    reporter = reporter or Reporter(quiet=True)
-    measure = partial(
-        _measure,
-        folder=folder,
-        side=side,
-        crop=crop,
-        match=match,
-        problems=problems,
-        reporter=reporter,
-    )
-    views = [
-        measure(segmenter, view=view, protocol=_named(protocol, model, view))
-        for view in range(len(model.network.centroids))
-    ]
-    if not views:
-        model.network.view_centroids(0)  # raises: nothing was learnt
-    reporter.enumerate(problems.values())
-    fresh = [
-        measure(
-            _resized(other, side),
-            view=0,
-            protocol=protocol | {"centroids": f"fresh k-means on clean pictures, repeat {number}"},
+    check_matching(match)
+    if bootstrap:
+        check_resamples(bootstrap)
+    if seed < 0:
+        raise ConfigError(f"seed {seed}: give 0 or more")
+
+
+def _check_pairs(
+    bootstrap: int, rematch: bool, settings: ProbeSettings | None, split: str, probe_split: str
+) -> None:
+    """Refuse options that do not go together."""
+    if rematch and not bootstrap:
+        raise ConfigError(
+            "matching again in each resample needs resamples; add --bootstrap 1000, or leave "
+            "--bootstrap-rematch out"
         )
-        for number, other in enumerate(_fresh(model, fresh_clusters), 1)
-    ]
-    return Evaluation(views[0], tuple(views[1:]), tuple(fresh))
-
-
-def picture_loader(
-    crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
-) -> Loader:
-    """A function (positions, batch size) to this process' share of batches, on the device."""
-    sharing = processes or Processes()
-
-    def loader(order: list[int], batch_size: int) -> Any:
-        starts = range(0, len(order), batch_size)
-        return load_batches(
-            crops,
-            [sharing.share(order[start : start + batch_size]) for start in starts],
-            workers=config.workers,
-            device=device,
-            keep_empty=sharing.count > 1,
+    if settings:
+        settings.check(split)
+    elif probe_split:
+        raise ConfigError(
+            f"nothing learns from probe split {probe_split!r}; add --probe linear, knn or both, or "
+            "leave --probe-split out"
         )
 
-    return loader
 
-
-def _named(protocol: dict[str, Any], model: Segmenter, view: int) -> dict[str, Any]:
+def _named(model: Segmenter, view: int) -> str:
     clean = len(model.network.centroids) == 1
-    named = "clean pictures" if clean else f"view {view + 1} of the last epoch"
-    return protocol | {"centroids": f"trained model, {named}"}
+    return f"trained model, {'clean pictures' if clean else f'view {view + 1} of the last epoch'}"
 
 
 def _resized(model: Segmenter, size: int) -> Segmenter:
@@ -187,76 +277,3 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
         finally:  # batch statistics may have moved too
             model.network.restore(state)
             model.network.eval()
-
-
-def _measure(
-    model: Segmenter,
-    *,
-    folder: PhotoFolder,
-    side: int,
-    crop: Crop,
-    match: Matching,
-    view: int,
-    problems: dict[Path, str],
-    reporter: Reporter,
-    protocol: dict[str, Any],
-) -> Scores:
-    confusion = Confusion(len(folder.classes), model.clusters)
-    step = _BATCH if crop == "center" else 1
-    with reporter.task("scoring", len(folder)) as advance:
-        for start in range(0, len(folder), step):
-            photos = folder.photos[start : start + step]
-            pairs = _read_pairs(photos, side, crop, folder.classes, problems)
-            if pairs:
-                _compare(model, pairs, confusion, crop, view)
-            advance(len(photos))
-    if len(problems) == len(folder):
-        first = next(iter(problems.values()))
-        raise DataError(
-            f"{folder.root}: none of the {len(folder)} pictures could be read; first: {first}"
-        )
-    return score(
-        confusion.matrix,
-        folder.classes,
-        match=match,
-        protocol=protocol | {"unreadable": len(problems)},
-    )
-
-
-_Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-
-def _read_pairs(
-    photos: Sequence[Photo],
-    side: int,
-    crop: Crop,
-    classes: Sequence[str],
-    problems: dict[Path, str],
-) -> list[_Pair]:
-    pairs = []
-    for photo in photos:
-        try:
-            image = read_image(photo.path)
-        except DataError as error:
-            problems[photo.path] = str(error)
-            continue
-        assert photo.mask is not None  # the folder was opened as labelled
-        size = (image.shape[1], image.shape[0])
-        truth = read_mask(photo.mask, image_size=size, num_classes=len(classes))
-        if crop == "center":
-            image, truth = square_crop(image, side), square_crop_mask(truth, side)
-        pairs.append((image, truth))
-    return pairs
-
-
-def _compare(
-    model: Segmenter, pairs: Sequence[_Pair], confusion: Confusion, crop: Crop, view: int
-) -> None:
-    if crop == "none":
-        for image, truth in pairs:
-            confusion.update(truth, model.predict(Image.fromarray(image), view=view))
-        return
-    images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
-    logits = model.logits(images.float() / 255, view=view)
-    for (_, truth), one in zip(pairs, logits, strict=True):
-        confusion.update(truth, enlarge(one, truth.shape))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie.centroids import cluster_order, counted, fit_clean_centroids, keep_centroids
+from picie.centroids import (
+    cluster_order,
+    counted,
+    fit_clean_centroids,
+    keep_centroids,
+    picture_loader,
+)
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config
 from picie.curves import curve_values
@@ -22,7 +29,6 @@ from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.devices import autocast, choose_device
 from picie.errors import DataError
-from picie.evaluation import picture_loader
 from picie.files import write_atomically
 from picie.heads import Heads
 from picie.health import HEALTH_PICTURES, health_text, measure_health
@@ -97,6 +103,7 @@ class Trainer:
         self.loader = picture_loader(self.crops, config, self.device, self.processes)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
+        self._autocast = partial(autocast, self.device, config.precision)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config, model = self.config, self.model
@@ -208,9 +215,8 @@ class Trainer:
         self._say(epoch_line(record, self.config.epochs))
         if self.processes.main:
             self.run.append_metrics(record)
-            folder = self.run.checkpoint_path
-            folder.mkdir(exist_ok=True)
-            path = folder / _CHECKPOINT
+            path = self.run.checkpoint_path / _CHECKPOINT
+            path.parent.mkdir(exist_ok=True)
             save_checkpoint(path, self.model, self.optimizer, self.heads, next_epoch=epoch + 1)
 
     def result(self) -> Segmenter:
@@ -267,8 +273,8 @@ class Trainer:
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
-        main = self.processes.main
-        values = curve_values(self.model, self.config, self.device) if main else {}
+        own = self.processes.main
+        values = curve_values(self.model, self.config, self.device) if own else {}
         self.processes.wait()
         self.model.restore(state)
         return values
@@ -289,9 +295,6 @@ class Trainer:
         self.reporter.enumerate(broken.values())
         for reason in broken.values():
             _LOG.info("  %s", reason)
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        return autocast(self.device, self.config.precision)
 
     def _say(self, text: str) -> None:
         if self.processes.main:

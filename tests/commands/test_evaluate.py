@@ -12,7 +12,10 @@ from picie.cli import main
 from picie.commands.evaluate import show
 from picie.evaluation import Evaluation, evaluate
 from picie.inference import Segmenter
-from picie.metrics import score
+from picie.metrics.partition import READINGS
+from picie.metrics.scores import score
+
+PROTOCOL = {"images": 1, "size": 32, "crop": "none", "clusters": 2, "centroids": "mine"}
 
 
 def test_table_and_file_hold_the_scores(
@@ -46,16 +49,21 @@ def test_both_views_of_the_reference_are_shown(
 
 
 def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    protocol = {"images": 1, "size": 32, "crop": "none", "clusters": 2, "centroids": "mine"}
     names = ["road [/paved]", "sky [bold]", "never"]
-    found = score(np.array([[4, 0], [1, 5], [0, 0]]), names, protocol=protocol)
+    found = score(np.array([[4, 0], [1, 5], [0, 0]]), names, protocol=PROTOCOL)
     show(Evaluation(found))
     text = capsys.readouterr().out
     rows = {name: next(line for line in text.splitlines() if name in line) for name in names}
-    assert [cell.strip() for cell in rows["road [/paved]"].split("│")[2:4]] == ["80.0", "0"]
-    assert [cell.strip() for cell in rows["sky [bold]"].split("│")[2:4]] == ["83.3", "1"]
-    assert [cell.strip() for cell in rows["never"].split("│")[2:4]] == ["-", ""]
+    cells = {
+        name: [cell.strip() for cell in row.split("│")[2:7]] for name, row in rows.items()
+    }  # IoU, recall, precision, share, clusters
+    assert cells["road [/paved]"] == ["80.0", "100.0", "80.0", "40.0", "0"]
+    assert cells["sky [bold]"] == ["83.3", "83.3", "100.0", "60.0", "1"]
+    assert cells["never"] == ["-", "-", "-", "0.0", ""]
     assert "accuracy 90.0 %, mIoU 81.7 %" in text
+    assert "reading" not in text
+    assert "probe" not in text
+    assert "interval" not in text
 
 
 def test_unreadable_pictures_are_named(
@@ -77,3 +85,65 @@ def test_fewer_than_no_fresh_clusters(
     code, text = failure("evaluate", runs["default"], scenes, "--fresh-clusters", "-1")
     assert code == 2
     assert "--fresh-clusters -1: give 0 or more" in text
+
+
+def test_readings_of_groups_are_named_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = np.array([[6, 2, 2], [1, 5, 4], [0, 0, 9]])
+    groups = {"things": (0, 1), "stuff": (2,)}
+    show(Evaluation(score(matrix, ["a", "b", "c"], groups=groups, protocol=PROTOCOL)))
+    text = capsys.readouterr().out
+    lines = [[cell.strip() for cell in line.split("│")[1:5]] for line in text.splitlines()]
+    assert ["things", "78.6", "64.6", "block"] in lines  # 11 / 14; 6 / 9 and 5 / 8
+    assert ["things", "55.0", "48.1", "rows"] in lines  # 11 / 20; 6 / 11 and 5 / 12
+    assert sum(bool(set(line) & set(READINGS)) for line in lines) == 6
+    assert "not comparable with one another" in text
+    for reading, meaning in READINGS.items():
+        assert f"  {reading}: {meaning}" in text
+
+
+def test_intervals_and_probes_are_shown_and_written(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, picture = tmp_path / "scores.json", tmp_path / "new folder" / "confusion.png"
+    args = ["--split", "val", "--bootstrap", "100", "--bootstrap-rematch", "--seed", "3"]
+    args += ["--probe", "both", "--probe-split", "train", "--neighbours", "5"]
+    files = [f"--json={file}", f"--confusion={picture}"]
+    main(["evaluate", str(runs["default"]), str(scenes), *args, *files])
+    out, err = capsys.readouterr()
+    assert "95 % interval over 100 resamples of 3 pictures: accuracy" in out
+    assert "(matching: again in each resample)" in out
+    assert "probe (USES LABELS)" in out
+    assert "  linear: multinomial logistic regression by L-BFGS on" in out
+    values = json.loads(file.read_text())
+    assert (values["bootstrap"]["resamples"], values["bootstrap"]["seed"]) == (100, 3)
+    assert [one["uses_labels"] for one in values["probes"].values()] == [True, True]
+    assert "votes of the 5 most similar" in values["probes"]["knn"]["protocol"]["probe"]
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG"
+    assert f"confusion matrix in {picture}" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--confusion", "matrix.jpg"], 2, "--confusion matrix.jpg: give a file that ends in .png"),
+        (["--bootstrap", "10"], 2, "a bootstrap of 10 resamples; give 100 or more, or 0"),
+        (["--bootstrap-rematch"], 2, "add --bootstrap 1000, or leave --bootstrap-rematch out"),
+        (["--probe", "linear"], 2, "(--probe-split train)"),
+        (["--probe-split", "train"], 2, "add --probe linear, knn or both, or leave"),
+        (["--probe=knn", "--probe-split=train", "--neighbours=0"], 2, "0 neighbours cannot vote"),
+        (["--probe=knn", "--probe-split=train"], 1, "6 pictures are in the probe split 'train'"),
+        (["--seed", "-1"], 2, "seed -1: give 0 or more"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    failure: Callable[..., tuple[int, str]],
+    runs: dict[str, Path],
+    scenes: Path,
+    flags: list[str],
+    code: int,
+    message: str,
+) -> None:
+    found = failure("evaluate", runs["default"], scenes, *flags)
+    assert found[0] == code
+    assert message in found[1]

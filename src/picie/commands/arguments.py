@@ -93,7 +93,10 @@ class Predict:
 class Evaluate:
     """Score a model against labels: pixel accuracy and dataset mIoU after one global matching.
 
-    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt.
+    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt. Of
+    each class the table shows IoU, recall (its accuracy), precision and share of the pixels. Groups
+    of classes that a data set brings along, as things and stuff, are scored in three readings, each
+    by its name. Only scores of one protocol can be compared; every result states its own.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -110,8 +113,24 @@ class Evaluate:
     """One cluster per class, or each cluster its most frequent class. Not comparable."""
     fresh_clusters: int = 0
     """Also fit this many new sets of centroids on clean training pictures; gives mean and sd."""
+    bootstrap: int = 0
+    """Draw this many sets of pictures with replacement, say 1000, for 95 % intervals of accuracy
+    and mIoU: what they owe to the choice of pictures, not to the seed of training. 0 = none."""
+    bootstrap_rematch: bool = False
+    """Match clusters again in each drawn set; else they keep the classes of the whole set."""
+    probe: Literal["none", "linear", "knn", "both"] = "none"
+    """Also train a classifier on the frozen features, WITH the labels of --probe-split: an upper
+    mark for what clusters could find, never a result without labels."""
+    probe_split: str = ""
+    """List file of the pictures that a probe learns from, as train; none of them may be scored."""
+    neighbours: int = 20
+    """Most similar feature pixels that vote in the knn probe."""
+    seed: int = 0
+    """Of the bootstrap, and of the feature pixels that a probe learns from."""
     json: Path | None = None
-    """Write the scores to this file."""
+    """Write all scores, the protocol and the confusion matrix to this file."""
+    confusion: Path | None = None
+    """Draw the confusion matrix to this .png file."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     quiet: bool = False

@@ -10,15 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from picie.errors import ConfigError, DataError
+from picie.report.lettering import FRAME, INK, PAPER, QUIET, Font, shorten
 from picie.report.masks import check_pair, colour_mask, overlay, write_png
 from picie.report.palette import Colours
 
 __all__ = ["write_sheet"]
-
-_PAPER = (255, 255, 255)
-_INK = (33, 37, 41)
-_QUIET = (118, 124, 130)
-_FRAME = (222, 226, 230)
 
 _MARGIN = 24
 _GUTTER = 8  # between panels
@@ -29,8 +25,6 @@ _SWATCH = 14
 _LONGEST_NAME = 150  # pixels; longer cluster names are cut
 _MOST_ENTRIES = 60
 _HEADINGS = ("photo", "clusters", "overlay")
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ def _legend(
     ]
     rest = order[_MOST_ENTRIES:]
     if rest:
-        entries.append(_Entry(_PAPER, f"{len(rest)} more", _percent(shares[rest].sum())))
+        entries.append(_Entry(PAPER, f"{len(rest)} more", _percent(shares[rest].sum())))
     return entries
 
 
@@ -129,42 +123,34 @@ def _draw(rows: list[_Row], entries: list[_Entry]) -> Image.Image:
     legend = _draw_legend(entries, room, font)
     body = sum(_LINE + row.panels[0].height + _GAP for row in rows)
     size = (room + 2 * _MARGIN, 2 * _MARGIN + _LINE + body + _GAP + legend.height)
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     for index, heading in enumerate(_HEADINGS):
-        draw.text((_MARGIN + index * step, _MARGIN - 4), heading, _INK, font)
+        draw.text((_MARGIN + index * step, _MARGIN - 4), heading, INK, font)
     top = _MARGIN + _LINE
     for row in rows:
-        draw.text((_MARGIN, top), _shorten(row.name, room, font), _QUIET, font)
+        draw.text((_MARGIN, top), shorten(row.name, room, font), QUIET, font)
         for index, panel in enumerate(row.panels):
             sheet.paste(panel, (_MARGIN + index * step, top + _LINE))
         top += _LINE + row.panels[0].height + _GAP
-    draw.line((_MARGIN, top, _MARGIN + room, top), _FRAME)
+    draw.line((_MARGIN, top, _MARGIN + room, top), FRAME)
     sheet.paste(legend, (_MARGIN, top + _GAP))
     return sheet
 
 
-def _draw_legend(entries: list[_Entry], room: int, font: _Font) -> Image.Image:
+def _draw_legend(entries: list[_Entry], room: int, font: Font) -> Image.Image:
     """A heading, then the entries line by line in columns as wide as the widest of them."""
-    labels = [_shorten(entry.name, _LONGEST_NAME, font) for entry in entries]
+    labels = [shorten(entry.name, _LONGEST_NAME, font) for entry in entries]
     text_left = _SWATCH + 8
     share_right = text_left + round(max(font.getlength(label) for label in labels)) + 70
     across = max(1, (room + 2 * _GAP) // (share_right + 2 * _GAP))
     lines = -(-len(entries) // across)
-    legend = Image.new("RGB", (room, (lines + 1) * _LINE), _PAPER)
+    legend = Image.new("RGB", (room, (lines + 1) * _LINE), PAPER)
     draw = ImageDraw.Draw(legend)
-    draw.text((0, 0), "clusters, by share of all pixels", _INK, font)
+    draw.text((0, 0), "clusters, by share of all pixels", INK, font)
     for index, (entry, label) in enumerate(zip(entries, labels, strict=True)):
         left, top = index % across * (share_right + 2 * _GAP), (index // across + 1) * _LINE + 4
         draw.rectangle((left, top, left + _SWATCH, top + _SWATCH), fill=entry.colour)
-        draw.text((left + text_left, top - 1), label, _INK, font)
-        draw.text((left + share_right, top - 1), entry.share, _QUIET, font, anchor="ra")
+        draw.text((left + text_left, top - 1), label, INK, font)
+        draw.text((left + share_right, top - 1), entry.share, QUIET, font, anchor="ra")
     return legend
-
-
-def _shorten(text: str, room: int, font: _Font) -> str:
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "...") > room:
-        text = text[:-1]
-    return text + "..."

@@ -1,18 +1,18 @@
-"""Confusion matrix, matching and scores against slow loops, torchmetrics and scikit-learn."""
+"""Scores against slow loops and scikit-learn."""
 
 import dataclasses
-import itertools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, jaccard_score
+from sklearn.metrics import accuracy_score, jaccard_score, precision_score, recall_score
 
 from picie.errors import ConfigError, DataError
-from picie.metrics import Confusion, hungarian, majority, score
+from picie.metrics.matching import hungarian, majority
+from picie.metrics.partition import READINGS
+from picie.metrics.scores import score, score_classes
 
 Ints = NDArray[np.int64]
 
@@ -29,118 +29,6 @@ def pixels_of(matrix: Ints) -> tuple[Ints, Ints]:
     truth, clusters = np.indices(matrix.shape)
     counts = matrix.ravel()
     return np.repeat(truth.ravel(), counts), np.repeat(clusters.ravel(), counts)
-
-
-@pytest.mark.parametrize(("classes", "clusters"), [(5, 5), (3, 7), (7, 3)])
-def test_matrix_equals_the_loop_and_ignores_void(classes: int, clusters: int) -> None:
-    generator = np.random.default_rng(0)
-    expected = np.zeros((classes, clusters), dtype=np.int64)
-    confusion = Confusion(classes, clusters)
-    for _ in range(3):
-        truth = generator.integers(0, classes, (4, 6))
-        truth[generator.random(truth.shape) < 0.3] = 255
-        found = generator.integers(0, clusters, (4, 6))
-        confusion.update(truth, found)
-        for true, cluster in zip(truth.ravel(), found.ravel(), strict=True):
-            if true != 255:
-                expected[true, cluster] += 1
-    assert confusion.matrix.dtype == np.int64
-    np.testing.assert_array_equal(confusion.matrix, expected)
-
-
-@pytest.mark.filterwarnings("default")  # what torchmetrics imports is not this project's business
-@pytest.mark.parametrize(("classes", "clusters"), [(4, 4), (3, 9), (6, 2), (5, 300)])
-def test_matrix_equals_torchmetrics(classes: int, clusters: int) -> None:
-    from torchmetrics.classification import MulticlassConfusionMatrix
-
-    generator = torch.Generator().manual_seed(1)
-    oracle = MulticlassConfusionMatrix(max(classes, clusters), ignore_index=255)
-    confusion = Confusion(classes, clusters)
-    for _ in range(2):
-        truth = torch.randint(0, classes, (2, 20, 20), generator=generator)
-        truth[:, :3] = 255
-        found = torch.randint(0, clusters, (2, 20, 20), generator=generator)
-        oracle.update(found, truth)
-        confusion.update(truth, found)
-    expected = oracle.compute()[:classes, :clusters].numpy()
-    np.testing.assert_array_equal(confusion.matrix, expected)
-
-
-def test_cluster_255_is_a_cluster_and_not_void() -> None:
-    confusion = Confusion(2, 300)
-    confusion.update(torch.tensor([0, 1, 255]), torch.tensor([255, 255, 255]))
-    assert confusion.matrix.sum() == 2
-    assert confusion.matrix[:, 255].tolist() == [1, 1]
-
-
-def test_cluster_ids_under_void_are_not_looked_at() -> None:
-    confusion = Confusion(2, 2)
-    confusion.update(torch.tensor([255, 0]), torch.tensor([77, 1]))
-    assert confusion.matrix.tolist() == [[0, 1], [0, 0]]
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.int64])
-def test_integer_types_give_the_same_counts(kind: Any) -> None:
-    confusion = Confusion(3, 3)
-    confusion.update(np.array([[0, 2, 255]], dtype=kind), np.array([[1, 2, 0]], dtype=kind))
-    assert confusion.matrix.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 1]]
-
-
-def test_matrix_is_a_copy() -> None:
-    confusion = Confusion(2, 2)
-    confusion.matrix[0, 0] = 5
-    assert confusion.matrix.sum() == 0
-
-
-@pytest.mark.parametrize(
-    ("truth", "found", "message"),
-    [
-        ([0, 3], [0, 0], r"truth holds class id 3; use 255 for void \(known ids: 0 to 2\)"),
-        ([0, -1], [0, 0], r"truth holds class id -1; .*0 to 2"),
-        ([0, 1], [0, 4], r"clusters hold id 4; .*0 to 3"),
-        ([0, 1], [-1, 0], r"clusters hold id -1; "),
-        ([0, 1], [0], r"truth has shape \(2,\) and clusters \(1,\); bring both"),
-        ([0.5, 1.0], [0, 0], r"truth has type torch.float32; give whole-number"),
-        ([0, 1], [True, False], r"clusters has type torch.bool; give whole-number"),
-    ],
-)
-def test_bad_pixels_are_named(truth: list[Any], found: list[Any], message: str) -> None:
-    confusion = Confusion(3, 4)
-    with pytest.raises(DataError, match=message):
-        confusion.update(truth, found)
-    assert confusion.matrix.sum() == 0
-
-
-@pytest.mark.parametrize("classes", [0, 256])
-def test_number_of_classes_is_checked(classes: int) -> None:
-    with pytest.raises(DataError, match=f"{classes} classes cannot be scored; give 1 to 255"):
-        Confusion(classes, 2)
-
-
-def test_number_of_clusters_is_checked() -> None:
-    with pytest.raises(DataError, match="0 clusters cannot be scored"):
-        Confusion(2, 0)
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("classes", "clusters"), [(4, 4), (3, 5), (5, 3)])
-def test_hungarian_equals_brute_force(seed: int, classes: int, clusters: int) -> None:
-    matrix = random_matrix(seed, classes, clusters)
-    choices = [*range(classes), *[-1] * max(0, clusters - classes)]
-    best = max(
-        sum(int(matrix[label, k]) for k, label in enumerate(labels) if label >= 0)
-        for labels in itertools.permutations(choices, clusters)
-    )
-    mapping = hungarian(matrix)
-    matched = [label for label in mapping if label >= 0]
-    assert len(mapping) == clusters
-    assert len(set(matched)) == len(matched) == min(classes, clusters)
-    assert sum(int(matrix[label, k]) for k, label in enumerate(mapping) if label >= 0) == best
-
-
-def test_majority_by_hand() -> None:
-    matrix = np.array([[5, 0, 2, 3], [4, 0, 7, 3], [1, 0, 0, 0]])
-    assert majority(matrix) == (0, -1, 1, 0)
 
 
 @pytest.mark.parametrize("match", ["hungarian", "majority"])
@@ -242,7 +130,14 @@ def test_protocol_names_the_matching_and_json_keeps_all() -> None:
     assert loaded == scores.to_json()
     assert loaded["mapping"] == {"0": "a", "1": None, "2": "b"}
     assert loaded["confusion"] == matrix.tolist()
-    assert set(loaded) == {field.name for field in dataclasses.fields(scores)}
+    fields = {field.name for field in dataclasses.fields(scores)}
+    assert set(loaded) == fields - {"groups"}
+    grouped = score(matrix, ["a", "b"], groups={"one": (1,)}, protocol={})
+    loaded = json.loads(json.dumps(grouped.to_json()))
+    assert set(loaded) == fields | {"readings"}
+    assert set(loaded["groups"]["one"]) == set(loaded["readings"]) == set(READINGS)
+    rows = loaded["groups"]["one"]["rows"]
+    assert (rows["accuracy"], rows["iou"]) == (100, pytest.approx({"b": 500 / 6}))
 
 
 @pytest.mark.parametrize(
@@ -264,3 +159,39 @@ def test_unknown_matching_is_named() -> None:
     wrong: Any = "Hungarian"
     with pytest.raises(ConfigError, match="unknown matching 'Hungarian'; known: hungarian, maj"):
         score(np.eye(2, dtype=np.int64), ["a", "b"], match=wrong, protocol={})
+
+
+@pytest.mark.parametrize("match", ["hungarian", "majority"])
+@pytest.mark.parametrize(("classes", "clusters"), [(4, 4), (3, 6), (6, 3)])
+def test_scores_of_classes_equal_scikit_learn(match: Any, classes: int, clusters: int) -> None:
+    matrix = random_matrix(5, classes, clusters)
+    mapping = hungarian(matrix) if match == "hungarian" else majority(matrix)
+    truth, found = pixels_of(matrix)
+    mapped = np.array([classes if label < 0 else label for label in mapping])[found]
+    scores = score(matrix, names(classes), match=match, protocol={})
+    labels = list(range(classes))
+    recall = recall_score(truth, mapped, labels=labels, average=None, zero_division=np.nan)
+    precision = precision_score(truth, mapped, labels=labels, average=None, zero_division=np.nan)
+    for label, name in enumerate(names(classes)):
+        assert scores.recall[name] == pytest.approx(100 * recall[label])
+        given = scores.precision[name]
+        assert (np.nan if given is None else given) == pytest.approx(
+            100 * precision[label], nan_ok=True
+        )
+        assert scores.share[name] == pytest.approx(100 * (truth == label).mean())
+
+
+def test_what_is_undefined_has_no_number() -> None:
+    scores = score(np.array([[4, 0], [0, 0], [1, 5]]), ["a", "gone", "c"], protocol={})
+    assert (scores.iou["gone"], scores.recall["gone"], scores.share["gone"]) == (None, None, 0)
+    assert scores.precision["gone"] is None  # no cluster either
+    assert scores.recall == {"a": 100, "gone": None, "c": pytest.approx(500 / 6)}
+
+
+def test_predicted_classes_are_not_matched() -> None:
+    matrix = np.array([[1, 9], [9, 1]])
+    scores = score_classes(matrix, ["a", "b"], protocol={"uses_labels": True})
+    assert scores.accuracy == 10
+    assert scores.mapping == {0: "a", 1: "b"}
+    assert scores.protocol == {"uses_labels": True, "matching": "none (classes were predicted)"}
+    assert score(matrix, ["a", "b"], protocol={}).accuracy == 90

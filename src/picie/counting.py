@@ -1,0 +1,143 @@
+"""Labelled pictures as the protocol shows them, and the masks of a model counted against them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from picie.data.folder import Photo, PhotoFolder, read_mask
+from picie.data.images import read_image, square_crop, square_crop_mask
+from picie.errors import DataError
+from picie.inference import Segmenter, enlarge
+from picie.metrics.confusion import Confusion
+from picie.pictures import network_input
+from picie.progress import Reporter
+
+__all__ = ["Crop", "LabelledPicture", "LabelledPictures", "count_pixels"]
+
+Crop = Literal["center", "none"]
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPicture:
+    """One picture as it is scored.
+
+    Attributes:
+        index: position in the folder.
+        image: (H, W, 3) uint8 RGB, the square centre crop or the whole picture.
+        truth: (H, W) uint8 class ids, 255 = void.
+    """
+
+    index: int
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """The pictures of a labelled folder under one protocol; read anew in every pass.
+
+    Attributes:
+        folder: opened with `labelled`.
+        side: short side in pixels at which the network sees them.
+        crop: `center` for square centre crops of that side, `none` for whole pictures.
+        problems: reason by path, of the pictures that no pass could read so far.
+    """
+
+    folder: PhotoFolder
+    side: int
+    crop: Crop
+    problems: dict[Path, str] = field(default_factory=dict)
+
+    def batches(self, label: str, reporter: Reporter) -> Iterator[list[LabelledPicture]]:
+        """Those that can be read, in the folder's order; several at once only if of one size.
+
+        Args:
+            label: what is being done, for people.
+            reporter: shows how far it came.
+
+        Raises:
+            DataError: a mask that cannot be used, or no readable picture.
+        """
+        step = _BATCH if self.crop == "center" else 1
+        with reporter.task(label, len(self.folder)) as advance:
+            for start in range(0, len(self.folder), step):
+                photos = self.folder.photos[start : start + step]
+                found = [self._read(start + place, photo) for place, photo in enumerate(photos)]
+                batch = [one for one in found if one is not None]
+                if batch:
+                    yield batch
+                advance(len(photos))
+        if len(self.problems) == len(self.folder):
+            first = next(iter(self.problems.values()))
+            raise DataError(
+                f"{self.folder.root}: none of the {len(self.folder)} pictures could be read; "
+                f"first: {first}"
+            )
+
+    def for_network(self, batch: list[LabelledPicture]) -> Tensor:
+        """(B, 3, h, w) float in [0, 1]: a batch at the size at which the network sees it."""
+        if self.crop == "none":
+            pixels = torch.stack([network_input(one.image, self.side) for one in batch])
+        else:
+            stacked = np.stack([one.image for one in batch])
+            pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2)
+        return pixels.float() / 255
+
+    def _read(self, index: int, photo: Photo) -> LabelledPicture | None:
+        try:
+            image = read_image(photo.path)
+        except DataError as error:
+            self.problems[photo.path] = str(error)
+            return None
+        assert photo.mask is not None  # the folder was opened as labelled
+        size, classes = (image.shape[1], image.shape[0]), len(self.folder.classes)
+        truth = read_mask(photo.mask, image_size=size, num_classes=classes)
+        if self.crop == "center":
+            image, truth = square_crop(image, self.side), square_crop_mask(truth, self.side)
+        return LabelledPicture(index, image, truth)
+
+
+def count_pixels(
+    model: Segmenter,
+    pictures: LabelledPictures,
+    *,
+    view: int = 0,
+    keep_pictures: bool = False,
+    reporter: Reporter,
+) -> Confusion:
+    """One pass: masks of all pictures against their labels.
+
+    Logits are enlarged bilinearly to the size of the picture as it is scored; the largest wins.
+
+    Args:
+        model: set to the side of the pictures.
+        pictures: what is scored.
+        view: which set of centroids, from 0.
+        keep_pictures: also keep the counts of each picture.
+        reporter: shows how far it came.
+
+    Raises:
+        DataError: a mask that cannot be used, or no readable picture.
+    """
+    classes = len(pictures.folder.classes)
+    confusion = Confusion(classes, model.clusters, keep_pictures=keep_pictures)
+    for batch in pictures.batches("scoring", reporter):
+        if pictures.crop == "none":
+            masks = [model.predict(Image.fromarray(one.image), view=view) for one in batch]
+        else:
+            logits = model.logits(pictures.for_network(batch), view=view)
+            masks = [
+                enlarge(of_one, one.truth.shape) for of_one, one in zip(logits, batch, strict=True)
+            ]
+        for one, mask in zip(batch, masks, strict=True):
+            confusion.update(one.truth, mask)
+    return confusion

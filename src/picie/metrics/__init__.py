@@ -1,0 +1,1 @@
+"""Clusters against labels: counts, matching, scores, groups of classes, intervals, probes."""

@@ -1,0 +1,144 @@
+"""The confusion matrix: how many pixels of each true class lie in each cluster.
+
+All scores come from ONE matrix of the whole data set (L classes x K clusters), never from averages
+over pictures. The counts of single pictures are only kept to resample pictures.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from picie.errors import DataError
+from picie.types import VOID
+
+__all__ = ["Confusion", "Matrix", "PictureCounts"]
+
+Matrix = NDArray[np.int64]
+"""(L, K) pixel counts: rows are true classes, columns are clusters."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureCounts:
+    """The (L, K) counts of N pictures without their zeros; 8 bytes for each pair that occurs.
+
+    Picture i has the entries `starts[i]` to `starts[i + 1]`.
+
+    Attributes:
+        places: (n,) int32, class * K + cluster of each entry.
+        counts: (n,) int32, its pixels, at least 1.
+        starts: (N + 1,) int64.
+        num_classes: L.
+        num_clusters: K.
+    """
+
+    places: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    num_classes: int
+    num_clusters: int
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.starts) - 1
+
+
+class Confusion:
+    """Counts of (true class, cluster) pairs over all labelled pixels of a data set.
+
+    Only truth can be void: a cluster may well have the id 255. The counts are kept as one (L, K)
+    block, because a square matrix of max(L, K) classes would need 34 GB for 65535 clusters.
+
+    Args:
+        num_classes: L, 1..255.
+        num_clusters: K, at least 1.
+        keep_pictures: also remember the counts of every update, for `pictures`.
+
+    Raises:
+        DataError: L or K out of range.
+
+    Example:
+        >>> confusion = Confusion(num_classes=2, num_clusters=3)
+        >>> confusion.update([[0, 1, 255]], [[2, 0, 0]])
+        >>> confusion.matrix.tolist()
+        [[0, 0, 1], [1, 0, 0]]
+    """
+
+    def __init__(self, num_classes: int, num_clusters: int, *, keep_pictures: bool = False) -> None:
+        if not 1 <= num_classes <= VOID:
+            raise DataError(
+                f"{num_classes} classes cannot be scored; give 1 to {VOID}, since masks hold class "
+                f"ids in 8 bits and {VOID} is void"
+            )
+        if num_clusters < 1:
+            raise DataError(f"{num_clusters} clusters cannot be scored; give 1 or more")
+        self.num_classes = num_classes
+        self.num_clusters = num_clusters
+        self.keep_pictures = keep_pictures
+        self._counts = torch.zeros(num_classes * num_clusters, dtype=torch.int64)
+        self._kept: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+
+    def update(self, truth: Any, clusters: Any) -> None:
+        """Add the pixels of one picture or batch.
+
+        Args:
+            truth: tensor, array or nested list of integers of any shape, class ids 0..L-1, or 255
+                for void.
+            clusters: the same shape, cluster ids 0..K-1. Ids under void truth are not looked at.
+
+        Raises:
+            DataError: shapes differ, values are no integers, or an id is out of range.
+        """
+        truth, clusters = _integers(truth, "truth"), _integers(clusters, "clusters")
+        if truth.shape != clusters.shape:
+            raise DataError(
+                f"truth has shape {tuple(truth.shape)} and clusters {tuple(clusters.shape)}; "
+                "bring both to the same size"
+            )
+        labelled = truth != VOID
+        truth, clusters = truth[labelled], clusters[labelled].to(truth.device)
+        _check_ids(truth, self.num_classes, f"truth holds class id {{}}; use {VOID} for void")
+        _check_ids(clusters, self.num_clusters, "clusters hold id {}; check the number of clusters")
+        pairs = truth * self.num_clusters + clusters
+        counts = torch.bincount(pairs, minlength=len(self._counts)).cpu()
+        self._counts += counts
+        if self.keep_pictures and len(pairs):
+            places = counts.nonzero()[:, 0]
+            kept = (places.numpy(), counts[places].numpy())
+            self._kept.append((kept[0].astype(np.int32), kept[1].astype(np.int32)))
+
+    @property
+    def matrix(self) -> Matrix:
+        """(L, K) counts so far: rows are true classes, columns are clusters; a copy."""
+        return self._counts.view(self.num_classes, self.num_clusters).numpy().copy()
+
+    @property
+    def pictures(self) -> PictureCounts:
+        """The counts of each update that held labelled pixels; none without `keep_pictures`."""
+        none = np.zeros(0, dtype=np.int32)
+        return PictureCounts(
+            np.concatenate([none, *(places for places, _ in self._kept)]),
+            np.concatenate([none, *(counts for _, counts in self._kept)]),
+            np.cumsum([0, *(len(places) for places, _ in self._kept)], dtype=np.int64),
+            self.num_classes,
+            self.num_clusters,
+        )
+
+
+def _integers(values: Any, what: str) -> Tensor:
+    tensor = torch.as_tensor(values)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise DataError(f"{what} has type {tensor.dtype}; give whole-number ids")
+    return tensor.to(torch.int64)
+
+
+def _check_ids(ids: Tensor, limit: int, message: str) -> None:
+    if len(ids) == 0:
+        return
+    low, high = (int(bound) for bound in torch.aminmax(ids))
+    if low < 0 or high >= limit:
+        wrong = low if low < 0 else high
+        raise DataError(f"{message.format(wrong)} (known ids: 0 to {limit - 1})")

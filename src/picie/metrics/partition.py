@@ -1,0 +1,169 @@
+"""Scores of a group of classes, such as the things or the stuff of COCO-Stuff.
+
+Three readings are in use under one name, and they differ by tens of points on one and the same
+matrix; every result says which it is. None of them is what the code of PiCIE logs: that moves the
+rows of the confusion matrix to the order of their clusters, leaves the columns as they are, and so
+scores a random set of clusters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from picie.errors import DataError
+from picie.metrics.confusion import Matrix
+from picie.metrics.matching import Matching, in_class_order, match_clusters
+from picie.metrics.rates import Percent, iou, mean
+
+__all__ = [
+    "READINGS",
+    "GroupScores",
+    "Groups",
+    "Reading",
+    "check_groups",
+    "score_block",
+    "score_groups",
+    "score_rematched",
+    "score_rows",
+]
+
+Groups = Mapping[str, Sequence[int]]
+"""Class ids of each named group; a class may be in several groups, or in none."""
+
+Reading = Literal["block", "rows", "rematched"]
+
+READINGS: dict[Reading, str] = {
+    "block": (
+        "all classes matched together; then the pixels of other classes and the pixels in clusters "
+        "of other classes are removed"
+    ),
+    "rows": (
+        "all classes matched together; pixels of these classes in any cluster, IoU as among all "
+        "classes"
+    ),
+    "rematched": "pixels of other classes ignored, and all clusters matched again with these alone",
+}
+"""What each reading means; readings are never comparable with one another."""
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Scores of one group of classes under one reading.
+
+    Attributes:
+        accuracy: pixel accuracy, 0..100; None without a pixel.
+        miou: mean of `iou` over the classes of the group that occur in the truth, 0..100; None if
+            none does.
+        iou: IoU of each class of the group, 0..100; None for a class without a true pixel.
+    """
+
+    accuracy: float | None
+    miou: float | None
+    iou: dict[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        return {"accuracy": self.accuracy, "miou": self.miou, "iou": dict(self.iou)}
+
+
+def check_groups(groups: Groups, num_classes: int) -> None:
+    """Refuse groups that cannot be scored.
+
+    Raises:
+        DataError: a group without classes, or with one that is unknown or named twice.
+    """
+    for name, ids in groups.items():
+        unknown = [label for label in ids if not 0 <= label < num_classes]
+        if unknown:
+            raise DataError(
+                f"group {name!r} holds class id {unknown[0]}; known ids: 0 to {num_classes - 1}"
+            )
+        if not ids or len(set(ids)) < len(ids):
+            raise DataError(f"group {name!r} must hold at least one class, and none of them twice")
+
+
+def score_groups(
+    matrix: Matrix,
+    mapping: Sequence[int],
+    class_names: Sequence[str],
+    groups: Groups,
+    match: Matching,
+) -> dict[str, dict[Reading, GroupScores]]:
+    """Each group under each reading.
+
+    Args:
+        matrix: (L, K) counts.
+        mapping: the class of each cluster from the ONE matching of all classes, -1 = unmatched.
+        class_names: L names.
+        groups: class ids by name.
+        match: matching of the reading `rematched`.
+
+    Raises:
+        DataError: groups that cannot be scored.
+    """
+    check_groups(groups, len(matrix))
+    ordered = in_class_order(matrix, mapping)
+    scored: dict[str, dict[Reading, GroupScores]] = {}
+    for name, ids in groups.items():
+        scored[name] = {
+            "block": score_block(ordered, ids, class_names),
+            "rows": score_rows(ordered, ids, class_names),
+            "rematched": score_rematched(matrix, ids, class_names, match),
+        }
+    return scored
+
+
+def score_block(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str]) -> GroupScores:
+    """Only what lies in rows AND columns of the group; unmatched clusters stay, as mistakes.
+
+    A class that occurs, but only in clusters of other groups, has IoU 0.
+
+    Args:
+        ordered: (L, L + 1) counts in class order, as from `in_class_order`.
+        ids: classes of the group.
+        class_names: L names.
+    """
+    chosen = list(ids)
+    block = ordered[np.ix_(chosen, [*chosen, len(ordered)])]
+    hits, rows, columns = block.diagonal(), block.sum(1), block.sum(0)[: len(chosen)]
+    values = iou(hits, rows, columns, true=ordered[chosen].sum(1))
+    return _scores(hits.sum(), rows.sum(), values, [class_names[label] for label in chosen])
+
+
+def score_rows(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str]) -> GroupScores:
+    """All pixels of the group's classes; the IoU of a class is that among all classes.
+
+    Args:
+        ordered: (L, L + 1) counts in class order, as from `in_class_order`.
+        ids: classes of the group.
+        class_names: L names.
+    """
+    chosen = list(ids)
+    rows, columns = ordered.sum(1)[chosen], ordered.sum(0)[chosen]
+    hits = ordered.diagonal()[chosen]
+    values = iou(hits, rows, columns)
+    return _scores(hits.sum(), rows.sum(), values, [class_names[label] for label in chosen])
+
+
+def score_rematched(
+    matrix: Matrix, ids: Sequence[int], class_names: Sequence[str], match: Matching
+) -> GroupScores:
+    """The group as a data set of its own: its rows, all K clusters, and their own matching.
+
+    Args:
+        matrix: (L, K) counts, columns in cluster order.
+        ids: classes of the group.
+        class_names: L names.
+        match: how clusters are matched.
+    """
+    own = matrix[list(ids)]
+    ordered = in_class_order(own, match_clusters(own, match))
+    return score_rows(ordered, range(len(own)), [class_names[label] for label in ids])
+
+
+def _scores(hits: Any, pixels: Any, values: Percent, names: Sequence[str]) -> GroupScores:
+    accuracy = 100.0 * float(hits / pixels) if pixels else None
+    plain = [None if np.isnan(value) else float(value) for value in values]
+    return GroupScores(accuracy, mean(values), dict(zip(names, plain, strict=True)))

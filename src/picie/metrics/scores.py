@@ -1,0 +1,171 @@
+"""Scores of a clustering against labels: pixel accuracy, dataset mIoU, and each class."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from picie.errors import DataError
+from picie.metrics.confusion import Matrix
+from picie.metrics.matching import MATCHINGS, Matching, in_class_order, match_clusters
+from picie.metrics.partition import READINGS, Groups, GroupScores, Reading, score_groups
+from picie.metrics.rates import Percent, iou, mean, percent
+
+__all__ = ["Scores", "score", "score_classes"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Result of an evaluation, with the protocol that it was made under.
+
+    Attributes:
+        accuracy: pixel accuracy over labelled pixels, 0..100.
+        miou: dataset mIoU, 0..100: mean of `iou` over the classes that occur in the truth.
+        iou: IoU of each class, 0..100; None for a class without a true pixel.
+        share: of the labelled pixels that belong to each class, 0..100.
+        recall: accuracy of each class: of its pixels those that were found, 0..100; None for a
+            class without a true pixel.
+        precision: of the pixels that were given to each class those that belong to it, 0..100; None
+            for a class that was given none.
+        classes: the L class names, in id order.
+        mapping: class name of each cluster id; None = unmatched, its pixels count as wrong.
+        protocol: data, split, size, crop, matching, K and whatever else makes scores comparable.
+        confusion: (L, K) counts, rows true classes, columns cluster ids (not matched).
+        groups: scores of each named group of classes under each of the `READINGS`.
+    """
+
+    accuracy: float
+    miou: float
+    iou: dict[str, float | None]
+    share: dict[str, float | None]
+    recall: dict[str, float | None]
+    precision: dict[str, float | None]
+    classes: tuple[str, ...]
+    mapping: dict[int, str | None]
+    protocol: dict[str, Any]
+    confusion: list[list[int]]
+    groups: dict[str, dict[Reading, GroupScores]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values that survive a round trip through JSON.
+
+        `groups` is left out where there are none; where there are, `readings` explains their keys.
+        """
+        values: dict[str, Any] = {
+            "accuracy": self.accuracy,
+            "miou": self.miou,
+            "iou": dict(self.iou),
+            "share": dict(self.share),
+            "recall": dict(self.recall),
+            "precision": dict(self.precision),
+            "classes": list(self.classes),
+            "mapping": {str(cluster): name for cluster, name in self.mapping.items()},
+            "protocol": dict(self.protocol),
+            "confusion": [list(row) for row in self.confusion],
+        }
+        if self.groups:
+            values["readings"] = dict(READINGS)
+            values["groups"] = {
+                name: {reading: scores.to_json() for reading, scores in readings.items()}
+                for name, readings in self.groups.items()
+            }
+        return values
+
+
+def score(
+    matrix: Matrix,
+    class_names: Sequence[str],
+    *,
+    match: Matching = "hungarian",
+    groups: Groups | None = None,
+    protocol: Mapping[str, Any],
+) -> Scores:
+    """Match clusters with classes once for the whole data set, then score.
+
+    IoU of class l = tp / (row + column - tp) of the matched matrix; mIoU is the mean over the
+    classes with a true pixel (the protocol of PiCIE's evaluation; Cho et al., CVPR 2021).
+
+    Args:
+        matrix: (L, K) counts, rows true classes, columns clusters.
+        class_names: L different names.
+        match: `hungarian` (one-to-one) or `majority` (many-to-one, flatters larger K).
+        groups: class ids of groups that are also scored on their own.
+        protocol: what was evaluated and how; `matching` and `K` are added to it.
+
+    Raises:
+        ConfigError: unknown matching.
+        DataError: names do not fit the matrix or repeat, there is no labelled pixel, or a group
+            cannot be.
+    """
+    matrix, names = _checked(matrix, class_names)
+    mapping = match_clusters(matrix, match)
+    named = {"matching": MATCHINGS[match], "K": matrix.shape[1]}
+    scored = score_groups(matrix, mapping, names, groups or {}, match)
+    return _scores(matrix, names, mapping, dict(protocol) | named, scored)
+
+
+def score_classes(
+    matrix: Matrix, class_names: Sequence[str], *, protocol: Mapping[str, Any]
+) -> Scores:
+    """Score predictions that are classes already, as those of a probe: nothing is matched.
+
+    Args:
+        matrix: (L, L) counts, rows true classes, columns predicted ones.
+        class_names: L different names.
+        protocol: what was evaluated and how; `matching` is added to it.
+
+    Raises:
+        DataError: names do not fit the matrix or repeat, or there is no labelled pixel.
+    """
+    matrix, names = _checked(matrix, class_names)
+    named = {"matching": "none (classes were predicted)"}
+    return _scores(matrix, names, range(len(names)), dict(protocol) | named, {})
+
+
+def _scores(
+    matrix: Matrix,
+    names: tuple[str, ...],
+    mapping: Sequence[int],
+    protocol: dict[str, Any],
+    groups: dict[str, dict[Reading, GroupScores]],
+) -> Scores:
+    ordered = in_class_order(matrix, mapping)
+    hits, rows, columns = ordered.diagonal(), ordered.sum(1), ordered.sum(0)[:-1]
+    values = iou(hits, rows, columns)
+    miou = mean(values)
+    assert miou is not None  # there is a labelled pixel
+
+    def by_name(values: Percent) -> dict[str, float | None]:
+        plain = (None if np.isnan(value) else float(value) for value in values)
+        return dict(zip(names, plain, strict=True))
+
+    return Scores(
+        accuracy=100.0 * float(hits.sum() / matrix.sum()),
+        miou=miou,
+        iou=by_name(values),
+        share=by_name(percent(rows, np.full(len(rows), matrix.sum()))),
+        recall=by_name(percent(hits, rows)),
+        precision=by_name(percent(hits, columns)),
+        classes=names,
+        mapping={k: names[label] if label >= 0 else None for k, label in enumerate(mapping)},
+        protocol=protocol,
+        confusion=matrix.tolist(),
+        groups=groups,
+    )
+
+
+def _checked(matrix: Matrix, class_names: Sequence[str]) -> tuple[Matrix, tuple[str, ...]]:
+    matrix, names = np.asarray(matrix, dtype=np.int64), tuple(class_names)
+    if matrix.ndim != 2 or len(matrix) != len(names):
+        raise DataError(
+            f"{len(names)} class names for a confusion matrix of shape {matrix.shape}; "
+            "give one name for each row"
+        )
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise DataError(f"class name {repeated[0]!r} occurs more than once; make names unique")
+    if not matrix.any():
+        raise DataError("no labelled pixel to score; check that the masks are not all void (255)")
+    return matrix, names
