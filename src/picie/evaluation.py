@@ -14,9 +14,10 @@ from PIL import Image
 from picie.centroids import Loader, fit_clean_centroids, keep_centroids
 from picie.config import Config
 from picie.data.cache import CropCache
-from picie.data.folder import Photo, PhotoFolder, open_folder, read_mask
+from picie.data.folder import Photo, PhotoFolder
 from picie.data.images import read_image, square_crop, square_crop_mask
 from picie.data.loading import BaseCrops, load_batches
+from picie.data.named import open_dataset
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, enlarge, load
 from picie.metrics import Confusion, Scores, score
@@ -69,6 +70,7 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "",
+    dataset: str = "",
     size: int | None = None,
     crop: Crop = "center",
     match: Matching = "hungarian",
@@ -80,7 +82,10 @@ def evaluate(
     Args:
         model: a trained model, or its folder.
         data: labelled folder: `images/`, `masks/<same stem>.png` (255 = void), `classes.txt`.
-        split: list file inside it, by stem.
+        split: list file inside it, by stem; of a known data set one of its splits, or several
+            joined by "+".
+        dataset: name of a known data set, such as `cocostuff27`, whose own tree and label map are
+            used; "" = any labelled folder.
         size: short side in pixels at which the network sees a picture; as in training if None.
         crop: `center` scores the square centre crop at that size (PiCIE's protocol); `none` scores
             whole pictures at their own size.
@@ -90,16 +95,17 @@ def evaluate(
 
     Raises:
         DataError: no labels, wrong masks, or no readable picture.
-        ConfigError: a size that is no multiple of 32, an unknown crop or matching.
+        ConfigError: a size that is no multiple of 32, an unknown crop, matching, data set or split.
     """
     model = model if isinstance(model, Segmenter) else load(model)
     side = model.config.size if size is None else size
     check_size(side)
     if crop not in get_args(Crop):
         raise ConfigError(f"unknown crop {crop!r}; known: {', '.join(get_args(Crop))}")
-    folder = open_folder(data, split, labelled=True)
+    folder = open_dataset(dataset, data, split, labelled=True)
     protocol = {
         "data": str(data),
+        "dataset": dataset or "folder",
         "split": split or "all",
         "images": len(folder),
         "size": side,
@@ -174,7 +180,7 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
         raise DataError(
             "the model does not say which pictures it was trained on; no fresh clusters"
         )
-    photos = open_folder(config.data, config.split).photos
+    photos = open_dataset(config.dataset, config.data, config.split).photos
     cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
     crops = BaseCrops(photos, config.base_size, cache)
     loader = picture_loader(crops, config, model.device)
@@ -206,7 +212,7 @@ def _measure(
     with reporter.task("scoring", len(folder)) as advance:
         for start in range(0, len(folder), step):
             photos = folder.photos[start : start + step]
-            pairs = _read_pairs(photos, side, crop, folder.classes, problems)
+            pairs = _read_pairs(photos, side, crop, folder, problems)
             if pairs:
                 _compare(model, pairs, confusion, crop, view)
             advance(len(photos))
@@ -230,7 +236,7 @@ def _read_pairs(
     photos: Sequence[Photo],
     side: int,
     crop: Crop,
-    classes: Sequence[str],
+    folder: PhotoFolder,
     problems: dict[Path, str],
 ) -> list[_Pair]:
     pairs = []
@@ -240,9 +246,7 @@ def _read_pairs(
         except DataError as error:
             problems[photo.path] = str(error)
             continue
-        assert photo.mask is not None  # the folder was opened as labelled
-        size = (image.shape[1], image.shape[0])
-        truth = read_mask(photo.mask, image_size=size, num_classes=len(classes))
+        truth = folder.truth(photo, image_size=(image.shape[1], image.shape[0]))
         if crop == "center":
             image, truth = square_crop(image, side), square_crop_mask(truth, side)
         pairs.append((image, truth))

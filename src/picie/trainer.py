@@ -251,6 +251,7 @@ class Trainer:
             Segmenter(self.model, config.model_copy(update={"device": str(self.device)})),
             config.data,
             split=config.eval_split,
+            dataset=config.dataset,
             size=config.eval_size,
         )
         values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}

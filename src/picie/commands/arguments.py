@@ -24,8 +24,9 @@ class Train:
     """Learn to segment a folder of photos, without labels.
 
     PHOTOS is any folder of pictures (.jpg .png .webp .bmp .tif), searched recursively; if it has a
-    folder images/, that one. The run folder gets the model, every setting (config.toml), the
-    curves (metrics.jsonl) and a log. A run that was cut off goes on with --resume RUN.
+    folder images/, that one. With --dataset it is the root of a known data set. The run folder gets
+    the model, every setting (config.toml), the curves (metrics.jsonl) and a log. A run that was cut
+    off goes on with --resume RUN.
     """
 
     data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
@@ -92,7 +93,8 @@ class Predict:
 class Evaluate:
     """Score a model against labels: pixel accuracy and dataset mIoU after one global matching.
 
-    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt.
+    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt. With
+    --dataset it is the root of a known data set.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -100,7 +102,9 @@ class Evaluate:
     data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")]
     """Labelled folder."""
     split: str = ""
-    """List file inside DATA, by stem: val reads val.txt; empty = all."""
+    """List file inside DATA, by stem: val reads val.txt; empty = all. With --dataset one of its
+    splits, or several joined by +."""
+    dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     size: int | None = None
     """Short side in pixels at which the network sees a picture; as in training if left out."""
     crop: Literal["center", "none"] = "center"
