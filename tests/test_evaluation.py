@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,9 @@ from torch.nn import functional as F
 
 import picie.evaluation
 from picie.config import make_config
-from picie.data.folder import PhotoFolder, open_folder
+from picie.data.folder import PhotoFolder
 from picie.data.images import square_crop, square_crop_mask
+from picie.data.named import open_dataset
 from picie.data.synthetic import CLASSES
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.evaluation import Evaluation, evaluate
@@ -345,11 +347,9 @@ def test_groups_are_scored_in_every_reading(labelled: Path) -> None:
 
 def test_groups_come_along_with_a_data_set(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*args: Any, **options: Any) -> PhotoFolder:
-        folder = open_folder(*args, **options)
-        object.__setattr__(folder, "groups", {"first": (0,)})
-        return folder
+        return replace(open_dataset(*args, **options), groups={"first": (0,)})
 
-    monkeypatch.setattr(picie.evaluation, "open_folder", opened)
+    monkeypatch.setattr(picie.evaluation, "open_dataset", opened)
     assert list(evaluate(perfect(), labelled).scores.groups) == ["first"]
     assert list(evaluate(perfect(), labelled, groups={"mine": (1,)}).scores.groups) == ["mine"]
     assert evaluate(perfect(), labelled, groups={}).scores.groups == {}

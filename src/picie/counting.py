@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from picie.data.folder import Photo, PhotoFolder, read_mask
+from picie.data.folder import Photo, PhotoFolder
 from picie.data.images import read_image, square_crop, square_crop_mask
 from picie.errors import DataError
 from picie.inference import Segmenter, enlarge
@@ -98,9 +98,7 @@ class LabelledPictures:
         except DataError as error:
             self.problems[photo.path] = str(error)
             return None
-        assert photo.mask is not None  # the folder was opened as labelled
-        size, classes = (image.shape[1], image.shape[0]), len(self.folder.classes)
-        truth = read_mask(photo.mask, image_size=size, num_classes=classes)
+        truth = self.folder.truth(photo, image_size=(image.shape[1], image.shape[0]))
         if self.crop == "center":
             image, truth = square_crop(image, self.side), square_crop_mask(truth, self.side)
         return LabelledPicture(index, image, truth)

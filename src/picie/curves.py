@@ -24,7 +24,13 @@ def curve_values(model: PiCIE, config: Config, device: torch.device) -> dict[str
         `accuracy` and `miou` of view 1 or of clean centroids, `accuracy_view2` and so on.
     """
     segmenter = Segmenter(model, config.model_copy(update={"device": str(device)}))
-    found = evaluate(segmenter, config.data, split=config.eval_split, size=config.eval_size)
+    found = evaluate(
+        segmenter,
+        config.data,
+        split=config.eval_split,
+        dataset=config.dataset,
+        size=config.eval_size,
+    )
     values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
     for number, other in enumerate(found.other_views, 2):
         values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}

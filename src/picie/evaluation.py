@@ -10,8 +10,9 @@ import numpy as np
 from picie.centroids import fit_clean_centroids, keep_centroids, picture_loader
 from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.cache import CropCache
-from picie.data.folder import PhotoFolder, open_folder
+from picie.data.folder import PhotoFolder
 from picie.data.loading import BaseCrops
+from picie.data.named import open_dataset
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
@@ -75,6 +76,7 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "",
+    dataset: str = "",
     size: int | None = None,
     crop: Crop = "center",
     match: Matching = "hungarian",
@@ -93,7 +95,10 @@ def evaluate(
     Args:
         model: a trained model, or its folder.
         data: labelled folder: `images/`, `masks/<same stem>.png` (255 = void), `classes.txt`.
-        split: list file inside it, by stem.
+        split: list file inside it, by stem; of a known data set one of its splits, or several
+            joined by "+".
+        dataset: name of a known data set, such as `cocostuff27`, whose own tree and label map are
+            used; "" = any labelled folder.
         size: short side in pixels at which the network sees a picture; as in training if None.
         crop: `center` scores the square centre crop at that size (PiCIE's protocol); `none` scores
             whole pictures at their own size.
@@ -113,18 +118,18 @@ def evaluate(
     Raises:
         DataError: no labels, wrong masks, no readable picture, groups that cannot be, one picture
             alone for a bootstrap, or a probe that would be scored on what it learnt from.
-        ConfigError: a size that is no multiple of 32, an unknown crop, matching or probe, or
-            options that do not go together.
+        ConfigError: a size that is no multiple of 32, an unknown crop, matching, probe or data
+            set, or options that do not go together.
     """
     model = model if isinstance(model, Segmenter) else load(model)
     side = model.config.size if size is None else size
     settings = ProbeSettings(probe, probe_split, neighbours, seed) if probe else None
     _check(side, crop, match, bootstrap, seed)
     _check_pairs(bootstrap, bootstrap_rematch, settings, split, probe_split)
-    folder = open_folder(data, split, labelled=True)
-    groups = getattr(folder, "groups", {}) if groups is None else groups
+    folder = open_dataset(dataset, data, split, labelled=True)
+    groups = folder.groups if groups is None else groups
     check_groups(groups, len(folder.classes))
-    learnt = open_folder(data, probe_split, labelled=True) if settings else None
+    learnt = open_dataset(dataset, data, probe_split, labelled=True) if settings else None
     if learnt is not None:
         check_disjoint(learnt, folder)
     sitting = _Sitting(
@@ -132,7 +137,7 @@ def evaluate(
         LabelledPictures(folder, side, crop),
         match,
         groups,
-        {"data": str(data), "split": split or "all"},
+        {"data": str(data), "dataset": dataset or "folder", "split": split or "all"},
         reporter or Reporter(quiet=True),
     )
     counted = sitting.count_views(keep_pictures=bootstrap > 0)
@@ -264,7 +269,7 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
         raise DataError(
             "the model does not say which pictures it was trained on; no fresh clusters"
         )
-    photos = open_folder(config.data, config.split).photos
+    photos = open_dataset(config.dataset, config.data, config.split).photos
     cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
     crops = BaseCrops(photos, config.base_size, cache)
     loader = picture_loader(crops, config, model.device)

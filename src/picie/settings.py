@@ -24,6 +24,12 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     split: str = Field(
         "", description="list file inside the folder, by stem: `train` reads train.txt; empty = all"
     )
+    dataset: str = Field(
+        "",
+        description="known data set that the folder holds, so that --split takes its splits: "
+        "ade20k150, camvid11, cityscapes19, cityscapes27, cocostuff15, cocostuff27, cocostuff171, "
+        "msrc21, msrc23, potsdam3, potsdam6 or voc21; empty = any folder",
+    )
     eval_split: str = Field(
         "",
         description="labelled split to score after every epoch, for curves only",

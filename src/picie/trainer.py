@@ -109,9 +109,7 @@ class Trainer:
         config, model = self.config, self.model
         trains_backbone = config.backbone_rate > 0
         model.backbone.requires_grad_(trains_backbone)
-        learnt = list(model.decoder.parameters())
-        if self.heads is not None:
-            learnt += self.heads.parameters()
+        learnt = [*model.decoder.parameters(), *(self.heads.parameters() if self.heads else ())]
         groups = [{"params": learnt, "lr": config.learning_rate}]
         if trains_backbone:
             rate = config.learning_rate * config.backbone_rate
@@ -273,8 +271,8 @@ class Trainer:
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
-        own = self.processes.main
-        values = curve_values(self.model, self.config, self.device) if own else {}
+        here = self.processes.main
+        values = curve_values(self.model, self.config, self.device) if here else {}
         self.processes.wait()
         self.model.restore(state)
         return values

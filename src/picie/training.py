@@ -7,7 +7,7 @@ import torch
 
 from picie import __version__
 from picie.config import MACHINE, Config, make_config
-from picie.data.folder import open_folder
+from picie.data.named import open_dataset
 from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError
 from picie.inference import Segmenter
@@ -38,7 +38,8 @@ def train(
     Args:
         data: any folder of pictures (searched recursively; `images/` inside it if there is one).
         out: the run folder to make.
-        split: list file inside `data`, by stem: `train` reads train.txt.
+        split: list file inside `data`, by stem: `train` reads train.txt; with `dataset=` one of the
+            splits of that data set, or several joined by "+".
         preset: `default`, `reference` or `paper`.
         overwrite: replace a run that is already there.
         quiet: show no progress.
@@ -64,7 +65,9 @@ def train(
     else:
         config = config.model_copy(update=place)
     # What can be refused must be refused before there is a run.
-    photos = open_folder(config.data, config.split).photos
+    photos = open_dataset(config.dataset, config.data, config.split).photos
+    if config.eval_split:
+        open_dataset(config.dataset, config.data, config.eval_split, labelled=True)
     processes = join_processes(config.device)
     choose_device(processes.device or config.device)
     network = _network(config)
@@ -100,7 +103,7 @@ def resume(
         )
     changed = {name: value for name, value in machine.items() if value not in (None, "")}
     config = make_config(**run.config.model_dump() | changed)
-    photos = open_folder(config.data, config.split).photos
+    photos = open_dataset(config.dataset, config.data, config.split).photos
     around = _surroundings(join_processes(config.device), quiet=quiet, profile=profile)
     return _train(Trainer(run, config, _network(config), photos, around))
 

@@ -1,12 +1,15 @@
 """`picie train`: what reaches the run folder."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from picie.cli import main
 from picie.config import read_config
+from picie.data.named import DATASETS
 
 
 def test_flags_and_preset_reach_the_run(scenes: Path, tmp_path: Path) -> None:
@@ -67,3 +70,63 @@ def test_progress_is_said_unless_quiet(
     assert "epoch 1/1: loss" in captured.err
     main(["train", "--resume", str(tmp_path / "loud"), "--workers", "0"])
     assert "resuming" in capsys.readouterr().err
+
+
+@pytest.fixture
+def camvid(scenes: Path, tmp_path: Path) -> Path:
+    """The scenes in the tree of a known data set; their three ids are three of its classes."""
+    for split in ("train", "val"):
+        for name in (scenes / f"{split}.txt").read_text().split():
+            for folder, kind, ending in (("", "images", "jpg"), ("annot", "masks", "png")):
+                path = tmp_path / "camvid" / f"{split}{folder}" / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with Image.open(scenes / kind / f"{name}.{ending}") as image:
+                    image.save(path)
+    return tmp_path / "camvid"
+
+
+def test_a_known_data_set_is_trained_on_and_scored(
+    camvid: Path, flags: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    out, named = str(tmp_path / "run"), ["--dataset", "camvid11"]
+    args = [*flags("default"), "--epochs=1", "--eval-split=val", "--eval-size=32"]
+    main(["train", str(camvid), "--out", out, *args, *named])
+    config = read_config(tmp_path / "run" / "config.toml")
+    assert (config.dataset, config.split) == ("camvid11", "train")
+    [record] = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    score = json.loads(record)["miou"]
+    file = tmp_path / "scores.json"
+    for extra in ([], ["--fresh-clusters=1"]):
+        also = ["--split=val", "--size=32", f"--json={file}", "--quiet", *extra]
+        main(["evaluate", out, str(camvid), *named, *also])
+        found = json.loads(file.read_text())
+        assert found["miou"] == pytest.approx(score, abs=1e-6)
+        assert len(found["classes"]) == 11
+        assert (found["protocol"]["dataset"], found["protocol"]["images"]) == ("camvid11", 3)
+    main(["train", "--resume", out, "--quiet"])
+
+
+def test_a_known_data_set_is_checked_before_the_run_begins(
+    camvid: Path,
+    flags: Callable[[str], list[str]],
+    failure: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+) -> None:
+    args = ["train", str(camvid), "--out", str(tmp_path / "run"), *flags("default")]
+    code, text = failure(*args, "--dataset=camvid")
+    assert code == 2
+    assert "unknown data set 'camvid'; did you mean 'camvid11'?" in text
+    code, text = failure(*args, "--dataset=camvid11", "--split=trainn")
+    assert code == 2
+    assert "camvid11: unknown split 'trainn'; did you mean 'train'?" in text
+    code, text = failure(*args, "--dataset=camvid11", "--eval-split=vall")
+    assert "camvid11: unknown split 'vall'" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_the_known_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("train", "evaluate"):
+        with pytest.raises(SystemExit):
+            main([verb, "--help"])
+        text = capsys.readouterr().out
+        assert [name for name in DATASETS if name not in text] == []

@@ -3,11 +3,11 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from picie.data.folder import open_folder, read_mask
+from picie.data.folder import open_folder
+from picie.data.masks import read_mask
 from picie.errors import DataError
 
 SHARED = Path(
@@ -258,79 +258,3 @@ def test_shared_sets_open_and_their_splits_are_apart(name: str) -> None:
     with Image.open(photo.path) as image:
         mask = read_mask(photo.mask, image_size=image.size, num_classes=len(val.classes))
     assert mask.shape == image.size[::-1]
-
-
-# --- masks
-
-IDS = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
-
-
-def write(path: Path, image: Image.Image, **options: Any) -> Path:
-    image.save(path, **options)
-    return path
-
-
-def read(path: Path, num_classes: int = 3) -> list[list[int]]:
-    mask = read_mask(path, image_size=(3, 2), num_classes=num_classes)
-    assert mask.dtype == np.uint8
-    return mask.tolist()  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_grey_mask(tmp_path: Path, dtype: Any) -> None:
-    assert read(write(tmp_path / "a.png", Image.fromarray(IDS.astype(dtype)))) == IDS.tolist()
-
-
-@pytest.mark.parametrize("bits", [2, 4, 8])
-def test_palette_indices_are_the_ids(tmp_path: Path, bits: int) -> None:
-    ids = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8)
-    image = Image.fromarray(ids)
-    image.putpalette([9, 9, 9, 200, 0, 0, 0, 0, 200])
-    assert read(write(tmp_path / "a.png", image, bits=bits)) == ids.tolist()
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colours_are_refused(tmp_path: Path, mode: str) -> None:
-    path = write(tmp_path / "a.png", Image.fromarray(IDS).convert(mode))
-    with pytest.raises(DataError, match=rf"a\.png: holds colours \({mode}\), .* class ids; save"):
-        read(path)
-
-
-def test_few_bits_of_grey_are_refused_because_decoders_stretch_them(tmp_path: Path) -> None:
-    path = write(tmp_path / "one.png", Image.fromarray(IDS > 0))
-    with pytest.raises(DataError, match=r"one\.png: holds grey of 1 bit, .* 8 bits"):
-        read(path)
-    path = write(tmp_path / "four.png", Image.fromarray(IDS), bits=4)
-    with pytest.raises(DataError, match=r"four\.png: holds grey of 4 bits"):
-        read(path)
-
-
-def test_other_size_names_both(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.png", Image.fromarray(IDS))
-    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels and its picture 30 x 20"):
-        read_mask(path, image_size=(30, 20), num_classes=3)
-
-
-@pytest.mark.parametrize(
-    ("value", "classes", "ids"), [(2, 2, "2"), (254, 254, "254"), (300, 3, "300")]
-)
-def test_unknown_ids_are_named(tmp_path: Path, value: int, classes: int, ids: str) -> None:
-    array = np.array([[0, 1, value], [255, 1, 0]], dtype=np.uint16)
-    path = write(tmp_path / "a.png", Image.fromarray(array))
-    with pytest.raises(DataError, match=rf"a\.png: holds the ids {ids}, but .* names {classes} cl"):
-        read(path, classes)
-
-
-def test_many_unknown_ids_are_shortened(tmp_path: Path) -> None:
-    array = np.arange(10, 16, dtype=np.uint8).reshape(2, 3)
-    path = write(tmp_path / "a.png", Image.fromarray(array))
-    with pytest.raises(DataError, match=r"ids 10, 11, 12, 13, 14, \.\.\., but"):
-        read(path)
-
-
-def test_unreadable_masks(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no\.png: cannot be read as a mask \(No such file"):
-        read(tmp_path / "no.png")
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n123")
-    with pytest.raises(DataError, match=r"a\.png: .* \(not a complete PNG file\); replace"):
-        read(tmp_path / "a.png")

@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.data.folder import PhotoFolder, open_folder, read_mask
+from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
+from picie.data.masks import read_mask
 from picie.data.synthetic import CLASSES, draw_scene, write_scenes
 
 SIZE = (72, 96)

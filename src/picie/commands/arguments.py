@@ -25,8 +25,10 @@ class Train:
     """Learn to segment a folder of photos, without labels.
 
     PHOTOS is any folder of pictures (.jpg .png .webp .bmp .tif), searched recursively; if it has a
-    folder images/, that one. The run folder gets the model, every setting (config.toml), the
-    curves (metrics.jsonl) and a log. A run that was cut off goes on with --resume RUN.
+    folder images/, that one. With --dataset it is the root of a known data set. The run folder gets
+    the model, every setting (config.toml), the curves (metrics.jsonl), how well it went as far as
+    that can be said without labels (health.json) and a log. A run that was cut off goes on with
+    --resume RUN.
     """
 
     data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
@@ -93,10 +95,11 @@ class Predict:
 class Evaluate:
     """Score a model against labels: pixel accuracy and dataset mIoU after one global matching.
 
-    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt. Of
-    each class the table shows IoU, recall (its accuracy), precision and share of the pixels. Groups
-    of classes that a data set brings along, as things and stuff, are scored in three readings, each
-    by its name. Only scores of one protocol can be compared; every result states its own.
+    DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt; with
+    --dataset it is the root of a known data set. Of each class the table shows IoU, recall (its
+    accuracy), precision and share of the pixels. Groups of classes that a data set brings along, as
+    things and stuff, are scored in three readings, each by its name. Only scores of one protocol
+    can be compared; every result states its own.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -104,7 +107,9 @@ class Evaluate:
     data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")]
     """Labelled folder."""
     split: str = ""
-    """List file inside DATA, by stem: val reads val.txt; empty = all."""
+    """List file inside DATA, by stem: val reads val.txt; empty = all. With --dataset one of its
+    splits, or several joined by +."""
+    dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     size: int | None = None
     """Short side in pixels at which the network sees a picture; as in training if left out."""
     crop: Literal["center", "none"] = "center"

@@ -34,6 +34,7 @@ def run(options: Evaluate) -> None:
         load(options.run, device=options.device),
         options.data,
         split=options.split,
+        dataset=options.dataset,
         size=options.size,
         crop=options.crop,
         match=options.match,

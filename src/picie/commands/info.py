@@ -45,7 +45,7 @@ def _state(found: Run) -> str:
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:
     """The preset with the fewest differences, and those that are no matter of the data."""
-    own = {"data", "split", "clusters", "seed", "eval_split", *MACHINE}
+    own = {"data", "split", "dataset", "clusters", "seed", "eval_split", *MACHINE}
     values = config.model_dump(exclude=own)
     differences = {}
     for name in PRESETS:

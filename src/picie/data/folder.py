@@ -12,22 +12,22 @@ a.jpg is `a`, a.png beside it is `a.png`.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from picie.data.images import EXTENSIONS
+from picie.data.listing import few, inside, read_lines, walk
+from picie.data.masks import Colour, LabelCode, read_mask
 from picie.errors import DataError
 from picie.types import VOID
 
-__all__ = ["Photo", "PhotoFolder", "open_folder", "read_mask"]
+__all__ = ["Photo", "PhotoFolder", "open_folder"]
 
 _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.txt"
-_MASK_MODES = ("P", "L", "I", "I;16", "I;16B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,19 @@ class PhotoFolder:
         split: name of the list file without .txt, or "" for all pictures.
         photos: sorted by name.
         classes: class names in the order of their ids; empty without classes.txt.
+        code: what the ids stored in masks mean; None = they are the class ids.
+        palette: colours of the classes, L rows, or empty.
+        groups: parts of the classes by name (things, stuff), as class ids; empty where the set has
+            none.
     """
 
     root: Path
     split: str
     photos: tuple[Photo, ...]
     classes: tuple[str, ...]
+    code: LabelCode | None = None
+    palette: tuple[Colour, ...] = ()
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -79,6 +86,25 @@ class PhotoFolder:
     def labelled(self) -> tuple[Photo, ...]:
         """The photos that have a mask."""
         return tuple(photo for photo in self.photos if photo.mask_file is not None)
+
+    def truth(self, photo: Photo, *, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Class ids of a photo that has a mask.
+
+        Args:
+            photo: one of `labelled`.
+            image_size: (W, H) of the upright picture.
+
+        Returns:
+            (H, W) uint8, 0..L-1 or 255 (void).
+
+        Raises:
+            DataError: no mask, or one that `read_mask` refuses.
+        """
+        if photo.mask is None:
+            raise DataError(f"{photo.file}: has no mask")
+        return read_mask(
+            photo.mask, image_size=image_size, num_classes=len(self.classes), code=self.code
+        )
 
 
 def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
@@ -111,52 +137,6 @@ def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) ->
     return PhotoFolder(root, split, photos, classes)
 
 
-def read_mask(path: Path, *, image_size: tuple[int, int], num_classes: int) -> NDArray[np.uint8]:
-    """Read class ids; a palette is left alone, its indices are the ids.
-
-    Args:
-        path: a PNG with a palette, or with 8 or 16 bits of grey.
-        image_size: (W, H) of the upright picture.
-        num_classes: L, the number of class names.
-
-    Returns:
-        (H, W) uint8, 0..L-1 or 255 (void).
-
-    Raises:
-        DataError: unreadable, colours in place of ids, another size than the picture, unknown ids.
-    """
-    values = _mask_values(path)
-    if values.shape[::-1] != image_size:
-        found, wanted = (f"{w} x {h}" for w, h in (values.shape[::-1], image_size))
-        raise DataError(f"{path}: is {found} pixels and its picture {wanted}; make them equal")
-    ids = np.unique(values)
-    unknown = ids[(ids != VOID) & ((ids < 0) | (ids >= num_classes))]
-    if len(unknown):
-        raise DataError(
-            f"{path}: holds the ids {_few(unknown.tolist())}, but classes.txt names {num_classes} "
-            f"classes (ids from 0; {VOID} = void); correct the mask or classes.txt"
-        )
-    return values.astype(np.uint8)
-
-
-def _mask_values(path: Path) -> NDArray[np.integer]:
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            mode, rawmode = image.mode, str(image.tile[0].args) if image.tile else ""
-            values = np.array(image)
-    except Exception as error:  # broken files make decoders raise nearly every kind of error
-        reason = getattr(error, "strerror", None) or "not a complete PNG file"
-        raise DataError(f"{path}: cannot be read as a mask ({reason}); replace it") from error
-    # Decoders stretch 1, 2 and 4 bits of grey to 0..255: which ids were meant cannot be known.
-    if mode not in _MASK_MODES or rawmode in ("L;2", "L;4"):
-        kind = f"grey of {rawmode[-1]} bits" if mode in ("1", "L") else f"colours ({mode})"
-        raise DataError(
-            f"{path}: holds {kind.replace('of 1 bits', 'of 1 bit')}, a mask must hold class ids; "
-            "save it as a PNG with one channel of 8 bits or with a palette"
-        )
-    return values
-
-
 def _single(path: Path, split: str) -> tuple[Photo, ...]:
     if path.suffix.lower() not in EXTENSIONS:
         raise DataError(f"{path}: is not a supported picture; supported: {' '.join(EXTENSIONS)}")
@@ -172,7 +152,7 @@ def _image_folder(root: Path) -> Path:
 def _photos(root: Path) -> tuple[Photo, ...]:
     folder = _image_folder(root)
     masks = os.path.join(root, "masks")
-    files = sorted((_inside(folder, file), file) for file in _walk(folder, without=masks))
+    files = sorted((inside(folder, file), file) for file in walk(folder, without=masks))
     pictures = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
     if not pictures:
         first = f", first: {files[0][0]}" if files else ""
@@ -192,58 +172,21 @@ def _photos(root: Path) -> tuple[Photo, ...]:
     return tuple(photos[name] for name in sorted(photos))
 
 
-def _inside(folder: Path, file: str) -> str:
-    """Path of a file that `_walk` found, from the folder on, with "/"."""
-    return file[len(os.path.join(folder, "")) :].replace(os.sep, "/")
-
-
-def _walk(folder: Path, *, without: str) -> Iterator[str]:
-    """All files that are not hidden; each folder once, real paths before links to them."""
-    seen: set[tuple[int, int]] = set()
-    folders, links = [str(folder)], list[str]()
-    while folders or links:
-        current = folders.pop() if folders else links.pop(0)
-        try:
-            status = os.stat(current)
-            entries = sorted(os.scandir(current), key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            raise DataError(f"{current}: cannot be searched ({error.strerror})") from None
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        while entries:  # each entry goes at once: asked what it is, it keeps a kilobyte
-            entry = entries.pop()
-            if entry.name.startswith(".") or entry.path == without:
-                continue
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(entry.path)
-            elif entry.is_file() or entry.is_symlink():  # a dangling link is reported when read
-                yield entry.path
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); correct it") from None
-
-
 def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, ...]:
     path = root / f"{split}.txt"
     if not path.is_file():
         lists = sorted(file.name for file in root.glob("*.txt") if file.name != "classes.txt")
         found = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
         raise DataError(f"{path}: does not exist; {found}")
-    entries = [line for line in _lines(path) if line and not line.startswith("#")]
+    entries = [line for line in read_lines(path) if line and not line.startswith("#")]
     folder = _image_folder(root)
-    known = {_inside(folder, photo.file): photo for photo in photos}
+    known = {inside(folder, photo.file): photo for photo in photos}
     known |= {photo.name: photo for photo in photos}
     keys = dict.fromkeys(str(PurePosixPath(entry.replace("\\", "/"))) for entry in entries)
     unknown = [key for key in keys if key not in known]
     if unknown:
         raise DataError(
-            f"{path}: {len(unknown)} of {len(keys)} entries name no picture ({_few(unknown, 3)}); "
+            f"{path}: {len(unknown)} of {len(keys)} entries name no picture ({few(unknown, 3)}); "
             f"entries look like {photos[0].name!r}"
         )
     if not keys:
@@ -254,7 +197,7 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
 def _classes(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
-    names = "\n".join(_lines(path)).rstrip("\n").split("\n")
+    names = "\n".join(read_lines(path)).rstrip("\n").split("\n")
     if "" in names:
         raise DataError(f"{path}: line {names.index('') + 1} is empty; write one class name a line")
     if len(names) > VOID:
@@ -269,12 +212,7 @@ def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...
     elif not classes:
         found = "there is no classes.txt"
     elif bare:
-        found = f"{len(bare)} of {len(photos)} pictures have no mask ({_few(bare, 3)})"
+        found = f"{len(bare)} of {len(photos)} pictures have no mask ({few(bare, 3)})"
     else:
         return
     raise DataError(f"{root}: labels are needed; {_TREE}; {found}")
-
-
-def _few(items: list[str] | list[int], most: int = 5) -> str:
-    shown = ", ".join(str(item) for item in items[:most])
-    return f"{shown}, ..." if len(items) > most else shown

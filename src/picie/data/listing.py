@@ -1,0 +1,65 @@
+"""Files below a folder, lines of a list file, and how a message names a few of many."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from picie.errors import DataError
+
+__all__ = ["few", "inside", "read_lines", "walk"]
+
+
+def walk(folder: Path, *, without: str = "") -> Iterator[str]:
+    """All files that are not hidden; each folder once, real paths before links to them.
+
+    Args:
+        folder: where to search, at any depth.
+        without: path of a folder to leave out.
+
+    Raises:
+        DataError: a folder that cannot be searched.
+    """
+    seen: set[tuple[int, int]] = set()
+    folders, links = [str(folder)], list[str]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
+        try:
+            status = os.stat(current)
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            raise DataError(f"{current}: cannot be searched ({error.strerror})") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        while entries:  # each entry goes at once: asked what it is, it keeps a kilobyte
+            entry = entries.pop()
+            if entry.name.startswith(".") or entry.path == without:
+                continue
+            if entry.is_dir():
+                (links if entry.is_symlink() else folders).append(entry.path)
+            elif entry.is_file() or entry.is_symlink():  # a dangling link is reported when read
+                yield entry.path
+
+
+def inside(folder: Path, file: str) -> str:
+    """Path of a file that `walk` found, from the folder on, with "/"."""
+    return file[len(os.path.join(folder, "")) :].replace(os.sep, "/")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without the space around them.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"{path}: cannot be read ({reason}); correct it") from None
+
+
+def few(items: list[str] | list[int], most: int = 5) -> str:
+    """The first items with commas, and dots where there are more."""
+    shown = ", ".join(str(item) for item in items[:most])
+    return f"{shown}, ..." if len(items) > most else shown

@@ -1,0 +1,60 @@
+"""Data sets by name: their trees, label maps, class names and splits are known.
+
+A new one is a `Dataset` in a module of datasets/ and a line in `DATASETS`.
+"""
+
+from pathlib import Path
+
+from picie.config import suggest
+from picie.data.datasets.ade20k import ADE20K150
+from picie.data.datasets.camvid import CAMVID11
+from picie.data.datasets.cityscapes import CITYSCAPES19, CITYSCAPES27
+from picie.data.datasets.cocostuff import COCOSTUFF15, COCOSTUFF27, COCOSTUFF171
+from picie.data.datasets.dataset import Dataset
+from picie.data.datasets.msrc import MSRC21, MSRC23
+from picie.data.datasets.opening import open_known
+from picie.data.datasets.potsdam import POTSDAM3, POTSDAM6
+from picie.data.datasets.voc import VOC21
+from picie.data.folder import PhotoFolder, open_folder
+from picie.errors import ConfigError
+
+__all__ = ["DATASETS", "open_dataset"]
+
+DATASETS: dict[str, Dataset] = {
+    "ade20k150": ADE20K150,
+    "camvid11": CAMVID11,
+    "cityscapes19": CITYSCAPES19,
+    "cityscapes27": CITYSCAPES27,
+    "cocostuff15": COCOSTUFF15,
+    "cocostuff27": COCOSTUFF27,
+    "cocostuff171": COCOSTUFF171,
+    "msrc21": MSRC21,
+    "msrc23": MSRC23,
+    "potsdam3": POTSDAM3,
+    "potsdam6": POTSDAM6,
+    "voc21": VOC21,
+}
+"""By name; the name is its family and its number of classes."""
+
+
+def open_dataset(
+    name: str, root: str | Path, split: str = "", *, labelled: bool = False
+) -> PhotoFolder:
+    """List the pictures of a known data set, or of any folder.
+
+    Args:
+        name: a key of `DATASETS`; "" = any folder (`open_folder`).
+        root: the folder, in a tree that the data set's module draws.
+        split: a split of the data set, or several joined by "+"; of any folder a list file.
+        labelled: insist on a mask for every picture. Training needs none.
+
+    Raises:
+        ConfigError: unknown name or split.
+        DataError: the tree is wrong or incomplete; the message draws the expected one and what was
+            found.
+    """
+    if not name:
+        return open_folder(root, split, labelled=labelled)
+    if name not in DATASETS:
+        raise ConfigError(f"unknown data set {name!r}; {suggest(name, list(DATASETS))}")
+    return open_known(DATASETS[name], Path(root), split, labelled=labelled)
