@@ -1,0 +1,286 @@
+"""Suites: what a benchmark compares, read from one TOML file and checked whole.
+
+    title = "CamVid, 11 classes"
+    [defaults]      settings of every run
+    [[data]]        a labelled folder, or scenes to be drawn; with settings of its own, if any
+    [[systems]]     one row of the table: a preset and settings
+    [grid]          seeds, backbones
+    [evaluate]      protocol: arguments of `evaluate`
+    [[published]]   numbers of others, to stand beside the own ones
+
+Settings are fields of `Config`. Where several tables set one, the later in this order wins: preset,
+defaults, data, system.
+"""
+
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+
+from picie.config import DEFAULT_BACKBONE, Config, make_config, suggest
+from picie.errors import ConfigError
+from picie.evaluation import evaluate
+from picie.pictures import check_size
+
+__all__ = ["Data", "Grid", "Published", "Suite", "Synthetic", "System", "read_suite"]
+
+_ELSEWHERE = {
+    "data": "[[data]] path",
+    "dataset": "[[data]] dataset",
+    "split": "[[data]] train",
+    "seed": "[grid] seeds",
+    "backbone": "[grid] backbones",
+}
+"""Fields of `Config` that the grid sets, and where the suite says so."""
+
+_NOT_PROTOCOL = {"model", "data", "split", "dataset", "reporter"}
+"""Parameters of `evaluate` that the benchmark itself gives."""
+
+_Side = Annotated[int, Field(ge=32)]
+
+
+class _Part(BaseModel, frozen=True, extra="forbid"):
+    """A table of the suite. What is no key of its own is a setting, if `Config` knows it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_settings(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "settings" not in cls.model_fields:
+            return values
+        if "settings" in values:
+            raise ValueError("write settings as keys of the table itself, not in 'settings'")
+        fields = {key for key in values if key in Config.model_fields}
+        settings = fields - set(cls.model_fields)
+        _check_settings(settings)
+        kept = {key: value for key, value in values.items() if key not in settings}
+        return kept | {"settings": {key: values[key] for key in settings}}
+
+
+class Synthetic(_Part):
+    """Scenes that picie draws: how many, and their (H, W) in pixels."""
+
+    train: int = Field(48, ge=1)
+    val: int = Field(16, ge=1)
+    size: tuple[_Side, _Side] = (240, 320)
+    seed: int = Field(0, ge=0)
+
+
+class Data(_Part):
+    """One data set.
+
+    Attributes:
+        name: in tables and file names.
+        path: below the data root, or absolute; the name if empty.
+        dataset: name of a data set that picie knows the layout of; "" = picie's own layout.
+        synthetic: scenes to be drawn, in place of a path.
+        train: split learnt from; "" = all pictures.
+        eval: split scored.
+        settings: fields of `Config` for this data set.
+    """
+
+    name: str = Field(min_length=1)
+    path: str = ""
+    dataset: str = ""
+    synthetic: Synthetic | None = None
+    train: str = "train"
+    eval: str = "val"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Data":
+        if self.synthetic is not None and (self.path or self.dataset):
+            raise ValueError("give synthetic, or path and dataset, not both")
+        return self
+
+
+class System(_Part):
+    """One row of the table: a preset, settings, and seeds or backbones of its own, if any."""
+
+    name: str = Field(min_length=1)
+    preset: str = "default"
+    seeds: tuple[int, ...] = ()
+    backbones: tuple[str, ...] = ()
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Grid(_Part):
+    """What every system is run with."""
+
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    backbones: tuple[str, ...] = Field((DEFAULT_BACKBONE,), min_length=1)
+
+
+class Published(_Part):
+    """A number that somebody else measured.
+
+    Attributes:
+        system: in the table; stands below the suite's system of this name, if there is one.
+        data: name of a data set of the suite.
+        accuracy: per cent.
+        miou: per cent.
+        source: where it can be read.
+        verified: it was read there, not quoted from others.
+    """
+
+    system: str = Field(min_length=1)
+    data: str
+    accuracy: float | None = Field(None, ge=0, le=100)
+    miou: float | None = Field(None, ge=0, le=100)
+    source: str = Field(min_length=1)
+    verified: bool = False
+
+
+class Suite(_Part):
+    """A whole suite; `path` is the file that it was read from."""
+
+    path: Path
+    title: str
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    data: tuple[Data, ...] = Field(min_length=1)
+    systems: tuple[System, ...] = Field(min_length=1)
+    grid: Grid = Grid()
+    evaluate: dict[str, Any] = Field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+
+    def config(self, system: System, data: Data, *, seed: int, backbone: str) -> Config:
+        """Settings of one run, but for the place of its pictures.
+
+        Raises:
+            ConfigError: unknown preset, or a setting that is impossible.
+        """
+        settings = self.defaults | data.settings | system.settings
+        known = {"dataset": data.dataset} if data.dataset else {}
+        try:
+            return make_config(
+                system.preset,
+                **settings,
+                **known,
+                seed=seed,
+                backbone=backbone,
+                split=data.train,
+            )
+        except ConfigError as error:
+            raise ConfigError(
+                f"{self.path}: system {system.name!r} on {data.name!r}: {error}"
+            ) from None
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite and check all of it but the pictures.
+
+    Raises:
+        ConfigError: no such file, broken TOML, an unknown key (the nearest one is proposed), a
+            name that occurs twice, or a value that is impossible.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    if "path" in values:
+        raise ConfigError(f"{path}: unknown key 'path'; {suggest('path', _keys(()))}")
+    try:
+        suite = Suite(path=path, **values)
+        _check_settings(set(suite.defaults))
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors(include_url=False)]
+        raise ConfigError(f"{path}: " + "; ".join(problems)) from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: [defaults]: {error}") from None
+    _check_names(suite)
+    _check_protocol(suite)
+    for data in suite.data:
+        for system in suite.systems:
+            for seed in {*suite.grid.seeds, *system.seeds}:
+                suite.config(system, data, seed=seed, backbone=suite.grid.backbones[0])
+    return suite
+
+
+def _check_settings(names: set[str]) -> None:
+    for name in sorted(names):
+        if name in _ELSEWHERE:
+            raise ValueError(f"{name!r} is set for each run; give it as {_ELSEWHERE[name]}")
+        if name not in Config.model_fields:
+            raise ValueError(f"unknown setting {name!r}; {suggest(name, [*Config.model_fields])}")
+
+
+def _check_names(suite: Suite) -> None:
+    known = [data.name for data in suite.data]
+    for kind, names in (("data", known), ("systems", [one.name for one in suite.systems])):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ConfigError(
+                f"{suite.path}: [[{kind}]] name {repeated[0]!r} occurs twice; make names unique"
+            )
+    for one in suite.published:
+        if one.data not in known:
+            raise ConfigError(
+                f"{suite.path}: [[published]] data {one.data!r} is not in [[data]]; "
+                f"{suggest(one.data, known)}"
+            )
+
+
+def _check_protocol(suite: Suite) -> None:
+    """Refuse before training what `evaluate` would refuse after it."""
+    parameters = inspect.signature(evaluate).parameters
+    known = [name for name in parameters if name not in _NOT_PROTOCOL]
+    hints = get_type_hints(evaluate)
+    for name, value in suite.evaluate.items():
+        where = f"{suite.path}: [evaluate] {name}"
+        if name not in known:
+            raise ConfigError(f"{where}: unknown key; {suggest(name, known)}")
+        try:
+            TypeAdapter(hints[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            message = error.errors(include_url=False)[0]["msg"]
+            raise ConfigError(f"{where} = {value!r}: {message}") from None
+        if isinstance(value, int) and value < 0:
+            raise ConfigError(f"{where} = {value}: give 0 or more")
+    if "size" in suite.evaluate:
+        try:
+            check_size(suite.evaluate["size"])
+        except ConfigError as error:
+            raise ConfigError(f"{suite.path}: [evaluate] {error}") from None
+
+
+def _problem(item: Any) -> str:
+    """What pydantic found, in one clause that names the table."""
+    place, last = _place(item["loc"]), item["loc"][-1] if item["loc"] else ""
+    if item["type"] == "missing":
+        return f"{place}: {last!r} is missing; add it"
+    if item["type"] == "extra_forbidden":
+        return f"{place}: unknown key {last!r}; {suggest(str(last), _keys(item['loc'][:-1]))}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{place}: {message}"
+    name = ".".join(str(part) for part in item["loc"][place.count("[") :])
+    return f"{place}: {name} = {item['input']!r}: {message}"
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    match location:
+        case (str(table), int(number), *_):
+            return f"[[{table}]] {number + 1}"
+        case (str(table), _, *_):
+            return f"[{table}]"
+        case _:
+            return "top level"
+
+
+def _keys(location: tuple[str | int, ...]) -> list[str]:
+    """Keys that the table at this place may have; the file's own path is none."""
+    parts: dict[str, type[_Part]] = {
+        "data": Data,
+        "systems": System,
+        "grid": Grid,
+        "published": Published,
+        "synthetic": Synthetic,
+    }
+    names = [name for name in location if isinstance(name, str)]
+    part = parts[names[-1]] if names else Suite
+    hidden = {"settings"} if names else {"path"}
+    own = [name for name in part.model_fields if name not in hidden]
+    return own + [*Config.model_fields] * ("settings" in part.model_fields)
