@@ -12,6 +12,7 @@ import picie
 from picie.benchmarking.plan import Job, describe_pictures, plan
 from picie.benchmarking.records import (
     FORMAT,
+    _health,
     differences,
     read_record,
     surroundings,
@@ -59,11 +60,7 @@ def test_the_commit_of_a_checkout() -> None:
     assert isinstance(commit["changed"], bool)
 
 
-def test_health_is_taken_from_the_run_folder(
-    write_suite: WriteSuite, finished: Path, tmp_path: Path
-) -> None:
-    from picie.benchmarking.records import _health
-
+def test_health_is_taken_from_the_run_folder(tmp_path: Path) -> None:
     path = tmp_path / "health.json"
     assert _health(path) is None
     path.write_text('{"entropy": 1.5}')

@@ -65,7 +65,7 @@ def test_published_rows_are_marked() -> None:
 
 
 def test_empty_charts_are_left_out() -> None:
-    assert page(SECTION).count("<h3>Curves</h3>") == 1
+    assert page(SECTION).count("<h3>Curves over the epochs</h3>") == 1
     assert 'aria-label="mIoU %"' not in page(SECTION)
     bare = Section("photos", (), SCORES, (), None, SCORES, (EMPTY,), ())
-    assert "<h3>Curves</h3>" not in page(bare)
+    assert "<h3>Curves over the epochs</h3>" not in page(bare)

@@ -62,7 +62,7 @@ def _section(section: Section) -> list[str]:
         parts.append(f'<p class="sources">{items}</p>')
     drawn = [chart(one.title, one.lines) for one in section.charts]
     if any(drawn):
-        parts += ["<h3>Curves</h3>", _legend(section.legend)]
+        parts += ["<h3>Curves over the epochs</h3>", _legend(section.legend)]
         parts.append('<div class="charts">\n' + "\n".join(drawn) + "\n</div>")
     if section.correlations is not None:
         parts += ["<h3>Label-free numbers against mIoU</h3>", _table(section.correlations)]
