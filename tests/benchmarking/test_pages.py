@@ -6,7 +6,7 @@ from typing import Any
 
 from picie.benchmarking.pages import make_document, write_pages
 from picie.benchmarking.plan import plan
-from picie.benchmarking.suite import read_suite
+from picie.benchmarking.suite_file import read_suite
 
 WriteSuite = Callable[..., Path]
 

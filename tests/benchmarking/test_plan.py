@@ -16,7 +16,7 @@ from picie.benchmarking.plan import (
     plan,
     select,
 )
-from picie.benchmarking.suite import read_suite
+from picie.benchmarking.suite_file import read_suite
 from picie.errors import ConfigError, DataError
 
 WriteSuite = Callable[..., Path]

@@ -18,7 +18,7 @@ from picie.benchmarking.records import (
     surroundings,
     write_json,
 )
-from picie.benchmarking.suite import read_suite
+from picie.benchmarking.suite_file import read_suite
 from picie.errors import ModelError
 
 WriteSuite = Callable[..., Path]

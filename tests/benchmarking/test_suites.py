@@ -11,7 +11,7 @@ import tomli_w
 from picie.benchmarking.plan import plan
 from picie.benchmarking.running import open_benchmark
 from picie.benchmarking.standing import State
-from picie.benchmarking.suite import read_suite
+from picie.benchmarking.suite_file import read_suite
 from picie.config import Config
 from picie.progress import Reporter
 

@@ -50,8 +50,11 @@ ARGS = ("bench", "suite.toml", "--out", "out", "--data", "root")
 def test_the_plan_changes_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([*ARGS, "--list"])
     text = capsys.readouterr().out
-    assert "photos--good--test_efficientnet--seed0" in text
-    assert "2 runs: 2 waiting" in text
+    assert text.splitlines() == [
+        "waiting              photos--good--test_efficientnet--seed0",
+        "waiting              photos--bad--test_efficientnet--seed0",
+        "2 runs: 2 waiting",
+    ]
     assert not (place / "out").exists()
     shutil.rmtree(place / "root" / "photos")
     main([*ARGS, "--list", "--only", "good"])
@@ -84,7 +87,7 @@ def test_changes_are_shown_in_the_plan(place: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     main([*ARGS, "--list"])
     text = capsys.readouterr().out
-    assert "overclusters = 8, now 9" in text
+    assert "photos--good--test_efficientnet--seed0  (overclusters = 8, now 9)" in text
     assert "2 runs: 1 waiting, 1 changed" in text
 
 

@@ -92,10 +92,6 @@ def make_record(
     """
     run = Run.open(job.folder)
     curves = run.metrics()
-    parts: dict[str, float] = {}
-    for epoch in curves:
-        for name, seconds_of in epoch.get("seconds", {}).items():
-            parts[name] = round(parts.get(name, 0.0) + seconds_of, 2)
     return {
         "format": FORMAT,
         "suite": suite,
@@ -110,7 +106,7 @@ def make_record(
         "scores": dict(scores),
         "curves": curves,
         "health": _health(job.folder / "health.json"),
-        "seconds": dict(seconds) | {"parts": parts},
+        "seconds": dict(seconds) | {"parts": _parts(curves)},
         **around,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -205,6 +201,15 @@ def _changed(where: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
         f"{where} {key} = {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}".strip()
         for key in keys
     ]
+
+
+def _parts(curves: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds of all epochs by part."""
+    parts: dict[str, float] = {}
+    for epoch in curves:
+        for name, seconds in epoch.get("seconds", {}).items():
+            parts[name] = round(parts.get(name, 0.0) + seconds, 2)
+    return parts
 
 
 def _health(path: Path) -> dict[str, Any] | None:

@@ -26,7 +26,8 @@ from picie.benchmarking.plan import (
 )
 from picie.benchmarking.records import make_record, read_record, surroundings, write_json
 from picie.benchmarking.standing import Standing, State, find_standing, read_note
-from picie.benchmarking.suite import Suite, read_suite
+from picie.benchmarking.suite import Suite
+from picie.benchmarking.suite_file import read_suite
 from picie.config import MACHINE
 from picie.errors import ConfigError, DataError
 from picie.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""Suites: what a benchmark compares, read from one TOML file and checked whole.
+"""Suites: what a benchmark compares, as one TOML file says it (read by `suite_file`).
 
     title = "CamVid, 11 classes"
     [defaults]      settings of every run
@@ -12,21 +12,27 @@ Settings are fields of `Config`. Where several tables set one, the later in this
 defaults, data, system.
 """
 
-import inspect
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from picie.config import DEFAULT_BACKBONE, Config, make_config, suggest
 from picie.errors import ConfigError
-from picie.evaluation import evaluate
-from picie.pictures import check_size
 
-__all__ = ["Data", "Grid", "Published", "Suite", "Synthetic", "System", "read_suite"]
+__all__ = [
+    "ELSEWHERE",
+    "Data",
+    "Grid",
+    "Part",
+    "Published",
+    "Suite",
+    "Synthetic",
+    "System",
+    "check_settings",
+]
 
-_ELSEWHERE = {
+ELSEWHERE = {
     "data": "[[data]] path",
     "dataset": "[[data]] dataset",
     "split": "[[data]] train",
@@ -35,13 +41,10 @@ _ELSEWHERE = {
 }
 """Fields of `Config` that the grid sets, and where the suite says so."""
 
-_NOT_PROTOCOL = {"model", "data", "split", "dataset", "reporter"}
-"""Parameters of `evaluate` that the benchmark itself gives."""
-
 _Side = Annotated[int, Field(ge=32)]
 
 
-class _Part(BaseModel, frozen=True, extra="forbid"):
+class Part(BaseModel, frozen=True, extra="forbid"):
     """A table of the suite. What is no key of its own is a setting, if `Config` knows it."""
 
     @model_validator(mode="before")
@@ -53,12 +56,12 @@ class _Part(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("write settings as keys of the table itself, not in 'settings'")
         fields = {key for key in values if key in Config.model_fields}
         settings = fields - set(cls.model_fields)
-        _check_settings(settings)
+        check_settings(settings)
         kept = {key: value for key, value in values.items() if key not in settings}
         return kept | {"settings": {key: values[key] for key in settings}}
 
 
-class Synthetic(_Part):
+class Synthetic(Part):
     """Scenes that picie draws: how many, and their (H, W) in pixels."""
 
     train: int = Field(48, ge=1)
@@ -67,7 +70,7 @@ class Synthetic(_Part):
     seed: int = Field(0, ge=0)
 
 
-class Data(_Part):
+class Data(Part):
     """One data set.
 
     Attributes:
@@ -95,7 +98,7 @@ class Data(_Part):
         return self
 
 
-class System(_Part):
+class System(Part):
     """One row of the table: a preset, settings, and seeds or backbones of its own, if any."""
 
     name: str = Field(min_length=1)
@@ -105,14 +108,14 @@ class System(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Grid(_Part):
+class Grid(Part):
     """What every system is run with."""
 
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     backbones: tuple[str, ...] = Field((DEFAULT_BACKBONE,), min_length=1)
 
 
-class Published(_Part):
+class Published(Part):
     """A number that somebody else measured.
 
     Attributes:
@@ -132,7 +135,7 @@ class Published(_Part):
     verified: bool = False
 
 
-class Suite(_Part):
+class Suite(Part):
     """A whole suite; `path` is the file that it was read from."""
 
     path: Path
@@ -167,120 +170,15 @@ class Suite(_Part):
             ) from None
 
 
-def read_suite(path: Path) -> Suite:
-    """Read a suite and check all of it but the pictures.
+def check_settings(names: set[str]) -> None:
+    """Refuse what is no setting of a suite.
 
     Raises:
-        ConfigError: no such file, broken TOML, an unknown key (the nearest one is proposed), a
-            name that occurs twice, or a value that is impossible.
+        ValueError: which pydantic gathers with what else is wrong.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
-    if "path" in values:
-        raise ConfigError(f"{path}: unknown key 'path'; {suggest('path', _keys(()))}")
-    try:
-        suite = Suite(path=path, **values)
-        _check_settings(set(suite.defaults))
-    except ValidationError as error:
-        problems = [_problem(item) for item in error.errors(include_url=False)]
-        raise ConfigError(f"{path}: " + "; ".join(problems)) from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: [defaults]: {error}") from None
-    _check_names(suite)
-    _check_protocol(suite)
-    for data in suite.data:
-        for system in suite.systems:
-            for seed in {*suite.grid.seeds, *system.seeds}:
-                suite.config(system, data, seed=seed, backbone=suite.grid.backbones[0])
-    return suite
-
-
-def _check_settings(names: set[str]) -> None:
     for name in sorted(names):
-        if name in _ELSEWHERE:
-            raise ValueError(f"{name!r} is set for each run; give it as {_ELSEWHERE[name]}")
+        if name in ELSEWHERE:
+            raise ValueError(f"{name!r} is set for each run; give it as {ELSEWHERE[name]}")
         if name not in Config.model_fields:
-            raise ValueError(f"unknown setting {name!r}; {suggest(name, [*Config.model_fields])}")
-
-
-def _check_names(suite: Suite) -> None:
-    known = [data.name for data in suite.data]
-    for kind, names in (("data", known), ("systems", [one.name for one in suite.systems])):
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ConfigError(
-                f"{suite.path}: [[{kind}]] name {repeated[0]!r} occurs twice; make names unique"
-            )
-    for one in suite.published:
-        if one.data not in known:
-            raise ConfigError(
-                f"{suite.path}: [[published]] data {one.data!r} is not in [[data]]; "
-                f"{suggest(one.data, known)}"
-            )
-
-
-def _check_protocol(suite: Suite) -> None:
-    """Refuse before training what `evaluate` would refuse after it."""
-    parameters = inspect.signature(evaluate).parameters
-    known = [name for name in parameters if name not in _NOT_PROTOCOL]
-    hints = get_type_hints(evaluate)
-    for name, value in suite.evaluate.items():
-        where = f"{suite.path}: [evaluate] {name}"
-        if name not in known:
-            raise ConfigError(f"{where}: unknown key; {suggest(name, known)}")
-        try:
-            TypeAdapter(hints[name]).validate_python(value, strict=True)
-        except ValidationError as error:
-            message = error.errors(include_url=False)[0]["msg"]
-            raise ConfigError(f"{where} = {value!r}: {message}") from None
-        if isinstance(value, int) and value < 0:
-            raise ConfigError(f"{where} = {value}: give 0 or more")
-    if "size" in suite.evaluate:
-        try:
-            check_size(suite.evaluate["size"])
-        except ConfigError as error:
-            raise ConfigError(f"{suite.path}: [evaluate] {error}") from None
-
-
-def _problem(item: Any) -> str:
-    """What pydantic found, in one clause that names the table."""
-    place, last = _place(item["loc"]), item["loc"][-1] if item["loc"] else ""
-    if item["type"] == "missing":
-        return f"{place}: {last!r} is missing; add it"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key {last!r}; {suggest(str(last), _keys(item['loc'][:-1]))}"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return f"{place}: {message}"
-    name = ".".join(str(part) for part in item["loc"][place.count("[") :])
-    return f"{place}: {name} = {item['input']!r}: {message}"
-
-
-def _place(location: tuple[str | int, ...]) -> str:
-    match location:
-        case (str(table), int(number), *_):
-            return f"[[{table}]] {number + 1}"
-        case (str(table), _, *_):
-            return f"[{table}]"
-        case _:
-            return "top level"
-
-
-def _keys(location: tuple[str | int, ...]) -> list[str]:
-    """Keys that the table at this place may have; the file's own path is none."""
-    parts: dict[str, type[_Part]] = {
-        "data": Data,
-        "systems": System,
-        "grid": Grid,
-        "published": Published,
-        "synthetic": Synthetic,
-    }
-    names = [name for name in location if isinstance(name, str)]
-    part = parts[names[-1]] if names else Suite
-    hidden = {"settings"} if names else {"path"}
-    own = [name for name in part.model_fields if name not in hidden]
-    return own + [*Config.model_fields] * ("settings" in part.model_fields)
+            near = suggest(name, [one for one in Config.model_fields if one not in ELSEWHERE])
+            raise ValueError(f"unknown setting {name!r}; {near}")

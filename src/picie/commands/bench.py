@@ -3,9 +3,6 @@
 import sys
 from collections import Counter
 
-from rich.console import Console
-from rich.table import Table
-
 from picie.benchmarking.running import Benchmark, Failure, open_benchmark
 from picie.benchmarking.standing import State
 from picie.commands.arguments import Bench
@@ -36,15 +33,15 @@ def run(options: Bench) -> None:
 
 
 def _show_plan(found: Benchmark) -> None:
-    states = [(job, found.standing(job)) for job in found.chosen]
-    table = Table("run", "state", "what has changed")
-    for job, standing in states:
-        table.add_row(job.slug, str(standing.state), "; ".join(standing.changes))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
-    counts = Counter(standing.state for _, standing in states)
+    """One line for each run, so that other programs can read it too."""
+    standings = [(job, found.standing(job)) for job in found.chosen]
+    width = max(len(state) for state in State)
+    for job, standing in standings:
+        changes = f"  ({'; '.join(standing.changes)})" if standing.changes else ""
+        sys.stdout.write(f"{standing.state:<{width}}  {job.slug}{changes}\n")
+    counts = Counter(standing.state for _, standing in standings)
     told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    console.print(f"{len(states)} runs: {told}")
+    sys.stdout.write(f"{len(standings)} runs: {told}\n")
 
 
 def _sentence(found: Benchmark, failures: list[Failure]) -> str:

@@ -59,9 +59,9 @@ def provenance(records: Sequence[Record]) -> str:
     return (
         f"Measured with picie {version['picie']} "
         f"({_alternatives(code_of(record) for record in records)}), torch {version['torch']}, "
-        f"Python {version['python']}; {machines}. Minutes are the median wall time of training, with "
-        "the scoring for curves where there are any. Mean ± sample standard deviation over the "
-        "seeds; a single run has no deviation."
+        f"Python {version['python']}; {machines}. Minutes are the median wall time of training, "
+        "with the scoring for curves where there are any. Mean ± sample standard deviation over "
+        "the seeds; a single run has no deviation."
     )
 
 
