@@ -3,8 +3,8 @@
     make demo
     python docs/make_pictures.py
 
-Reads runs/demo, writes docs/images/scenes.png. The curves of docs/results.md are drawn by
-benchmarks/compare_presets.py.
+Reads runs/demo, writes docs/images/scenes.png. Curves of benchmarks are in the table.html that
+`picie bench` writes.
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
-VERBS = ("train", "predict", "evaluate", "info", "demo")
+VERBS = ("train", "predict", "evaluate", "bench", "info", "demo")
 
 
 def python(*args: str) -> str:
@@ -61,6 +61,8 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
         ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
+        ("bench", ["SUITE.toml", "--out", "--data", "--only", "--list", "--skip-missing"]),
+        ("bench", ["--overwrite", "--quiet"]),
         ("info", ["RUN"]),
         ("demo", ["--out", "--seed", "--overwrite"]),
     ],
@@ -82,7 +84,7 @@ def test_help_of_a_verb(
     [
         ("tran", "unknown verb 'tran'; did you mean 'train'?"),
         ("evaulate", "did you mean 'evaluate'?"),
-        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, info, demo"),
+        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, bench, info, demo"),
     ],
 )
 def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:

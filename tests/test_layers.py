@@ -8,12 +8,13 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
 ROOMS = (
-    "data views models clustering objectives metrics report runs progress devices processes "
+    "data views models clustering objectives metrics report tables runs progress devices processes "
     "profiling"
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history tiling enlarging "
-    "pictures reading inference counting probes evaluation curves health trainer training"
+    "pictures reading inference counting probes evaluation curves health trainer training "
+    "benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),

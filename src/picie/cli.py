@@ -18,6 +18,7 @@ picie: semantic segmentation without labels
   picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
   picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
+  picie bench SUITE.toml --out results/               compare systems over data sets and seeds
   picie info runs/first                               what a run is and how far it came
   picie demo --out runs/demo                          all of it on generated scenes
 
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped; go on with: picie train --resume RUN", 130)
+        again = "the same picie bench" if "bench" in args[:1] else "picie train --resume RUN"
+        _fail(f"stopped; go on with: {again}", 130)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:

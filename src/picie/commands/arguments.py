@@ -15,7 +15,7 @@ from picie.errors import ConfigError
 from picie.runs import Run
 from picie.settings import Objective
 
-__all__ = ["VERBS", "Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
+__all__ = ["VERBS", "Bench", "Demo", "Evaluate", "Info", "Predict", "Train", "parse", "parse_train"]
 
 _Verb = TypeVar("_Verb")
 
@@ -143,6 +143,33 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """Compare systems over data sets, seeds and backbones, as a suite says (docs/benchmarks.md).
+
+    Every run is trained, scored and recorded; table.md and table.html are rewritten after each.
+    Started again, the same command leaves alone what is done, goes on with a run that was cut off,
+    and tries again what failed.
+    """
+
+    suite: Annotated[Positional[Path], tyro.conf.arg(metavar="SUITE.toml")]
+    """What is compared."""
+    out: Path
+    """Folder for the results."""
+    data: Path = Path()
+    """Folder that the paths of data sets start from."""
+    only: str = ""
+    """Do only the runs whose name holds this; * and ? stand for anything."""
+    list: bool = False
+    """Show the runs and how far each is; do nothing."""
+    skip_missing: bool = False
+    """Leave out data sets that are not there."""
+    overwrite: bool = False
+    """Do those runs again that are not what the suite says now; the others are kept."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
 class Info:
     """Show what a run is, its settings, and how far it came."""
 
@@ -265,7 +292,8 @@ def _parse_one(verb: type[Any], args: list[str]) -> tuple[Any, ...]:
 VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
     "train": parse_train,
     **{
-        verb.__name__.lower(): partial(_parse_one, verb) for verb in (Predict, Evaluate, Info, Demo)
+        verb.__name__.lower(): partial(_parse_one, verb)
+        for verb in (Predict, Evaluate, Bench, Info, Demo)
     },
 }
 """By name of the verb: from its flags to what its command's `run` takes."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from picie.errors import ConfigError, ModelError
 from picie.settings import DEFAULT_BACKBONE
 
-__all__ = ["Backbone", "packaged_weights"]
+__all__ = ["Backbone", "check_name", "packaged_weights"]
 
 
 class Backbone(nn.Module):
@@ -45,7 +45,7 @@ class Backbone(nn.Module):
         super().__init__()
         import timm
 
-        _check_name(name)
+        check_name(name)
         self.name = name
         packaged = pretrained and name == DEFAULT_BACKBONE
         self.stages = _create(name, pretrained and not packaged)
@@ -106,7 +106,12 @@ def packaged_weights() -> dict[str, Tensor]:
     return dict(zip(expected, stored.values(), strict=True))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name, or a tag of weights, that timm does not know.
+
+    Raises:
+        ConfigError: the nearest names are proposed.
+    """
     import difflib
 
     import timm

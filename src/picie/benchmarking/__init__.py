@@ -1,0 +1,1 @@
+"""Benchmarks: suites, their runs, records of them, and the tables."""

@@ -1,0 +1,248 @@
+"""Records of finished runs: one JSON file each, with all that a reader of the table may ask.
+
+format, suite, slug, system, preset, seed, backbone
+data       name, dataset, synthetic, splits, number of pictures and a digest of them
+evaluate   the protocol that the suite asked for
+config     every setting
+scores     Evaluation.to_json()
+curves     the records of metrics.jsonl
+health     health.json of the run folder, or null
+seconds    train, evaluate, and the sums of the epochs' parts; resumed: train was interrupted
+versions   picie, python, torch, torchvision, timm, numpy
+commit     of the source, where it is a checkout, and whether it was changed; or null
+machine    system, processor, cores, threads, accelerator
+finished   date and time, UTC
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from picie import __version__
+from picie.benchmarking.plan import Job
+from picie.config import MACHINE, Config, make_config
+from picie.errors import ConfigError, ModelError
+from picie.files import write_atomically
+from picie.runs import Run
+
+__all__ = [
+    "FORMAT",
+    "differences",
+    "make_record",
+    "read_record",
+    "setting_differences",
+    "surroundings",
+    "write_json",
+]
+
+FORMAT = 1
+"""Version of the records that this picie writes; those of a newer one are refused."""
+
+_PLACE = {"data", *MACHINE}
+"""Settings that say where a run was, not what came out."""
+
+
+def surroundings() -> dict[str, Any]:
+    """What the runs of this process have in common: versions, commit, machine."""
+    packages = ("torch", "torchvision", "timm", "numpy")
+    return {
+        "versions": {
+            "picie": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
+        "commit": _commit(Path(__file__).parents[3]),
+        "machine": {
+            "system": platform.system(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        },
+    }
+
+
+def make_record(
+    job: Job,
+    *,
+    suite: str,
+    pictures: Mapping[str, Any],
+    evaluate: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    seconds: Mapping[str, Any],
+    around: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The record of a run that is scored.
+
+    Args:
+        job: the run.
+        suite: title of the suite.
+        pictures: from `describe_pictures`.
+        evaluate: the protocol of the suite.
+        scores: `Evaluation.to_json()`.
+        seconds: train, evaluate and resumed.
+        around: from `surroundings`.
+    """
+    run = Run.open(job.folder)
+    curves = run.metrics()
+    return {
+        "format": FORMAT,
+        "suite": suite,
+        "slug": job.slug,
+        "system": job.system.name,
+        "preset": job.system.preset,
+        "seed": job.seed,
+        "backbone": job.backbone,
+        "data": _identity(job) | {"pictures": dict(pictures)},
+        "evaluate": dict(evaluate),
+        "config": job.config.model_dump(),
+        "scores": dict(scores),
+        "curves": curves,
+        "health": _health(job.folder / "health.json"),
+        "seconds": dict(seconds) | {"parts": _parts(curves)},
+        **around,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A record; None if there is none.
+
+    Raises:
+        ModelError: it is damaged, or a newer picie wrote it.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+        written = int(record["format"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: is no record of a run ({error}); remove it") from None
+    if written > FORMAT:
+        raise ModelError(
+            f"{path}: was written by a newer picie (format {written}, this one reads up to "
+            f"{FORMAT}); upgrade picie"
+        )
+    return dict(record)
+
+
+def differences(
+    record: Mapping[str, Any],
+    job: Job,
+    *,
+    pictures: Mapping[str, Any] | None,
+    evaluate: Mapping[str, Any],
+) -> list[str]:
+    """In what a record differs from what the suite asks for now; empty if it still holds.
+
+    Args:
+        record: from `read_record`.
+        job: the run as the suite has it.
+        pictures: from `describe_pictures`; None where they are not at hand.
+        evaluate: the protocol of the suite.
+    """
+    try:  # settings that are newer than the record had their default then
+        config = make_config(**record["config"])
+    except ConfigError as error:
+        return [str(error)]
+    found = setting_differences(config, job.config)
+    data = record["data"]
+    wanted = json.loads(json.dumps(_identity(job)))
+    found += _changed("data", {key: data.get(key) for key in wanted}, wanted)
+    if pictures is not None:
+        found += [
+            f"data: the pictures of {role} have changed"
+            for role in pictures
+            if data["pictures"][role] != pictures[role]
+        ]
+    return found + _changed("[evaluate]", record["evaluate"], evaluate)
+
+
+def setting_differences(before: Config, after: Config, *, place: bool = False) -> list[str]:
+    """Settings in which two configurations differ, those of the machine left out.
+
+    Args:
+        before: of the run.
+        after: of the suite.
+        place: the folder of the pictures counts too.
+    """
+    hidden = set(MACHINE) if place else _PLACE
+    old, new = before.model_dump(exclude=hidden), after.model_dump(exclude=hidden)
+    return _changed("", old, new)
+
+
+def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write a file whole or not at all; numbers that JSON does not know become null.
+
+    Raises:
+        PicieError: it cannot be written.
+    """
+    finite = json.loads(json.dumps(values), parse_constant=lambda _: None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(finite, indent=1) + "\n").encode())
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    keys = ("name", "dataset", "synthetic", "train", "eval")
+    return {key: value for key, value in job.data.model_dump().items() if key in keys}
+
+
+def _changed(where: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    old, new = (json.loads(json.dumps(dict(values))) for values in (before, after))
+    keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+    return [
+        f"{where} {key} = {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}".strip()
+        for key in keys
+    ]
+
+
+def _parts(curves: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds of all epochs by part."""
+    parts: dict[str, float] = {}
+    for epoch in curves:
+        for name, seconds in epoch.get("seconds", {}).items():
+            parts[name] = round(parts.get(name, 0.0) + seconds, 2)
+    return parts
+
+
+def _health(path: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _commit(root: Path) -> dict[str, Any] | None:
+    if not (root / ".git").exists():  # an installed package lies in nobody's checkout
+        return None
+    try:
+        name = _git(root, "rev-parse", "HEAD")
+        return {"id": name, "changed": bool(_git(root, "status", "--porcelain", "--", "src"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *args: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *args], capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """The name that Linux has for it, which tells more than x86_64."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

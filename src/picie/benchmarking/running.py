@@ -1,0 +1,272 @@
+"""Doing a suite: every run trained, scored and recorded, and the tables rewritten after each.
+
+What is done is left alone, what was cut off goes on, what fails is written down and passed over.
+"""
+
+import gc
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from picie.benchmarking.pages import make_document, write_pages
+from picie.benchmarking.plan import (
+    Job,
+    absence,
+    describe_pictures,
+    draw_scenes,
+    is_at_hand,
+    plan,
+    select,
+)
+from picie.benchmarking.records import make_record, read_record, surroundings, write_json
+from picie.benchmarking.standing import Standing, State, find_standing, read_note
+from picie.benchmarking.suite import Suite
+from picie.benchmarking.suite_file import read_suite
+from picie.config import MACHINE
+from picie.errors import ConfigError, DataError
+from picie.evaluation import evaluate
+from picie.inference import Segmenter, load
+from picie.progress import Reporter
+from picie.runs import Run
+from picie.training import resume, train
+
+__all__ = ["Benchmark", "Failure", "open_benchmark"]
+
+Failure = dict[str, str]
+"""slug, error, message and traceback of a run that failed."""
+
+
+def open_benchmark(
+    suite: str | Path, out: str | Path, *, root: str | Path = ".", only: str = ""
+) -> "Benchmark":
+    """Read and check a suite, and see what there is; nothing is run or written.
+
+    Args:
+        suite: TOML file.
+        out: folder of the results.
+        root: folder that the paths of data sets start from.
+        only: do only the runs whose name holds this; * and ? stand for anything.
+
+    Raises:
+        ConfigError: something in the suite cannot be, or `only` fits no run.
+    """
+    found = read_suite(Path(suite))
+    jobs = plan(found, root=Path(root), out=Path(out))
+    chosen = select(jobs, only) if only else jobs
+    return Benchmark(found, Path(out), jobs, chosen)
+
+
+@dataclass
+class Benchmark:
+    """A suite, its runs, and the folder of its results.
+
+    Attributes:
+        suite: what is compared.
+        out: folder of the results.
+        jobs: every run of the suite.
+        chosen: those that this call is about.
+    """
+
+    suite: Suite
+    out: Path
+    jobs: list[Job]
+    chosen: list[Job]
+    _pictures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def standing(self, job: Job) -> Standing:
+        """How far a run is.
+
+        Raises:
+            DataError: its pictures lack a split or labels.
+            ModelError: its record is damaged.
+        """
+        found = find_standing(job, pictures=self._known(job), evaluate=self.suite.evaluate)
+        if found.state is not State.DONE and absence(job):
+            return Standing(State.ABSENT, found.todo, found.changes)
+        return found
+
+    def run(
+        self, reporter: Reporter, *, overwrite: bool = False, skip_missing: bool = False
+    ) -> list[Failure]:
+        """Do what is not done, and rewrite the tables after every run.
+
+        Args:
+            reporter: says what is going on.
+            overwrite: do those runs again that differ from the suite; the others are kept.
+            skip_missing: leave out data sets that are not there.
+
+        Returns:
+            the runs that failed in this call.
+
+        Raises:
+            DataError: a data set is not there, or cannot be used.
+            ConfigError: a run differs from the suite, and not `overwrite`.
+        """
+        jobs = self._at_hand(reporter, skip_missing=skip_missing)
+        standings = [(job, self.standing(job)) for job in jobs]
+        if not overwrite:
+            self._refuse_changes(standings)
+        for job in {job.data.name: job for job in jobs}.values():
+            draw_scenes(job)
+        waiting = [job for job, found in standings if found.state is not State.DONE]
+        reporter.say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them done: {self.out}")
+        self._write([])
+        around, failures = surroundings(), list[Failure]()
+        for number, job in enumerate(waiting, 1):
+            reporter.say(f"[{number}/{len(waiting)}] {job.slug}")
+            try:
+                self._run_one(job, around, reporter)
+            except Exception as error:
+                failures.append(_failure(job, error))
+                reporter.say(f"failed: {failures[-1]['error']}: {failures[-1]['message']}")
+            self._write(failures)
+            _free_memory()
+        return failures
+
+    def _known(self, job: Job) -> dict[str, Any] | None:
+        name = job.data.name
+        if name not in self._pictures and is_at_hand(job):
+            self._pictures[name] = describe_pictures(job)
+        return self._pictures.get(name)
+
+    def _at_hand(self, reporter: Reporter, *, skip_missing: bool) -> list[Job]:
+        missing = {job.data.name: absence(job) for job in self.chosen if absence(job)}
+        for reason in missing.values():
+            if not skip_missing:
+                raise DataError(
+                    f"{reason}, which does not exist; give the folder that the suite's paths start "
+                    "from as --data ROOT, or leave it out with --skip-missing"
+                )
+            reporter.say(f"left out: {reason}")
+        jobs = [job for job in self.chosen if job.data.name not in missing]
+        if not jobs:
+            raise DataError(f"{self.suite.path}: none of its data sets is there; give --data ROOT")
+        return jobs
+
+    def _refuse_changes(self, standings: list[tuple[Job, Standing]]) -> None:
+        changed = [(job, found.changes) for job, found in standings if found.changes]
+        if changed:
+            job, changes = changed[0]
+            raise ConfigError(
+                f"{self.out}: {len(changed)} of {len(standings)} runs are not what the suite says "
+                f"now; {job.slug}: {'; '.join(changes)}. Do them again with --overwrite, or choose "
+                "another --out"
+            )
+
+    def _run_one(self, job: Job, around: Mapping[str, Any], reporter: Reporter) -> None:
+        pictures = self._known(job) or {}
+        todo = self.standing(job).todo
+        job.record_path.unlink(missing_ok=True)
+        model, seconds = _train(job, todo, pictures, quiet=reporter.quiet)
+        dataset: dict[str, Any] = {"dataset": job.data.dataset} if job.data.dataset else {}
+        began = time.monotonic()
+        found = evaluate(
+            model,
+            job.pictures,
+            split=job.data.eval,
+            reporter=reporter,
+            **dataset,
+            **self.suite.evaluate,
+        )
+        record = make_record(
+            job,
+            suite=self.suite.title,
+            pictures=pictures,
+            evaluate=self.suite.evaluate,
+            scores=found.to_json(),
+            seconds=seconds | {"evaluate": round(time.monotonic() - began, 2)},
+            around=around,
+        )
+        write_json(job.record_path, record)
+        reporter.say(f"accuracy {found.scores.accuracy:.1f} %, mIoU {found.scores.miou:.1f} %")
+
+    def _write(self, new: list[Failure]) -> None:
+        """The tables, and failures.json: also of earlier calls, while their runs are not done."""
+        done = [job for job in self.jobs if self._is_done(job)]
+        records = [
+            record | {"system": job.system.name}  # its punctuation may have changed
+            for job in done
+            if (record := read_record(job.record_path))
+        ]
+        path = self.out / "failures.json"
+        known = {one["slug"]: one for one in [*_read_failures(path), *new]}
+        failures = [known[job.slug] for job in self.jobs if job.slug in known and job not in done]
+        self.out.mkdir(parents=True, exist_ok=True)
+        if failures:
+            write_json(path, failures)
+        else:
+            path.unlink(missing_ok=True)
+        write_pages(make_document(self.suite, self.jobs, records, failures), self.out)
+
+    def _is_done(self, job: Job) -> bool:
+        """Looks at no pictures that this call is not about: they may be in disorder."""
+        pictures = self._pictures.get(job.data.name)
+        found = find_standing(job, pictures=pictures, evaluate=self.suite.evaluate)
+        return found.state is State.DONE
+
+
+def _train(
+    job: Job, todo: State, pictures: Mapping[str, Any], *, quiet: bool
+) -> tuple[Segmenter, dict[str, Any]]:
+    """The trained model, and how long training took: all of it, also before a kill."""
+    if todo is State.TRAINED:
+        seconds = read_note(job).get("seconds") or {"train": _seconds(job), "resumed": True}
+        # The pictures may have moved since; fresh centroids look for them.
+        return Segmenter(load(job.folder).network, job.config), seconds
+    before = _seconds(job) if todo is State.STARTED else 0.0
+    began = time.monotonic()
+    if todo is State.STARTED:
+        machine = {name: getattr(job.config, name) for name in MACHINE}
+        model = resume(job.folder, quiet=quiet, **machine)
+    else:
+        # Without it an older run cannot be taken for one that was begun with these pictures.
+        (job.folder / "config.toml").unlink(missing_ok=True)
+        write_json(job.note_path, {"pictures": pictures})
+        model = train(
+            job.pictures,
+            job.folder,
+            split=job.data.train,
+            config=job.config,
+            overwrite=True,
+            quiet=quiet,
+        )
+    took = round(before + time.monotonic() - began, 2)
+    seconds = {"train": took, "resumed": todo is State.STARTED}
+    write_json(job.note_path, {"pictures": pictures, "seconds": seconds})
+    return model, seconds
+
+
+def _seconds(job: Job) -> float:
+    """Of the epochs that a run has finished."""
+    epochs = Run.open(job.folder).metrics()
+    return float(sum(sum(epoch.get("seconds", {}).values()) for epoch in epochs))
+
+
+def _failure(job: Job, error: Exception) -> Failure:
+    return {
+        "slug": job.slug,
+        "error": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _read_failures(path: Path) -> list[Failure]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [one for one in found if isinstance(one, dict) and "slug" in one]
+
+
+def _free_memory() -> None:
+    """What a failed run still holds must not make the next one fail."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,53 @@
+"""`picie bench`."""
+
+import sys
+from collections import Counter
+
+from picie.benchmarking.running import Benchmark, Failure, open_benchmark
+from picie.benchmarking.standing import State
+from picie.commands.arguments import Bench
+from picie.errors import PicieError
+from picie.progress import Reporter
+
+__all__ = ["run"]
+
+_MOST_NAMED = 3
+
+
+def run(options: Bench) -> None:
+    """Do what is not done and print the table; or, with --list, print the plan.
+
+    Raises:
+        PicieError: some runs failed; all others are done.
+    """
+    found = open_benchmark(options.suite, options.out, root=options.data, only=options.only)
+    if options.list:
+        _show_plan(found)
+        return
+    reporter = Reporter(quiet=options.quiet)
+    failures = found.run(reporter, overwrite=options.overwrite, skip_missing=options.skip_missing)
+    sys.stdout.write((options.out / "table.md").read_text(encoding="utf-8"))
+    reporter.say(f"tables in {options.out / 'table.md'} and {options.out / 'table.html'}")
+    if failures:
+        raise PicieError(_sentence(found, failures))
+
+
+def _show_plan(found: Benchmark) -> None:
+    """One line for each run, so that other programs can read it too."""
+    standings = [(job, found.standing(job)) for job in found.chosen]
+    width = max(len(state) for state in State)
+    for job, standing in standings:
+        changes = f"  ({'; '.join(standing.changes)})" if standing.changes else ""
+        sys.stdout.write(f"{standing.state:<{width}}  {job.slug}{changes}\n")
+    counts = Counter(standing.state for _, standing in standings)
+    told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    sys.stdout.write(f"{len(standings)} runs: {told}\n")
+
+
+def _sentence(found: Benchmark, failures: list[Failure]) -> str:
+    named = "; ".join(f"{one['slug']}: {one['message']}" for one in failures[:_MOST_NAMED])
+    more = ", ..." if len(failures) > _MOST_NAMED else ""
+    return (
+        f"{len(failures)} of {len(found.chosen)} runs failed: {' '.join(named.split())}{more}; all "
+        f"of it is in {found.out / 'failures.json'}. The same command tries them again"
+    )

@@ -1,0 +1,1 @@
+"""Tables and curves of benchmarks, as Markdown and as one HTML page."""

@@ -1,0 +1,238 @@
+"""From the records of single runs to tables: means, spreads, curves, correlations."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from picie.tables.correlation import spearman
+from picie.tables.curves import Line, stroke
+from picie.tables.document import Chart, Section, Table
+from picie.tables.protocol import Record, code_of, protocol
+
+__all__ = ["Row", "spread", "summarise"]
+
+_NONE = "-"
+_FEWEST_RUNS = 5  # below, a rank correlation says nothing
+_SCORES = ("accuracy", "miou")
+_PANELS = {
+    "accuracy": "accuracy %",
+    "miou": "mIoU %",
+    "loss": "loss",
+    "within": "within-view loss",
+    "cross": "cross-view loss",
+    "effective_clusters": "effective clusters (view 1)",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row of a table averages over seeds."""
+
+    data: str
+    system: str
+    backbone: str
+
+
+_Runs = Mapping[Row, Sequence[Record]]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± sample standard deviation; without the latter for a single value.
+
+    Example:
+        >>> spread([60.0, 62.0]), spread([60.0]), spread([])
+        ('61.0 ± 1.4', '60.0', '-')
+    """
+    if not values:
+        return _NONE
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+
+
+def summarise(
+    planned: Mapping[Row, int], records: Iterable[Record], published: Sequence[Record]
+) -> tuple[Section, ...]:
+    """One section for each data set, in the order of `planned`.
+
+    Args:
+        planned: the rows in their order, each with its number of runs.
+        records: the runs that are done; each belongs to one of these rows.
+        published: numbers of others: system, data, accuracy, miou, source, verified.
+    """
+    done: dict[Row, list[Record]] = {row: [] for row in planned}
+    for record in records:
+        done[Row(record["data"]["name"], record["system"], record["backbone"])].append(record)
+    return tuple(
+        _section(
+            name,
+            {row: runs for row, runs in done.items() if row.data == name},
+            planned,
+            [one for one in published if one["data"] == name],
+        )
+        for name in dict.fromkeys(row.data for row in planned)
+    )
+
+
+def _section(
+    name: str, done: _Runs, planned: Mapping[Row, int], published: Sequence[Record]
+) -> Section:
+    records = [record for runs in done.values() for record in runs]
+    sources = tuple(dict.fromkeys(str(one["source"]) for one in published))
+    legend = tuple(
+        (_label(row, done), stroke(number))
+        for number, (row, runs) in enumerate(done.items())
+        if any(record["curves"] for record in runs)
+    )
+    return Section(
+        title=name,
+        protocol=protocol(records),
+        scores=_scores(done, planned, published, sources),
+        sources=tuple(f"[{number}] {source}" for number, source in enumerate(sources, 1)),
+        correlations=_correlations(records),
+        runs=_single_runs(records),
+        charts=tuple(Chart(title, _lines(key, done)) for key, title in _PANELS.items()),
+        legend=legend,
+    )
+
+
+# --- the table of scores
+
+
+def _scores(
+    done: _Runs,
+    planned: Mapping[Row, int],
+    published: Sequence[Record],
+    sources: Sequence[str],
+) -> Table:
+    fresh = any(record["scores"].get("fresh") for runs in done.values() for record in runs)
+    several = len({row.backbone for row in done}) > 1
+    rows: list[tuple[str, ...]] = []
+    foreign = set()
+    for system in dict.fromkeys([row.system for row in done] + [p["system"] for p in published]):
+        for row in (row for row in done if row.system == system):
+            label = (system, *[row.backbone] * several)
+            rows += _own_rows(label, done[row], planned[row], fresh=fresh)
+        for one in (one for one in published if one["system"] == system):
+            foreign.add(len(rows))
+            name = (_foreign_name(one, sources), *[""] * several)
+            numbers = [_published(one, key) for key in _SCORES]
+            rows.append((*name, "", *numbers, *["", ""] * fresh, ""))
+    columns = ["system", *["backbone"] * several, "seeds", "accuracy", "mIoU"]
+    columns += [*["fresh accuracy", "fresh mIoU"] * fresh, "minutes"]
+    return Table(tuple(columns), tuple(rows), 1 + several, frozenset(foreign))
+
+
+def _own_rows(
+    label: tuple[str, ...], runs: Sequence[Record], planned: int, *, fresh: bool
+) -> list[tuple[str, ...]]:
+    """The scores of the model, and a row for each further view that it keeps centroids of."""
+    seeds = str(len(runs)) if len(runs) == planned else f"{len(runs)} of {planned}"
+    scores = [record["scores"] for record in runs]
+    cells = [spread([one[key] for one in scores]) for key in _SCORES]
+    if fresh:
+        repeated = [one["fresh"] for one in scores if one.get("fresh")]
+        cells += [spread([one[key]["mean"] for one in repeated]) for key in _SCORES]
+    minutes = [record["seconds"]["train"] / 60 for record in runs]
+    cells.append(f"{statistics.median(minutes):.1f}" if minutes else _NONE)
+    rows = [(*label, seeds, *cells)]
+    for view in range(max((len(one.get("other_views", ())) for one in scores), default=0)):
+        views = [one.get("other_views", ()) for one in scores]
+        seen = [one[view] for one in views if len(one) > view]
+        cells = [spread([one[key] for one in seen]) for key in _SCORES]
+        named = (f"— the same, view {view + 2}", *label[1:])
+        rows.append((*named, str(len(seen)), *cells, *["", ""] * fresh, ""))
+    return rows
+
+
+def _foreign_name(one: Record, sources: Sequence[str]) -> str:
+    number = sources.index(str(one["source"])) + 1
+    return f"{one['system']}, published [{number}]" + ", unverified" * (not one["verified"])
+
+
+def _published(one: Record, key: str) -> str:
+    value = one.get(key)
+    return _NONE if value is None else f"{value:g}"
+
+
+# --- single runs, correlations
+
+
+def _single_runs(records: Sequence[Record]) -> Table:
+    rows = [
+        (
+            record["system"],
+            record["backbone"],
+            str(record["seed"]),
+            *(f"{record['scores'][key]:.2f}" for key in _SCORES),
+            f"{record['seconds']['train'] / 60:.1f}",
+            code_of(record),
+        )
+        for record in records
+    ]
+    columns = ("system", "backbone", "seed", "accuracy", "mIoU", "minutes", "code")
+    return Table(columns, tuple(rows), 2)
+
+
+def _correlations(records: Sequence[Record]) -> Table | None:
+    """Spearman's rho of each label-free number with mIoU over the runs; strongest first."""
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        for name, value in (record["health"] or {}).items():
+            if _is_number(value):
+                pairs.setdefault(name, []).append((float(value), record["scores"]["miou"]))
+    found = []
+    for name, values in pairs.items():
+        rho = spearman(*zip(*values, strict=True)) if len(values) >= _FEWEST_RUNS else None
+        if rho is not None:
+            found.append((name, len(values), rho))
+    found.sort(key=lambda item: (-abs(item[2]), item[0]))
+    rows = tuple((name, str(count), f"{rho:+.2f}") for name, count, rho in found)
+    return Table(("label-free number", "runs", "Spearman's rho with mIoU"), rows) if rows else None
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# --- curves
+
+
+def _label(row: Row, done: _Runs) -> str:
+    several = len({other.backbone for other in done}) > 1
+    return f"{row.system}, {row.backbone}" if several else row.system
+
+
+def _lines(key: str, done: _Runs) -> tuple[Line, ...]:
+    """The mean over the runs of each row, behind it the single runs."""
+    faint, means = [], []
+    for number, (row, runs) in enumerate(done.items()):
+        label, style = _label(row, done), stroke(number)
+        curves = [(record["seed"], _points(record["curves"], key)) for record in runs]
+        curves = [(seed, points) for seed, points in curves if points]
+        if len(curves) > 1:
+            faint += [
+                Line(f"{label}, seed {seed}", style, tuple(points.items()), faint=True)
+                for seed, points in curves
+            ]
+        means.append(Line(label, style, _mean([points for _, points in curves])))
+    return (*faint, *means)
+
+
+def _points(curves: Sequence[Record], key: str) -> dict[float, float]:
+    """Value by epoch, counted from 1; of view 1 where there is one for each view."""
+    found = {}
+    for record in curves:
+        value = record.get(key)
+        if isinstance(value, list):
+            value = value[0] if value else None
+        if _is_number(value):
+            found[float(record["epoch"] + 1)] = float(value)
+    return found
+
+
+def _mean(curves: Sequence[Mapping[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Mean at those epochs that every run has, so that no jump comes from a run that ended."""
+    epochs = sorted(set.intersection(*(set(points) for points in curves))) if curves else []
+    return tuple((x, statistics.mean(points[x] for points in curves)) for x in epochs)

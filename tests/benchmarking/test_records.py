@@ -1,0 +1,139 @@
+"""Records: what they hold, and when they no longer say what the suite asks for."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import picie
+from picie.benchmarking.plan import Job, describe_pictures, plan
+from picie.benchmarking.records import (
+    FORMAT,
+    _health,
+    differences,
+    read_record,
+    surroundings,
+    write_json,
+)
+from picie.benchmarking.suite_file import read_suite
+from picie.errors import ModelError
+
+WriteSuite = Callable[..., Path]
+
+
+def jobs_of(suite: Path, out: Path) -> list[Job]:
+    return plan(read_suite(suite), root=Path(), out=out)
+
+
+def test_a_record_holds_what_a_reader_may_ask(write_suite: WriteSuite, finished: Path) -> None:
+    job = jobs_of(write_suite(), finished)[1]
+    record = read_record(job.record_path)
+    assert record is not None
+    assert (record["system"], record["preset"], record["seed"]) == ("the reference", "reference", 0)
+    assert record["config"] == job.config.model_dump()
+    assert record["scores"]["protocol"]["size"] == 32
+    assert len(record["curves"]) == 2
+    assert {"loss", "miou", "effective_clusters"} <= set(record["curves"][0])
+    assert record["seconds"]["train"] > 0
+    assert record["seconds"]["evaluate"] > 0
+    assert {"cluster", "train"} <= set(record["seconds"]["parts"])
+    assert record["seconds"]["resumed"] is False
+    assert record["versions"]["picie"] == picie.__version__
+    assert {"python", "torch", "torchvision", "timm", "numpy"} <= set(record["versions"])
+    assert record["machine"]["threads"] == 1
+    assert record["data"]["pictures"]["train"]["images"] == 6
+    assert record["finished"].endswith("+00:00")
+
+
+def test_the_commit_of_a_checkout() -> None:
+    root = Path(picie.__file__).parents[2]
+    commit = surroundings()["commit"]
+    if not (root / ".git").exists():
+        assert commit is None
+        return
+    args = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    head = subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()
+    assert commit["id"] == head
+    assert isinstance(commit["changed"], bool)
+
+
+def test_health_is_taken_from_the_run_folder(tmp_path: Path) -> None:
+    path = tmp_path / "health.json"
+    assert _health(path) is None
+    path.write_text('{"entropy": 1.5}')
+    assert _health(path) == {"entropy": 1.5}
+    path.write_text("[")
+    assert _health(path) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, []),
+        ({"title": "Another title"}, []),
+        ({"evaluate": {"size": 64}}, ["[evaluate] size = 32, now 64"]),
+        ({"evaluate": {"size": 32, "crop": "none"}}, ['[evaluate] crop = null, now "none"']),
+    ],
+)
+def test_differences_from_the_suite(
+    write_suite: WriteSuite, finished: Path, changes: dict[str, Any], found: list[str]
+) -> None:
+    suite = write_suite(**changes)
+    job, evaluate = jobs_of(suite, finished)[0], read_suite(suite).evaluate
+    record = read_record(job.record_path)
+    assert record is not None
+    pictures = describe_pictures(job)
+    assert differences(record, job, pictures=pictures, evaluate=evaluate) == found
+
+
+def test_differences_in_settings_and_pictures(
+    write_suite: WriteSuite, finished: Path, values: dict[str, Any]
+) -> None:
+    defaults = values["defaults"] | {"epochs": 3, "workers": 1}
+    [data] = values["data"]
+    suite = write_suite(defaults=defaults, data=[data | {"eval": ""}])
+    job = jobs_of(suite, finished)[0]
+    record = read_record(job.record_path)
+    assert record is not None
+    pictures = describe_pictures(job)
+    found = differences(record, job, pictures=pictures, evaluate={"size": 32})
+    assert found == [
+        "epochs = 2, now 3",  # and not the machine's workers
+        'data eval = "val", now ""',
+        "data: the pictures of eval have changed",
+    ]
+    assert differences(record, job, pictures=None, evaluate={"size": 32}) == found[:2]
+
+
+def test_a_setting_that_is_newer_than_the_record_had_its_default(
+    write_suite: WriteSuite, finished: Path
+) -> None:
+    job = jobs_of(write_suite(), finished)[0]
+    record = read_record(job.record_path)
+    assert record is not None
+    del record["config"]["compile"]
+    assert differences(record, job, pictures=None, evaluate={"size": 32}) == []
+    record["config"]["long_gone"] = 1
+    [found] = differences(record, job, pictures=None, evaluate={"size": 32})
+    assert "unknown setting 'long_gone'" in found
+
+
+def test_records_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    assert read_record(path) is None
+    for content in ("{", "[]", "{}"):
+        path.write_text(content)
+        with pytest.raises(ModelError, match=r"a\.json: is no record of a run .*; remove it"):
+            read_record(path)
+    path.write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(ModelError, match=r"written by a newer picie .*; upgrade picie"):
+        read_record(path)
+
+
+def test_what_json_does_not_know_becomes_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"loss": float("nan"), "b": [float("inf"), 1.5]})
+    text = (tmp_path / "new" / "a.json").read_text()
+    assert json.loads(text) == {"loss": None, "b": [None, 1.5]}
