@@ -55,9 +55,10 @@ class Part(BaseModel, frozen=True, extra="forbid"):
             return values
         if "settings" in values:
             raise ValueError("write settings as keys of the table itself, not in 'settings'")
-        fields = {key for key in values if key in Config.model_fields}
-        settings = fields - set(cls.model_fields)
-        check_settings(settings)
+        settings = [  # in the order of the file
+            key for key in values if key in Config.model_fields and key not in cls.model_fields
+        ]
+        check_settings(set(settings))
         kept = {key: value for key, value in values.items() if key not in settings}
         return kept | {"settings": {key: values[key] for key in settings}}
 
