@@ -1,25 +1,78 @@
-"""Make the README's picture from the demo: four scenes that the model was not trained on.
+"""Make the pictures of README and docs.
 
-    make demo
-    python docs/make_pictures.py
+    make demo && python docs/make_pictures.py scenes
+    python docs/make_pictures.py curves results/camvid     # the folder of a `picie bench`
 
-Reads runs/demo, writes docs/images/scenes.png. Curves of benchmarks are in the table.html that
-`picie bench` writes.
+`scenes` shows four scenes that the model of the demo was not trained on: docs/images/scenes.png.
+`curves` draws, for each data set of a benchmark, the means over the seeds per epoch:
+docs/images/curves_<data>.png.
 """
 
+import argparse
+import json
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import picie
 from picie.commands.demo import draw_sheet
 
 ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+PANELS = {"accuracy": "accuracy %", "miou": "mIoU %", "effective_clusters": "effective clusters"}
+
+
+def scenes(_: argparse.Namespace) -> None:
+    """Draw the sheet of the demo anew, with fewer scenes."""
+    demo = ROOT / "runs" / "demo"
+    draw_sheet(picie.load(demo / "model"), demo / "scenes", IMAGES / "scenes.png", rows=4)
+
+
+def curves(args: argparse.Namespace) -> None:
+    """One figure per data set, from the records of its runs."""
+    runs: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted((args.results / "records").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["curves"]:
+            runs[record["data"]["name"]][record["system"]].append(record["curves"])
+    for name, systems in runs.items():
+        _draw(systems, IMAGES / f"curves_{name}.png")
+
+
+def _draw(systems: dict[str, list[Any]], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.2), layout="constrained")
+    for number, (system, seeds) in enumerate(systems.items()):
+        style = {"color": f"C{number % 10}", "linestyle": ("-", "--", ":")[number // 10]}
+        for axis, key in zip(axes, PANELS, strict=True):
+            values = [[_plain(epoch[key]) for epoch in seed if key in epoch] for seed in seeds]
+            length = min(len(one) for one in values)
+            means = [sum(one[epoch] for one in values) / len(values) for epoch in range(length)]
+            axis.plot(range(1, length + 1), means, marker="o", ms=3, label=system, **style)
+    for axis, title in zip(axes, PANELS.values(), strict=True):
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def _plain(value: float | list[float]) -> float:
+    return value[0] if isinstance(value, list) else value
 
 
 def main() -> None:
-    """Draw the sheet of the demo anew, with fewer scenes."""
-    demo = ROOT / "runs" / "demo"
-    model = picie.load(demo / "model")
-    draw_sheet(model, demo / "scenes", ROOT / "docs" / "images" / "scenes.png", rows=4)
+    """Read the flags."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    verbs = parser.add_subparsers(required=True)
+    verbs.add_parser("scenes", help="four scenes of the demo").set_defaults(call=scenes)
+    drawn = verbs.add_parser("curves", help="curves per epoch of a benchmark")
+    drawn.add_argument("results", type=Path)
+    drawn.set_defaults(call=curves)
+    args = parser.parse_args()
+    args.call(args)
 
 
 if __name__ == "__main__":
