@@ -12,9 +12,9 @@ ROOMS = (
     "profiling"
 )
 CONDUCTORS = (
-    "storage checkpoints centroids decoder_start targets heads steps history tiling enlarging "
-    "pictures reading inference counting probes evaluation curves health trainer training "
-    "benchmarking"
+    "storage checkpoints centroids decoder_start targets heads steps history cutting tiling "
+    "enlarging pictures reading inference counting probes evaluation curves health trainer "
+    "training benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.kmeans import KMeans
-from picie.clustering.merging import merge_centroids
+from picie.clustering.merging import cut_tree, linkage_tree
 from picie.config import Config
 from picie.data.loading import BaseCrops, load_batches
 from picie.errors import DataError
@@ -52,12 +52,14 @@ class ClusterFit:
         clusters: centroids (P, D) and counts (P,).
         groups: (P,) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged.
+        tree: (P - 1, 3) float64, the order in which centroids join (`linkage_tree`).
         objective: mean distance of a pixel to its centroid, in the metric of k-means.
         points: pixels that it saw in full-batch iterations.
     """
 
     clusters: Clusters
     groups: Tensor
+    tree: Tensor
     objective: float
     points: int
 
@@ -161,8 +163,8 @@ def cluster_features(
     fits = []
     for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
         clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        groups = merge_centroids(clusters.centroids, wanted)
-        fits.append(ClusterFit(clusters, groups, objective, total))
+        tree = linkage_tree(clusters.centroids)
+        fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
     return tuple(fits)
 
 
@@ -206,7 +208,11 @@ def fit_clean_centroids(
 
 def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
     """Put the centroids of one fit per view into the model."""
-    model.set_centroids([fit.clusters.centroids for fit in fits], [fit.groups for fit in fits])
+    model.set_centroids(
+        [fit.clusters.centroids for fit in fits],
+        [fit.groups for fit in fits],
+        trees=[fit.tree for fit in fits],
+    )
 
 
 def _points(

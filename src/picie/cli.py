@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from picie import __version__
-from picie.commands import arguments
+from picie.commands.parsing import VERBS
 from picie.config import suggest
 from picie.errors import ConfigError, PicieError
 
@@ -58,9 +58,9 @@ def _dispatch(args: list[str]) -> None:
         sys.stdout.write(f"picie {__version__}\n")
         return
     verb, rest = args[0], args[1:]
-    if verb not in arguments.VERBS:
-        raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(arguments.VERBS))}")
-    parsed = arguments.VERBS[verb](rest)
+    if verb not in VERBS:
+        raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(VERBS))}")
+    parsed = VERBS[verb](rest)
     # Only now: the commands load torch, which flags, help and usage errors can do without.
     import_module(f"picie.commands.{verb}").run(*parsed)
 

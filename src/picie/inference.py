@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config
+from picie.cutting import cut_network
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
 from picie.devices import autocast, choose_device
@@ -84,6 +85,20 @@ class Segmenter:
     def clusters(self) -> int:
         """K, the number of different ids in masks."""
         return self.network.clusters
+
+    def cut(self, clusters: int) -> "Segmenter":
+        """The same model with another number of clusters, without training; weights are shared.
+
+        Args:
+            clusters: K, from 2 to the number of centroids; ids are numbered anew.
+
+        Raises:
+            ConfigError: a number that cannot be, or clusters that a learnt classifier separates.
+            NotFittedError: nothing was learnt.
+        """
+        network = cut_network(self.network, clusters)
+        config = self.config.model_copy(update={"clusters": clusters})
+        return Segmenter(network, config, precision=self._precision)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from picie import __version__
 from picie.config import Config, make_config
@@ -13,7 +14,7 @@ from picie.errors import ConfigError, ModelError
 from picie.files import write_atomically
 from picie.models.picie import PiCIE
 
-__all__ = ["MODEL_FORMAT", "load_model", "save_model"]
+__all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
 
 MODEL_FORMAT = 1
 """Version of the files; a model of a newer one is refused."""
@@ -57,6 +58,25 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"{path}: does not fit the network it names ({reason})") from None
     return model, config
+
+
+def read_tree(folder: Path) -> Tensor | None:
+    """The tree of clusters of view 1, (P - 1, 3), without reading the weights.
+
+    None for a model whose classifier was learnt, or that was written before models carried trees.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    path = folder / _WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            if "trees" not in file.keys():  # noqa: SIM118
+                return None
+            tree: Tensor = file.get_tensor("trees")
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: the weights cannot be read ({error}); train again") from None
+    return tree[0] if tree.numel() else None
 
 
 def _read_settings(folder: Path) -> Config:

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from picie.centroids import ClusterFit, Loader, cluster_features, cluster_order, counted
+from picie.centroids import (
+    ClusterFit,
+    Loader,
+    cluster_features,
+    cluster_order,
+    counted,
+    keep_centroids,
+)
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
 from picie.models.folding import folded
@@ -72,9 +79,7 @@ class Targets:
         if main.classifiers:
             keep_classifiers(model, main.classifiers)
         else:
-            model.set_centroids(
-                [fit.clusters.centroids for fit in main.fits], [fit.groups for fit in main.fits]
-            )
+            keep_centroids(model, *main.fits)
 
     def record(self) -> dict[str, Any]:
         """What the epoch's record says about the clustering."""

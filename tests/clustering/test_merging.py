@@ -7,7 +7,12 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.merging import merge_centroids
+from picie.clustering.merging import (
+    cut_tree,
+    linkage_tree,
+    merge_centroids,
+    suggest_clusters,
+)
 from picie.errors import DataError
 
 
@@ -99,3 +104,33 @@ def test_gradients_are_not_asked_for() -> None:
 def test_too_few_centroids_are_an_error() -> None:
     with pytest.raises(DataError, match=r"^3 centroids cannot be merged to 5 clusters; find more$"):
         merge_centroids(torch.eye(3), 5)
+
+
+def test_a_tree_holds_every_cut() -> None:
+    points = centroids()
+    tree = linkage_tree(points)
+    assert tree.shape == (23, 3)
+    assert (tree[1:, 2] >= tree[:-1, 2]).all()
+    for k in (1, 2, 5, 11, 23, 24):
+        assert cut_tree(tree, k).tolist() == merge_centroids(points, k).tolist()
+    # each cut only joins groups of the next finer one
+    for k in range(1, 24):
+        coarse, fine = cut_tree(tree, k), cut_tree(tree, k + 1)
+        assert len({(c, f) for c, f in zip(coarse.tolist(), fine.tolist(), strict=True)}) == k + 1
+
+
+def test_a_single_centroid_is_a_tree_of_its_own() -> None:
+    tree = linkage_tree(torch.ones(1, 3))
+    assert tree.shape == (0, 3)
+    assert cut_tree(tree, 1).tolist() == [0]
+    with pytest.raises(DataError, match="1 centroids cannot be merged to 2"):
+        cut_tree(tree, 2)
+
+
+@pytest.mark.parametrize("wanted", [3, 4, 6])
+def test_the_suggestion_is_the_number_of_separate_groups(wanted: int) -> None:
+    draws = torch.Generator().manual_seed(1)
+    centres = torch.linalg.qr(torch.randn(8, 8, generator=draws)).Q[:wanted]
+    points = centres.repeat(4, 1) + 0.05 * torch.randn(4 * wanted, 8, generator=draws)
+    assert suggest_clusters(linkage_tree(points)) == wanted
+    assert suggest_clusters(linkage_tree(points[:5])) == 5

@@ -147,3 +147,12 @@ def test_options_that_do_not_go_together(
     found = failure("evaluate", runs["default"], scenes, *flags)
     assert found[0] == code
     assert message in found[1]
+
+
+def test_scores_with_another_number_of_clusters(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scores.json"
+    flags = ["--split=val", "--clusters=8", "--match=majority", f"--json={file}", "--quiet"]
+    main(["evaluate", str(runs["default"]), str(scenes), *flags])
+    assert json.loads(file.read_text())["protocol"]["K"] == 8

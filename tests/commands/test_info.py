@@ -24,6 +24,7 @@ def test_a_finished_run(
     assert lines[6].split(maxsplit=1)[1].startswith(f"{runs['default']}/model.safetensors (0.")
     rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
     assert rows == ["1", "2", "3"]
+    assert "clusters   3, and any number up to 8 with picie predict --clusters" in lines[7]
     assert any(line.startswith("  effective clusters ") for line in lines)
 
 

@@ -228,3 +228,20 @@ def test_an_out_that_is_a_file(
     assert code == 1
     assert "masks: cannot be made" in text
     assert "choose another --out" in text
+
+
+def test_masks_with_another_number_of_clusters(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path, failure: Callable[..., tuple[int, str]]
+) -> None:
+    run = str(runs["default"])
+    main(["predict", run, str(scenes), f"--out={tmp_path}", "--clusters=5", "--quiet"])
+    ids = {
+        value
+        for path in tmp_path.glob("*.png")
+        for value in np.unique(np.array(Image.open(path))).tolist()
+    }
+    assert max(ids) > 2
+    assert ids <= set(range(5))
+    code, text = failure("predict", run, scenes, "--out", tmp_path / "b", "--clusters", "99")
+    assert code == 2
+    assert "can be cut into 2 to 8 clusters" in text

@@ -1,4 +1,4 @@
-"""Many centroids merged to K clusters by average linkage.
+"""Many centroids merged to K clusters by average linkage, and the tree of all such mergers.
 
 K-means cuts large, varied classes into pieces before it finds small ones. Finding more centroids
 than wanted and joining the similar ones lets a cluster have any shape and size.
@@ -6,6 +6,7 @@ than wanted and joining the similar ones lets a cluster have any shape and size.
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 from torch import Tensor
@@ -13,13 +14,11 @@ from torch.nn import functional as F
 
 from picie.errors import DataError
 
-__all__ = ["merge_centroids"]
+__all__ = ["cut_tree", "linkage_tree", "merge_centroids", "suggest_clusters"]
 
 
 def merge_centroids(centroids: Tensor, k: int) -> Tensor:
     """Join the most similar groups of centroids until K are left.
-
-    Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids.
 
     Args:
         centroids: (P, D) with P >= K.
@@ -32,13 +31,79 @@ def merge_centroids(centroids: Tensor, k: int) -> Tensor:
     Raises:
         DataError: fewer centroids than clusters.
     """
-    if len(centroids) < k:
-        raise DataError(f"{len(centroids)} centroids cannot be merged to {k} clusters; find more")
     if len(centroids) == k:
         return torch.arange(k, device=centroids.device)
+    return cut_tree(linkage_tree(centroids), k)
+
+
+def linkage_tree(centroids: Tensor) -> Tensor:
+    """The order in which centroids join, down to a single group.
+
+    Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids.
+
+    Args:
+        centroids: (P, D), P >= 1.
+
+    Returns:
+        (P - 1, 3) float64 on the device of the centroids, one row per merger: the two groups, and
+        the distance at which they join, which never falls from row to row. Groups 0..P-1 are the
+        centroids, row i makes group P + i.
+    """
+    if len(centroids) == 1:
+        return torch.zeros(0, 3, dtype=torch.float64, device=centroids.device)
     unit = F.normalize(centroids.detach().double(), dim=1).cpu().numpy()
     tree = linkage(pdist(unit), "average")
-    flat = fcluster(tree, k, "maxclust")
+    return torch.from_numpy(tree[:, :3].copy()).to(centroids.device)
+
+
+def cut_tree(tree: Tensor, k: int) -> Tensor:
+    """The groups of centroids when K are left.
+
+    Args:
+        tree: (P - 1, 3) from `linkage_tree`.
+        k: K, the clusters wanted.
+
+    Returns:
+        (P,) int64 as `merge_centroids`.
+
+    Raises:
+        DataError: fewer centroids than clusters.
+    """
+    count = len(tree) + 1
+    if k > count:
+        raise DataError(f"{count} centroids cannot be merged to {k} clusters; find more")
+    if k == count:
+        return torch.arange(k, device=tree.device)
+    flat = fcluster(_with_sizes(tree), k, "maxclust")
     _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
-    return torch.from_numpy(rank[inverse].astype(np.int64)).to(centroids.device)
+    return torch.from_numpy(rank[inverse].astype(np.int64)).to(tree.device)
+
+
+def suggest_clusters(tree: Tensor) -> int:
+    """The K at which the tree has its widest gap: the next merger joins much less similar groups.
+
+    The gap is the ratio of the distance of the next merger to that of the last one. It is looked
+    for between 3 clusters and half of the centroids: above that, ratios are those of near twins.
+
+    Args:
+        tree: (P - 1, 3) from `linkage_tree`.
+
+    Returns:
+        K; P itself for fewer than 6 centroids, where there is nothing to choose.
+    """
+    count = len(tree) + 1
+    if count < 6:
+        return count
+    heights = tree[:, 2].cpu().clamp_min(1e-12)
+    gaps = {k: float(heights[count - k] / heights[count - k - 1]) for k in range(3, count // 2 + 1)}
+    return max(gaps, key=lambda k: gaps[k])
+
+
+def _with_sizes(tree: Tensor) -> NDArray[np.float64]:
+    """The tree in scipy's form, which also holds the size of each new group."""
+    rows = tree.double().cpu().numpy()
+    sizes = [1] * (len(rows) + 1)
+    for left, right, _ in rows:
+        sizes.append(sizes[int(left)] + sizes[int(right)])
+    return np.column_stack([rows, np.array(sizes[len(rows) + 1 :], dtype=np.float64)])

@@ -30,8 +30,9 @@ def run(options: Evaluate) -> None:
         if file is not None:  # a folder that cannot be made is better known before scoring
             file.parent.mkdir(parents=True, exist_ok=True)
     reporter = Reporter(quiet=options.quiet)
+    model = load(options.run, device=options.device)
     found = evaluate(
-        load(options.run, device=options.device),
+        model if options.clusters is None else model.cut(options.clusters),
         options.data,
         split=options.split,
         dataset=options.dataset,

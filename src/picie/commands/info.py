@@ -6,16 +6,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from picie.clustering.merging import suggest_clusters
 from picie.commands.arguments import Info
 from picie.config import MACHINE, Config, make_config
 from picie.presets import PRESETS
 from picie.runs import Run
+from picie.storage import read_tree
 
 __all__ = ["run"]
 
 
 def run(options: Info) -> None:
-    """Print what a run is; needs no network and loads no weights."""
+    """Print what a run is; needs no network and loads no network."""
     found = Run.open(options.run)
     config, metrics = found.config, found.metrics()
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -27,6 +29,12 @@ def run(options: Info) -> None:
     console.print(f"preset     {preset}" + (f", but {', '.join(changed)}" if changed else ""))
     console.print(f"epochs     {len(metrics)} of {config.epochs} done")
     console.print(f"model      {_state(found)}")
+    tree = read_tree(found.folder) if found.model_path.exists() else None
+    if tree is not None:
+        console.print(
+            f"clusters   {config.clusters}, and any number up to {len(tree) + 1} with "
+            f"picie predict --clusters; the tree's widest gap is at {suggest_clusters(tree)}"
+        )
     if metrics:
         console.print(_table(metrics))
     health = found.health()

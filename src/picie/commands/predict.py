@@ -33,8 +33,9 @@ def run(options: Predict) -> None:
     if options.workers < -1:
         raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
     keep_freed_memory()
+    model = load(options.run, device=options.device, precision=options.precision)
     write_masks(
-        load(options.run, device=options.device, precision=options.precision),
+        model if options.clusters is None else model.cut(options.clusters),
         options.source,
         options.out,
         split=options.split,

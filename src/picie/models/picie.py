@@ -1,5 +1,6 @@
 """The network: backbone, pyramid decoder, and the centroids that classify its pixels."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -27,11 +28,14 @@ class PiCIE(nn.Module):
             merged. A buffer.
         offsets: (V, P) float, added to the scores: the biases of a learnt classifier, 0 for
             centroids. A buffer.
+        trees: (V, P - 1, 3) float64, the order in which centroids join and at which distances;
+            (V, 0, 3) where there is none. A buffer.
     """
 
     centroids: Tensor
     groups: Tensor
     offsets: Tensor
+    trees: Tensor
 
     def __init__(self, backbone: str, feature_size: int, *, pretrained: bool = True) -> None:
         super().__init__()
@@ -40,6 +44,7 @@ class PiCIE(nn.Module):
         self.register_buffer("centroids", torch.empty(0, 0, feature_size))
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
         self.register_buffer("offsets", torch.empty(0, 0))
+        self.register_buffer("trees", torch.empty(0, 0, 3, dtype=torch.float64))
 
     @property
     def stride(self) -> int:
@@ -68,6 +73,7 @@ class PiCIE(nn.Module):
         centroids: Sequence[Tensor],
         groups: Sequence[Tensor],
         offsets: Sequence[Tensor] | None = None,
+        trees: Sequence[Tensor] | None = None,
     ) -> None:
         """Keep one set per view.
 
@@ -75,6 +81,7 @@ class PiCIE(nn.Module):
             centroids: (P, D) per view.
             groups: (P,) int64 per view, the cluster 0..K-1 that each centroid belongs to.
             offsets: (P,) per view, added to the scores; None = 0.
+            trees: (P - 1, 3) per view, as `linkage_tree` makes them; None = no tree.
         """
         device = self.centroids.device
         self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)
@@ -82,6 +89,20 @@ class PiCIE(nn.Module):
         self.offsets = torch.zeros(self.groups.shape, device=device)
         if offsets is not None:
             self.offsets += torch.stack([one.detach().float() for one in offsets]).to(device)
+        self.trees = torch.empty(len(centroids), 0, 3, dtype=torch.float64, device=device)
+        if trees is not None:
+            self.trees = torch.stack(list(trees)).to(device)
+
+    def regrouped(self, groups: Sequence[Tensor]) -> "PiCIE":
+        """The same network, weights shared, whose centroids make up other clusters.
+
+        Args:
+            groups: (P,) int64 per view, the cluster 0..K-1 of each centroid.
+        """
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        other.groups = torch.stack(list(groups)).to(self.groups.device)
+        return other
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load a state strictly; its centroids may have another number than those at hand.
@@ -90,9 +111,16 @@ class PiCIE(nn.Module):
             RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
         """
         state = dict(state)
-        if "groups" in state:  # models of 0.1.0 have no offsets
-            state.setdefault("offsets", torch.zeros(state["groups"].shape))
-        for name in ("centroids", "groups", "offsets"):  # their sizes are learnt, not configured
+        if "groups" in state:  # models of 0.1.0 have neither offsets nor trees
+            views, count = state["groups"].shape
+            state.setdefault("offsets", torch.zeros(views, count))
+            state.setdefault("trees", torch.empty(views, 0, 3, dtype=torch.float64))
+        for name in (
+            "centroids",
+            "groups",
+            "offsets",
+            "trees",
+        ):  # their sizes are learnt, not configured
             if name in state:
                 old = getattr(self, name)
                 setattr(self, name, torch.empty_like(state[name], device=old.device))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from picie.commands.arguments import Predict, parse, parse_train
+from picie.commands.arguments import Predict
+from picie.commands.parsing import parse, parse_train
 from picie.config import Config, make_config
 from picie.errors import ConfigError
 from picie.presets import PRESETS

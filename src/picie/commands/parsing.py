@@ -1,0 +1,124 @@
+"""From the words of a command line to the record of its verb."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import tyro
+
+from picie.commands.arguments import Bench, Demo, Evaluate, Info, Predict, Train
+from picie.config import MACHINE, Config, make_config, read_config
+from picie.errors import ConfigError
+from picie.runs import Run
+from picie.settings import Objective
+
+__all__ = ["VERBS", "parse", "parse_train"]
+
+_Verb = TypeVar("_Verb")
+
+
+def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
+    """Read the flags of a verb; wrong ones end the program with code 2 and a hint.
+
+    Args:
+        verb: the record to fill.
+        args: what stands behind the verb.
+        pairs: give every switch its opposite too (--pretrained, --no-pretrained).
+    """
+    config = () if pairs else (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(verb, prog=f"picie {verb.__name__.lower()}", args=args, config=config)
+
+
+def parse_train(args: list[str]) -> tuple[Train, Config]:
+    """Read the flags of `train`: defaults from preset, config file or run, then the flags.
+
+    Raises:
+        ConfigError: unknown preset, broken file or impossible value.
+        ModelError: no run to go on with.
+    """
+    config = _starting_point(args)
+    made: type[Train] = dataclasses.make_dataclass(
+        "Train",
+        [
+            _flag(name, value, config)
+            for name, value in Config.model_fields.items()
+            if name != "data"
+        ],
+        bases=(Train,),
+        frozen=True,
+    )
+    made.__doc__ = Train.__doc__
+    options = parse(made, args, pairs=True)
+    names = {field.name for field in dataclasses.fields(Train)}
+    values = {k: v for k, v in vars(options).items() if k not in names}
+    if options.resume is None:
+        _require(options, config)
+    chosen = make_config(**values, data=str(options.data or config.data))
+    if options.resume is not None:
+        _refuse_changes(options, config, chosen)
+    return options, chosen
+
+
+def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
+    described = Annotated[info.annotation, tyro.conf.arg(help=info.description)]
+    return name, described, dataclasses.field(default=getattr(config, name))
+
+
+def _starting_point(args: list[str]) -> Config:
+    flags = ("--config", "--preset", "--resume", "--objective")
+    file, preset, run, objective = (_value(args, flag) for flag in flags)
+    if run and (file or preset):
+        raise ConfigError("--resume goes on with the run's settings; leave out --preset, --config")
+    if file and preset:
+        raise ConfigError("give --preset or --config, not both; a config file may name its preset")
+    if run:
+        return Run.open(Path(run)).config
+    own = {"objective": objective} if objective in get_args(Objective) else {}
+    if file:
+        return read_config(Path(file), **own)
+    return make_config(preset or "default", **own)
+
+
+def _value(args: list[str], flag: str) -> str:
+    for index, arg in enumerate(args):
+        if arg.startswith(flag + "="):
+            return arg.removeprefix(flag + "=")
+        if arg == flag and index + 1 < len(args):
+            return args[index + 1]
+    return ""
+
+
+def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
+    """A resumed run keeps its settings: a flag that says otherwise must not be lost silently."""
+    before, after = (one.model_dump(exclude=set(MACHINE)) for one in (own, chosen))
+    changed = [name for name, value in before.items() if after[name] != value]
+    flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
+    flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite
+    if flags:
+        raise ConfigError(
+            f"--resume goes on with the run's settings; leave out {', '.join(flags)}, or start a "
+            "new run in another --out"
+        )
+
+
+def _require(options: Train, config: Config) -> None:
+    if options.data is None and not config.data:
+        raise ConfigError("which pictures? Give a folder: picie train PHOTOS --out runs/first")
+    if options.out is None:
+        raise ConfigError("where to? Give a run folder: picie train PHOTOS --out runs/first")
+
+
+def _parse_one(verb: type[Any], args: list[str]) -> tuple[Any, ...]:
+    return (parse(verb, args),)
+
+
+VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
+    "train": parse_train,
+    **{
+        verb.__name__.lower(): partial(_parse_one, verb)
+        for verb in (Predict, Evaluate, Bench, Info, Demo)
+    },
+}
+"""By name of the verb: from its flags to what its command's `run` takes."""
