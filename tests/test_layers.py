@@ -9,12 +9,12 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "picie"
 ROOMS = (
     "data views models clustering objectives metrics report tables runs progress devices processes "
-    "profiling"
+    "profiling postprocessing"
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting tiling "
-    "enlarging pictures reading inference counting probes evaluation curves health trainer "
-    "training benchmarking"
+    "enlarging pictures reading classification inference counting probes evaluation curves health "
+    "trainer training benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),

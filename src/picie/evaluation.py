@@ -176,7 +176,7 @@ class _Sitting:
             "images": len(self.pictures.folder),
             "size": self.pictures.side,
             "crop": self.pictures.crop,
-            "post_processing": "none",
+            "post_processing": self.model.config.post_processing,
             "unreadable": len(self.pictures.problems),
         }
 

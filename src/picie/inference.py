@@ -3,24 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from picie.clustering.pseudo_labels import group_scores, scores
-from picie.config import Config
-from picie.cutting import cut_network
+from picie.classification import PixelClassifier, Precision
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
-from picie.devices import autocast, choose_device
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
-from picie.models.folding import FoldedCopy
-from picie.models.picie import PiCIE
 from picie.pictures import as_array, check_size, network_input
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
@@ -28,7 +22,6 @@ from picie.tiling import blended, check_tile
 
 __all__ = ["Mask", "Precision", "Prediction", "Segmenter", "enlarge", "load", "predict"]
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _TILE = 1024
 
 
@@ -51,7 +44,7 @@ class Prediction:
     problem: str = ""
 
 
-class Segmenter:
+class Segmenter(PixelClassifier):
     """A trained model that turns pictures into cluster masks.
 
     The network may be trained further or loaded anew afterwards; predictions follow it.
@@ -70,74 +63,6 @@ class Segmenter:
         >>> model.predict("photo.jpg").shape  # doctest: +SKIP
         (480, 640)
     """
-
-    def __init__(self, network: PiCIE, config: Config, *, precision: Precision = "fp32") -> None:
-        self.config = config
-        self.device = choose_device(config.device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
-        if precision not in get_args(Precision):
-            known = ", ".join(get_args(Precision))
-            raise ConfigError(f"unknown precision {precision!r}; known: {known}")
-        self._precision = precision
-        self._folded = FoldedCopy(self.network)
-
-    @property
-    def clusters(self) -> int:
-        """K, the number of different ids in masks."""
-        return self.network.clusters
-
-    def cut(self, clusters: int) -> "Segmenter":
-        """The same model with another number of clusters, without training; weights are shared.
-
-        Args:
-            clusters: K, from 2 to the number of centroids; ids are numbered anew.
-
-        Raises:
-            ConfigError: a number that cannot be, or clusters that a learnt classifier separates.
-            NotFittedError: nothing was learnt.
-        """
-        network = cut_network(self.network, clusters)
-        config = self.config.model_copy(update={"clusters": clusters})
-        return Segmenter(network, config, precision=self._precision)
-
-    @torch.no_grad()
-    def features(self, images: Tensor) -> Tensor:
-        """Pixel features, not normalised.
-
-        Args:
-            images: (B, 3, H, W) float in [0, 1].
-
-        Returns:
-            (B, D, h, w) float32 with h = H / stride, rounded up.
-        """
-        self.network.eval()
-        lean = self._folded()
-        with autocast(self.device, self._precision):
-            features: Tensor = lean(images.to(self.device))
-        return features.float()
-
-    @torch.no_grad()
-    def classify(self, features: Tensor, *, view: int = 0) -> Tensor:
-        """Similarity of each feature to each cluster: that of its best centroid.
-
-        Args:
-            features: (B, D, h, w) as `features` gives them.
-            view: which set of centroids, from 0.
-
-        Returns:
-            (B, K, h, w) float32; larger = nearer.
-        """
-        centroids, groups, offsets = self.network.view_centroids(view)
-        rule = self.config.predict_rule
-        if rule != "cosine" and self.config.unit_features:  # cosine divides by the length itself
-            features = F.normalize(features, dim=1)
-        found = scores(features, centroids, rule) + offsets[:, None, None]
-        return group_scores(found, groups)
-
-    def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
-        """`classify` the `features` of images (B, 3, H, W), float in [0, 1]: (B, K, h, w)."""
-        self.network.view_centroids(view)  # raises before the network works for nothing
-        return self.classify(self.features(images), view=view)
 
     def predict(
         self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE

@@ -159,6 +159,17 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     predict_rule: Literal["cosine", "l2", "dot"] = Field(
         "cosine", description="similarity used by prediction and evaluation"
     )
+    predict_scales: tuple[float, ...] = Field(
+        (1.0,),
+        description="sizes at which prediction sees a picture, as factors of --size; their logits "
+        "are averaged",
+    )
+    refine: int = Field(
+        0,
+        ge=0,
+        description="iterations that draw the borders of masks to edges of the picture, at "
+        "prediction; 0 = none",
+    )
     temperature: float = Field(0.1, gt=0, description="temperature of the cross-entropy")
     balance: Literal["none", "frequency", "inverse"] = Field(
         "none",
@@ -228,7 +239,20 @@ class Config(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("crop_min is larger than crop_max")
         if self.blur_min > self.blur_max:
             raise ValueError("blur_min is larger than blur_max")
+        if not self.predict_scales or not all(0.25 <= one <= 4 for one in self.predict_scales):
+            raise ValueError(
+                f"predict_scales {list(self.predict_scales)}: give one or more factors from 0.25 "
+                "to 4, such as 1 and 1.5"
+            )
         return self
+
+    @property
+    def post_processing(self) -> str:
+        """What follows the network at prediction, in words; "none" for nothing."""
+        scales = " ".join(f"{scale:g}" for scale in self.predict_scales)
+        parts = [f"mean of scales {scales}"] * (self.predict_scales != (1.0,))
+        parts += [f"{self.refine} iterations of border refinement"] * (self.refine > 0)
+        return ", ".join(parts) or "none"
 
     @model_validator(mode="after")
     def _objective(self) -> "Config":

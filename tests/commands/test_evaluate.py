@@ -156,3 +156,13 @@ def test_scores_with_another_number_of_clusters(
     flags = ["--split=val", "--clusters=8", "--match=majority", f"--json={file}", "--quiet"]
     main(["evaluate", str(runs["default"]), str(scenes), *flags])
     assert json.loads(file.read_text())["protocol"]["K"] == 8
+
+
+def test_post_processing_is_named_in_the_protocol(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scores.json"
+    flags = ["--scales", "1", "1.5", "--refine=2", f"--json={file}", "--quiet", "--split=val"]
+    main(["evaluate", str(runs["default"]), str(scenes), *flags])
+    named = json.loads(file.read_text())["protocol"]["post_processing"]
+    assert named == "mean of scales 1 1.5, 2 iterations of border refinement"

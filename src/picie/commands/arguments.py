@@ -72,6 +72,12 @@ class Predict:
     size: int | None = None
     """Short side in pixels at which the network sees a photo, a multiple of 32; as in training if
     left out."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a photo, as factors of --size, say 1 1.5; their logits are
+    averaged. As in training if left out."""
+    refine: int | None = None
+    """Iterations that draw the borders of masks to edges of the photo, say 10; 0 = none. As in
+    training if left out."""
     tile: int = 1024
     """Most pixels of a side that go through the network at once, a multiple of 32 from 128; what is
     larger is cut into overlapping tiles and blended. 0 = never."""
@@ -109,6 +115,10 @@ class Evaluate:
     """Another number of clusters than in training, as in picie predict."""
     size: int | None = None
     """Short side in pixels at which the network sees a picture; as in training if left out."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a picture, as factors of --size, as in picie predict."""
+    refine: int | None = None
+    """Iterations that draw borders to edges of the picture, as in picie predict."""
     crop: Literal["center", "none"] = "center"
     """Score the square centre crop (the paper's protocol), or whole pictures at their own size."""
     match: Literal["hungarian", "majority"] = "hungarian"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from picie.commands.arguments import Evaluate
+from picie.commands.predict import adjusted
 from picie.errors import ConfigError
 from picie.evaluation import Evaluation, evaluate
 from picie.files import write_atomically
@@ -32,7 +33,7 @@ def run(options: Evaluate) -> None:
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device)
     found = evaluate(
-        model if options.clusters is None else model.cut(options.clusters),
+        adjusted(model, options),
         options.data,
         split=options.split,
         dataset=options.dataset,

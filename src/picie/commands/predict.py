@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from picie.commands.arguments import Predict
+from picie.commands.arguments import Evaluate, Predict
 from picie.data.folder import open_folder
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, DataError, PicieError
@@ -21,7 +21,7 @@ from picie.reading import choose_workers
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours, palette
 
-__all__ = ["run", "write_masks"]
+__all__ = ["adjusted", "run", "write_masks"]
 
 _WAITING = 4  # finished pictures per thread that wait to be written
 
@@ -35,7 +35,7 @@ def run(options: Predict) -> None:
     keep_freed_memory()
     model = load(options.run, device=options.device, precision=options.precision)
     write_masks(
-        model if options.clusters is None else model.cut(options.clusters),
+        adjusted(model, options),
         options.source,
         options.out,
         split=options.split,
@@ -47,6 +47,15 @@ def run(options: Predict) -> None:
         workers=options.workers,
         reporter=Reporter(quiet=options.quiet),
     )
+
+
+def adjusted(model: Segmenter, options: Predict | Evaluate) -> Segmenter:
+    """The model with the clusters and the post-processing that the flags ask for."""
+    if options.clusters is not None:
+        model = model.cut(options.clusters)
+    if options.scales or options.refine is not None:
+        model = model.post_processed(scales=options.scales or None, refine=options.refine)
+    return model
 
 
 def write_masks(

@@ -1,0 +1,131 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.errors import ConfigError
+from picie.inference import Segmenter
+from picie.postprocessing import average_scales, refine_borders
+
+RINGS = (1, 2, 4, 8, 16)
+
+
+def pictures(count: int = 1, height: int = 64, width: int = 96, seed: int = 0) -> Tensor:
+    draws = torch.Generator().manual_seed(seed)
+    small = torch.rand(count, 3, height // 16, width // 16, generator=draws)
+    return F.interpolate(small, size=(height, width), mode="nearest")
+
+
+def slow_step(values: Tensor, colours: Tensor) -> Tensor:
+    """One iteration, pixel by pixel, of a single picture (K, h, w) and (3, h, w)."""
+    _, height, width = values.shape
+    out = torch.zeros_like(values)
+    for y in range(height):
+        for x in range(width):
+            places = [
+                (min(max(y + ring * dy, 0), height - 1), min(max(x + ring * dx, 0), width - 1))
+                for ring in RINGS
+                for dy in (-1, 0, 1)
+                for dx in (-1, 0, 1)
+                if dy or dx
+            ]
+            own = colours[:, y, x]
+            around = torch.stack([colours[:, a, b] for a, b in places])
+            deviation = torch.cat([around, own[None]]).std(0)
+            closeness = -((around - own).abs() / (0.1 * deviation + 1e-4)).mean(1)
+            weights = closeness.softmax(0)
+            for weight, (a, b) in zip(weights, places, strict=True):
+                out[:, y, x] += weight * values[:, a, b]
+    return out
+
+
+def test_an_iteration_equals_a_slow_loop() -> None:
+    draws = torch.Generator().manual_seed(1)
+    values = torch.randn(1, 3, 6, 8, generator=draws)
+    images = torch.rand(1, 3, 6, 8, generator=draws)
+    once = refine_borders(values, images, 1)
+    torch.testing.assert_close(once[0], slow_step(values[0], images[0]))
+    torch.testing.assert_close(refine_borders(once, images, 1), refine_borders(values, images, 2))
+
+
+def test_borders_move_to_the_edges_of_the_picture() -> None:
+    images = torch.zeros(1, 3, 64, 64)
+    images[..., 32:] = 1.0
+    truth = (torch.arange(64) >= 32).expand(64, 64)
+    values = torch.zeros(1, 2, 64, 64)
+    values[:, 0, :, :28], values[:, 1, :, 28:] = 1.0, 1.0  # the border is four cells off
+    before = (values.argmax(1)[0] == truth).float().mean()
+    after = (refine_borders(values, images, 10).argmax(1)[0] == truth).float().mean()
+    assert float(before) == pytest.approx(60 / 64)
+    assert float(after) == 1.0
+
+
+def test_values_stay_in_their_range_and_constants_stay() -> None:
+    values = torch.randn(2, 3, 32, 48)
+    images = pictures(2)
+    found = refine_borders(values, images, 5)
+    assert found.shape == values.shape
+    assert values.min() <= found.min() <= found.max() <= values.max()
+    constant = torch.full_like(values, 0.7)
+    torch.testing.assert_close(refine_borders(constant, images, 5), constant)
+    assert refine_borders(values, images, 0) is values
+
+
+def test_a_mirrored_picture_gives_a_mirrored_result() -> None:
+    values, images = torch.randn(1, 3, 32, 48), pictures()
+    mirrored = refine_borders(values.flip(3), images.flip(3), 3)
+    torch.testing.assert_close(mirrored.flip(3), refine_borders(values, images, 3))
+
+
+def test_scales_are_averaged_on_half_the_grid_of_the_picture() -> None:
+    images, seen = pictures(2), list[tuple[int, ...]]()
+
+    def logits(part: Tensor) -> Tensor:
+        seen.append(tuple(part.shape[2:]))
+        return F.avg_pool2d(part, 4)
+
+    found = average_scales(logits, images, (1.0, 1.5, 0.5))
+    assert seen == [(64, 96), (96, 128), (32, 64)]
+    assert all(side % 32 == 0 for size in seen for side in size)
+    assert found.shape == (2, 3, 32, 48)
+    alone = average_scales(logits, images, (1.0,))
+    expected = F.interpolate(
+        F.avg_pool2d(images, 4), size=(32, 48), mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(alone, expected)
+    with pytest.raises(ConfigError, match="no scale to predict at"):
+        average_scales(logits, images, ())
+
+
+def test_a_model_applies_what_its_settings_say(model: Segmenter) -> None:
+    images = pictures(2)
+    other = model.post_processed(scales=(1, 1.5), refine=3)
+    assert other.config.post_processing == (
+        "mean of scales 1 1.5, 3 iterations of border refinement"
+    )
+    assert model.config.post_processing == "none"
+    expected = refine_borders(average_scales(model.logits, images, (1, 1.5)), images, 3)
+    torch.testing.assert_close(other.logits(images), expected)
+    assert other.predict(images[0]).shape == (64, 96)
+    assert other.post_processed(scales=(1,), refine=0).logits(images).shape == (2, 3, 16, 24)
+    torch.testing.assert_close(
+        model.post_processed().logits(images), model.logits(images), rtol=0, atol=0
+    )
+
+
+def test_tiles_of_a_processed_picture_are_blended(model: Segmenter) -> None:
+    picture = pictures(1, 160, 192)[0]
+    other = model.post_processed(refine=2)
+    whole, tiled = (other.predict(picture, size=160, tile=tile) for tile in (0, 128))
+    assert (whole == tiled).mean() > 0.9
+
+
+@pytest.mark.parametrize("scales", [(0.1,), (1, 5), (-1,)])
+def test_scales_that_cannot_be(model: Segmenter, scales: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"predict_scales .* from 0.25 to 4, such as 1 and 1.5"):
+        model.post_processed(scales=scales)
+
+
+def test_iterations_that_cannot_be(model: Segmenter) -> None:
+    with pytest.raises(ConfigError, match="refine = -1"):
+        model.post_processed(refine=-1)
