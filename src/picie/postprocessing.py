@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.errors import ConfigError
+from picie.threads import for_each
 
 __all__ = ["average_scales", "refine_borders"]
 
@@ -61,6 +62,18 @@ def refine_borders(values: Tensor, images: Tensor, iterations: int) -> Tensor:
     if not iterations:
         return values
     colours = F.adaptive_avg_pool2d(images, (values.shape[2], values.shape[3]))
+    refined = torch.empty_like(values)
+
+    def work(index: int) -> None:  # one picture at a time: its weights stay near the processor
+        part = slice(index, index + 1)
+        refined[part] = _refined(values[part], colours[part], iterations)
+
+    for_each(work, len(values), values.device)
+    return refined
+
+
+@torch.no_grad()
+def _refined(values: Tensor, colours: Tensor, iterations: int) -> Tensor:
     weights = _weights(colours)
     for _ in range(iterations):
         mixed = torch.zeros_like(values)

@@ -130,6 +130,7 @@ def run_probes(
         probed = _Probed(model, classify, classes)
         matrix = count_pixels(probed, scored, reporter=reporter).matrix
         named = {"uses_labels": True, "probe": described, "probe_split": settings.split}
+        named["post_processing"] = "none"  # whatever the masks of the model go through
         found[kind] = score_classes(
             matrix, scored.folder.classes, protocol=protocol | named | {"seed": settings.seed}
         )
