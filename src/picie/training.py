@@ -40,7 +40,7 @@ def train(
         out: the run folder to make.
         split: list file inside `data`, by stem: `train` reads train.txt; with `dataset=` one of the
             splits of that data set, or several joined by "+".
-        preset: `default`, `reference` or `paper`.
+        preset: `default`, `best`, `reference` or `paper`.
         overwrite: replace a run that is already there.
         quiet: show no progress.
         profile: measure where the time goes, and say it at the end.

@@ -27,9 +27,9 @@ class Train:
     """Folder of pictures."""
     out: Path | None = None
     """Run folder to make."""
-    preset: Literal["default", "reference", "paper"] = "default"
-    """Where the defaults below come from: best for few photos and a CPU, the authors' code, or the
-    paper's text."""
+    preset: Literal["default", "best", "reference", "paper"] = "default"
+    """Where the defaults below come from: for few photos and a CPU, the best masks so far (slower to
+    predict), the authors' code, or the paper's text."""
     config: Path | None = None
     """A config.toml to start from; flags override it."""
     resume: Path | None = None
