@@ -99,7 +99,7 @@ def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:
         (["--clusters", "1"], "clusters = 1: Input should be greater than or equal to 2"),
         (["--size", "33"], "size = 33: Input should be a multiple of 32"),
         (["--preset", "refrence"], "unknown preset 'refrence'; did you mean 'reference'?"),
-        (["--preset=x"], "unknown preset 'x'; known: default, reference, paper"),
+        (["--preset=x"], "unknown preset 'x'; known: default, best, reference, paper"),
         (["--backbone", "resnet1"], "backbone 'resnet1': timm knows no such model; did you mean"),
         (["--crop-min", "0.9", "--crop-max", "0.5"], "crop_min is larger than crop_max"),
         (["--config", "gone.toml"], "gone.toml: cannot be read"),

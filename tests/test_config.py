@@ -146,7 +146,7 @@ def test_all_bad_settings_are_named_at_once() -> None:
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"^unknown preset 'referenc'; did you mean 'reference'"):
         make_config("referenc")
-    with pytest.raises(ConfigError, match="known: default, reference, paper"):
+    with pytest.raises(ConfigError, match="known: default, best, reference, paper"):
         make_config("zzz")
 
 
@@ -174,7 +174,7 @@ def test_a_file_may_name_a_preset_and_change_it(tmp_path: Path) -> None:
     [
         ("clusters = ", "is not valid TOML"),
         ('preset = "refrence"', "unknown preset 'refrence'; did you mean 'reference'?"),
-        ("preset = 3", "unknown preset 3; known: default, reference, paper"),
+        ("preset = 3", "unknown preset 3; known: default, best, reference, paper"),
         ("epoch = 3", "unknown setting 'epoch'; did you mean 'epochs'?"),
         ("epochs = nan", "epochs = nan: Input should be a finite number"),
         ("[data]\nfolder = 'x'", "data = {'folder': 'x'}: Input should be a valid string"),

@@ -33,7 +33,7 @@ def test_a_record_holds_what_a_reader_may_ask(write_suite: WriteSuite, finished:
     record = read_record(job.record_path)
     assert record is not None
     assert (record["system"], record["preset"], record["seed"]) == ("the reference", "reference", 0)
-    assert record["config"] == job.config.model_dump()
+    assert record["config"] == job.config.model_dump(mode="json")
     assert record["scores"]["protocol"]["size"] == 32
     assert len(record["curves"]) == 2
     assert {"loss", "miou", "effective_clusters"} <= set(record["curves"][0])

@@ -103,7 +103,7 @@ def make_record(
         "backbone": job.backbone,
         "data": _identity(job) | {"pictures": dict(pictures)},
         "evaluate": dict(evaluate),
-        "config": job.config.model_dump(),
+        "config": job.config.model_dump(mode="json"),
         "scores": dict(scores),
         "curves": curves,
         "health": _health(job.folder / "health.json"),

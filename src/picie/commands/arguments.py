@@ -28,8 +28,8 @@ class Train:
     out: Path | None = None
     """Run folder to make."""
     preset: Literal["default", "best", "reference", "paper"] = "default"
-    """Where the defaults below come from: for few photos and a CPU, the best masks so far (slower to
-    predict), the authors' code, or the paper's text."""
+    """Where the defaults below come from: for few photos and a CPU, the best masks so far (slower
+    to predict), the authors' code, or the paper's text."""
     config: Path | None = None
     """A config.toml to start from; flags override it."""
     resume: Path | None = None
