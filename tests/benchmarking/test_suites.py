@@ -13,7 +13,7 @@ from picie.benchmarking.suite_file import read_suite
 from picie.progress import Reporter
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
-NAMES = {"camvid", "camvid_short", "cityscapes", "cocostuff27", "msrc", "smoke"}
+NAMES = {"camvid", "camvid_short", "cityscapes", "cocostuff27", "msrc", "msrc_short", "smoke"}
 FAST = 180  # seconds
 
 
