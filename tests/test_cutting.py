@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from picie.cutting import cut_network, suggested_clusters, trees
+from picie.clustering.merging import suggest_clusters
+from picie.cutting import cut_network, trees
 from picie.errors import ConfigError, NotFittedError
 from picie.evaluation import evaluate
 from picie.inference import Segmenter, load
@@ -76,7 +77,7 @@ def test_without_a_tree(model: Segmenter, runs: dict[str, Path]) -> None:
 
 
 def test_the_suggestion_lies_in_the_tree(model: Segmenter) -> None:
-    assert 3 <= suggested_clusters(model.network) <= 4
+    assert 3 <= suggest_clusters(trees(model.network)[0]) <= 4
 
 
 def test_evaluation_takes_a_cut(scenes: Path, model: Segmenter) -> None:

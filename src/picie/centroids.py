@@ -29,6 +29,7 @@ __all__ = [
     "counted",
     "fit_clean_centroids",
     "keep_centroids",
+    "nothing_read",
     "picture_loader",
 ]
 
@@ -259,7 +260,7 @@ def _collect(
     which process has read it.
     """
     if not found:
-        raise _nothing_read()
+        raise nothing_read()
     indices = torch.cat([one for one, _ in found])
     points = torch.cat([one for _, one in found])
     device = points.device
@@ -269,14 +270,15 @@ def _collect(
     read[places.to(device)] = 1
     number = processes.sum(read).cumsum(0)
     if not int(number[-1]):
-        raise _nothing_read()
+        raise nothing_read()
     pixels = points.shape[1]
     first = (number.cpu()[places] - 1) * pixels
     rows = (first[:, None] + torch.arange(pixels)).flatten()
     return points.flatten(0, 1), rows, int(number[-1]) * pixels
 
 
-def _nothing_read() -> DataError:
+def nothing_read() -> DataError:
+    """The error where a pass over pictures found none that can be read."""
     return DataError("none of the pictures could be read; look at the list of unreadable ones")
 
 

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from picie.clustering.merging import cut_tree, linkage_tree, suggest_clusters
+from picie.clustering.merging import cut_tree, linkage_tree
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
 
-__all__ = ["cut_network", "suggested_clusters", "trees"]
+__all__ = ["cut_network", "trees"]
 
 
 def cut_network(network: PiCIE, clusters: int) -> PiCIE:
@@ -30,11 +30,6 @@ def cut_network(network: PiCIE, clusters: int) -> PiCIE:
             "clusters; for more, train with larger --overclusters"
         )
     return network.regrouped([cut_tree(tree, clusters) for tree in grown])
-
-
-def suggested_clusters(network: PiCIE) -> int:
-    """The number of clusters at which the tree of view 1 has its widest gap: a hint, no more."""
-    return suggest_clusters(trees(network)[0])
 
 
 def trees(network: PiCIE) -> list[Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie.centroids import Loader, cluster_order
+from picie.centroids import Loader, cluster_order, nothing_read
 from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import merge_centroids
 from picie.clustering.pseudo_labels import nearest
@@ -19,7 +19,6 @@ from picie.clustering.validity import (
     silhouette,
 )
 from picie.config import Config
-from picie.errors import DataError
 from picie.inference import Segmenter
 from picie.types import Batch
 from picie.views.geometric import resample
@@ -73,7 +72,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
     """
     sample = _collect(model, loader, count)
     if not sample.features:
-        raise DataError("none of the pictures could be read; look at the list of unreadable ones")
+        raise nothing_read()
     clusters = sample.places.sum(0)
     features, labels = torch.cat(sample.features), torch.cat(sample.labels)
     rng = np.random.default_rng((model.config.seed, _SAMPLE))

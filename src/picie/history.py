@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from picie.clustering.validity import effective_clusters
 from picie.types import Losses
 
 __all__ = ["EpochTotals", "epoch_line"]
@@ -66,10 +67,9 @@ class EpochTotals:
         `effective_clusters` is exp(entropy of the shares), per view.
         """
         shares = (self.labels / self.labels.sum(1, keepdim=True).clamp_min(1)).cpu()
-        entropy = -(shares * shares.clamp_min(1e-12).log()).sum(1)
         return {
             **{name: float(value) / max(self.steps, 1) for name, value in self.losses.items()},
-            "effective_clusters": entropy.exp().tolist(),
+            "effective_clusters": [effective_clusters(view) for view in self.labels.cpu()],
             "cluster_shares": [[round(share, 5) for share in view] for view in shares.tolist()],
             "images": self.images,
             "seconds": dict(self.seconds),

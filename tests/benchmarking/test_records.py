@@ -12,14 +12,15 @@ import picie
 from picie.benchmarking.plan import Job, describe_pictures, plan
 from picie.benchmarking.records import (
     FORMAT,
-    _health,
     differences,
     read_record,
     surroundings,
     write_json,
 )
 from picie.benchmarking.suite_file import read_suite
+from picie.config import make_config
 from picie.errors import ModelError
+from picie.runs import Run
 
 WriteSuite = Callable[..., Path]
 
@@ -61,12 +62,13 @@ def test_the_commit_of_a_checkout() -> None:
 
 
 def test_health_is_taken_from_the_run_folder(tmp_path: Path) -> None:
+    run = Run(tmp_path, make_config(), "0.0")
     path = tmp_path / "health.json"
-    assert _health(path) is None
+    assert (run.health() or None) is None
     path.write_text('{"entropy": 1.5}')
-    assert _health(path) == {"entropy": 1.5}
+    assert run.health() == {"entropy": 1.5}
     path.write_text("[")
-    assert _health(path) is None
+    assert (run.health() or None) is None
 
 
 @pytest.mark.parametrize(

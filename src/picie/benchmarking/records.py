@@ -106,7 +106,7 @@ def make_record(
         "config": job.config.model_dump(mode="json"),
         "scores": dict(scores),
         "curves": curves,
-        "health": _health(job.folder / "health.json"),
+        "health": run.health() or None,
         "seconds": dict(seconds) | {"parts": _parts(curves)},
         **around,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -211,14 +211,6 @@ def _parts(curves: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for name, seconds in epoch.get("seconds", {}).items():
             parts[name] = round(parts.get(name, 0.0) + seconds, 2)
     return parts
-
-
-def _health(path: Path) -> dict[str, Any] | None:
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def _commit(root: Path) -> dict[str, Any] | None:

@@ -164,14 +164,13 @@ class Benchmark:
         todo = self.standing(job).todo
         job.record_path.unlink(missing_ok=True)
         model, seconds = _train(job, todo, pictures, quiet=reporter.quiet)
-        dataset: dict[str, Any] = {"dataset": job.data.dataset} if job.data.dataset else {}
         began = time.monotonic()
         found = evaluate(
             model,
             job.pictures,
             split=job.data.eval,
+            dataset=job.data.dataset,
             reporter=reporter,
-            **dataset,
             **self.suite.evaluate,
         )
         record = make_record(

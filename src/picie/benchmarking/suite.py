@@ -156,12 +156,11 @@ class Suite(Part):
             ConfigError: unknown preset, or a setting that is impossible.
         """
         settings = self.defaults | data.settings | system.settings
-        known = {"dataset": data.dataset} if data.dataset else {}
         try:
             return make_config(
                 system.preset,
                 **settings,
-                **known,
+                dataset=data.dataset,
                 seed=seed,
                 backbone=backbone,
                 split=data.train,

@@ -44,9 +44,9 @@ def effective_clusters(counts: Tensor) -> float:
     """Return exp of the entropy of the shares: K for equal clusters, 1 for a single one.
 
     Args:
-        counts: (K,) pixels per cluster, at least one pixel in all.
+        counts: (K,) pixels per cluster; without any pixel the result is 1.
     """
-    return float(_entropy(counts.double() / counts.sum()).exp())
+    return float(_entropy(counts.double() / counts.sum().clamp_min(1)).exp())
 
 
 def explained_share(table: Tensor) -> float:

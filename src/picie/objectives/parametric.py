@@ -55,18 +55,17 @@ def parametric_losses(
     sums = reduce(torch.stack([w[one].sum() for w, one in zip(weights, labels, strict=True)]))
     sums = sums.clamp_min(1e-12)
     count = len(rows)
-    found = torch.zeros(count, count, device=rows[0].device)
-    table = [[found[0, 0]] * count for _ in range(count)]
+    terms: dict[tuple[int, int], Tensor] = {}  # features of the first view, labels of the second
     with torch.autocast(rows[0].device.type, enabled=False):
         points = [F.normalize(one.float(), dim=1) if unit else one.float() for one in rows]
         for i, one in enumerate(points):
             for j, classifier in enumerate(classifiers):
                 if i == j or cross_view:
                     losses = F.cross_entropy(classifier(one), labels[j], reduction="none")
-                    table[i][j] = (weights[j][labels[j]] * losses).sum() / sums[j]
-    within = torch.stack([table[i][i] for i in range(count)]).mean()
+                    terms[i, j] = (weights[j][labels[j]] * losses).sum() / sums[j]
+    within = torch.stack([terms[i, i] for i in range(count)]).mean()
     if count == 1 or not cross_view:
         return Losses(within, {"within": within.detach()})
-    cross = (table[0][1] + table[1][0]) / 2
+    cross = (terms[0, 1] + terms[1, 0]) / 2
     total = (within + cross) / 2
     return Losses(total, {"within": within.detach(), "cross": cross.detach()})
