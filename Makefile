@@ -26,7 +26,7 @@ format: .venv/.ready  ## rewrite the code in the one format
 	$(BIN)/ruff check --fix
 
 lock:  ## renew requirements.lock from pyproject.toml
-	@$(FIND_UV); $$uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	@$(FIND_UV); $$uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet -o requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml
