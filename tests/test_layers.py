@@ -9,12 +9,12 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "picie"
 ROOMS = (
     "data views models clustering objectives metrics report tables runs progress devices processes "
-    "profiling postprocessing naming"
+    "profiling postprocessing naming hub trackers"
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting outputs "
-    "renaming tiling enlarging pictures reading classification inference counting voting probes "
-    "evaluation curves health trainer training benchmarking"
+    "renaming tiling enlarging pictures reading classification publishing inference deployment "
+    "counting voting probes evaluation curves health tracking trainer training benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),
@@ -30,6 +30,8 @@ ALSO = {
     "naming": {"tomlkit"},
     "progress": {"rich"},
     "processes": {"accelerate"},
+    "trackers": {"accelerate"},
+    "hub": {"huggingface_hub"},
 }
 
 

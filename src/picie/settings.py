@@ -8,12 +8,23 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-__all__ = ["DEFAULT_BACKBONE", "MACHINE", "Config", "Objective"]
+__all__ = ["DEFAULT_BACKBONE", "MACHINE", "TRACKERS", "Config", "Objective"]
 
 Objective = Literal["picie", "picie-h", "mdc", "iic", "frozen"]
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-MACHINE = ("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir")
+MACHINE = (
+    "device",
+    "workers",
+    "cache_mb",
+    "cache_disk_mb",
+    "cache_dir",
+    "track",
+    "track_images",
+)
 """Settings that a resumed run may change: they say where and how it runs, not what comes out."""
+
+TRACKERS = ("tensorboard", "wandb")
+"""Experiment trackers that `track` may name."""
 
 
 class Config(BaseModel, frozen=True, extra="forbid"):
@@ -211,6 +222,17 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     cache_dir: str = Field(
         "", description="folder of that file, which goes with the run; empty = in the run folder"
     )
+    track: str = Field(
+        "",
+        description="experiment trackers that see losses, scores, settings and pictures of masks "
+        "while the run goes on: tensorboard, wandb, or both joined by a comma; empty = none. wandb "
+        "sends them to its server",
+    )
+    track_images: int = Field(
+        1,
+        ge=0,
+        description="epochs from one picture of masks in the trackers to the next; 0 = none",
+    )
 
     @property
     def num_centroids(self) -> int:
@@ -233,8 +255,17 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         """Pictures per batch in the passes without gradients."""
         return self.kmeans_batch_size or 2 * self.batch_size
 
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `track`, each once."""
+        names = (name.strip() for name in self.track.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
     @model_validator(mode="after")
     def _ranges(self) -> "Config":
+        unknown = [name for name in self.trackers if name not in TRACKERS]
+        if unknown:
+            raise ValueError(f"track {unknown[0]!r}: known: {', '.join(TRACKERS)}")
         if self.crop_min > self.crop_max:
             raise ValueError("crop_min is larger than crop_max")
         if self.blur_min > self.blur_max:

@@ -21,7 +21,25 @@ from picie.targets import Level, Targets
 from picie.types import Losses, ViewPair
 from picie.views.geometric import resample
 
-__all__ = ["compute_losses"]
+__all__ = ["compute_losses", "make_optimizer"]
+
+
+def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.optim.Optimizer:
+    """Adam over all that learns; the backbone is frozen where its rate is 0.
+
+    Args:
+        model: on its device.
+        heads: of IIC.
+        config: names the learning rates.
+    """
+    trains_backbone = config.backbone_rate > 0
+    model.backbone.requires_grad_(trains_backbone)
+    learnt = [*model.decoder.parameters(), *(heads.parameters() if heads else ())]
+    groups = [{"params": learnt, "lr": config.learning_rate}]
+    if trains_backbone:
+        rate = config.learning_rate * config.backbone_rate
+        groups.append({"params": list(model.backbone.parameters()), "lr": rate})
+    return torch.optim.Adam(groups, fused=learnt[0].device.type in ("cpu", "cuda"))
 
 
 def compute_losses(

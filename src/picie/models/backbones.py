@@ -71,8 +71,9 @@ class Backbone(nn.Module):
         Returns:
             one (B, channels[i], H / strides[i], W / strides[i]) per stage, sizes rounded up.
         """
-        # On a CPU the convolutions are twice as fast in this layout.
-        images = images.contiguous(memory_format=torch.channels_last)
+        if not torch.compiler.is_exporting():
+            # On a CPU the convolutions are twice as fast in this layout.
+            images = images.contiguous(memory_format=torch.channels_last)
         normal = (images - self.mean) / self.std
         maps: list[Tensor] = self.stages(normal)
         if self._maps_last:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
 from picie.models.padding import avoid_padded_copies
 from picie.models.picie import PiCIE
 
