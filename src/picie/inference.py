@@ -1,8 +1,7 @@
 """From pictures in any form to masks at their own size."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -22,7 +21,7 @@ from picie.hub.remote import local_folder, upload_folder
 from picie.models.picie import PiCIE
 from picie.naming.classes import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
 from picie.pictures import as_array, check_size, network_input
-from picie.publishing import SHEET_PICTURES, write_pretrained
+from picie.publishing import write_pretrained
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
@@ -164,13 +163,7 @@ class Segmenter(PixelClassifier):
             write_classes(Path(folder) / CLASSES_FILE, self.class_names)
 
     def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        photos: str | Path | None = None,
-        license: str = "",
-        scores: Mapping[str, Any] | str | Path | None = None,
-        source: str = "",
+        self, folder: str | Path, *, photos: str | Path | None = None, **card: Any
     ) -> None:
         """Write a folder for others: model, names, a card (README.md) and a sheet of pictures.
 
@@ -178,35 +171,18 @@ class Segmenter(PixelClassifier):
 
         Args:
             folder: a new one, or one that was written so, whose files are replaced.
-            photos: a folder; masks of six of them are shown in sheet.png, the photos included.
-            license: identifier that the hub knows, such as `apache-2.0`; "" = none is named.
-            scores: for the card, as `picie evaluate --json` writes them, or such a file; the run's
-                own scores.json, if it has one, if None.
-            source: user/name on the hub that the card tells people to load; "" = this folder.
+            photos: a folder; six of them and their masks are shown in sheet.png.
+            **card: `license`, an identifier that the hub knows, such as `apache-2.0`; `scores` as
+                `picie evaluate --json` writes them, or such a file (the run's own scores.json, if
+                it has one, if left out); `source`, the user/name that the card tells to load.
 
         Raises:
             ConfigError: a folder that holds other files, or a license that is no identifier.
             DataError: no photos, or scores that cannot be read.
             PicieError: a file cannot be written.
         """
-        rows = None
-        if photos is not None:
-            shown = (one for one in self.predict_folder(photos) if one.mask is not None)
-            rows = (
-                (f"photo {number}", one.image, one.mask)
-                for number, one in enumerate(islice(shown, SHEET_PICTURES), 1)
-                if one.mask is not None
-            )
-        scores = Path(scores) if isinstance(scores, str) else scores
-        write_pretrained(
-            self,
-            Path(folder),
-            run=self.run,
-            rows=rows,
-            scores=scores,
-            licence=license,
-            source=source,
-        )
+        shown = None if photos is None else self.predict_folder(photos)
+        write_pretrained(self, Path(folder), run=self.run, shown=shown, **card)
 
     def push_to_hub(
         self, name: str, *, private: bool = True, token: str | None = None, **card: Any
@@ -217,7 +193,7 @@ class Segmenter(PixelClassifier):
             name: user/name; made where it is missing, its model replaced where it is there.
             private: only you see a repository that is made now.
             token: of the hub; the one that is stored on this machine if None.
-            **card: `photos`, `license` and `scores` of `save_pretrained`.
+            **card: as in `save_pretrained`, and `photos`.
 
         Raises:
             MissingExtraError: huggingface_hub is not installed.

@@ -1,9 +1,10 @@
 """A model in a folder for others: weights, settings, names, a card and a sheet of pictures."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,27 @@ from picie.report.sheet import write_sheet
 from picie.runs import Run
 from picie.storage import save_model
 
-__all__ = ["SHEET_PICTURES", "write_pretrained"]
+__all__ = ["Shown", "write_pretrained"]
 
-SHEET_PICTURES = 6
-"""Most pictures of the sheet."""
-
+_MOST_SHOWN = 6
 _SHEET = "sheet.png"
 _OWN = {"model.safetensors", "config.json", CLASSES_FILE, "README.md", _SHEET}
 _SCORES = "scores.json"
 _PLACES = ("data", "eval_split", "eval_size", *MACHINE)  # of the trainer's machine, or for curves
 
-Rows = Iterable[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]
+
+class Shown(Protocol):
+    """A picture and its mask.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) int64 ids; None where the picture could not be read.
+    """
+
+    @property
+    def image(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    @property
+    def mask(self) -> NDArray[np.int64] | None: ...  # noqa: D102
 
 
 def write_pretrained(
@@ -38,9 +49,9 @@ def write_pretrained(
     folder: Path,
     *,
     run: Path | None = None,
-    rows: Rows | None = None,
-    scores: Mapping[str, Any] | Path | None = None,
-    licence: str = "",
+    shown: Iterable[Shown] | None = None,
+    scores: Mapping[str, Any] | str | Path | None = None,
+    license: str = "",
     source: str = "",
 ) -> None:
     """Write everything that others need; nothing of it names a path of this machine.
@@ -49,9 +60,9 @@ def write_pretrained(
         model: trained.
         folder: a new one, an empty one, or one written by this function, whose files are replaced.
         run: run folder that its health and, if there, scores.json are taken from.
-        rows: name, photo (H, W, 3) uint8 and mask (H, W) of pictures for the sheet; None = none.
+        shown: pictures for the sheet, of which six are taken; None = no sheet.
         scores: as `picie evaluate --json` writes them, or such a file.
-        licence: identifier for the card.
+        license: identifier for the card.
         source: user/name on the hub that the card tells people to load.
 
     Raises:
@@ -60,7 +71,7 @@ def write_pretrained(
         NotFittedError: nothing was learnt.
         PicieError: a file cannot be written.
     """
-    check_licence(licence)
+    check_licence(license)
     model.check_view(0)
     _check_folder(folder)
     found = _scores(scores, run)
@@ -71,8 +82,8 @@ def write_pretrained(
     save_model(model.network, _without_places(model.config), folder)
     if model.class_names is not None:
         write_classes(folder / CLASSES_FILE, model.class_names)
-    if rows is not None:
-        write_sheet(folder / _SHEET, rows, model.colours, names=model.names)
+    if shown is not None:
+        write_sheet(folder / _SHEET, _rows(shown), model.colours, names=model.names)
     card = Card(
         source=source,
         version=__version__,
@@ -84,10 +95,19 @@ def write_pretrained(
         settings=model.config.model_dump(exclude={*_PLACES, "dataset", "split"}),
         health=Run(run, model.config, "").health() if run is not None else {},
         scores=found,
-        licence=licence,
-        sheet=_SHEET if rows is not None else "",
+        licence=license,
+        sheet=_SHEET if shown is not None else "",
     )
     write_atomically(folder / "README.md", card_text(card).encode())
+
+
+def _rows(
+    shown: Iterable[Shown],
+) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]:
+    """Named by numbers, since names of files may say more than their owner wants."""
+    pairs = ((one.image, one.mask) for one in shown if one.mask is not None)
+    for number, (image, mask) in enumerate(islice(pairs, _MOST_SHOWN), 1):
+        yield f"photo {number}", image, mask
 
 
 def _check_folder(folder: Path) -> None:
@@ -124,7 +144,7 @@ def _ignored(model: PixelClassifier) -> list[str]:
     return [one.name for one in model.class_names.merged if one.ignore]
 
 
-def _scores(scores: Mapping[str, Any] | Path | None, run: Path | None) -> Mapping[str, Any]:
+def _scores(scores: Mapping[str, Any] | str | Path | None, run: Path | None) -> Mapping[str, Any]:
     if scores is None:
         if run is None or not (run / _SCORES).is_file():
             return {}
@@ -132,7 +152,7 @@ def _scores(scores: Mapping[str, Any] | Path | None, run: Path | None) -> Mappin
     if isinstance(scores, Mapping):
         return scores
     try:
-        found = json.loads(scores.read_text(encoding="utf-8"))
+        found = json.loads(Path(scores).read_text(encoding="utf-8"))
         return {**found, "miou": float(found["miou"]), "accuracy": float(found["accuracy"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

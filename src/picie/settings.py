@@ -13,13 +13,7 @@ __all__ = ["DEFAULT_BACKBONE", "MACHINE", "TRACKERS", "Config", "Objective"]
 Objective = Literal["picie", "picie-h", "mdc", "iic", "frozen"]
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 MACHINE = (
-    "device",
-    "workers",
-    "cache_mb",
-    "cache_disk_mb",
-    "cache_dir",
-    "track",
-    "track_images",
+    *("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
 )
 """Settings that a resumed run may change: they say where and how it runs, not what comes out."""
 
@@ -224,9 +218,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     track: str = Field(
         "",
-        description="experiment trackers that see losses, scores, settings and pictures of masks "
-        "while the run goes on: tensorboard, wandb, or both joined by a comma; empty = none. wandb "
-        "sends them to its server",
+        description="who is shown losses, scores, settings and pictures of masks meanwhile: "
+        "tensorboard, wandb (sent to its server), or both joined by a comma; empty = none",
     )
     track_images: int = Field(
         1,
@@ -258,8 +251,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     @property
     def trackers(self) -> tuple[str, ...]:
         """The names in `track`, each once."""
-        names = (name.strip() for name in self.track.split(","))
-        return tuple(dict.fromkeys(name for name in names if name))
+        return tuple(dict.fromkeys(self.track.replace(",", " ").split()))
 
     @model_validator(mode="after")
     def _ranges(self) -> "Config":

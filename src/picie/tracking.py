@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from picie.centroids import Loader
+from picie.centroids import picture_loader
 from picie.config import MACHINE, Config
+from picie.data.loading import BaseCrops
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.report.masks import overlay
@@ -30,15 +31,16 @@ class Tracking:
     Args:
         folder: of the run.
         config: all settings.
-        loader: reads the pictures.
-        count: number of pictures N.
+        crops: of the pictures.
         device: where the network is.
     """
 
     def __init__(
-        self, folder: Path, config: Config, loader: Loader, count: int, device: torch.device
+        self, folder: Path, config: Config, crops: BaseCrops, device: torch.device
     ) -> None:
-        self._folder, self._config, self._loader = folder, config, loader
+        self._folder, self._config = folder, config
+        self._loader = picture_loader(crops, config, device)  # not shared with other processes
+        count = len(crops)
         self._device = config.model_copy(update={"device": str(device)})
         self._shown = [count * place // _PICTURES for place in range(min(count, _PICTURES))]
         self._trackers = Trackers((), folder, {})

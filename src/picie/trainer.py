@@ -102,8 +102,7 @@ class Trainer:
             self.model.decoder.compile()
         self.crops = open_crops(photos, config, run.folder / "cache")
         self.loader = picture_loader(self.crops, config, self.device, self.processes)
-        own = picture_loader(self.crops, config, self.device)  # not shared with other processes
-        self.tracking = Tracking(run.folder, config, own, len(photos), self.device)
+        self.tracking = Tracking(run.folder, config, self.crops, self.device)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
         self._autocast = partial(autocast, self.device, config.precision)
@@ -120,8 +119,9 @@ class Trainer:
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
         if epoch:
-            done = f"{epoch} of {self.config.epochs} epochs are done"
-            self._say(f"resuming {self.run.folder}: {done}")
+            self._say(
+                f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs are done"
+            )
             return epoch
         self._say(
             f"{len(self.photos)} pictures, {self.config.clusters} clusters, "

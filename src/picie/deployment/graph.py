@@ -131,7 +131,7 @@ def _scaled(side: int, scale: float) -> int:
     return _CELL * _opaque(up - (up % 2) * (up - down), least=1)
 
 
-def _opaque(number: int, *, least: int = 0) -> int:
+def _opaque(number: Any, *, least: int = 0) -> int:
     """The number, or `least` if that is larger; in a traced graph a symbol of its own.
 
     Shapes are then multiples of one symbol, about which an exporter can reason in seconds, and not

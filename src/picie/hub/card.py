@@ -83,8 +83,8 @@ def card_text(card: Card) -> str:
         "## Scores against labels\n\n" + _scores(card.scores) if card.scores else "",
         "## Settings\n\n"
         + _table(("setting", "value"), [(k, _shown(v)) for k, v in card.settings.items()]),
-        "## Limits\n\nClusters follow looks, not meaning: things that look alike may share one, and "
-        "one kind of thing may be split over two. Small and thin things are often missed. On "
+        "## Limits\n\nClusters follow looks, not meaning: things that look alike may share one, "
+        "and one kind of thing may be split over two. Small and thin things are often missed. On "
         "pictures of another kind than those it was learnt from, expect less.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
