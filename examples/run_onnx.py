@@ -17,7 +17,7 @@ def main(model: str, photo: str, out: str) -> None:
 
     # The network sees the short side at the size that it learnt with, in whole cells of 32 pixels.
     scale = int(notes["short_side"]) / min(image.size)
-    sides = [max(64, 32 * round(side * scale / 32)) for side in image.size]
+    sides = [32 * round(side * scale / 32) for side in image.size]
     pixels = np.asarray(image.resize(sides, Image.Resampling.BILINEAR))
     logits = session.run(["logits"], {"images": pixels[None]})[0][0]  # (classes, h, w)
 

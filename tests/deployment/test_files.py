@@ -70,7 +70,7 @@ def test_the_onnx_file_says_what_it_is(onnx_file: Path, named: Segmenter) -> Non
     assert json.loads(notes["class_names"]) == list(named.names) == ["sky", "cluster 1"]
     assert json.loads(notes["class_colours"]) == named.colours.tolist()
     assert notes["class_colours"].startswith("[[16, 32, 48]")
-    assert (notes["short_side"], notes["multiple_of"], notes["ignored_id"]) == ("32", "32", "255")
+    assert (notes["short_side"], notes["multiple_of"], notes["ignored_id"]) == ("64", "32", "255")
     assert notes["picie_version"] == picie.__version__
     assert notes["refine_left_out"] == "0"
     assert [one.version for one in model.opset_import if one.domain == ""] == [18]
@@ -84,7 +84,7 @@ def test_the_torch_file_says_what_it_is(torch_file: Path) -> None:
     notes = {"class_names": "", "short_side": ""}
     torch.export.load(torch_file, extra_files=notes)
     assert json.loads(notes["class_names"]) == ["sky", "cluster 1"]
-    assert notes["short_side"] == "32"
+    assert notes["short_side"] == "64"
 
 
 def test_files_name_no_place_of_this_machine(

@@ -4,8 +4,10 @@ import torch
 
 from picie.commands.export_arguments import Export
 from picie.deployment.export import Exported, export_model
+from picie.deployment.graph import LEAST_SIDE
 from picie.errors import ConfigError
 from picie.inference import Segmenter, load
+from picie.pictures import check_size
 from picie.progress import Reporter
 
 __all__ = ["run"]
@@ -39,8 +41,6 @@ def run(options: Export) -> None:
 
 
 def _resized(model: Segmenter, size: int) -> Segmenter:
-    from picie.pictures import check_size
-
     check_size(size)
     config = model.config.model_copy(update={"size": size})
     return Segmenter(model.network, config, precision="fp32", class_names=model.class_names)
@@ -61,7 +61,8 @@ def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -
         f"{1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
     )
     reporter.say(
-        f"give it pictures with a short side of {model.config.size} pixels, sides multiples of 32"
+        f"give it pictures (B, H, W, 3) uint8 RGB with a short side of "
+        f"{max(model.config.size, LEAST_SIDE)} pixels and sides that are multiples of 32"
     )
     if model.config.refine:
         reporter.say(

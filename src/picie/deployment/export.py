@@ -128,7 +128,7 @@ def _metadata(model: Segmenter) -> dict[str, str]:
         "class_names": json.dumps(model.names),
         "class_colours": json.dumps(model.colours.tolist()),
         "ignored_id": str(ignored_id(model.clusters)),
-        "short_side": str(config.size),
+        "short_side": str(max(config.size, LEAST_SIDE)),
         "multiple_of": "32",
         "input": "images (batch, height, width, 3) uint8 RGB, sides of 64 pixels or more",
         "output": "ids (batch, height, width) int64; logits (batch, class, h, w) float32, which "
