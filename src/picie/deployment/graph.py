@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -140,6 +140,6 @@ def _opaque(number: Any, *, least: int = 0) -> int:
     if isinstance(number, int):
         return max(number, least)
     held = torch.scalar_tensor(number, dtype=torch.int64)
-    symbol: int = (held.clamp_min(least) if least else held).item()
+    symbol: Any = (held.clamp_min(least) if least else held).item()
     torch._check(symbol >= 1)
-    return symbol
+    return cast(int, symbol)
