@@ -114,7 +114,7 @@ class FakeWandb(ModuleType):
         self.logged: list[tuple[int, dict[str, Any]]] = []
         self.finished = 0
         self.config = self
-        self.fails = False
+        self.fails = self.breaks = False
 
     def init(self, **options: Any) -> "FakeWandb":
         if self.fails:
@@ -126,6 +126,8 @@ class FakeWandb(ModuleType):
         self.settings |= values
 
     def log(self, values: dict[str, Any], step: int) -> None:
+        if self.breaks:
+            raise OSError("connection lost\nmore")
         self.logged.append((step, values))
 
     def Image(self, picture: Any) -> Any:
@@ -167,6 +169,18 @@ def test_a_tracker_that_cannot_be_started(
     wandb.fails = True
     with pytest.raises(PicieError, match=r"the tracker wandb cannot be started \(no login\)"):
         train(scenes, tmp_path / "run", **settings["default"] | {"track": "wandb"})
+
+
+def test_a_tracker_that_fails_later_does_not_end_the_run(
+    scenes: Path, settings: Settings, tmp_path: Path, wandb: FakeWandb, runs: dict[str, Path]
+) -> None:
+    wandb.breaks = True
+    train(scenes, tmp_path / "run", **settings["default"] | {"track": "wandb,tensorboard"})
+    log = (tmp_path / "run/train.log").read_text()
+    assert log.count("the tracker wandb has failed (connection lost); the run goes on") == 1
+    assert len(events(tmp_path / "run").Scalars("loss")) == 3
+    name = "model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (runs["default"] / name).read_bytes()
 
 
 @pytest.mark.parametrize(

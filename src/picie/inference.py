@@ -21,7 +21,7 @@ from picie.hub.remote import local_folder, upload_folder
 from picie.models.picie import PiCIE
 from picie.naming.classes import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
 from picie.pictures import as_array, check_size, network_input
-from picie.publishing import write_pretrained
+from picie.publishing import spread, write_pretrained
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
@@ -181,7 +181,7 @@ class Segmenter(PixelClassifier):
             DataError: no photos, or scores that cannot be read.
             PicieError: a file cannot be written.
         """
-        shown = None if photos is None else self.predict_folder(photos)
+        shown = None if photos is None else self.predict_folder(spread(open_folder(photos)))
         write_pretrained(self, Path(folder), run=self.run, shown=shown, **card)
 
     def push_to_hub(

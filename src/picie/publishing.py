@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from picie import __version__
 from picie.classification import PixelClassifier
 from picie.config import MACHINE, Config
+from picie.data.folder import PhotoFolder
 from picie.data.named import open_dataset
 from picie.errors import ConfigError, DataError
 from picie.files import write_atomically, writing
@@ -21,13 +23,21 @@ from picie.report.sheet import write_sheet
 from picie.runs import Run
 from picie.storage import save_model
 
-__all__ = ["Shown", "write_pretrained"]
+__all__ = ["Shown", "spread", "write_pretrained"]
 
 _MOST_SHOWN = 6
 _SHEET = "sheet.png"
 _OWN = {"model.safetensors", "config.json", CLASSES_FILE, "README.md", _SHEET}
 _SCORES = "scores.json"
 _PLACES = ("data", "eval_split", "eval_size", *MACHINE)  # of the trainer's machine, or for curves
+
+
+def spread(folder: PhotoFolder) -> PhotoFolder:
+    """Six of its pictures, from all over the folder, since neighbours are often alike."""
+    count = len(folder.photos)
+    places = [place * count // _MOST_SHOWN for place in range(_MOST_SHOWN)]
+    chosen = tuple(folder.photos[place] for place in dict.fromkeys(places))
+    return replace(folder, photos=chosen)
 
 
 class Shown(Protocol):

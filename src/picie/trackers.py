@@ -1,6 +1,6 @@
 """Experiment trackers, which show a run while it goes on: TensorBoard, Weights & Biases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Trackers:
         folder: run folder; TensorBoard's files go to tensorboard/ inside it, those of wandb to
             wandb/.
         settings: of the run, plain values.
+        say: tells people that a tracker has failed later on; the others, and the run, go on.
         step: epoch to begin with; what TensorBoard shows from there on is replaced.
 
     Raises:
@@ -46,8 +47,15 @@ class Trackers:
     """
 
     def __init__(
-        self, names: tuple[str, ...], folder: Path, settings: Mapping[str, Any], *, step: int = 0
+        self,
+        names: tuple[str, ...],
+        folder: Path,
+        settings: Mapping[str, Any],
+        say: Callable[[str], None],
+        *,
+        step: int = 0,
     ) -> None:
+        self._say = say
         self._trackers: list[Any] = []
         if not names:
             return
@@ -61,10 +69,9 @@ class Trackers:
                 if not step:
                     tracker.store_init_configuration(_plain(settings))
             except Exception as error:  # each tracker has its own errors
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise PicieError(
-                    f"the tracker {name} cannot be started ({reason}); log in to it if it needs "
-                    "that, or leave out --track"
+                    f"the tracker {name} cannot be started ({_reason(error)}); log in to it if it "
+                    "needs that, or leave out --track"
                 ) from error
             self._trackers.append(tracker)
 
@@ -76,8 +83,7 @@ class Trackers:
             step: epochs done.
         """
         values = _flat(record)
-        for tracker in self._trackers:
-            tracker.log(values, step=step)
+        self._each(lambda tracker: tracker.log(values, step=step))
 
     def pictures(self, name: str, pictures: NDArray[np.uint8], step: int) -> None:
         """Log pictures of one size.
@@ -87,15 +93,29 @@ class Trackers:
             pictures: (n, H, W, 3) uint8 RGB.
             step: epochs done.
         """
-        for tracker in self._trackers:
+
+        def show(tracker: Any) -> None:
             layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
             tracker.log_images({name: pictures}, step=step, **layout)
 
+        self._each(show)
+
     def close(self) -> None:
         """End all of them."""
-        for tracker in self._trackers:
-            tracker.finish()
+        self._each(lambda tracker: tracker.finish())
         self._trackers = []
+
+    def _each(self, call: Callable[[Any], None]) -> None:
+        """Call it with each tracker; one that fails is left out from then on."""
+        for tracker in list(self._trackers):
+            try:
+                call(tracker)
+            except Exception as error:  # each tracker has its own errors
+                self._trackers.remove(tracker)
+                self._say(
+                    f"the tracker {tracker.name} has failed ({_reason(error)}); the run goes on "
+                    "without it, and metrics.jsonl has all numbers"
+                )
 
 
 def _make(name: str, folder: Path, step: int) -> Any:
@@ -105,6 +125,10 @@ def _make(name: str, folder: Path, step: int) -> Any:
         purge = {"purge_step": step} if step else {}
         return TensorBoardTracker("tensorboard", str(folder), **purge)
     return WandBTracker("picie", name=folder.resolve().name, dir=str(folder))
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a training shows to experiment trackers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,23 @@ class Tracking:
         config: all settings.
         crops: of the pictures.
         device: where the network is.
+        say: tells people that a tracker has failed; the run goes on without it.
     """
 
     def __init__(
-        self, folder: Path, config: Config, crops: BaseCrops, device: torch.device
+        self,
+        folder: Path,
+        config: Config,
+        crops: BaseCrops,
+        device: torch.device,
+        say: Callable[[str], None],
     ) -> None:
-        self._folder, self._config = folder, config
+        self._folder, self._config, self._say = folder, config, say
         self._loader = picture_loader(crops, config, device)  # not shared with other processes
         count = len(crops)
         self._device = config.model_copy(update={"device": str(device)})
         self._shown = [count * place // _PICTURES for place in range(min(count, _PICTURES))]
-        self._trackers = Trackers((), folder, {})
+        self._trackers = Trackers((), folder, {}, say)
 
     def start(self, epoch: int) -> None:
         """Begin, after `epoch` epochs that are done.
@@ -53,7 +59,7 @@ class Tracking:
         """
         settings = self._config.model_dump(exclude=_PLACES)
         names = self._config.trackers
-        self._trackers = Trackers(names, self._folder, settings, step=epoch)
+        self._trackers = Trackers(names, self._folder, settings, self._say, step=epoch)
 
     def epoch(self, model: PiCIE, record: Mapping[str, Any]) -> None:
         """Log what an epoch gave, and pictures in every `track_images`-th.

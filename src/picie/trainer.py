@@ -102,7 +102,7 @@ class Trainer:
             self.model.decoder.compile()
         self.crops = open_crops(photos, config, run.folder / "cache")
         self.loader = picture_loader(self.crops, config, self.device, self.processes)
-        self.tracking = Tracking(run.folder, config, self.crops, self.device)
+        self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
         self._autocast = partial(autocast, self.device, config.precision)
@@ -119,9 +119,8 @@ class Trainer:
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
         if epoch:
-            self._say(
-                f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs are done"
-            )
+            done = f"{epoch} of {self.config.epochs} epochs are done"
+            self._say(f"resuming {self.run.folder}: {done}")
             return epoch
         self._say(
             f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
@@ -273,8 +272,7 @@ class Trainer:
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
-        here = self.processes.main
-        values = curve_values(self.model, self.config, self.device) if here else {}
+        values = curve_values(self.model, self.config, self.device) if self.processes.main else {}
         self.processes.wait()
         self.model.restore(state)
         return values

@@ -43,7 +43,7 @@ def test_it_says_what_the_model_is() -> None:
     assert "| 0 | road | `#102030` |" in text
     assert "In masks -1, void: dust." in text
     assert "276 pictures, without labels" in text
-    assert "| predict\\_scales | 1.0 1.5 |" in text
+    assert "| predict_scales | 1.0 1.5 |" in text
     assert "`classes.toml` the names" in text
 
 
@@ -73,7 +73,7 @@ def test_health_scores_and_sheet() -> None:
 
 
 def test_names_cannot_break_the_card() -> None:
-    text = card_text(dataclasses.replace(CARD, names=("a|b\n# c", "<img src=x>")))
+    text = card_text(dataclasses.replace(CARD, names=("a|b\n# c", "<img src=x> _x_")))
     assert "| 0 | a\\|b # c |" in text
     assert "<img" not in text.replace("\\<img", "")
 

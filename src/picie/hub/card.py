@@ -129,7 +129,7 @@ def _classes(card: Card) -> str:
 def _learnt_from(card: Card) -> str:
     count = "a folder of pictures" if card.pictures is None else f"{card.pictures} pictures"
     known = f" of {_plain(card.dataset)}" if card.dataset else ""
-    return f"{count[0].upper()}{count[1:]}{known}, without labels. They are not part of this model."
+    return f"{count[0].upper()}{count[1:]}{known}, without labels. The weights hold none of them."
 
 
 def _health(health: Mapping[str, float]) -> str:
@@ -167,5 +167,6 @@ def _shown(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """Text in which Markdown and HTML see no marks of theirs."""
-    escaped = re.sub(r"([\\|*_<>\[\]])", r"\\\1", text)
+    marks = r"([\\|*<>\[\]]|(?<![^\W_])_|_(?![^\W_]))"  # inside a word _ is none
+    escaped = re.sub(marks, r"\\\1", text)
     return " ".join(escaped.split())
