@@ -9,7 +9,7 @@ from picie.errors import ConfigError
 from picie.files import write_atomically, writing
 from picie.inference import load
 from picie.progress import Reporter
-from picie.reporting import make_report
+from picie.reporting.making import make_report
 from picie.runs import Run
 
 __all__ = ["run"]

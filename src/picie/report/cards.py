@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.report.document import IGNORED_ID, Cluster, Patch
+from picie.report.document import Cluster, Patch
 from picie.report.embedding import colour_code, data_uri, heat_map, text
 from picie.report.patches import PATCH_SIDE
+from picie.types import IGNORED
 
 __all__ = ["card", "index", "percent", "share_bar", "swatch", "whereabouts"]
 
@@ -29,7 +30,7 @@ def percent(share: float) -> str:
 
 def swatch(one: Cluster) -> str:
     """A square in the colour of a cluster; hatched for what is ignored."""
-    if one.id == IGNORED_ID:
+    if one.id == IGNORED:
         return '<i class="swatch ignored" aria-hidden="true"></i>'
     colour = colour_code(one.colour)
     return f'<i class="swatch" style="background:{colour}" aria-hidden="true"></i>'
@@ -38,7 +39,7 @@ def swatch(one: Cluster) -> str:
 def share_bar(clusters: Sequence[Cluster]) -> str:
     """All pixels as one bar, cut into clusters; the index below says the same in words."""
     segments = "".join(
-        f'<i class="{"ignored" if one.id == IGNORED_ID else "segment"}" '
+        f'<i class="{"ignored" if one.id == IGNORED else "segment"}" '
         f'style="flex-grow:{one.share:.4f};background-color:{colour_code(one.colour)}" '
         f'title="{text(one.name)}: {percent(one.share)}"></i>'
         for one in clusters
@@ -105,7 +106,7 @@ def whereabouts(heat: NDArray[np.float64]) -> str:
 
 
 def _anchor(cluster: int) -> str:
-    return "cluster-ignored" if cluster == IGNORED_ID else f"cluster-{cluster}"
+    return "cluster-ignored" if cluster == IGNORED else f"cluster-{cluster}"
 
 
 def _heat(one: Cluster) -> str:

@@ -1,14 +1,12 @@
 """What the page of a report says, before it is HTML."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IGNORED_ID", "Cluster", "Document", "Patch", "Score", "Shot", "Tree"]
-
-IGNORED_ID = -1
-"""Stands for the pixels of ignored classes where a cluster's id is expected."""
+__all__ = ["Cluster", "Document", "Patch", "Score", "Shot", "Tree"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Cluster:
     """One output id of the model: a named class or a cluster without a name.
 
     Attributes:
-        id: the value in masks; `IGNORED_ID` for what is left out of masks.
+        id: the value in masks; `IGNORED` for what is left out of masks.
         name: shown to people.
         note: what it is made of, where that is not its name; else "".
         colour: sRGB, 0..255.
@@ -102,8 +100,9 @@ class Score:
         protocol: what was scored and how, in words.
         rows: for each class its name, IoU, recall, precision and share of pixels in per cent (None
             where that is undefined), and the names of its clusters.
-        confusion: (L, N) pixels of each class in each cluster.
-        mapping: class of each of the N clusters, -1 = none.
+        confusion: (L, K) pixels of each class in each cluster, whether or not it has a name.
+        mapping: class of each of the K clusters, -1 = none.
+        columns: for each of the K clusters what it is called, and the id whose colour it has.
     """
 
     accuracy: float
@@ -112,6 +111,7 @@ class Score:
     rows: tuple[tuple[str, tuple[float | None, ...], str], ...]
     confusion: NDArray[np.int64]
     mapping: tuple[int, ...]
+    columns: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Document:
     problems: tuple[str, ...]
     gallery: tuple[Shot, ...]
     gallery_note: str
-    health: dict[str, float] = field(default_factory=dict)
+    health: Mapping[str, float] = field(default_factory=dict)
     health_note: str = ""
     charts: tuple[str, ...] = ()
     charts_note: str = ""

@@ -64,15 +64,17 @@ def _matrix(score: Score, clusters: dict[int, Cluster]) -> str:
     if len(names) > _MOST_ROWS or len(score.mapping) > _MOST_COLUMNS:
         file = io.BytesIO()
         draw_confusion(score.confusion, names, score.mapping).save(file, "PNG", optimize=True)
+        source = data_uri("image/png", file.getvalue())
         return (
             f'<p class="quiet">{explained}</p><div class="wide" tabindex="0" role="region" '
-            'aria-label="Confusion matrix"><img class="matrix" alt="Confusion matrix; picie evaluate '
-            f'--json writes its numbers" src="{data_uri("image/png", file.getvalue())}"></div>'
+            'aria-label="Confusion matrix"><img class="matrix" alt="Confusion matrix; picie '
+            f'evaluate --json writes its numbers" src="{source}"></div>'
         )
     columns = columns_by_class(score.confusion, names, score.mapping)
     pixels = score.confusion.sum(1)
     head = "".join(
-        f'<th scope="col"><span>{_head(column.cluster, clusters)}</span></th>' for column in columns
+        f'<th scope="col"><span>{_head(*score.columns[column.cluster], clusters)}</span></th>'
+        for column in columns
     )
     rows = []
     for row, name in enumerate(names):
@@ -88,9 +90,8 @@ def _matrix(score: Score, clusters: dict[int, Cluster]) -> str:
     )
 
 
-def _head(cluster: int, clusters: dict[int, Cluster]) -> str:
-    one = clusters.get(cluster)
-    return f"{swatch(one)}{text(one.name)}" if one is not None else f"cluster {cluster}"
+def _head(name: str, owner: int, clusters: dict[int, Cluster]) -> str:
+    return f"{swatch(clusters[owner]) if owner in clusters else ''}{text(name)}"
 
 
 def _cell(count: float, total: int, *, own: bool) -> str:

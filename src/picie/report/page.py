@@ -10,11 +10,12 @@ from importlib import resources
 
 from picie.report.cards import card, index, share_bar
 from picie.report.dendrogram import draw_tree, merges_in_words
-from picie.report.document import IGNORED_ID, Document
+from picie.report.document import Document
 from picie.report.embedding import text
 from picie.report.gallery import gallery
 from picie.report.matrix import score_tables
 from picie.report.verdicts import Verdict, verdicts
+from picie.types import IGNORED
 
 __all__ = ["to_html"]
 
@@ -77,7 +78,7 @@ def _policy(script: str) -> str:
 
 
 def _summary(document: Document) -> str:
-    named = [one for one in document.clusters if one.id != IGNORED_ID]
+    named = [one for one in document.clusters if one.id != IGNORED]
     figures = [("photos", f"{document.photos:,}"), ("clusters in use", str(len(named)))]
     if document.score is not None:
         figures += [("mIoU", f"{document.score.miou:.1f} %")]

@@ -49,8 +49,8 @@ class _Number:
 _NUMBERS = {
     "view_information": _Number(
         "information of views",
-        "How much the clusters of a changed copy of a photo say about those of another copy. In the "
-        "benchmarks this number went along with mIoU best: look at it first.",
+        "How much the clusters in one changed copy of a photo say about those in another copy. In "
+        "the benchmarks this number went along with mIoU best: look at it first.",
         ranges=(0.45, 0.65),
     ),
     "view_agreement": _Number(
@@ -79,8 +79,8 @@ _NUMBERS = {
     ),
     "effective_clusters": _Number(
         "effective clusters",
-        "How many clusters of equal size would be as mixed as these: far fewer than there are means "
-        f"that some swallow the others. {_NO_GROUNDS}",
+        "How many clusters of equal size would be as mixed as these: far fewer than there are "
+        f"means that some swallow the others. {_NO_GROUNDS}",
         form=".1f",
         share=False,
     ),

@@ -3,24 +3,22 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from picie.clustering.merging import suggest_clusters
 from picie.cutting import trees
 from picie.data.folder import PhotoFolder, open_folder
-from picie.errors import ConfigError, DataError
-from picie.evaluation import evaluate
+from picie.errors import ConfigError
 from picie.inference import Segmenter
-from picie.metrics.scores import Scores
-from picie.portraits import Portraits, closeness, make_portraits
 from picie.progress import Reporter
-from picie.report.document import IGNORED_ID, Cluster, Document, Score, Tree
+from picie.report.document import Cluster, Document, Tree
 from picie.report.page import to_html
+from picie.reporting.gathering import Portraits, centroid_ids
+from picie.reporting.portraits import closeness, make_portraits
+from picie.reporting.scoring import score_of
 from picie.runs import Run
 from picie.tables.curves import Line, chart, stroke
 from picie.tables.epochs import PANELS, epoch_points
+from picie.types import IGNORED
 
 __all__ = ["Report", "make_report"]
 
@@ -79,7 +77,7 @@ def make_report(
     seen = make_portraits(
         model, folder, gallery=gallery, size=size, workers=workers, reporter=reporter
     )
-    scores, score_note = _scored(model, folder, size, reporter)
+    score, score_note = score_of(model, folder, size=size, reporter=reporter)
     every = _clusters(model, seen)
     clusters = sorted((one for one in every if one.share), key=lambda one: (-one.share, one.id))
     tree, tree_note = _tree(model)
@@ -90,7 +88,7 @@ def make_report(
         lede=_lede(model, folder, seen),
         facts=_facts(model, folder, run),
         clusters=tuple(clusters),
-        absent=tuple(one.name for one in every if not one.share and one.id != IGNORED_ID),
+        absent=tuple(one.name for one in every if not one.share and one.id != IGNORED),
         photos=seen.photos,
         problems=seen.problems,
         gallery=seen.shots,
@@ -101,16 +99,17 @@ def make_report(
         charts_note="" if charts else _no_charts(run),
         tree=tree,
         tree_note=tree_note,
-        score=None if scores is None else _score(scores, model),
+        score=score,
         score_note=score_note,
     )
-    missing = score_note if folder.classes and scores is None else ""
+    missing = score_note if folder.classes and score is None else ""
     return Report(to_html(document), seen.photos, seen.problems, missing)
 
 
 def _lede(model: Segmenter, folder: PhotoFolder, seen: Portraits) -> str:
-    named = sum(name != f"cluster {number}" for number, name in enumerate(model.names))
-    what = f"{model.clusters} clusters" if not named else f"{model.clusters} classes and clusters"
+    what = f"{model.network.clusters} clusters"
+    if model.class_names is not None:
+        what += f", named as {model.clusters} classes and clusters"
     where = folder.root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
     photos = f"{seen.photos:,} photo{'s' * (seen.photos != 1)}"
     return f"{what}, found without labels, on {photos} of {where}."
@@ -138,7 +137,7 @@ def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tupl
 
 def _clusters(model: Segmenter, seen: Portraits) -> list[Cluster]:
     """All that an output id or the ignored pixels stand for, in the order of their ids."""
-    near = closeness(model)
+    near, notes = closeness(model), _notes(model)
     found = []
     for number, (name, colour) in enumerate(zip(model.names, model.colours, strict=True)):
         others = [other for other in range(len(near)) if other != number and seen.shares[other]]
@@ -148,7 +147,7 @@ def _clusters(model: Segmenter, seen: Portraits) -> list[Cluster]:
             Cluster(
                 id=number,
                 name=name,
-                note="",
+                note=notes.get(name, ""),
                 colour=(int(colour[0]), int(colour[1]), int(colour[2])),
                 share=float(seen.shares[number]),
                 photos=int(seen.occurrences[number]),
@@ -160,9 +159,23 @@ def _clusters(model: Segmenter, seen: Portraits) -> list[Cluster]:
         )
     if seen.shares[-1]:
         share, photos = float(seen.shares[-1]), int(seen.occurrences[-1])
-        note = "void in masks, as classes.toml says"
+        note = f"{notes['']}: void in masks"
         found.append(
-            Cluster(IGNORED_ID, "ignored", note, (128, 128, 128), share, photos, seen.heats[-1])
+            Cluster(IGNORED, "ignored", note, (128, 128, 128), share, photos, seen.heats[-1])
+        )
+    return found
+
+
+def _notes(model: Segmenter) -> dict[str, str]:
+    """What each named class is made of; under "" the names of those that are ignored."""
+    merged = model.class_names.merged if model.class_names is not None else ()
+    found = {"": ", ".join(one.name for one in merged if one.ignore)}
+    for one in merged:
+        parts = {"cluster": one.clusters, "node": one.nodes}
+        found[one.name] = "; ".join(
+            f"{kind}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+            for kind, numbers in parts.items()
+            if numbers
         )
     return found
 
@@ -214,6 +227,11 @@ def _no_charts(run: Run | None) -> str:
 # --- the tree
 
 
+def _cut(model: Segmenter) -> int:
+    """The number of clusters that names refer to, or that there are."""
+    return model.network.clusters if model.class_names is None else model.class_names.clusters
+
+
 def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     try:
         rows = trees(model.network)[0]
@@ -221,8 +239,9 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
         return None, f"There is no tree: {error}"
     if not len(rows):
         return None, "There is no tree: the model has one centroid."
-    owners = model.network.groups[0].tolist()
-    suggested, cut = suggest_clusters(rows), model.network.clusters
+    ids = centroid_ids(model)
+    owners = [IGNORED if one == model.clusters else one for one in ids.tolist()]
+    suggested, cut = suggest_clusters(rows), _cut(model)
     merges = tuple((int(left), int(right), distance) for left, right, distance in rows.tolist())
     note = (
         f"How the {len(owners)} centroids join, the most alike first. This page shows the cut at "
@@ -235,57 +254,3 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     )
     note += f"Any number from 2 to {len(owners)} can be had without training."
     return Tree(merges, tuple(owners), cut, suggested), note
-
-
-# --- the score
-
-
-def _scored(
-    model: Segmenter, folder: PhotoFolder, size: int | None, reporter: Reporter | None
-) -> tuple[Scores | None, str]:
-    """Scores where every photo has a label, else why there are none."""
-    labelled = len(folder.labelled)
-    if not folder.classes or not labelled:
-        return None, (
-            f"There are no labels: {folder.root} has no masks/ and classes.txt. Nothing here needs "
-            "them."
-        )
-    if labelled < len(folder):
-        return None, (
-            f"Only {labelled} of {len(folder)} photos have a mask, and a score needs them all: name "
-            "those that have one in a list file, and pass it as --split."
-        )
-    try:
-        found = evaluate(model, folder.root, split=folder.split, size=size, reporter=reporter)
-    except DataError as error:
-        return None, f"The labels cannot be used: {error}"
-    return found.scores, ""
-
-
-def _score(scores: Scores, model: Segmenter) -> Score:
-    ids = {name: number for number, name in enumerate(scores.classes)}
-    owned: dict[str, list[str]] = {name: [] for name in scores.classes}
-    for cluster, owner in scores.mapping.items():
-        if owner is not None:
-            owned[owner].append(model.names[cluster] if cluster < model.clusters else "ignored")
-    values = (scores.iou, scores.recall, scores.precision, scores.share)
-    rows = tuple(
-        (name, tuple(one[name] for one in values), ", ".join(owned[name]))
-        for name in scores.classes
-    )
-    mapping = tuple(-1 if owner is None else ids[owner] for owner in scores.mapping.values())
-    matrix = np.array(scores.confusion, dtype=np.int64)
-    return Score(scores.accuracy, scores.miou, _protocol(scores.protocol), rows, matrix, mapping)
-
-
-def _protocol(protocol: Mapping[str, Any]) -> str:
-    """What was scored and how, in one sentence."""
-    crop = "square centre crops" if protocol["crop"] == "center" else "whole pictures"
-    text = (
-        f"{protocol['images']} pictures ({protocol['split']}), {crop} at {protocol['size']} px, "
-        f"K = {protocol['clusters']}, matching {protocol['matching']}, {protocol['centroids']}, "
-        f"post-processing {protocol['post_processing']}"
-    )
-    if protocol["unreadable"]:
-        text += f", {protocol['unreadable']} unreadable"
-    return f"{text}. Only scores of one protocol can be compared."

@@ -1,41 +1,31 @@
-"""What each cluster looks like: one pass over photos, with a memory that does not grow with them.
+"""What is remembered of photos: sums, the best few pieces for each cluster, some small copies.
 
-Every photo is looked at once, at the size at which the network sees it, and counts the same
-whatever its own size. Kept are sums, the best few pieces of photos for each cluster, and a small
-copy of some of the photos.
+None of it grows with the number of photos.
 """
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn.functional import normalize
+from torch import Tensor
 
-from picie.clustering.pseudo_labels import group_scores, scores
-from picie.data.folder import PhotoFolder
-from picie.errors import ConfigError, DataError
-from picie.inference import Mask, Segmenter, enlarge
-from picie.pictures import check_size
-from picie.progress import Reporter
-from picie.reading import Picture, choose_workers, in_batches, read_ahead
+from picie.inference import Mask, Segmenter
+from picie.outputs import outputs_of
+from picie.reading import Picture
 from picie.report.document import Patch, Shot
 from picie.report.embedding import fit_mask, fit_photo
 from picie.report.patches import cut_patch
+from picie.types import IGNORED
 
-__all__ = ["HEAT_SIDE", "MOST_SHOTS", "OCCURS", "Portraits", "closeness", "make_portraits"]
+__all__ = ["HEAT_SIDE", "OCCURS", "Memory", "Portraits", "Seen", "centroid_ids"]
 
 HEAT_SIDE = 32
 """Places of a heat map along each side of a photo."""
-MOST_SHOTS = 1_000
-"""Photos of the gallery at most."""
 OCCURS = 0.001
 """Share of a photo's pixels from which a cluster counts as occurring in it."""
 
-_BATCH = 8
 _PATCHES = 8  # of each kind for a cluster; fewer where there are many clusters
 _ALL_PATCHES = 1_600
 _PATCH_BYTES = 3_200_000, 3_000  # of all together, of one
@@ -72,98 +62,24 @@ class Portraits:
     shots: tuple[Shot, ...]
 
 
-def make_portraits(
-    model: Segmenter,
-    folder: PhotoFolder,
-    *,
-    gallery: int = 200,
-    size: int | None = None,
-    workers: int = -1,
-    reporter: Reporter | None = None,
-) -> Portraits:
-    """Look at all photos of a folder once.
-
-    Args:
-        model: a trained model.
-        folder: its photos; masks are not looked at.
-        gallery: most photos that are kept as small copies, chosen at even distances in the order of
-            their names; 0..1000.
-        size: short side in pixels at which the network sees a photo; as in training if None.
-        workers: threads that read photos; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came.
-
-    Raises:
-        ConfigError: a gallery, a size or a number of workers that cannot be.
-        DataError: no photo can be read.
-    """
-    side = model.config.size if size is None else size
-    check_size(side)
-    if not 0 <= gallery <= MOST_SHOTS:
-        raise ConfigError(
-            f"a gallery of {gallery} photos: give 0 to {MOST_SHOTS}; more would make a page that "
-            "is slow to open (all photos are counted in any case)"
-        )
-    if workers < -1:
-        raise ConfigError(f"{workers} workers: give 0 or more, or -1 for automatic")
-    reporter = reporter or Reporter(quiet=True)
-    chosen = _evenly(len(folder), gallery)
-    sums = _Sums(model, len(chosen))
-    threads = choose_workers(workers, model.device)
-    pictures = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
-
-    def look(batch: Sequence[Picture]) -> list[_Seen]:
-        return _look(model, batch)
-
-    with reporter.task("report", len(folder)) as advance:
-        for number, (one, seen) in enumerate(in_batches(pictures, _BATCH, look)):
-            if seen is None:
-                sums.problems.append(one.problem)
-            else:
-                sums.add(one, seen, number, shown=number in chosen)
-            advance(1)
-    if not sums.photos:
-        raise DataError(
-            f"{folder.root}: none of the {len(folder)} pictures could be read; "
-            f"first: {sums.problems[0]}"
-        )
-    return sums.finish()
-
-
-def closeness(model: Segmenter, *, view: int = 0) -> NDArray[np.float64]:
-    """(N, N) mean cosine of the centroids of two clusters; what the tree is made from."""
-    centroids, groups, _ = model.network.view_centroids(view)
-    unit = normalize(centroids.double(), dim=1)
-    member = torch.nn.functional.one_hot(groups, int(groups.max()) + 1).double().T  # (N, P)
-    sizes = member.sum(1, keepdim=True)
-    means: NDArray[np.float64] = (member @ unit @ unit.T @ member.T / sizes / sizes.T).cpu().numpy()
-    return means[: model.clusters, : model.clusters]
+def centroid_ids(model: Segmenter) -> Tensor:
+    """(P,) int64, the id in masks that each centroid stands for; N where it is ignored."""
+    if model.class_names is None:
+        return model.network.view_centroids(0)[1].cpu()
+    return outputs_of(model.network, model.class_names).ids
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """One photo.
 
     Attributes:
         mask: (H, W) ids at the size at which the network saw it; N = ignored.
-        similarity: (N, h, w) cosine of each feature and the nearest centroid of each cluster.
+        similarity: (P, h, w) cosine of each feature and each centroid.
     """
 
     mask: Mask
     similarity: NDArray[np.float32]
-
-
-def _look(model: Segmenter, batch: Sequence[Picture]) -> list[_Seen]:
-    pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
-    fractions = pixels.to(model.device).float().div_(255)
-    features = model.features(fractions)
-    plain = model.config.post_processing == "none"
-    logits = model.classify(features) if plain else model.logits(fractions)
-    centroids, groups, _ = model.network.view_centroids(0)
-    similar = group_scores(scores(features, centroids, "cosine"), groups)
-    return [
-        _Seen(enlarge(one, fractions.shape[2:]), near.cpu().numpy())
-        for one, near in zip(logits, similar, strict=True)
-    ]
 
 
 class _Best:
@@ -194,11 +110,19 @@ class _Best:
 
 
 @dataclass
-class _Sums:
-    """All that is remembered of the photos so far."""
+class Memory:
+    """All that is remembered of the photos so far.
+
+    Attributes:
+        model: what looks at them.
+        shown: number of photos that the gallery will have.
+        photos: number of photos that were added.
+        problems: a line for each photo that could not be read.
+        shots: the photos of the gallery so far.
+    """
 
     model: Segmenter
-    shown: int  # photos of the gallery
+    shown: int
     photos: int = 0
     problems: list[str] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
@@ -206,6 +130,7 @@ class _Sums:
     def __post_init__(self) -> None:
         count = self.model.clusters
         self.colours = self.model.colours
+        self.ids = centroid_ids(self.model).numpy()
         self.heats = np.zeros((count + 1, HEAT_SIDE * HEAT_SIDE))
         self.occurrences = np.zeros(count + 1, np.int64)
         self.shares = np.zeros(count + 1)
@@ -214,7 +139,15 @@ class _Sums:
         self.patch_bytes = min(_PATCH_BYTES[0] // (2 * most * count), _PATCH_BYTES[1])
         self.shot_bytes = min(_SHOT_BYTES[0] // max(self.shown, 1), _SHOT_BYTES[1])
 
-    def add(self, one: Picture, seen: _Seen, number: int, *, shown: bool) -> None:
+    def add(self, one: Picture, seen: Seen, number: int, *, shown: bool) -> None:
+        """Take in one photo.
+
+        Args:
+            one: as read.
+            seen: what the model saw in it.
+            number: of the photo; of equal pieces that of the first photo is kept.
+            shown: whether the gallery has it.
+        """
         slots = len(self.shares)
         shares = np.bincount(seen.mask.ravel(), minlength=slots) / seen.mask.size
         self.photos += 1
@@ -226,6 +159,7 @@ class _Sums:
             self.shots.append(self._shot(one, seen.mask, shares))
 
     def finish(self) -> Portraits:
+        """What was seen, once all photos were added; at least one must have been."""
         side = (len(self.shares), HEAT_SIDE, HEAT_SIDE)
         return Portraits(
             self.photos,
@@ -246,7 +180,7 @@ class _Sums:
         ).reshape(self.heats.shape)
         self.heats += counts / counts.sum(0).clip(1)
 
-    def _add_patches(self, one: Picture, seen: _Seen, number: int) -> None:
+    def _add_patches(self, one: Picture, seen: Seen, number: int) -> None:
         height, width = seen.similarity.shape[1:]
         down, across = (
             ((np.arange(cells) + 0.5) * length / cells).astype(np.int64)
@@ -260,7 +194,8 @@ class _Sums:
             own = labels == cluster
             inside = own & inner
             where = np.flatnonzero(inside if inside.any() else own)
-            values = seen.similarity[cluster].ravel()[where]
+            own_centroids = seen.similarity[self.ids == cluster].reshape(-1, height * width)
+            values = own_centroids[:, where].max(0)
             for best, sign in ((self.typical, 1.0), (self.atypical, -1.0)):
                 found = int((sign * values).argmax())
                 value = float(values[found])
@@ -282,18 +217,11 @@ class _Sums:
             for wanted, length in zip(size[::-1], mask.shape, strict=True)
         )
         small = mask[np.ix_(down, across)]
-        small = np.where(small < len(self.colours), small, -1)
+        small = np.where(small < len(self.colours), small, IGNORED)
         drawn = fit_mask(small, self.colours, int(self.shot_bytes * _MASK_PART))
         picture = Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS)
         photo = fit_photo(np.array(picture), self.shot_bytes - len(drawn))
         order = sorted(np.flatnonzero(shares >= OCCURS).tolist(), key=lambda k: (-shares[k], k))
-        ids = [k if k < len(self.colours) else -1 for k in order]
+        ids = [k if k < len(self.colours) else IGNORED for k in order]
         found = tuple((k, float(shares[n])) for k, n in zip(ids, order, strict=True))
         return Shot(one.photo.name, size, photo, drawn, found)
-
-
-def _evenly(count: int, wanted: int) -> frozenset[int]:
-    """`wanted` positions out of `count` at even distances, or all of them."""
-    if wanted >= count:
-        return frozenset(range(count))
-    return frozenset((2 * place + 1) * count // (2 * wanted) for place in range(wanted))
