@@ -15,6 +15,7 @@ __all__ = ["card", "index", "percent", "share_bar", "swatch", "whereabouts"]
 _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
 _MOSTLY = 0.55  # of what a cluster covers, from which one third is its place
 _LEAST_SEGMENT = 0.002  # shares below are too thin to be seen in the bar
+_MINUS = "\u2212"
 _LAZY = 'loading="lazy" decoding="async"'
 
 
@@ -112,30 +113,29 @@ def _anchor(cluster: int) -> str:
 def _heat(one: Cluster) -> str:
     if not one.heat.size or not one.heat.any():
         return ""
+    where, most = whereabouts(one.heat), 100 * one.heat.max()
+    height, width = one.heat.shape
     return (
         f'<figure class="heat"><img src="{data_uri("image/png", heat_map(one.heat))}" '
-        f'alt="Where it is: {whereabouts(one.heat)}" width="{one.heat.shape[1]}" '
-        f'height="{one.heat.shape[0]}" {_LAZY}></figure>'
+        f'alt="Where it is: {where}" title="at one place in up to {most:.0f} % of the photos" '
+        f'width="{width}" height="{height}" {_LAZY}></figure>'
     )
 
 
 def _facts(one: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
     where = ""
     if one.heat.size and one.heat.any():
-        where = (
-            f"<dt>Where</dt><dd>{whereabouts(one.heat)}; at most {percent(float(one.heat.max()))} "
-            "of the photos have it at one place</dd>"
-        )
+        where = f"<dt>Where</dt><dd>{whereabouts(one.heat)}</dd>"
     nearest = [
         f'<a href="#{_anchor(other)}">{swatch(clusters[other])}{text(clusters[other].name)}</a> '
-        f'<span class="number">{cosine:.2f}</span>'
+        f'<span class="number">{f"{cosine:.2f}".replace("-", _MINUS)}</span>'
         for other, cosine in one.nearest
         if other in clusters
     ]
     alike = f"<dt>Most like it</dt><dd>{'<br>'.join(nearest)}</dd>" if nearest else ""
     return (
-        f"<dt>Found in</dt><dd>{one.photos} of {photos} photos "
-        f'<a class="show js-only" href="#gallery" data-show="{one.id}">show them</a></dd>'
+        f'<dt>Found in</dt><dd><a href="#gallery" data-show="{one.id}">'
+        f"{one.photos:,} of {photos:,} photos</a></dd>"
         f"{where}{alike}"
     )
 

@@ -21,6 +21,10 @@ __all__ = ["to_html"]
 
 _MOST_CARDS = 256
 _SIGNS = {"good": "✓", "doubtful": "~", "bad": "✗"}
+_GROUNDS = (
+    "In the benchmarks only information and agreement of views went along with mIoU on both data "
+    "sets; their ranges come from there. The other numbers did not, and get no verdict."
+)
 _SECTIONS = {
     "summary": "Summary",
     "health": "Health",
@@ -86,7 +90,9 @@ def _summary(document: Document) -> str:
     shown = "".join(
         f'<div><dt>{name}</dt><dd class="number">{value}</dd></div>' for name, value in figures
     )
-    facts = "".join(f"<dt>{text(key)}</dt><dd>{text(value)}</dd>" for key, value in document.facts)
+    facts = "".join(
+        f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>" for key, value in document.facts
+    )
     parts = [
         f'<dl class="figures">{shown}</dl>',
         "<h3>Clusters by their share of the pixels</h3>",
@@ -136,7 +142,8 @@ def _health(document: Document) -> str:
         if document.charts
         else f'<p class="quiet">{text(document.charts_note)}</p>'
     )
-    note = f'<p class="quiet">{text(document.health_note)}</p>'
+    said = f"{document.health_note} {_GROUNDS if rows else ''}".strip()
+    note = f'<p class="quiet">{text(said)}</p>'
     return "\n".join([note, *[table] * bool(rows), "<h3>Curves over the epochs</h3>", curves])
 
 
@@ -145,7 +152,7 @@ def _verdict(one: Verdict) -> str:
         f'<b class="verdict {one.verdict}"><i aria-hidden="true">{_SIGNS[one.verdict]}</i> '
         f"{one.verdict}</b>"
         if one.verdict
-        else '<span class="quiet">none</span>'
+        else '<span class="quiet">no verdict</span>'
     )
     ranges = ""
     if one.ranges is not None:
@@ -176,10 +183,10 @@ def _clusters(document: Document) -> str:
     by_id = {one.id: one for one in document.clusters}
     cards = [card(one, by_id, document.photos) for one in document.clusters[:_MOST_CARDS]]
     note = (
-        "The largest first. Each piece is a third of its photo wide and comes from another photo; "
-        "the ring marks the pixel, the white line the border of the cluster. Similarity is the "
-        "cosine of the pixel's feature and the cluster's nearest centroid. The darker a place of "
-        "the small map, the more photos have the cluster there."
+        "The largest first. Each piece is a third of a photo's short side wide and comes from "
+        "another photo; the ring marks the pixel, the white line the border of the cluster. "
+        "Similarity is the cosine of the pixel's feature and the nearest centroid of the cluster. "
+        "The stronger a place of the small map, the more photos have the cluster there."
     )
     return f'<p class="quiet">{note}</p>\n' + "\n".join(cards)
 

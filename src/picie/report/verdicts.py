@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 __all__ = ["Verdict", "verdicts"]
 
-_NO_GROUNDS = "In the benchmarks it did not go along with quality on both data sets: no verdict."
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -62,31 +60,29 @@ _NUMBERS = {
     ),
     "position_information": _Number(
         "information of the place",
-        "How much the place in the picture alone says about the cluster. Street scenes have a "
-        f"layout, so high values may be right. {_NO_GROUNDS}",
+        "How much the place in the picture alone says about the cluster. High values mean "
+        "clusters of places, not of things; street scenes have a layout, so some is right.",
     ),
     "half_agreement": _Number(
         "agreement of halves",
         "How alike the clusterings of two halves of the photos are (adjusted Rand index; 1 = the "
-        "same, 0 = unrelated): low values mean that other photos would give other clusters. "
-        f"{_NO_GROUNDS}",
+        "same, 0 = unrelated): low values mean that other photos would give other clusters.",
     ),
     "silhouette": _Number(
         "silhouette",
-        "How much nearer pixels are to their own cluster than to the next one, from -1 to 1. "
-        f"{_NO_GROUNDS}",
+        "How much nearer pixels are to their own cluster than to the next one, from -1 to 1.",
         share=False,
     ),
     "effective_clusters": _Number(
         "effective clusters",
         "How many clusters of equal size would be as mixed as these: far fewer than there are "
-        f"means that some swallow the others. {_NO_GROUNDS}",
+        "means that some swallow the others.",
         form=".1f",
         share=False,
     ),
     "largest_cluster": _Number(
         "largest cluster",
-        f"Share of the pixels in the largest cluster. {_NO_GROUNDS}",
+        "Share of the pixels in the largest cluster. Near 100 %, agreement of views says nothing.",
         form=".0%",
     ),
 }

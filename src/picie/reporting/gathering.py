@@ -3,7 +3,6 @@
 None of it grows with the number of photos.
 """
 
-import heapq
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,8 +45,8 @@ class Portraits:
         shares: (N + 1,) share of the pixels, 0..1, the last one of ignored classes.
         occurrences: (N + 1,) number of photos in which each occurs.
         heats: (N + 1, 32, 32) share of the photos that have each at each place, 0..1.
-        typical: for each of the N the pieces around its most typical pixels, the best first, at
-            most one from each photo.
+        typical: for each of the N the pieces around its most typical pixels, the best first, no
+            two from one stretch of the photos in the order of their names.
         atypical: the same for its least typical pixels.
         shots: the photos of the gallery, in the order of their names.
     """
@@ -83,30 +82,36 @@ class Seen:
 
 
 class _Best:
-    """The few best pieces of each cluster; pieces are cut only when they get in.
+    """The best pieces of each cluster; pieces are cut only when they get in.
+
+    Neighbours in the order of names are often alike, as those of a film. So the photos are cut into
+    twice as many stretches as pieces are wanted, and no two pieces come from one stretch.
 
     Args:
         clusters: N.
         most: pieces of each cluster.
+        photos: number of photos.
     """
 
-    def __init__(self, clusters: int, most: int) -> None:
-        self._most = most
-        # (value, minus the number of the photo, piece); the worst comes first.
-        self._heaps: list[list[tuple[float, int, Patch]]] = [[] for _ in range(clusters)]
+    def __init__(self, clusters: int, most: int, photos: int) -> None:
+        self._most, self._photos = most, photos
+        self._found: list[dict[int, tuple[float, Patch]]] = [{} for _ in range(clusters)]
 
     def admits(self, cluster: int, value: float, photo: int) -> bool:
-        heap = self._heaps[cluster]
-        return len(heap) < self._most or (value, -photo) > heap[0][:2]
+        best = self._found[cluster].get(self._stretch(photo))
+        return best is None or value > best[0]
 
     def add(self, cluster: int, value: float, photo: int, patch: Patch) -> None:
-        heap = self._heaps[cluster]
-        change = heapq.heappush if len(heap) < self._most else heapq.heappushpop
-        change(heap, (value, -photo, patch))
+        self._found[cluster][self._stretch(photo)] = value, patch
 
     def finish(self) -> tuple[tuple[Patch, ...], ...]:
-        ranked = (sorted(heap, key=lambda one: one[:2], reverse=True) for heap in self._heaps)
-        return tuple(tuple(patch for _, _, patch in heap) for heap in ranked)
+        ranked = (
+            sorted(found.items(), key=lambda item: (-item[1][0], item[0])) for found in self._found
+        )
+        return tuple(tuple(patch for _, (_, patch) in own[: self._most]) for own in ranked)
+
+    def _stretch(self, photo: int) -> int:
+        return photo * min(2 * self._most, self._photos) // self._photos
 
 
 @dataclass
@@ -115,6 +120,7 @@ class Memory:
 
     Attributes:
         model: what looks at them.
+        expected: number of photos, readable or not.
         shown: number of photos that the gallery will have.
         photos: number of photos that were added.
         problems: a line for each photo that could not be read.
@@ -122,6 +128,7 @@ class Memory:
     """
 
     model: Segmenter
+    expected: int
     shown: int
     photos: int = 0
     problems: list[str] = field(default_factory=list)
@@ -135,7 +142,7 @@ class Memory:
         self.occurrences = np.zeros(count + 1, np.int64)
         self.shares = np.zeros(count + 1)
         most = max(2, min(_PATCHES, _ALL_PATCHES // (2 * count)))
-        self.typical, self.atypical = _Best(count, most), _Best(count, most)
+        self.typical, self.atypical = (_Best(count, most, self.expected) for _ in range(2))
         self.patch_bytes = min(_PATCH_BYTES[0] // (2 * most * count), _PATCH_BYTES[1])
         self.shot_bytes = min(_SHOT_BYTES[0] // max(self.shown, 1), _SHOT_BYTES[1])
 

@@ -63,7 +63,7 @@ def make_portraits(
         raise ConfigError(f"{workers} workers: give 0 or more, or -1 for automatic")
     reporter = reporter or Reporter(quiet=True)
     chosen = _evenly(len(folder), gallery)
-    memory = Memory(model, len(chosen))
+    memory = Memory(model, len(folder), len(chosen))
     threads = choose_workers(workers, model.device)
     pictures = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
 
