@@ -13,7 +13,6 @@ Entries of one name are one class. The order of the classes is that of their ids
 that has no clusters yet keeps its id.
 """
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,15 +21,17 @@ from typing import Any
 
 from picie.errors import ConfigError
 from picie.files import write_atomically
+from picie.naming.rules import check_colour, check_name
 from picie.types import IGNORED
 
 __all__ = [
     "CLASSES_FILE",
+    "HEADER",
     "IGNORED",
     "ClassNames",
     "NamedClass",
-    "check_colour",
-    "check_name",
+    "entry_text",
+    "parse_classes",
     "read_classes",
     "write_classes",
 ]
@@ -38,14 +39,15 @@ __all__ = [
 CLASSES_FILE = "classes.toml"
 """Name of the file inside a run folder."""
 
-_KEYS = ("name", "colour", "clusters", "nodes", "ignore")
-_RESERVED = re.compile(r"cluster \d+")
-_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_HEADER = """\
-# Names of clusters; show and change them with `picie name`, or here.
-# clusters: the cut that cluster numbers refer to. Each class: name, clusters and nodes of the tree,
-# and if wanted colour = "#rrggbb" and ignore = true (its pixels are void).
+HEADER = """\
+# Names of the clusters of this model; `picie name` shows and changes them, and keeps comments.
+# clusters: the cut that cluster numbers refer to.
+# Each [[classes]]: name, clusters = [numbers], nodes = [nodes of the tree], and if wanted
+# colour = "#rrggbb" and ignore = true (its pixels are void). Their order is that of ids in masks.
 """
+"""Comment at the top of a new classes.toml."""
+
+_KEYS = ("name", "colour", "clusters", "nodes", "ignore")
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,27 @@ def read_classes(path: Path) -> ClassNames:
             `ClassNames` refuses; the message names the file and the entry.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    return parse_classes(text, path)
+
+
+def parse_classes(text: str, path: Path) -> ClassNames:
+    """What the text of a classes.toml says.
+
+    Args:
+        text: TOML.
+        path: the file it is of, for messages.
+
+    Raises:
+        ConfigError: as `read_classes`.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
     _check_keys(values, ("clusters", "classes"), str(path))
     if "clusters" not in values:
@@ -162,58 +181,21 @@ def write_classes(path: Path, names: ClassNames) -> None:
     Raises:
         PicieError: it cannot be written.
     """
-    lines = [_HEADER, f"clusters = {names.clusters}\n"]
-    for one in names.classes:
-        lines += ["\n[[classes]]\n", f"name = {_quoted(one.name)}\n"]
-        if one.colour:
-            lines.append(f"colour = {_quoted(one.colour)}\n")
-        lines.append(f"clusters = {list(one.clusters)}\n")
-        if one.nodes:
-            lines.append(f"nodes = {list(one.nodes)}\n")
-        if one.ignore:
-            lines.append("ignore = true\n")
-    write_atomically(path, "".join(lines).encode())
+    entries = "".join("\n" + entry_text(one) for one in names.classes)
+    write_atomically(path, f"{HEADER}clusters = {names.clusters}\n{entries}".encode())
 
 
-def check_name(name: str, where: str, *, ignore: bool = False) -> None:
-    """Refuse a name that masks, lists and command lines could not carry.
-
-    Args:
-        name: of a class.
-        where: start of the message.
-        ignore: whether its pixels are void.
-
-    Raises:
-        ConfigError: it is empty, has more than one line, or is reserved.
-    """
-    if not name.strip():
-        raise ConfigError(f"{where}: the name is empty; give it a name, or remove the entry")
-    if name != name.strip() or not name.isprintable():
-        raise ConfigError(
-            f"{where}: the name {name!r} begins or ends with a space, or holds a line break or a "
-            "control character; correct it"
-        )
-    if _RESERVED.fullmatch(name):
-        raise ConfigError(
-            f"{where}: {name!r} is what clusters without a name are called; choose another name"
-        )
-    if name == "ignore" and not ignore:
-        raise ConfigError(
-            f"{where}: the name 'ignore' is for pixels that are void; add ignore = true, or choose "
-            "another name"
-        )
-
-
-def check_colour(colour: str, where: str) -> None:
-    """Refuse what is no colour.
-
-    Raises:
-        ConfigError: not of the form "#rrggbb".
-    """
-    if not _COLOUR.fullmatch(colour):
-        raise ConfigError(
-            f'{where}: {colour!r} is no colour; give red, green and blue like "#804080"'
-        )
+def entry_text(one: NamedClass) -> str:
+    """The lines of one [[classes]] entry."""
+    lines = ["[[classes]]", f"name = {_quoted(one.name)}"]
+    if one.colour:
+        lines.append(f"colour = {_quoted(one.colour)}")
+    lines.append(f"clusters = {list(one.clusters)}")
+    if one.nodes:
+        lines.append(f"nodes = {list(one.nodes)}")
+    if one.ignore:
+        lines.append("ignore = true")
+    return "\n".join(lines) + "\n"
 
 
 def _entry(entry: Any, number: int, path: Path) -> NamedClass:
