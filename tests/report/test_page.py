@@ -166,7 +166,7 @@ def test_only_so_many_clusters_get_a_card() -> None:
 def test_verdicts_are_words_and_signs_not_only_colours() -> None:
     html = to_html(DOCUMENT)
     assert re.search(r'class="verdict doubtful"><i aria-hidden="true">~</i> doubtful</b>', html)
-    assert "good from 0.65, bad below 0.45" in html
+    assert "good from 0.62, bad below 0.45" in html
 
 
 def test_large_matrices_are_a_picture_and_small_ones_text() -> None:

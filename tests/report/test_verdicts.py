@@ -25,11 +25,11 @@ def test_those_with_grounds_come_first_and_only_they_get_a_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(0.65, "good"), (0.64, "doubtful"), (0.45, "doubtful"), (0.44, "bad")]
+    ("value", "verdict"), [(0.62, "good"), (0.61, "doubtful"), (0.45, "doubtful"), (0.44, "bad")]
 )
 def test_ranges_of_the_information_of_views(value: float, verdict: str) -> None:
     [found] = verdicts({"view_information": value})
-    assert (found.verdict, found.place, found.ranges) == (verdict, value, (0.45, 0.65))
+    assert (found.verdict, found.place, found.ranges) == (verdict, value, (0.45, 0.62))
 
 
 def test_values_are_told_in_their_unit() -> None:
