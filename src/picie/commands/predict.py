@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from picie.commands.arguments import Evaluate, Predict
+from picie.commands.report_arguments import Report
 from picie.data.folder import open_folder
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, DataError, PicieError
@@ -56,7 +57,7 @@ def run(options: Predict) -> None:
     )
 
 
-def adjusted(model: Segmenter, options: Predict | Evaluate) -> Segmenter:
+def adjusted(model: Segmenter, options: Predict | Evaluate | Report) -> Segmenter:
     """The model with the clusters and the post-processing that the flags ask for.
 
     A number of clusters takes the names away, since it asks for plain cluster numbers.
