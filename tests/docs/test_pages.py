@@ -32,7 +32,7 @@ from picie.training import train
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [path.name for path in PAGES]
-EXECUTED = ("tutorial.md", "photos.md", "clusters.md", "large-pictures.md")
+EXECUTED = ("tutorial.md", "photos.md", "clusters.md")
 """Pages whose command lines run, in order, with the Python blocks between them."""
 
 LANGUAGES = {"sh", "python", "text", "toml", "json", "bibtex", "csv", "cpp", "yaml"}
