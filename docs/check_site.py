@@ -3,11 +3,12 @@
     python docs/check_site.py site      # the end of `make docs`
 
 zensical checks links between pages. This checks what the browser gets: every link, picture, script
-and anchor of the HTML, that each page of docs/ is in the navigation, and that no page loads anything
+and anchor of the HTML, that each page of docs/ is in the navigation, and that nothing is fetched
 from another machine.
 """
 
 import argparse
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ __all__ = ["left_out", "main", "problems"]
 
 DOCS = Path(__file__).parent
 _LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+_ELSEWHERE = re.compile(r"(?:url\(|@import\s*)[\"']?((?:https?:)?//[^\"')\s]+)")
 _HARMLESS = ("canonical", "next", "prev", "alternate")
 
 
@@ -49,11 +51,16 @@ def problems(site: Path) -> list[str]:
     pages = {path.resolve(): Page(path) for path in sorted(site.rglob("*.html"))}
     if not pages:
         return [f"{site}: has no pages; build them with zensical build"]
-    return [
+    found = [
         f"{path.relative_to(site.resolve())}: {problem}"
         for path, page in pages.items()
         if path.name != "404.html"  # its links start at the root of a server
         for problem in _of_page(path, page, pages)
+    ]
+    return found + [
+        f"{path.relative_to(site)}: loads {target} from another machine"
+        for path in sorted(site.rglob("*.css"))
+        for target in _ELSEWHERE.findall(path.read_text(encoding="utf-8"))
     ]
 
 

@@ -9,8 +9,10 @@ are not kept in the repository; a test makes them and reads them.
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import inspect
+import itertools
 import re
 import textwrap
 import types
@@ -30,7 +32,7 @@ __all__ = ["PAGES", "main"]
 
 OUT = Path(__file__).parent / "reference"
 _POSITIONAL = get_args(tyro.conf.Positional[int])[1]
-_Told = type(tyro.conf.arg(name=""))
+_Told: Any = type(tyro.conf.arg(name=""))
 _SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Shape")
 
 
@@ -59,11 +61,8 @@ def record(verb: str) -> type[Any]:
         seen.append(made)
         raise _Seen
 
-    with mock.patch.object(tyro, "cli", show):
-        try:
-            parsing.VERBS[verb](["--help"])
-        except _Seen:
-            pass
+    with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Seen):
+        parsing.VERBS[verb](["--help"])
     return seen[0]
 
 
@@ -103,10 +102,10 @@ def _field_texts(made: type[Any]) -> dict[str, str]:
         except (OSError, TypeError):  # made while the program runs, as that of train
             continue
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for field, text in zip(body, body[1:], strict=False):
-            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            if named and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                found[field.target.id] = str(text.value.value)
+        for field, text in itertools.pairwise(body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
+                    found[name] = words
     return found
 
 
