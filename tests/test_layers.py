@@ -13,7 +13,7 @@ ROOMS = (
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting tiling "
-    "enlarging pictures reading classification inference counting probes evaluation curves health "
+    "enlarging pictures reading classification inference predicting exports exporting counting probes evaluation curves health "
     "trainer training benchmarking"
 )
 FLOORS = [
