@@ -11,11 +11,12 @@ from picie.commands.export_arguments import Export
 from picie.data.folder import open_folder
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, PicieError
+from picie.files import write_atomically
 from picie.inference import Prediction, Segmenter, load
 from picie.predicting import predict_each
 from picie.progress import Reporter
 from picie.report.masks import overlay, write_mask, write_png
-from picie.report.palette import Colours, palette
+from picie.report.palette import Colours
 
 __all__ = ["adjusted", "run", "write_masks"]
 
@@ -27,7 +28,13 @@ def run(options: Predict) -> None:
     if options.workers < -1:
         raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
     keep_freed_memory()
+    reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
+    if model.class_names is not None and options.clusters is not None:
+        reporter.say(
+            f"names of {model.class_names.origin} are left out: with --clusters masks hold cluster "
+            "numbers; leave --clusters out to have classes"
+        )
     write_masks(
         adjusted(model, options),
         options.source,
@@ -39,12 +46,15 @@ def run(options: Predict) -> None:
         size=options.size,
         tile=options.tile,
         workers=options.workers,
-        reporter=Reporter(quiet=options.quiet),
+        reporter=reporter,
     )
 
 
 def adjusted(model: Segmenter, options: Predict | Evaluate | Export) -> Segmenter:
-    """The model with the clusters and the post-processing that the flags ask for."""
+    """The model with the clusters and the post-processing that the flags ask for.
+
+    A number of clusters takes the names away, since it asks for plain cluster numbers.
+    """
     if options.clusters is not None:
         model = model.cut(options.clusters)
     if options.scales or options.refine is not None:
@@ -66,6 +76,8 @@ def write_masks(
 ) -> None:
     """Write OUT/<name>.png for every picture, and OUT/overlays/<name>.png.
 
+    A model with names also writes OUT/classes.txt: the names by id, one a line.
+
     Args:
         model: a trained model.
         source: a photo or a folder of them.
@@ -78,17 +90,35 @@ def write_masks(
         options: further ones of `Segmenter.predict_folder`.
 
     Raises:
-        ConfigError: a mask is already there and may not be replaced, or an option cannot be.
+        ConfigError: a mask or other names are already there and may not be replaced, or an option
+            cannot be.
         DataError: no picture could be read.
         PicieError: a file cannot be written.
     """
     folder = open_folder(source, split)
     if not overwrite:
         _check_free(out, [photo.name for photo in folder.photos])
-    work = partial(_write, out=out, colours=palette(model.clusters), overlays=overlays)
+    _write_names(model, out, overwrite=overwrite, reporter=reporter)
+    work = partial(_write, out=out, colours=model.colours, overlays=overlays)
     read = predict_each(model, folder, work, workers=workers, reporter=reporter, **options)
     left_out = f", {len(folder) - read} pictures could not be read" if read < len(folder) else ""
     reporter.say(f"{read} masks in {out}{left_out}")
+
+
+def _write_names(model: Segmenter, out: Path, *, overwrite: bool, reporter: Reporter) -> None:
+    """Names go beside masks of classes, and none beside masks of cluster numbers."""
+    path = out / "classes.txt"
+    if model.class_names is None:
+        if path.exists():
+            reporter.say(f"{path} is not about these masks: they hold cluster numbers")
+        return
+    text = "".join(f"{name}\n" for name in model.names).encode()
+    if path.exists() and path.read_bytes() != text and not overwrite:
+        raise ConfigError(
+            f"{path} is already there and has other names; choose another --out, or pass "
+            "--overwrite to replace it"
+        )
+    write_atomically(_in_folder(path), text)
 
 
 def _write(one: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:

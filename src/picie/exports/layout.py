@@ -181,7 +181,7 @@ def distinct(colours: Colours, reserved: Iterable[tuple[int, int, int]]) -> Colo
     for number, row in enumerate(colours.tolist()):
         for step in steps:
             colour = tuple(part + more for part, more in zip(row, step, strict=True))
-            if colour not in taken and 0 <= min(colour) and max(colour) <= 255:
+            if colour not in taken and min(colour) >= 0 and max(colour) <= 255:
                 break
         taken.add(colour)
         found[number] = colour

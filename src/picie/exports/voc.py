@@ -89,9 +89,7 @@ def label_map(names: tuple[str, ...], colours: Colours) -> str:
     """
     lines = ["# label:color_rgb:parts:actions", f"background:{','.join(map(str, BACKGROUND))}::"]
     rows = colours.tolist()
-    lines += [
-        f"{name}:{','.join(map(str, row))}::" for name, row in zip(names, rows, strict=True)
-    ]
+    lines += [f"{name}:{','.join(map(str, row))}::" for name, row in zip(names, rows, strict=True)]
     return "\n".join(lines) + "\n"
 
 
