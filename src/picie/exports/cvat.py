@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.exports.layout import ClassTable, Labelled, Options, distinct, indexed
+from picie.exports.layout import ClassTable, Labelled, Options
 from picie.exports.photos import photo_file, put_photo
-from picie.exports.voc import BACKGROUND, MOST, label_map, object_colours
+from picie.exports.voc import LabelMap, object_colours
 from picie.predicting import Then
 
 __all__ = ["CvatWriter"]
@@ -37,10 +37,8 @@ class CvatWriter:
     def __init__(
         self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
     ) -> None:
-        classes.at_most(MOST, "cvat")
-        classes.without(":", "cvat")
-        self._out, self._classes, self._options = out, classes, options
-        self._colours = distinct(classes.colours, (BACKGROUND,))
+        self._out, self._options = out, options
+        self._labels = LabelMap.of(classes, "cvat")
         self._names: list[str] = []
         # PNG files are compressed already.
         self._archive = zipfile.ZipFile(out / "annotations.zip", "w", zipfile.ZIP_STORED)
@@ -48,9 +46,8 @@ class CvatWriter:
     def add(self, one: Labelled) -> Then:
         """Write one photo and make its two masks; they enter the archive later."""
         put_photo(one, self._out / "images" / photo_file(one), self._options.photos)
-        values = indexed(one.mask, first=1, void=0)
-        painted = np.vstack([[BACKGROUND], self._colours]).astype(np.uint8)
-        classes = _png(painted[values])
+        values = self._labels.apply(one.mask, 0)
+        classes = _png(self._labels.colours[values])
         objects = _png(object_colours(256)[values])
 
         def store() -> None:
@@ -64,7 +61,7 @@ class CvatWriter:
         """Finish the archive."""
         names = "".join(f"{name}\n" for name in self._names)
         self._archive.writestr("ImageSets/Segmentation/default.txt", names)
-        self._archive.writestr("labelmap.txt", label_map(self._classes.names, self._colours))
+        self._archive.writestr("labelmap.txt", self._labels.text())
         self._archive.close()
 
 

@@ -20,11 +20,13 @@ __all__ = [
     "Options",
     "PhotoPolicy",
     "Writer",
+    "WriterMaker",
     "check_names",
     "distinct",
     "flat_names",
     "in_folder",
     "indexed",
+    "unlike",
 ]
 
 PhotoPolicy = Literal["copy", "link", "none"]
@@ -97,11 +99,13 @@ class Options:
         photos: how photos come into layouts that hold them.
         polygons: coco: polygons of regions in place of run-lengths of classes.
         tolerance: most pixels by which polygons may leave the border of the mask; 0 = none.
+        title: name of the folder that the export becomes.
     """
 
     photos: PhotoPolicy = "copy"
     polygons: bool = False
     tolerance: float = 0.0
+    title: str = "export"
 
 
 class Writer(Protocol):
@@ -146,16 +150,17 @@ def check_names(names: Iterable[str]) -> None:
 
 def flat_names(names: Iterable[str]) -> dict[str, str]:
     """Names without subfolders, "/" written as "__"; where two would be the same, with a number."""
-    flat: dict[str, str] = {}
     taken: set[str] = set()
-    for name in names:
-        short = wanted = name.replace("/", "__")
-        number = 2
-        while short in taken:
-            short, number = f"{wanted}__{number}", number + 1
-        taken.add(short)
-        flat[name] = short
-    return flat
+    return {name: unlike(name.replace("/", "__"), taken) for name in names}
+
+
+def unlike(wanted: str, taken: set[str]) -> str:
+    """The name wanted, with a number where it is taken; it is taken afterwards."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}__{number}", number + 1
+    taken.add(name)
+    return name
 
 
 def distinct(colours: Colours, reserved: Iterable[tuple[int, int, int]]) -> Colours:

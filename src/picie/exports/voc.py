@@ -1,40 +1,77 @@
 """The layout of Pascal VOC's segmentation task."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from picie.exports.layout import (
-    ClassTable,
-    Labelled,
-    Options,
-    distinct,
-    in_folder,
-    indexed,
-)
+from picie.enlarging import Mask
+from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder
 from picie.exports.photos import put_photo_as
 from picie.predicting import Then
 from picie.report.palette import Colours
 
-__all__ = ["BACKGROUND", "MOST", "VocWriter", "label_map", "object_colours"]
+__all__ = ["LabelMap", "VocWriter", "object_colours"]
 
-BACKGROUND = (0, 0, 0)
-"""Colour of pixels that belong to no class: value 0 of masks."""
-
-MOST = 254
-"""Classes that fit between background (0) and void (255)."""
-
+_BACKGROUND = "background"
+_BLACK = (0, 0, 0)  # of background, in masks and in labelmap.txt
+_MOST = 254  # classes that fit between background (0) and void (255)
 _VOID = 255
 _VOID_COLOUR = (224, 224, 192)  # of the borders in VOC's own masks
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Values of masks in which 0 is background.
+
+    Attributes:
+        names: M names, without background.
+        colours: (M + 1, 3) uint8, all different; black first, for background.
+        values: (N,) uint8 value of each id: 1..M in their order, or 0 for a class that is called
+            background.
+    """
+
+    names: tuple[str, ...]
+    colours: Colours
+    values: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, classes: ClassTable, format: str) -> "LabelMap":
+        """The values for ids.
+
+        Raises:
+            ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
+        """
+        classes.at_most(_MOST, format)
+        classes.without(":", format)
+        shown = np.array([name != _BACKGROUND for name in classes.names])
+        values = np.where(shown, shown.cumsum(), 0).astype(np.uint8)
+        colours = distinct(classes.colours[shown], (_BLACK, _VOID_COLOUR))
+        names = tuple(name for name in classes.names if name != _BACKGROUND)
+        return cls(names, np.vstack([[_BLACK], colours]).astype(np.uint8), values)
+
+    def apply(self, mask: Mask, void: int) -> NDArray[np.uint8]:
+        """(H, W) uint8 values of (H, W) ids; `void` where a class is ignored."""
+        found: NDArray[np.uint8] = np.append(self.values, np.uint8(void))[mask]
+        return found
+
+    def text(self) -> str:
+        """labelmap.txt: lines "name:red,green,blue::"."""
+        lines = ["# label:color_rgb:parts:actions"]
+        for name, row in zip((_BACKGROUND, *self.names), self.colours.tolist(), strict=True):
+            lines.append(f"{name}:{','.join(map(str, row))}::")
+        return "\n".join(lines) + "\n"
 
 
 class VocWriter:
     """JPEGImages, SegmentationClass, SegmentationObject, ImageSets/Segmentation, labelmap.txt.
 
-    Masks are indexed PNG: 0 = background (no pixel has it), i + 1 = id i, 255 = ignored. Nothing
-    is known of single objects, so in SegmentationObject each class of a picture is one. Photos that
-    are no JPEG are written anew as such.
+    Masks are indexed PNG: 0 = background, 1 and more the classes in the order of labelmap.txt,
+    255 = ignored. Only a class that is called background has 0. Nothing is known of single objects,
+    so in SegmentationObject each class of a picture is one. Photos that are no JPEG are written
+    anew as such.
 
     Args:
         out: the folder.
@@ -49,10 +86,8 @@ class VocWriter:
     def __init__(
         self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
     ) -> None:
-        classes.at_most(MOST, "voc")
-        classes.without(":", "voc")
-        self._out, self._classes, self._options = out, classes, options
-        self._colours = distinct(classes.colours, (BACKGROUND, _VOID_COLOUR))
+        self._out, self._options = out, options
+        self._labels = LabelMap.of(classes, "voc")
         self._names: list[str] = []
 
     def add(self, one: Labelled) -> Then:
@@ -60,10 +95,9 @@ class VocWriter:
         out = self._out
         photo = out / "JPEGImages" / f"{one.name}.jpg"
         put_photo_as(one, photo, self._options.photos, ".jpg", ".jpeg")
-        values = indexed(one.mask, first=1, void=_VOID)
-        painted = np.vstack([[BACKGROUND], self._colours]).astype(np.uint8)
+        values = self._labels.apply(one.mask, _VOID)
         for folder, colours in (
-            ("SegmentationClass", painted),
+            ("SegmentationClass", self._labels.colours),
             ("SegmentationObject", object_colours(255)),
         ):
             picture = Image.fromarray(values)
@@ -76,21 +110,7 @@ class VocWriter:
         path = in_folder(self._out / "ImageSets" / "Segmentation" / "default.txt")
         text = "".join(f"{name}\n" for name in self._names)
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
-        text = label_map(self._classes.names, self._colours)
-        (self._out / "labelmap.txt").write_text(text, encoding="utf-8")
-
-
-def label_map(names: tuple[str, ...], colours: Colours) -> str:
-    """Lines "name:red,green,blue::", background first.
-
-    Args:
-        names: N names.
-        colours: (N, 3) uint8.
-    """
-    lines = ["# label:color_rgb:parts:actions", f"background:{','.join(map(str, BACKGROUND))}::"]
-    rows = colours.tolist()
-    lines += [f"{name}:{','.join(map(str, row))}::" for name, row in zip(names, rows, strict=True)]
-    return "\n".join(lines) + "\n"
+        (self._out / "labelmap.txt").write_text(self._labels.text(), encoding="utf-8")
 
 
 def object_colours(count: int) -> Colours:
@@ -103,7 +123,6 @@ def object_colours(count: int) -> Colours:
     colours = np.zeros((count, 3), np.uint8)
     for place in range(3):
         for channel in range(3):
-            colours[:, channel] |= ((numbers >> (3 * place + channel) & 1) << (7 - place)).astype(
-                np.uint8
-            )
+            bits = (numbers >> (3 * place + channel) & 1) << (7 - place)
+            colours[:, channel] |= bits.astype(np.uint8)
     return colours
