@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         again = "the same picie bench" if "bench" in args[:1] else "picie train --resume RUN"
-        _fail(f"stopped; go on with: {again}", 130)
+        _fail("stopped" if "export" in args[:1] else f"stopped; go on with: {again}", 130)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:

@@ -103,7 +103,9 @@ def _axis(span: Span, device: torch.device) -> _Axis:
     before = centre.floor().long()
     after = (before + 1).clamp_max(span.cells - 1)
     share = (centre - before).float()
-    return _Axis((before - span.first).to(device), (after - span.first).to(device), share.to(device))
+    return _Axis(
+        (before - span.first).to(device), (after - span.first).to(device), share.to(device)
+    )
 
 
 def _undisputed(logits: Tensor) -> Tensor:

@@ -132,7 +132,9 @@ def strips(
                 end = min(end, size[1] // stride)
                 held = _lengthened(held, part, (top + height) // stride - above, end - begin)
                 share = _share((tops, height, row), (lefts, width, column), part)
-                _add(held[:, top // stride - above :], part * share, lefts[column] // stride - begin)
+                _add(
+                    held[:, top // stride - above :], part * share, lefts[column] // stride - begin
+                )
             # No tile counts in the first cells of its overlap: what lies there is finished.
             done = min(bottom // stride + 1, size[0] // stride)
             yield Strip(

@@ -23,7 +23,15 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from picie.errors import DataError
 
-__all__ = ["EXTENSIONS", "read_image", "read_square", "square_crop", "square_crop_mask", "stored_upright", "to_rgb"]
+__all__ = [
+    "EXTENSIONS",
+    "read_image",
+    "read_square",
+    "square_crop",
+    "square_crop_mask",
+    "stored_upright",
+    "to_rgb",
+]
 
 EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings of pictures, in lower case; upper case counts too."""

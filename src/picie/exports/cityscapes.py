@@ -62,7 +62,9 @@ class CityscapesWriter:
             {"id": number, "name": name, "color": colour}
             for number, (name, colour) in enumerate(zip(self._classes.names, rows, strict=True))
         ]
-        (self._out / "labels.json").write_text(json.dumps(labels, indent=1) + "\n", encoding="ascii")
+        (self._out / "labels.json").write_text(
+            json.dumps(labels, indent=1) + "\n", encoding="ascii"
+        )
 
 
 def _place(name: str, taken: set[str]) -> str:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from picie.enlarging import Mask
 from picie.errors import MissingExtraError
 from picie.exports.layout import ClassTable, Labelled, Options, in_folder
 from picie.exports.photos import photo_file, put_photo
-from picie.exports.polygons import one_ring, regions, simplified
+from picie.exports.polygons import boxes_of, one_ring, regions, simplified
 from picie.predicting import Then
 
 __all__ = ["CocoWriter"]
@@ -94,7 +93,7 @@ class CocoWriter:
 def _runs(mask: Mask) -> Iterator[dict[str, Any]]:
     """One annotation for each class, compressed run-lengths."""
     coding = _pycocotools()
-    for number, box in enumerate(ndimage.find_objects((mask + 1).clip(0).astype(np.int32))):
+    for number, box in enumerate(boxes_of(mask)):
         if box is None:
             continue
         inside = np.asfortranarray(mask == number, dtype=np.uint8)

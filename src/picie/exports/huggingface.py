@@ -86,5 +86,7 @@ class HuggingFaceWriter:
         names = dict(enumerate(self._classes.names))
         text = json.dumps(names, indent=1) + "\n"
         (self._out / "id2label.json").write_text(text, encoding="ascii")
-        rows = [f"| {number} | {name.replace('|', chr(92) + '|')} |\n" for number, name in names.items()]
+        rows = [
+            f"| {number} | {name.replace('|', chr(92) + '|')} |\n" for number, name in names.items()
+        ]
         (self._out / "README.md").write_text(_HEAD + "".join(rows), encoding="utf-8")

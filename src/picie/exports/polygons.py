@@ -20,7 +20,7 @@ from scipy import ndimage
 from picie.enlarging import Mask
 from picie.errors import MissingExtraError
 
-__all__ = ["Region", "Ring", "area", "one_ring", "regions", "simplified"]
+__all__ = ["Region", "Ring", "area", "boxes_of", "one_ring", "regions", "simplified"]
 
 Ring = NDArray[np.int64]
 """(n, 2) corners (x, y) in pixels, the first not repeated."""
@@ -63,6 +63,13 @@ def regions(mask: Mask) -> Iterator[Region]:
     for owner, found in zip(owners, rings, strict=True):
         found.sort(key=area, reverse=True)  # the outer ring is the only positive one
         yield Region(owner, tuple(found))
+
+
+def boxes_of(mask: Mask) -> list[tuple[slice, slice] | None]:
+    """Rows and columns around the pixels of each id from 0 on; None where there are none."""
+    found: Any = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
+    boxes: list[tuple[slice, slice] | None] = found
+    return boxes
 
 
 def one_ring(rings: tuple[Ring, ...]) -> Ring:
@@ -108,8 +115,7 @@ def _labelled(mask: Mask) -> tuple[NDArray[np.int32], list[int]]:
     """(H, W) regions counted from 1, 0 = none; and the id of each."""
     labels = np.zeros(mask.shape, np.int32)
     owners: list[int] = []
-    boxes = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
-    for number, box in enumerate(boxes):
+    for number, box in enumerate(boxes_of(mask)):
         if box is None:
             continue
         part, count = ndimage.label(mask[box] == number)
