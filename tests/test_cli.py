@@ -17,7 +17,7 @@ from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
-VERBS = ("train", "predict", "evaluate", "bench", "info", "demo")
+VERBS = ("train", "predict", "evaluate", "export", "bench", "info", "demo")
 
 
 def python(*args: str) -> str:
@@ -84,7 +84,7 @@ def test_help_of_a_verb(
     [
         ("tran", "unknown verb 'tran'; did you mean 'train'?"),
         ("evaulate", "did you mean 'evaluate'?"),
-        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, bench, info, demo"),
+        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, export, bench, info, demo"),
     ],
 )
 def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:
