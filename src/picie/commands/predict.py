@@ -8,6 +8,7 @@ from PIL import Image
 
 from picie.commands.arguments import Evaluate, Predict
 from picie.commands.export_arguments import Export
+from picie.commands.report_arguments import Report
 from picie.data.folder import open_folder
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, PicieError
@@ -50,7 +51,7 @@ def run(options: Predict) -> None:
     )
 
 
-def adjusted(model: Segmenter, options: Predict | Evaluate | Export) -> Segmenter:
+def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:
     """The model with the clusters and the post-processing that the flags ask for.
 
     A number of clusters takes the names away, since it asks for plain cluster numbers.
