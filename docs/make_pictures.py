@@ -1,9 +1,11 @@
 """Make the pictures of README and docs.
 
     make demo && python docs/make_pictures.py scenes
+    python docs/make_pictures.py named runs/scenes scenes  # what docs/tutorial.md makes
     python docs/make_pictures.py curves results/camvid     # the folder of a `picie bench`
 
 `scenes` shows four scenes that the model of the demo was not trained on: docs/images/scenes.png.
+`named` shows three with the names that the tutorial gives: docs/images/named.png.
 `curves` draws, for each data set of a benchmark, the means over the seeds per epoch:
 docs/images/curves_<data>.png.
 """
@@ -14,8 +16,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 import picie
 from picie.commands.demo import draw_sheet
+from picie.report.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -26,6 +32,14 @@ def scenes(_: argparse.Namespace) -> None:
     """Draw the sheet of the demo anew, with fewer scenes."""
     demo = ROOT / "runs" / "demo"
     draw_sheet(picie.load(demo / "model"), demo / "scenes", IMAGES / "scenes.png", rows=4)
+
+
+def named(args: argparse.Namespace) -> None:
+    """Three scenes that the named model was not trained on, chosen to show every class."""
+    model = picie.load(args.run)
+    chosen = [args.photos / "images" / f"scene_{number:04d}.jpg" for number in (65, 67, 71)]
+    rows = [(path.stem, np.asarray(Image.open(path)), model.predict(path)) for path in chosen]
+    write_sheet(IMAGES / "named.png", rows, model.colours, names=model.names)
 
 
 def curves(args: argparse.Namespace) -> None:
@@ -68,6 +82,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(required=True)
     verbs.add_parser("scenes", help="four scenes of the demo").set_defaults(call=scenes)
+    shown = verbs.add_parser("named", help="three scenes of the tutorial, with names")
+    shown.add_argument("run", type=Path)
+    shown.add_argument("photos", type=Path)
+    shown.set_defaults(call=named)
     drawn = verbs.add_parser("curves", help="curves per epoch of a benchmark")
     drawn.add_argument("results", type=Path)
     drawn.set_defaults(call=curves)

@@ -75,8 +75,9 @@ def arguments(made: type[Any]) -> Iterator[Argument]:
         told = [one for one in extras if isinstance(one, _Told)]
         name = next((one.metavar for one in told if one.metavar), field.name.upper())
         meaning = next((one.help for one in told if one.help), texts.get(field.name, ""))
+        flag = next((one.name for one in told if one.name), field.name).replace("_", "-")
         yield Argument(
-            shown=name if _POSITIONAL in extras else f"--{field.name.replace('_', '-')}",
+            shown=name if _POSITIONAL in extras else f"--{flag}",
             values=_values(kind),
             default=_default(field),
             meaning=" ".join(meaning.split()),
