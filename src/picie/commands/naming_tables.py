@@ -37,11 +37,8 @@ def cluster_table(model: Segmenter, anatomy: Anatomy) -> Table:
         own = sorted({ids[centroid] for centroid in members})
         row: list[Text | str] = [str(cluster), _swatches(model, own), _names(model, own)]
         if tree:
-            row += [
-                _node(anatomy, cluster),
-                _children(anatomy, cluster),
-                _nearest(anatomy, cluster),
-            ]
+            row += [_node(anatomy, cluster), _children(anatomy, cluster)]
+            row += _nearest(anatomy, cluster)
         table.add_row(*row)
     return table
 
@@ -67,13 +64,13 @@ def class_table(model: Segmenter) -> Table:
 
 
 def vote_table(decided: list[Vote], model: Segmenter) -> Table:
-    """A line for each cluster: its class, and how clear the labels were about it.
+    """A line for each cluster: the class of most of its labelled pixels, and how clear that is.
 
     Args:
         decided: one for each cluster.
         model: with the names that they gave.
     """
-    table = Table("cluster", "colour", "most pixels are", "share %", "labelled pixels", "then")
+    table = Table("cluster", "colour", "class", "share %", "pixels", "then")
     for column in (table.columns[0], *table.columns[3:5]):
         column.justify = "right"
     colours = dict(zip(model.names, model.colours.tolist(), strict=True))
