@@ -13,8 +13,8 @@ ROOMS = (
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting outputs "
-    "tiling enlarging pictures reading classification inference predicting exports exporting "
-    "counting probes evaluation curves health trainer training benchmarking"
+    "renaming tiling enlarging pictures reading classification inference predicting exports "
+    "exporting counting voting probes evaluation curves health trainer training benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),

@@ -75,6 +75,13 @@ class PixelClassifier:
         """(N, 3) uint8 sRGB by id."""
         return palette(self.clusters) if self._outputs is None else self._outputs.colours
 
+    @property
+    def centroid_ids(self) -> Tensor:
+        """(P,) int64, the id of each centroid of the first view; N where it is ignored."""
+        if self._outputs is None:
+            return self.network.view_centroids(0)[1].cpu()
+        return self._outputs.ids
+
     def named(self, class_names: ClassNames | None) -> Self:
         """The same model with names for its clusters; weights are shared.
 

@@ -17,6 +17,7 @@ picie: semantic segmentation without labels
 
   picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
   picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
+  picie name runs/first --set 3=road 7,9=building     names for clusters
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
   picie export runs/first --format coco --images PHOTOS --out DIR   masks for other tools
   picie bench SUITE.toml --out results/               compare systems over data sets and seeds

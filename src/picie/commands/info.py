@@ -9,6 +9,8 @@ from rich.table import Table
 from picie.clustering.merging import suggest_clusters
 from picie.commands.arguments import Info
 from picie.config import MACHINE, Config, make_config
+from picie.errors import ConfigError
+from picie.naming.classes import read_classes
 from picie.presets import PRESETS
 from picie.runs import Run
 from picie.storage import read_tree
@@ -35,6 +37,8 @@ def run(options: Info) -> None:
             f"clusters   {config.clusters}, and any number up to {len(tree) + 1} with "
             f"picie predict --clusters; the tree's widest gap is at {suggest_clusters(tree)}"
         )
+    if found.names_path.exists():
+        console.print(f"names      {_names(found)}")
     if metrics:
         console.print(_table(metrics))
     health = found.health()
@@ -49,6 +53,15 @@ def _state(found: Run) -> str:
         return f"not finished; go on with: picie train --resume {found.folder}"
     megabytes = found.model_path.stat().st_size / 1e6
     return f"{found.model_path} ({megabytes:.1f} MB)"
+
+
+def _names(found: Run) -> str:
+    try:
+        classes = read_classes(found.names_path).merged
+    except ConfigError as error:
+        return f"cannot be used: {error}"
+    names = ", ".join(f"{one.name} (void)" if one.ignore else one.name for one in classes)
+    return f"{names or 'none yet'} ({found.names_path})"
 
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:

@@ -26,11 +26,14 @@ from picie.types import IGNORED
 
 __all__ = [
     "CLASSES_FILE",
+    "HEADER",
     "IGNORED",
     "ClassNames",
     "NamedClass",
     "check_colour",
     "check_name",
+    "entry_text",
+    "parse_classes",
     "read_classes",
     "write_classes",
 ]
@@ -38,14 +41,17 @@ __all__ = [
 CLASSES_FILE = "classes.toml"
 """Name of the file inside a run folder."""
 
+HEADER = """\
+# Names of the clusters of this model; `picie name` shows and changes them, and keeps comments.
+# clusters: the cut that cluster numbers refer to.
+# Each [[classes]]: name, clusters = [numbers], nodes = [nodes of the tree], and if wanted
+# colour = "#rrggbb" and ignore = true (its pixels are void). Their order is that of ids in masks.
+"""
+"""Comment at the top of a new classes.toml."""
+
 _KEYS = ("name", "colour", "clusters", "nodes", "ignore")
 _RESERVED = re.compile(r"cluster \d+")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_HEADER = """\
-# Names of clusters; show and change them with `picie name`, or here.
-# clusters: the cut that cluster numbers refer to. Each class: name, clusters and nodes of the tree,
-# and if wanted colour = "#rrggbb" and ignore = true (its pixels are void).
-"""
 
 
 @dataclass(frozen=True)
@@ -139,10 +145,27 @@ def read_classes(path: Path) -> ClassNames:
             `ClassNames` refuses; the message names the file and the entry.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    return parse_classes(text, path)
+
+
+def parse_classes(text: str, path: Path) -> ClassNames:
+    """What the text of a classes.toml says.
+
+    Args:
+        text: TOML.
+        path: the file it is of, for messages.
+
+    Raises:
+        ConfigError: as `read_classes`.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
     _check_keys(values, ("clusters", "classes"), str(path))
     if "clusters" not in values:
@@ -162,17 +185,21 @@ def write_classes(path: Path, names: ClassNames) -> None:
     Raises:
         PicieError: it cannot be written.
     """
-    lines = [_HEADER, f"clusters = {names.clusters}\n"]
-    for one in names.classes:
-        lines += ["\n[[classes]]\n", f"name = {_quoted(one.name)}\n"]
-        if one.colour:
-            lines.append(f"colour = {_quoted(one.colour)}\n")
-        lines.append(f"clusters = {list(one.clusters)}\n")
-        if one.nodes:
-            lines.append(f"nodes = {list(one.nodes)}\n")
-        if one.ignore:
-            lines.append("ignore = true\n")
-    write_atomically(path, "".join(lines).encode())
+    entries = "".join("\n" + entry_text(one) for one in names.classes)
+    write_atomically(path, f"{HEADER}clusters = {names.clusters}\n{entries}".encode())
+
+
+def entry_text(one: NamedClass) -> str:
+    """The lines of one [[classes]] entry."""
+    lines = ["[[classes]]", f"name = {_quoted(one.name)}"]
+    if one.colour:
+        lines.append(f"colour = {_quoted(one.colour)}")
+    lines.append(f"clusters = {list(one.clusters)}")
+    if one.nodes:
+        lines.append(f"nodes = {list(one.nodes)}")
+    if one.ignore:
+        lines.append("ignore = true")
+    return "\n".join(lines) + "\n"
 
 
 def check_name(name: str, where: str, *, ignore: bool = False) -> None:
