@@ -86,7 +86,10 @@ def test_help_of_a_verb(
     [
         ("tran", "unknown verb 'tran'; did you mean 'train'?"),
         ("evaulate", "did you mean 'evaluate'?"),
-        ("xyz", "unknown verb 'xyz'; known: train, predict, evaluate, export, bench, info, demo"),
+        (
+            "xyz",
+            "unknown verb 'xyz'; known: train, predict, name, evaluate, export, bench, info, demo",
+        ),
     ],
 )
 def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from picie.exports.layout import ClassTable, Labelled, Options, in_folder, indexed, unlike
+from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder, indexed, unlike
 from picie.exports.photos import put_photo_as
 from picie.report.masks import colour_mask
 
 __all__ = ["CityscapesWriter"]
 
 _VOID = 255
+_BLACK = (0, 0, 0)
 _TREE = "train"
 
 
@@ -38,7 +39,8 @@ class CityscapesWriter:
         self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
     ) -> None:
         classes.at_most(_VOID, "cityscapes")
-        self._out, self._classes, self._options = out, classes, options
+        self._out, self._options = out, options
+        self._classes = ClassTable(classes.names, distinct(classes.colours, (_BLACK,)))
         taken: set[str] = set()
         self._places = {name: _place(name, taken) for name in names}
 
@@ -51,7 +53,7 @@ class CityscapesWriter:
         ids = in_folder(start.with_name(f"{start.name}_gtFine_labelIds.png"))
         Image.fromarray(indexed(one.mask, first=0, void=_VOID)).save(ids, format="PNG")
         painted = colour_mask(one.mask, self._classes.colours)
-        painted[one.mask < 0] = 0
+        painted[one.mask < 0] = _BLACK
         colour = start.with_name(f"{start.name}_gtFine_color.png")
         Image.fromarray(painted).save(colour, format="PNG")
 
