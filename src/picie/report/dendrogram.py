@@ -13,8 +13,8 @@ from picie.report.embedding import colour_code, text
 __all__ = ["draw_tree", "merges_in_words"]
 
 _ROW = 14  # height of a leaf
-_LEFT, _TREE, _GAP = 12, 420, 10  # before the root, of the tree, between leaves and names
-_WIDTH, _TOP, _BOTTOM = 720, 34, 30
+_LEFT, _TREE, _GAP = 12, 330, 10  # before the root, of the tree, between leaves and names
+_WIDTH, _TOP, _BOTTOM = 600, 34, 30
 _MOST_LEAVES = 160  # more are drawn as their clusters
 _LONGEST_NAME = 32  # characters
 _MOST_LINES = 30
@@ -67,6 +67,8 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
             f'<svg class="tree" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">',
             *_cuts(tree, most, height),
             f'<path class="branch" d="{stub}"/>',
+            # Black, yellow and the like need an edge on dark or on light paper.
+            *(line.replace('class="own"', 'class="edge"') for line in lines if "own" in line),
             *lines,
             *_names([owners[leaf] for leaf in order], clusters),
             "</svg>",
@@ -167,7 +169,7 @@ def _cuts(tree: Tree, most: float, height: int) -> list[str]:
         x = _x(_height(tree, clusters), most)
         kind = "cut" if clusters == tree.cut else "gap"
         y, anchor = (16, "end") if number == 0 else (height - 8, "middle")
-        anchor = "start" if x < 90 else "end" if x > 400 else "middle"
+        anchor = "start" if x < 90 else "end" if x > 300 else "middle"
         found.append(
             f'<line class="{kind}" x1="{x:g}" x2="{x:g}" y1="{_TOP - 12}" '
             f'y2="{height - _BOTTOM + 8}"/>'

@@ -46,7 +46,8 @@ def _classes(score: Score) -> str:
         for name, values, owned in score.rows
     )
     return (
-        '<div class="wide" tabindex="0" role="region" aria-label="Scores of each class"><table>'
+        '<div class="wide" tabindex="0" role="region" aria-label="Scores of each class">'
+        '<table class="scores">'
         f'<thead><tr><th scope="col">class</th>{head}<th scope="col">clusters</th></tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
