@@ -12,7 +12,7 @@ help:  ## list the targets
 demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 	$(BIN)/picie demo --out runs/demo --overwrite
 
-test: .venv/.ready  ## all tests, and the examples in the docstrings and in README
+test: .venv/.ready  ## all tests, and every example in docstrings, README and docs
 	$(BIN)/python -m pytest
 
 check: .venv/.ready  ## format, lint, types, direction of imports

@@ -50,6 +50,20 @@ def test_train_on_folder(run: Run, scenes: Path, capsys: pytest.CaptureFixture[s
     assert "of 3 clusters are really in use" in capsys.readouterr().out
 
 
+def test_name_and_export_coco(
+    run: Run, runs: dict[str, Path], scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocotools")
+    before = sorted(runs["default"].iterdir())
+    run("name_and_export_coco", runs["default"], scenes, "coco", "road=0,2", "the sky=1")
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "9 photos in coco, with 2 classes"
+    counts = {line[:16].strip(): int(line[16:].split()[0].replace(",", "")) for line in told[1:]}
+    assert list(counts) == ["road", "the sky"]
+    assert sum(counts.values()) == 9 * 48 * 64
+    assert sorted(runs["default"].iterdir()) == before
+
+
 def test_swap_backbone(run: Run, scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("test_efficientnet", "test_resnet")
     run("swap_backbone", scenes, "out", *names, "--clusters=3", "--size=32", "--no-pretrained")
