@@ -88,7 +88,8 @@ def test_help_of_a_verb(
         ("evaulate", "did you mean 'evaluate'?"),
         (
             "xyz",
-            "unknown verb 'xyz'; known: train, predict, name, evaluate, export, bench, info, demo",
+            "unknown verb 'xyz'; known: train, predict, name, report, evaluate, export, bench, "
+            "info, demo",
         ),
     ],
 )

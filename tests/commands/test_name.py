@@ -59,7 +59,7 @@ def test_names_are_given_shown_moved_and_taken_away(run: Path, say: Say) -> None
     before = {name: (run / name).read_bytes() for name in MODEL}
     text = say("--set", "0,2=traffic light", "1=ignore", "--colour", "traffic light=#804080")
     assert "cluster 0: traffic light\ncluster 2: traffic light\ncluster 1: ignore" in text
-    assert f"{run / 'classes.toml'}: masks have 1 ids now; take it back with picie name" in text
+    assert f"{run / 'classes.toml'}: masks have 1 ids now; --undo takes it back" in text
     assert read_classes(run / "classes.toml").classes == (
         NamedClass("traffic light", (0, 2), (), "#804080"),
         NamedClass("ignore", (1,), ignore=True),

@@ -134,8 +134,8 @@ def _change(
         console.print(vote_table(decided, named))
     for line in said:
         reporter.say(line)
-    state = f"masks have {named.clusters} ids now; take it back with picie name --undo"
-    reporter.say(f"{path}: {state}" if changed else f"{path}: nothing has changed")
+    state = f"masks have {named.clusters} ids now; --undo takes it back"
+    reporter.say(f"{path}: {state if changed else 'nothing has changed'}")
 
 
 def _recut(options: Name, names: ClassNames) -> ClassNames:
