@@ -205,3 +205,11 @@ def test_a_wrong_flag_in_a_page_would_be_seen(place: Path) -> None:
     for line in ("picie predict a b --out c --nonsense", "picie trian x", "make nothing"):
         with pytest.raises((SystemExit, KeyError, AssertionError)):
             check(line)
+
+
+def test_the_map_for_contributors_names_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = [path for path in (ROOT / "src" / "picie").iterdir() if path.suffix in ("", ".py")]
+    names = [path.name + "/" * path.is_dir() for path in rooms]
+    known = ("__pycache__/", "__main__.py")
+    assert [name for name in sorted(names) if name not in known and name not in text] == []
