@@ -65,7 +65,9 @@ class Block:
     @property
     def commands(self) -> list[list[str]]:
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [words for line in lines if (words := shlex.split(line, comments=True))]
+        # In a shell # begins a comment only where a word begins: road=#804080 is none.
+        bare = [re.sub(r"(^|\s)#.*", "", line) for line in lines]
+        return [words for line in bare if (words := shlex.split(line))]
 
 
 def blocks(page: Path) -> list[Block]:
