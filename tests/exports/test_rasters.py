@@ -1,4 +1,4 @@
-"""Rasters window by window: the same masks as of whole pictures, and void where there is no data."""
+"""Rasters window by window: masks as of whole pictures, void where there is no data."""
 
 import sys
 from collections.abc import Callable
