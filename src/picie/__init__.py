@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from picie.evaluation import Evaluation, evaluate
     from picie.inference import Prediction, Segmenter, load, predict
+    from picie.naming.classes import ClassNames
     from picie.presets import PRESETS
     from picie.training import resume, train
 
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "ClassNames",
     "Config",
     "ConfigError",
     "DataError",
@@ -59,6 +61,7 @@ _HOMES = {
     ),
     "evaluation": ("Evaluation", "evaluate"),
     "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "naming.classes": ("ClassNames",),
     "presets": ("PRESETS",),
     "training": ("resume", "train"),
 }

@@ -127,6 +127,15 @@ def test_colour_mask_equals_the_loop() -> None:
         assert painted[row, column].tolist() == colours[cluster].tolist()
 
 
+def test_an_overlay_leaves_ignored_pixels_as_they_are() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    mask = np.full((6, 8), IGNORED)
+    mask[:, 4:] = 1
+    blended = overlay(image, mask, palette(2), opacity=1.0)
+    assert np.array_equal(blended[:, :3], image[:, :3])
+    assert np.array_equal(blended[:, 4:], np.broadcast_to(palette(2)[1], (6, 4, 3)))
+
+
 @pytest.mark.parametrize("opacity", [0.0, 0.3, 1.0])
 def test_overlay_away_from_boundaries_equals_the_loop(opacity: float) -> None:
     image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
