@@ -58,7 +58,8 @@ def test_ignored_pixels_are_void(tmp_path: Path, clusters: int, void: int) -> No
             painted = np.asarray(picture.convert("RGB"))
             assert np.array_equal(painted, colour_mask(mask, palette(clusters)))
             assert painted[0, 1].tolist() == [255, 255, 255]
-        assert np.array_equal(np.asarray(picture), mask_picture(mask, palette(clusters)))
+        same = np.asarray(mask_picture(mask, palette(clusters)))
+        assert np.array_equal(np.asarray(picture), same)
 
 
 def test_no_value_is_left_for_ignored_pixels_beside_65536_ids(tmp_path: Path) -> None:
