@@ -63,6 +63,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("name", ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo"]),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
         ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
+        ("export", ["RUN", "--format", "--model", "--images", "--photos", "--polygons", "--out"]),
         ("bench", ["SUITE.toml", "--out", "--data", "--only", "--list", "--skip-missing"]),
         ("bench", ["--overwrite", "--quiet"]),
         ("info", ["RUN"]),

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from picie.data.synthetic import draw_scene
 from picie.exports.layout import ClassTable, Labelled, Options, Writer
 from picie.report.palette import palette
 from picie.types import IGNORED
@@ -90,3 +92,29 @@ def turned(tmp_path: Path) -> Labelled:
     path = tmp_path / "turned.jpg"
     Image.fromarray(image).rotate(90, expand=True).save(path, exif=tags, quality=95)
     return Labelled("turned", path, image, (image[..., 0] > 0).astype(np.int64), False)
+
+
+@pytest.fixture
+def write_raster() -> Callable[..., None]:
+    """Writes bands (B, H, W) uint8 as a TIFF, with any further part of rasterio's profile."""
+    rasterio = pytest.importorskip("rasterio")
+
+    def write(path: Path, bands: NDArray[np.uint8], **profile: Any) -> None:
+        shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2]}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with rasterio.open(path, "w", driver="GTiff", dtype="uint8", **shape, **profile) as file:
+            file.write(bands)
+
+    return write
+
+
+@pytest.fixture
+def field(tmp_path: Path, write_raster: Callable[..., None]) -> Path:
+    """A folder with a raster, half a metre a pixel, of which a corner has no data."""
+    rasterio = pytest.importorskip("rasterio")
+    bands = np.ascontiguousarray(draw_scene(3, 1, (96, 140))[0].transpose(2, 0, 1)).clip(1)
+    bands[:, :20, :30] = 0
+    place = rasterio.Affine(0.5, 0, 412000, 0, -0.5, 5310000)
+    path = tmp_path / "a field" / "ü" / "north.tif"
+    write_raster(path, bands, crs="EPSG:25832", transform=place, nodata=0)
+    return tmp_path / "a field"

@@ -1,4 +1,4 @@
-"""Rasters window by window: the same masks as of whole pictures, and void where there is no data."""
+"""Rasters window by window: masks as of whole pictures, void where there is no data."""
 
 import sys
 from collections.abc import Callable
@@ -133,12 +133,18 @@ def test_the_stretch_of_other_numbers_than_bytes(write: Write) -> None:
     with open_raster(write(values), Look()) as raster:
         assert raster.stretch == pytest.approx((202, 9799), abs=3)
         shown = raster.shown(None, (100, 100))[0]
-    assert (shown[0, 10], shown[99, 99]) == (0, 255)
+    assert shown[0, 10] == 0
+    assert shown[99, 99] == 255
     assert np.abs(shown[50, 50] - 127.5) < 2
-    with open_raster(write(np.full((1, 4, 4), 7, np.int16)), Look()) as raster:
-        assert raster.stretch == (7, 8)
-    with open_raster(write(np.full((1, 4, 4), 7, np.int16), nodata=7), Look()) as raster:
-        assert raster.stretch == (0, 1)
+
+
+@pytest.mark.parametrize(("nodata", "stretch"), [(None, (7, 8)), (7, (0, 1))])
+def test_the_stretch_of_one_value_or_none(
+    write: Write, nodata: int | None, stretch: tuple[float, float]
+) -> None:
+    path = write(np.full((1, 4, 4), 7, np.int16), nodata=nodata)
+    with open_raster(path, Look()) as raster:
+        assert raster.stretch == stretch
 
 
 def test_rasters_that_cannot_be_used(write: Write, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from picie.enlarging import Mask
 from picie.errors import MissingExtraError
-from picie.exports.layout import ClassTable, Labelled, Options, in_folder
+from picie.exports.layout import ClassTable, Labelled, Options, append, in_folder
 from picie.exports.photos import photo_file, put_photo
 from picie.exports.polygons import boxes_of, one_ring, regions, simplified
 from picie.predicting import Then
@@ -42,9 +42,11 @@ class CocoWriter:
         if not options.polygons:
             _pycocotools()
         self._out, self._classes, self._options = out, classes, options
-        lists = in_folder(out / "annotations" / "instances_default.json")
-        self._images = lists.with_name("images.part").open("w+", encoding="ascii")
-        self._annotations = lists.with_name("annotations.part").open("w+", encoding="ascii")
+        self._path = in_folder(out / "annotations" / "instances_default.json")
+        self._images = self._path.with_name("images.part")
+        self._annotations = self._path.with_name("annotations.part")
+        for part in (self._images, self._annotations):
+            append(part, "")
         self._number = self._annotation = 0
 
     def add(self, one: Labelled) -> Then:
@@ -64,8 +66,7 @@ class CocoWriter:
             {"id": number, "name": name, "supercategory": ""}
             for number, name in enumerate(self._classes.names, 1)
         ]
-        path = self._out / "annotations" / "instances_default.json"
-        with path.open("w", encoding="ascii") as file:
+        with self._path.open("w", encoding="ascii") as file:
             file.write('{"info": {"description": "masks predicted by picie"}, "licenses": [],\n')
             file.write(f'"categories": {json.dumps(categories)},\n')
             for key, part, end in (
@@ -73,21 +74,22 @@ class CocoWriter:
                 ("annotations", self._annotations, "}"),
             ):
                 file.write(f'"{key}": [\n')
-                part.seek(0)
-                shutil.copyfileobj(part, file, 1 << 20)
-                part.close()
+                with part.open(encoding="ascii") as entries:
+                    shutil.copyfileobj(entries, file, 1 << 20)
+                part.unlink()
                 file.write(f"\n]{end}\n")
-                Path(part.name).unlink()
 
     def _list(self, image: dict[str, Any], found: list[dict[str, Any]]) -> None:
-        self._images.write(",\n" * (self._number > 0))
+        comma = ",\n" * (self._number > 0)
         self._number += 1
-        self._images.write(json.dumps({"id": self._number} | image))
+        append(self._images, comma + json.dumps({"id": self._number} | image))
+        parts = []
         for one in found:
-            self._annotations.write(",\n" * (self._annotation > 0))
+            parts.append(",\n" * (self._annotation > 0))
             self._annotation += 1
             entry = {"id": self._annotation, "image_id": self._number, "iscrowd": 0} | one
-            self._annotations.write(json.dumps(entry))
+            parts.append(json.dumps(entry))
+        append(self._annotations, "".join(parts))
 
 
 def _runs(mask: Mask) -> Iterator[dict[str, Any]]:

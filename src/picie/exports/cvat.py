@@ -1,19 +1,19 @@
 """CVAT's archive "Segmentation mask 1.1"."""
 
-import io
+import shutil
 import zipfile
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from picie.exports.layout import ClassTable, Labelled, Options
+from picie.exports.layout import ClassTable, Labelled, Options, in_folder
 from picie.exports.photos import photo_file, put_photo
 from picie.exports.voc import LabelMap, object_colours
 from picie.predicting import Then
 
 __all__ = ["CvatWriter"]
+
+_MASKS = ("SegmentationClass", "SegmentationObject")
 
 
 class CvatWriter:
@@ -31,7 +31,6 @@ class CvatWriter:
 
     Raises:
         ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
-        OSError: the archive cannot be begun.
     """
 
     def __init__(
@@ -40,32 +39,26 @@ class CvatWriter:
         self._out, self._options = out, options
         self._labels = LabelMap.of(classes, "cvat")
         self._names: list[str] = []
-        # PNG files are compressed already.
-        self._archive = zipfile.ZipFile(out / "annotations.zip", "w", zipfile.ZIP_STORED)
 
     def add(self, one: Labelled) -> Then:
-        """Write one photo and make its two masks; they enter the archive later."""
+        """Write one photo and its two masks; the masks enter the archive at the end."""
         put_photo(one, self._out / "images" / photo_file(one), self._options.photos)
         values = self._labels.apply(one.mask, 0)
-        classes = _png(self._labels.colours[values])
-        objects = _png(object_colours(256)[values])
-
-        def store() -> None:
-            self._archive.writestr(f"SegmentationClass/{one.name}.png", classes)
-            self._archive.writestr(f"SegmentationObject/{one.name}.png", objects)
-            self._names.append(one.name)
-
-        return store
+        colours = (self._labels.colours, object_colours(256))
+        for folder, painted in zip(_MASKS, colours, strict=True):
+            path = in_folder(self._out / folder / f"{one.name}.png")
+            Image.fromarray(painted[values]).save(path, format="PNG")
+        return lambda: self._names.append(one.name)
 
     def close(self) -> None:
-        """Finish the archive."""
+        """Write the archive."""
         names = "".join(f"{name}\n" for name in self._names)
-        self._archive.writestr("ImageSets/Segmentation/default.txt", names)
-        self._archive.writestr("labelmap.txt", self._labels.text())
-        self._archive.close()
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(picture).save(data, format="PNG")
-    return data.getvalue()
+        # PNG files are compressed already.
+        with zipfile.ZipFile(self._out / "annotations.zip", "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("labelmap.txt", self._labels.text())
+            listed = names.encode("utf-8", "surrogateescape")
+            archive.writestr("ImageSets/Segmentation/default.txt", listed)
+            for folder in _MASKS:
+                for name in self._names:
+                    archive.write(self._out / folder / f"{name}.png", f"{folder}/{name}.png")
+                shutil.rmtree(self._out / folder, ignore_errors=True)

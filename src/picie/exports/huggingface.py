@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from picie.errors import ConfigError
-from picie.exports.layout import ClassTable, Labelled, Options, in_folder, indexed
+from picie.exports.layout import ClassTable, Labelled, Options, append, in_folder, indexed
 from picie.exports.photos import photo_file, put_photo
 from picie.predicting import Then
 
@@ -69,7 +69,8 @@ class HuggingFaceWriter:
                 "or link"
             )
         self._out, self._classes, self._options = out, classes, options
-        self._rows = (out / "metadata.jsonl").open("w", encoding="ascii")
+        self._rows = out / "metadata.jsonl"
+        append(self._rows, "")
 
     def add(self, one: Labelled) -> Then:
         """Write one photo and its mask; its row comes later."""
@@ -78,11 +79,10 @@ class HuggingFaceWriter:
         picture = Image.fromarray(indexed(one.mask, first=0, void=_VOID))
         picture.save(in_folder(self._out / mask), format="PNG")
         row = json.dumps({"file_name": photo, "mask_file_name": mask})
-        return lambda: self._rows.write(f"{row}\n")
+        return lambda: append(self._rows, f"{row}\n")
 
     def close(self) -> None:
-        """Finish the list; write names and card."""
-        self._rows.close()
+        """Write names and card."""
         names = dict(enumerate(self._classes.names))
         text = json.dumps(names, indent=1) + "\n"
         (self._out / "id2label.json").write_text(text, encoding="ascii")

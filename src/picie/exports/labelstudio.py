@@ -24,7 +24,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.exports.layout import ClassTable, Labelled, Options
+from picie.exports.layout import ClassTable, Labelled, Options, append
 from picie.exports.photos import photo_file, put_photo
 from picie.predicting import Then
 
@@ -56,8 +56,8 @@ class LabelStudioWriter:
         self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
     ) -> None:
         self._out, self._classes, self._options = out, classes, options
-        self._tasks = (out / "tasks.json").open("w", encoding="ascii")
-        self._tasks.write("[\n")
+        self._tasks = out / "tasks.json"
+        append(self._tasks, "[\n")
         self._number = 0
 
     def add(self, one: Labelled) -> Then:
@@ -77,8 +77,7 @@ class LabelStudioWriter:
 
     def close(self) -> None:
         """Finish the list, and write the labelling interface."""
-        self._tasks.write("\n]\n")
-        self._tasks.close()
+        append(self._tasks, "\n]\n")
         labels = "".join(
             f'    <Label value={quoteattr(name)} background="#{bytes(colour).hex()}"/>\n'
             for name, colour in zip(
@@ -92,7 +91,7 @@ class LabelStudioWriter:
         (self._out / "label_config.xml").write_text(text, encoding="utf-8")
 
     def _list(self, task: str) -> None:
-        self._tasks.write(",\n" * (self._number > 0) + task)
+        append(self._tasks, ",\n" * (self._number > 0) + task)
         self._number += 1
 
     def _result(self, one: Labelled, number: int) -> dict[str, Any]:

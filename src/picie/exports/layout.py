@@ -21,6 +21,7 @@ __all__ = [
     "PhotoPolicy",
     "Writer",
     "WriterMaker",
+    "append",
     "check_names",
     "distinct",
     "flat_names",
@@ -199,6 +200,12 @@ _STEPS = tuple(8 * step for step in range(-8, 9))
 def indexed(mask: Mask, *, first: int, void: int) -> NDArray[np.uint8]:
     """(H, W) uint8 of ids counted from `first`, with `void` where the class is ignored."""
     return np.where(mask < 0, void, mask + first).astype(np.uint8)
+
+
+def append(path: Path, text: str) -> None:
+    """Add ASCII text to a list. No file stays open, which an error would leave behind."""
+    with path.open("a", encoding="ascii") as file:
+        file.write(text)
 
 
 def in_folder(path: Path) -> Path:
