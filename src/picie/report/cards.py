@@ -16,7 +16,7 @@ _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
 _MOSTLY = 0.55  # of what a cluster covers, from which one third is its place
 _LEAST_SEGMENT = 0.002  # shares below are too thin to be seen in the bar
 _MINUS = "\u2212"
-_LAZY = 'loading="lazy" decoding="async"'
+_LATE = 'decoding="async"'  # not loading="lazy": browsers print such pictures as blanks
 
 
 def percent(share: float) -> str:
@@ -118,7 +118,7 @@ def _heat(one: Cluster) -> str:
     return (
         f'<figure class="heat"><img src="{data_uri("image/png", heat_map(one.heat))}" '
         f'alt="Where it is: {where}" title="at one place in up to {most:.0f} % of the photos" '
-        f'width="{width}" height="{height}" {_LAZY}></figure>'
+        f'width="{width}" height="{height}" {_LATE}></figure>'
     )
 
 
@@ -146,7 +146,7 @@ def _strip(title: str, patches: Sequence[Patch], one: Cluster) -> str:
     items = "".join(
         f'<li><img src="{data_uri("image/webp", patch.picture)}" '
         f'alt="Piece of {text(patch.name)}" title="{text(patch.name)}: similarity '
-        f'{patch.similarity:.2f}" width="{PATCH_SIDE}" height="{PATCH_SIDE}" {_LAZY}></li>'
+        f'{patch.similarity:.2f}" width="{PATCH_SIDE}" height="{PATCH_SIDE}" {_LATE}></li>'
         for patch in patches
     )
     low, high = sorted((patches[0].similarity, patches[-1].similarity))

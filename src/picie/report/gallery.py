@@ -58,7 +58,7 @@ def _tools(shots: Sequence[Shot], clusters: Mapping[int, Cluster]) -> str:
 
 def _figure(shot: Shot, clusters: Mapping[int, Cluster]) -> str:
     width, height = shot.size
-    sizes = f'width="{width}" height="{height}" loading="lazy" decoding="async"'
+    sizes = f'width="{width}" height="{height}" decoding="async"'
     name = text(shot.name)
     named = [(clusters[one], share) for one, share in shot.shares if one in clusters]
     parts = "".join(

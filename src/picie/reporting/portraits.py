@@ -86,10 +86,7 @@ def make_portraits(
 
 
 def closeness(model: Segmenter) -> NDArray[float64]:
-    """(N, N) mean cosine of the centroids of two ids; the tree is made from the same distances.
-
-    0 for an id without centroids.
-    """
+    """(N, N) mean cosine of the centroids of two ids; 0 for an id without centroids."""
     unit = normalize(model.network.view_centroids(0)[0].double(), dim=1).cpu()
     member = one_hot(centroid_ids(model), model.clusters + 1).double().T[:-1]  # (N, P)
     sizes = member.sum(1, keepdim=True).clamp_min(1)
