@@ -13,8 +13,9 @@ ROOMS = (
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting outputs "
-    "renaming tiling enlarging pictures reading classification inference counting voting probes "
-    "evaluation curves health reporting trainer training benchmarking"
+    "renaming tiling enlarging pictures reading classification inference predicting exports "
+    "exporting counting voting probes evaluation curves health reporting trainer training "
+    "benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),
