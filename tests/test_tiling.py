@@ -117,3 +117,20 @@ def test_the_default_backbone_decides_nearly_every_pixel_alike() -> None:
         whole, tiled = logits(image[None])[0].argmax(0), blended(logits, image, 1024).argmax(0)
     assert len(whole.unique()) > 3
     assert float((whole == tiled).float().mean()) >= 0.98
+
+
+@pytest.mark.parametrize("stride", [7, 14])
+def test_cells_that_tiles_do_not_share_are_brought_to_a_finer_grid(stride: int) -> None:
+    """A ramp stays a ramp, in its place, where every tile has cells of its own."""
+
+    def ramp(part: Tensor) -> Tensor:
+        size = [-(-side // stride) for side in part.shape[2:]]
+        return F.adaptive_avg_pool2d(part[:, :1], (size[0], size[1]))
+
+    rows = torch.arange(544.0).expand(288, 544).T
+    finer = 4 if stride == 7 else 8
+    found = blended(ramp, rows.expand(3, 544, 288), 128)
+    assert found.shape == (1, 544 // finer, 288 // finer)
+    expected = (torch.arange(544 // finer) + 0.5) * finer - 0.5
+    wrong = (found[0] - expected[:, None]).abs()
+    assert float(wrong[finer:-finer].max()) < 1  # half a cell is flat at the very ends

@@ -173,7 +173,7 @@ def check_name(name: str) -> None:
             f"backbone {name!r}: timm has no such weights; it has {', '.join(tagged) or 'none'}"
         )
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models() for all names"
+    hint = f"did you mean {', '.join(near)}?" if near else "see picie info --backbones '*'"
     raise ConfigError(f"backbone {name!r}: timm knows no such model; {hint}")
 
 

@@ -1,6 +1,5 @@
 """timm networks that give feature maps: which options they need, and which of their layers."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -11,27 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from picie.errors import ConfigError, ModelError
-from picie.models.weight_files import fit_weights, read_weights
+from picie.models.map_sizes import (
+    REFUSALS,
+    check_sizes,
+    first_line,
+    one_size,
+    try_small_picture,
+)
+from picie.models.weight_files import WeightFile, fit_weights, read_weights
 from picie.settings import DEFAULT_BACKBONE
 
 __all__ = ["Network", "PatchMaps", "create_network"]
 
 # What networks are asked for that take pictures of one size only unless told otherwise.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-_PROBE = (96, 160)
-_ODD = (75, 109)
-_LARGE = (320, 416)  # some position tables end where pictures are larger than in their training
-_REFUSALS = (
-    AssertionError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-_OTHER = "choose a network for any size, such as resnet18.tv_in1k"
 
 
 @dataclass(frozen=True)
@@ -112,15 +104,15 @@ def create_network(
         ConfigError: no feature maps, one picture size only, or no such layer.
         ModelError: weights that cannot be had or do not fit.
     """
+    file = None if weights is None else read_weights(weights)
     plan = _plan(name)
     chosen = _chosen(name, layers, plan)
-    if plan.plain:
-        stages, notes = _patch_maps(name, chosen, plan.options, pretrained, weights)
-    else:
-        stages, notes = _pyramid(name, chosen, plan.options, pretrained, weights)
+    create = _patch_maps if plan.plain else _pyramid
+    stages, notes = create(name, chosen, plan.options, pretrained, file)
     last = getattr(stages, "output_fmt", "NCHW") == "NHWC"  # Swin, MambaOut
     strides = tuple(plan.strides[place] for place in chosen)
-    whole, channels = _check_sizes(stages, name, strides, last)
+    large = hasattr(stages, "model") and not plan.options  # transformers that were not asked
+    whole, channels = check_sizes(stages, name, strides, channels_last=last, large=large)
     return Network(stages, channels, strides, whole, last, plan.plain, tuple(notes))
 
 
@@ -137,16 +129,15 @@ def _plan(name: str) -> _Plan:
             with torch.device("meta") if fixed else nullcontext():
                 probe = _create(name, pretrained=False, features_only=True, **options)
                 if fixed:
-                    with torch.no_grad():
-                        probe.eval()(torch.zeros(1, 3, *_rounded(_PROBE, _coarsest(probe))))
-        except _REFUSALS as error:
+                    try_small_picture(probe.eval(), probe.feature_info.reduction())
+        except REFUSALS as error:
             reason = error  # of the last: without any option
             continue
         return _read_plan(probe, options)
     if fixed:
-        raise _one_size(name, _first_line(reason)) from None
+        raise one_size(name, first_line(reason)) from None
     raise ConfigError(
-        f"backbone {name!r} gives no pyramid of feature maps ({_first_line(reason)}); choose a "
+        f"backbone {name!r} gives no pyramid of feature maps ({first_line(reason)}); choose a "
         "network with stages, such as resnet18.tv_in1k"
     ) from None
 
@@ -189,18 +180,17 @@ def _patch_maps(
     blocks: Sequence[int],
     options: dict[str, Any],
     pretrained: bool,
-    weights: Path | None,
+    file: WeightFile | None,
 ) -> tuple[nn.Module, list[str]]:
-    if weights is None:
+    if file is None:
         return PatchMaps(_weighted(name, pretrained, options), blocks), []
-    tensors, notes = read_weights(weights)
     model = _create(name, pretrained=False, num_classes=0, **options)
     needed = model.state_dict()
     maps = PatchMaps(model, blocks)
     used = maps.model.state_dict()
-    found, more = fit_weights(tensors, name, model, needed, used, weights)
+    found, notes = fit_weights(file, name, model, needed, used)
     maps.model.load_state_dict({key: found[key] for key in used})
-    return maps, notes + more
+    return maps, notes
 
 
 def _pyramid(
@@ -208,26 +198,40 @@ def _pyramid(
     stages: Sequence[int],
     options: dict[str, Any],
     pretrained: bool,
-    weights: Path | None,
+    file: WeightFile | None,
 ) -> tuple[nn.Module, list[str]]:
     options = options | {"features_only": True, "out_indices": list(stages)}
-    if weights is None:
+    if file is None:
         return _weighted(name, pretrained, options), []
-    tensors, notes = read_weights(weights)
     size = {k: v for k, v in options.items() if k not in ("features_only", "out_indices")}
     model = _create(name, pretrained=False, num_classes=0, **size)
-    needed = model.state_dict()
-    found, more = fit_weights(tensors, name, model, needed, needed, weights)
-    overlay = {"state_dict": found, "num_classes": 0}  # without a head timm loads strictly
+    known = model.state_dict()
+    made = _create(name, pretrained=False, **options)
+    inner = getattr(made, "model", made)
+    named_alike = inner.state_dict().keys() <= known.keys()
+    used = {k: known[k] for k in inner.state_dict()} if named_alike else known
+    found, notes = fit_weights(file, name, model, known, used)
+    if named_alike:
+        inner.load_state_dict({key: found[key] for key in used})
+    else:
+        made = _loaded_by_timm(name, found, options, file.path)
+    return made, notes
+
+
+def _loaded_by_timm(
+    name: str, tensors: dict[str, Tensor], options: dict[str, Any], path: Path
+) -> Any:
+    """Stages whose names timm changes when it takes a network apart, after it has loaded."""
+    overlay = {"state_dict": tensors, "num_classes": 0}  # without a head it loads strictly
     try:
         made = _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    except _REFUSALS as error:
-        raise ModelError(f"{weights}: does not fit {name} ({_first_line(error)})") from None
+    except REFUSALS as error:
+        raise ModelError(f"{path}: does not fit {name} ({first_line(error)})") from None
     for module in made.modules():  # copies of the network would copy the file's tensors too
         for config in ("pretrained_cfg", "default_cfg"):
             if isinstance(getattr(module, config, None), dict):
                 getattr(module, config).pop("state_dict", None)
-    return made, notes + more
+    return made
 
 
 def _weighted(name: str, pretrained: bool, options: dict[str, Any]) -> Any:
@@ -238,7 +242,7 @@ def _weighted(name: str, pretrained: bool, options: dict[str, Any]) -> Any:
             raise
         raise ModelError(
             f"backbone {name!r}: its pretrained weights cannot be downloaded "
-            f"({_first_line(error)}); connect to the network once, use the default "
+            f"({first_line(error)}); connect to the network once, use the default "
             f"{DEFAULT_BACKBONE}, which needs none, pass a file with --backbone-weights, or pass "
             "--no-pretrained"
         ) from None
@@ -249,61 +253,3 @@ def _create(name: str, **options: Any) -> Any:
 
     create: Callable[..., Any] = timm.create_model
     return create(name, **options)
-
-
-def _check_sizes(
-    stages: nn.Module, name: str, strides: Sequence[int], last: bool
-) -> tuple[int, tuple[int, ...]]:
-    """See that pictures may have any size; what their sides must be multiples of, and channels."""
-    was_training = stages.training
-    stages.eval()
-    cell, whole = math.lcm(*strides), 1
-    try:
-        shapes = _shapes(stages, _rounded(_PROBE, cell), last)
-        _compare(shapes, _rounded(_PROBE, cell), strides)
-        if isinstance(getattr(stages, "model", None), nn.Module):
-            _shapes(stages, _rounded(_LARGE, cell), last)
-    except _REFUSALS as error:
-        raise _one_size(name, _first_line(error)) from None
-    try:
-        _compare(_shapes(stages, _ODD, last), _ODD, strides)
-    except _REFUSALS:
-        whole = cell
-    stages.train(was_training)
-    return whole, tuple(channels for channels, *_ in shapes)
-
-
-@torch.no_grad()
-def _shapes(stages: nn.Module, size: tuple[int, int], last: bool) -> list[tuple[int, int, int]]:
-    """(C, h, w) of the maps of a picture."""
-    shapes = [tuple(one.shape[1:]) for one in stages(torch.zeros(1, 3, *size))]
-    return [(one[2], one[0], one[1]) if last else (one[0], one[1], one[2]) for one in shapes]
-
-
-def _compare(
-    shapes: list[tuple[int, int, int]], size: tuple[int, int], strides: Sequence[int]
-) -> None:
-    for (_, *found), stride in zip(shapes, strides, strict=True):
-        promised = [-(-side // stride) for side in size]
-        if found != promised:
-            raise ValueError(
-                f"a picture of {size[0]} x {size[1]} pixels gives a map of {found[0]} x {found[1]} "
-                f"cells where stride {stride} promises {promised[0]} x {promised[1]}"
-            )
-
-
-def _rounded(size: tuple[int, int], cell: int) -> tuple[int, int]:
-    height, width = (-(-side // cell) * cell for side in size)
-    return height, width
-
-
-def _coarsest(probe: Any) -> int:
-    return math.lcm(*(int(stride) for stride in probe.feature_info.reduction()))
-
-
-def _one_size(name: str, reason: str) -> ConfigError:
-    return ConfigError(f"backbone {name!r} works at one picture size only ({reason}); {_OTHER}")
-
-
-def _first_line(error: Exception | None) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,17 +7,17 @@ import io
 import pickle
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from picie.errors import ModelError
 
-__all__ = ["fit_weights", "read_weights"]
+__all__ = ["WeightFile", "fit_weights", "read_weights"]
 
 # Where training programs keep the weights inside a checkpoint; of several the first is taken, a
 # teacher or a running average before the network that was trained.
@@ -68,14 +68,26 @@ _HEADS = (
 _SHOWN = 3
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+@dataclass(frozen=True)
+class WeightFile:
+    """What a weight file holds.
+
+    Attributes:
+        path: the file.
+        tensors: by name.
+        notes: what was taken out of what, for people.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path) -> WeightFile:
     """The tensors of a weight file, without the wrapping of a training program.
 
     Args:
         path: .safetensors, or any file of `torch.save`. Nothing in it is executed.
-
-    Returns:
-        the tensors by name, and what was taken out of what, for people.
 
     Raises:
         ModelError: missing or broken file, one that holds code, or one without tensors.
@@ -90,25 +102,23 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             break
         notes.append(f"{path}: took the weights under {inner!r}")
         found = found[inner]
-    if not isinstance(found, Mapping):
-        found = {}
-    tensors = {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+    items = found.items() if isinstance(found, Mapping) else ()
+    tensors = {str(key): value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
-        keys = _some(str(key) for key in found) if found else f"a {type(found).__name__}"
+        keys = _some(str(key) for key, _ in items) or f"a {type(found).__name__}"
         raise ModelError(
             f"{path}: holds no tensors where weights are expected ({keys}); save the network's "
             "state_dict() to a file of its own"
         )
-    return tensors, notes
+    return WeightFile(path, tensors, tuple(notes))
 
 
 def fit_weights(
-    tensors: Mapping[str, Tensor],
+    file: WeightFile,
     name: str,
     model: nn.Module,
     known: Mapping[str, Tensor],
     used: Mapping[str, Tensor],
-    path: Path,
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Bring tensors to the names and shapes of a network, strictly.
 
@@ -117,12 +127,11 @@ def fit_weights(
     architecture may be missing; nothing else may.
 
     Args:
-        tensors: from `read_weights`.
+        file: from `read_weights`.
         name: of the timm network.
         model: the network without a classifier, perhaps cut behind the layers that are used.
         known: all tensors of the whole network.
         used: those that the feature maps need.
-        path: of the file, for messages.
 
     Returns:
         a tensor for every name of `known` (own ones where the file has none), and what was done,
@@ -131,7 +140,8 @@ def fit_weights(
     Raises:
         ModelError: a tensor is missing, unknown or of another shape.
     """
-    tensors, notes = _without_prefixes(dict(tensors), known, path)
+    path = file.path
+    tensors, notes = _without_prefixes(file.tensors, known, path)
     tensors = _translated(tensors, name, model, path)
     missing = [key for key in used if key not in tensors and not _may_miss(key, model)]
     if missing:
@@ -155,7 +165,7 @@ def fit_weights(
         )
     if unknown:
         notes.append(f"{path}: left out {len(unknown)} tensors of heads ({_some(unknown)})")
-    return {key: tensors.get(key, own) for key, own in known.items()}, notes
+    return {key: tensors.get(key, own) for key, own in known.items()}, [*file.notes, *notes]
 
 
 def _loaded(path: Path) -> Any:
@@ -171,7 +181,7 @@ def _loaded(path: Path) -> Any:
             "run code when they are loaded. Where you trust it, save its state_dict() as "
             ".safetensors"
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, SafetensorError) as error:
+    except Exception as error:  # a file of another kind may make the reader stumble anywhere
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{path}: the weights cannot be read ({reason}); give a whole .safetensors or .pth file"
