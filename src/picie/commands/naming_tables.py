@@ -107,13 +107,13 @@ def template(anatomy: Anatomy) -> str:
         "# ignore = true\n"
     )
     if anatomy.children:
-        lines.append(
-            "\n# The clusters, and which others are most like each (distances are 0 to 2):\n"
-        )
+        lines.append("\n# The clusters, and which others are most like each:\n")
         for cluster, members in enumerate(anatomy.clusters):
             if members:
                 others, node, distance = _nearest(anatomy, cluster)
-                lines.append(f"# {cluster:>4}: joins {others} as node {node[1:]} at {distance}\n")
+                lines.append(
+                    f"# {cluster:>4}: joins {others} as node {node[1:]} at distance {distance}\n"
+                )
     return "".join(lines)
 
 
@@ -150,7 +150,7 @@ def _children(anatomy: Anatomy, cluster: int) -> str:
 
 
 def _nearest(anatomy: Anatomy, cluster: int) -> tuple[str, str, str]:
-    """The clusters of the branch that it joins next, the node that makes of both, and how far."""
+    """The clusters of the branch that it joins next, the node that they make, and how far."""
     node = anatomy.node_of(cluster)
     for row, (left, right, distance) in enumerate(anatomy.children):
         if node in (left, right):
