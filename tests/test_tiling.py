@@ -149,3 +149,20 @@ def test_strips_are_the_blended_picture_in_parts(size: tuple[int, int], across: 
             assert start == max(first - 1, 0)  # a neighbour to each side, to enlarge them alike
             assert start + count == min(stop + 1, cells)
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("stride", [7, 14])
+def test_cells_that_tiles_do_not_share_are_brought_to_a_finer_grid(stride: int) -> None:
+    """A ramp stays a ramp, in its place, where every tile has cells of its own."""
+
+    def ramp(part: Tensor) -> Tensor:
+        size = [-(-side // stride) for side in part.shape[2:]]
+        return F.adaptive_avg_pool2d(part[:, :1], (size[0], size[1]))
+
+    rows = torch.arange(544.0).expand(288, 544).T
+    finer = 4 if stride == 7 else 8
+    found = blended(ramp, rows.expand(3, 544, 288), 128)
+    assert found.shape == (1, 544 // finer, 288 // finer)
+    expected = (torch.arange(544 // finer) + 0.5) * finer - 0.5
+    wrong = (found[0] - expected[:, None]).abs()
+    assert float(wrong[finer:-finer].max()) < 1  # half a cell is flat at the very ends

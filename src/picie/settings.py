@@ -57,6 +57,15 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     pretrained: bool = Field(
         True, description="start the backbone from pretrained weights; without them, at random"
     )
+    backbone_layers: tuple[int, ...] = Field(
+        (),
+        description="blocks of a transformer, or stages of another backbone, whose maps are used; "
+        "numbers from 0, or negative ones from the end; empty = the last block, or all stages",
+    )
+    backbone_weights: str = Field(
+        "",
+        description="file with weights of the backbone in place of timm's: .safetensors or .pth",
+    )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
@@ -248,6 +257,15 @@ class Config(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 f"predict_scales {list(self.predict_scales)}: give one or more factors from 0.25 "
                 "to 4, such as 1 and 1.5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights(self) -> "Config":
+        if self.backbone_weights and not self.pretrained:
+            raise ValueError(
+                "backbone_weights and no pretrained weights exclude each other: leave out "
+                "--backbone-weights or --no-pretrained"
             )
         return self
 

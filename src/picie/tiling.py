@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from picie.errors import ConfigError
 
@@ -19,6 +20,7 @@ __all__ = ["Strip", "Tile", "blended", "check_tile", "cut", "strips"]
 
 _CELL = 32  # pixels of the coarsest grid that the network works on
 _LEAST = 4 * _CELL
+_STRIDES = (1, 2, 4, 8, 16, 32)
 
 
 def check_tile(tile: int) -> None:
@@ -55,21 +57,23 @@ def blended(logits: Callable[[Tensor], Tensor], picture: Tensor, tile: int) -> T
     """Logits of a picture of any size, tile by tile.
 
     Args:
-        logits: from (1, 3, t, u) to (1, K, t / s, u / s) float32, where s divides 32.
+        logits: from (1, 3, t, u) to (1, K, t / s, u / s) float32, sizes rounded up. Where s does
+            not divide 32, as for patches of 14 pixels, tiles share no grid of cells, and each is
+            brought to the next finer one that they do share.
         picture: (3, H, W), both sides multiples of 32.
         tile: most pixels of a tile, as in `cut`.
 
     Returns:
-        (K, H / s, W / s), on the device of the logits. Equal to the logits of the whole picture as
-        far as these depend on pixels nearer than a quarter of the overlap.
+        (K, H / s, W / s), s perhaps finer, on the device of the logits. Equal to the logits of the
+        whole picture as far as these depend on pixels nearer than a quarter of the overlap.
     """
     (tops, height), (lefts, width) = (cut(side, tile) for side in picture.shape[1:])
     total = torch.empty(0)
     for row, top in enumerate(tops):
         for column, left in enumerate(lefts):
             part = logits(picture[None, :, top : top + height, left : left + width])[0]
+            part, stride = _on_shared_grid(part, height, width)
             down, across = part.shape[1:]
-            stride = height // down
             if not total.numel():
                 total = part.new_zeros(len(part), *(side // stride for side in picture.shape[1:]))
             share = _share((tops, height, row), (lefts, width, column), part)
@@ -126,8 +130,9 @@ def strips(
         for row, top in enumerate(tops):
             bottom = tops[row + 1] if row + 1 < len(tops) else size[0]
             for column in range(max(first - 1, 0), last):
-                part = logits((top, lefts[column], height, width))
-                stride = height // part.shape[1]
+                part, stride = _on_shared_grid(
+                    logits((top, lefts[column], height, width)), height, width
+                )
                 begin, end = max(edges[0] // stride - 1, 0), edges[1] // stride + 1
                 end = min(end, size[1] // stride)
                 held = _lengthened(held, part, (top + height) // stride - above, end - begin)
@@ -172,6 +177,16 @@ def _share(
         _weights(*axis, cells) for axis, cells in zip((rows, columns), part.shape[1:], strict=True)
     )
     return torch.outer(down, across).to(part.device)
+
+
+def _on_shared_grid(part: Tensor, height: int, width: int) -> tuple[Tensor, int]:
+    """The map of a tile in cells of a whole number of pixels, and that number, which divides 32."""
+    stride = max(s for s in _STRIDES if s * part.shape[1] <= height and s * part.shape[2] <= width)
+    size = (height // stride, width // stride)
+    if part.shape[1:] == size:
+        return part, stride
+    finer = F.interpolate(part[None], size=size, mode="bilinear", align_corners=False)
+    return finer[0], stride
 
 
 def _weights(starts: list[int], side: int, index: int, cells: int) -> Tensor:

@@ -27,7 +27,7 @@ from picie.curves import curve_values
 from picie.data.folder import Photo
 from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
-from picie.devices import autocast, choose_device
+from picie.devices import adam, autocast, choose_device
 from picie.errors import DataError
 from picie.files import write_atomically
 from picie.heads import Heads
@@ -110,11 +110,11 @@ class Trainer:
         trains_backbone = config.backbone_rate > 0
         model.backbone.requires_grad_(trains_backbone)
         learnt = [*model.decoder.parameters(), *(self.heads.parameters() if self.heads else ())]
-        groups = [{"params": learnt, "lr": config.learning_rate}]
+        groups: list[dict[str, Any]] = [{"params": learnt}]
         if trains_backbone:
             rate = config.learning_rate * config.backbone_rate
             groups.append({"params": list(model.backbone.parameters()), "lr": rate})
-        return torch.optim.Adam(groups, fused=self.device.type in ("cpu", "cuda"))
+        return adam(groups, config.learning_rate, self.device)
 
     def log_to_file(self) -> AbstractContextManager[None]:
         """Within the block the main process writes train.log."""
@@ -127,15 +127,13 @@ class Trainer:
         if self.processes.main:
             self.run.truncate_metrics(epoch)
         if epoch:
-            done = f"{epoch} of {self.config.epochs} epochs are done"
-            self._say(f"resuming {self.run.folder}: {done}")
+            self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
             return epoch
-        self._say(
-            f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
-            f"{self.config.backbone} on {self.device}"
-            + f", {self.processes.count} processes"
-            * (self.processes.count > 1)
-        )
+        count = self.processes.count
+        start = f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+        start += f"{self.config.backbone} on {self.device}" + f", {count} processes" * (count > 1)
+        for line in (*self.model.backbone.notes, start):
+            self._say(line)
         if self.config.decoder_init == "pca":
             self._start_from_pca()
         return 0
