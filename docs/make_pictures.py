@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 # What is left out of the picture of a report, which would be many screens high otherwise.
 SHORT = """
-nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nth-of-type(n+4),
+nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nth-of-type(n+3),
 .shot:nth-child(n+5) { display: none !important; }
 .masthead { padding-top: 1rem; } h2 { margin-top: 1.5rem; } .card { padding: 1rem 0; }
 """
@@ -62,17 +62,19 @@ def report(_: argparse.Namespace) -> None:
             [
                 program,
                 *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-                *("--disable-background-networking", "--hide-scrollbars"),
+                *("--disable-background-networking", "--disable-component-update"),
+                *("--disable-quic", "--disable-sync", "--hide-scrollbars"),
                 "--force-device-scale-factor=1",
-                "--window-size=1180,1480",
+                "--window-size=1180,1420",
                 f"--user-data-dir={folder}/profile",
                 f"--screenshot={picture}",
                 page.as_uri(),
             ],
             check=True,
+            stderr=subprocess.DEVNULL,  # it misses parts of a desktop, at length
         )
         with Image.open(picture) as image:
-            image.convert("RGB").save(IMAGES / "report.png", optimize=True)
+            image.convert("RGB").quantize(256).save(IMAGES / "report.png", optimize=True)
 
 
 def curves(args: argparse.Namespace) -> None:

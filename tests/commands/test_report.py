@@ -27,6 +27,21 @@ def test_it_writes_one_file_and_says_what_it_did(
     assert page.count('<figure class="shot"') == 2
 
 
+def test_what_cannot_be_read_is_named_once_beside_a_score_too(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "report.html"
+    shutil.copytree(scenes, photos)
+    (photos / "images" / "scene_0001.jpg").write_text("no")
+    main(["report", str(runs["default"]), str(photos), "--out", str(out)])
+    said = capsys.readouterr().err
+    assert said.count("scene_0001.jpg: cannot be read") == 1
+    assert "8 photos in" in said
+    page = out.read_text(encoding="utf-8")
+    assert "1 unreadable" in page
+    assert "1 photo could not be read, and left out" in page
+
+
 def test_other_clusters_and_post_processing(
     runs: dict[str, Path], scenes: Path, tmp_path: Path
 ) -> None:

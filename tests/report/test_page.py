@@ -163,6 +163,13 @@ def test_only_so_many_clusters_get_a_card() -> None:
     assert "44 smaller clusters, 14.7 % of the pixels, are not shown." in html
 
 
+def test_thousands_of_problems_are_counted_not_listed() -> None:
+    html = to_html(dataclasses.replace(BARE, problems=("a: broken",) * 2_500))
+    assert "2500 photos could not be read" in html
+    assert html.count("a: broken") == 1_000
+    assert "and 1,500 more" in html
+
+
 def test_verdicts_are_words_and_signs_not_only_colours() -> None:
     html = to_html(DOCUMENT)
     assert re.search(r'class="verdict doubtful"><i aria-hidden="true">~</i> doubtful</b>', html)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from picie.inference import Segmenter
 from picie.report.document import Patch
-from picie.reporting.gathering import _Best
+from picie.reporting.gathering import Memory, _Best
 
 
 def best(values: dict[int, float], *, photos: int, most: int = 2) -> list[str]:
@@ -34,3 +35,12 @@ def test_the_best_of_all_is_always_kept(photos: int) -> None:
     found = best(dict(enumerate(values.tolist())), photos=photos)
     assert found[0] == str(int(values.argmax()))
     assert len(found) == min(2, photos)
+
+
+@pytest.mark.parametrize("shown", [1, 200, 1_000])
+def test_pictures_take_less_than_the_page_may(model: Segmenter, shown: int) -> None:
+    memory = Memory(model, 10_000, shown)
+    patches = 2 * 8 * model.clusters * memory.patch_bytes
+    assert 4 / 3 * (shown * memory.shot_bytes + patches) < 12e6
+    assert memory.shot_bytes >= 6_000
+    assert memory.patch_bytes == 3_000

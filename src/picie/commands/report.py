@@ -36,7 +36,8 @@ def run(options: Report) -> None:
     )
     page = made.html.encode()
     write_atomically(options.out, page)
-    reporter.enumerate(made.problems)
+    if not made.scored:
+        reporter.enumerate(made.problems)
     if made.note:
         reporter.say(made.note)
     left_out = f", {len(made.problems)} could not be read" if made.problems else ""

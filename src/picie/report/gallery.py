@@ -12,7 +12,7 @@ from picie.report.embedding import data_uri, text
 
 __all__ = ["gallery"]
 
-_MOST_NAMED = 4  # clusters below a photo
+_MOST_NAMED, _MOST_TOLD = 4, 12  # clusters below a photo, and in the words for its mask
 
 
 def gallery(shots: Sequence[Shot], clusters: Mapping[int, Cluster], note: str) -> str:
@@ -67,7 +67,8 @@ def _figure(shot: Shot, clusters: Mapping[int, Cluster]) -> str:
     )
     more = len(named) - _MOST_NAMED
     parts += f'<li class="quiet">{more} more</li>' if more > 0 else ""
-    words = "; ".join(f"{one.name} {percent(share)}" for one, share in named)
+    words = "; ".join(f"{one.name} {percent(share)}" for one, share in named[:_MOST_TOLD])
+    words += f"; {len(named) - _MOST_TOLD} more" if len(named) > _MOST_TOLD else ""
     ids = " ".join(str(one) for one, _ in shot.shares)
     return (
         f'<figure class="shot" data-ids="{ids}">'

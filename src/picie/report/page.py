@@ -20,6 +20,7 @@ from picie.types import IGNORED
 __all__ = ["to_html"]
 
 _MOST_CARDS = 256
+_MOST_PROBLEMS = 1_000  # lines
 _SIGNS = {"good": "✓", "doubtful": "~", "bad": "✗"}
 _GROUNDS = (
     "In the benchmarks only information and agreement of views went along with mIoU on both data "
@@ -121,7 +122,9 @@ def _rest(document: Document) -> str:
 def _problems(problems: tuple[str, ...]) -> str:
     if not problems:
         return ""
-    lines = "".join(f"<li>{text(problem)}</li>" for problem in problems)
+    lines = "".join(f"<li>{text(problem)}</li>" for problem in problems[:_MOST_PROBLEMS])
+    if len(problems) > _MOST_PROBLEMS:
+        lines += f"<li>and {len(problems) - _MOST_PROBLEMS:,} more</li>"
     count = f"{len(problems)} photo{'s' * (len(problems) != 1)}"
     return (
         f'<details class="problems" open><summary>{count} could not be read, and left out'

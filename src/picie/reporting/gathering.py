@@ -27,8 +27,8 @@ OCCURS = 0.001
 
 _PATCHES = 8  # of each kind for a cluster; fewer where there are many clusters
 _ALL_PATCHES = 1_600
-_PATCH_BYTES = 3_200_000, 3_000  # of all together, of one
-_SHOT_BYTES = 6_800_000, 24_000  # of all together, of one with its mask
+_PATCH_BYTES = 2_800_000, 3_000  # of all together, of one
+_SHOT_BYTES = 6_000_000, 24_000  # of all together, of one with its mask
 _SHOT_SIDES = (352, 256)  # longest side in pixels of few photos, and of many
 _FEW_SHOTS = 300
 _MASK_PART = 0.4  # of the bytes of a photo with its mask

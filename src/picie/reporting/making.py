@@ -33,12 +33,14 @@ class Report:
         html: the page.
         photos: number of photos that were read.
         problems: a line for each photo that could not be read.
+        scored: there is a score; what could not be read was then named by the reporter already.
         note: why there is no score although there are masks, else "".
     """
 
     html: str
     photos: int
     problems: tuple[str, ...]
+    scored: bool
     note: str
 
 
@@ -103,7 +105,7 @@ def make_report(
         score_note=score_note,
     )
     missing = score_note if folder.classes and score is None else ""
-    return Report(to_html(document), seen.photos, seen.problems, missing)
+    return Report(to_html(document), seen.photos, seen.problems, score is not None, missing)
 
 
 def _lede(model: Segmenter, folder: PhotoFolder, seen: Portraits) -> str:
