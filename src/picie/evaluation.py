@@ -92,6 +92,8 @@ def evaluate(
 ) -> Evaluation:
     """Score masks against labels: dataset mIoU and pixel accuracy after one global matching.
 
+    Clusters are scored, whether or not they have names.
+
     Args:
         model: a trained model, or its folder.
         data: labelled folder: `images/`, `masks/<same stem>.png` (255 = void), `classes.txt`.
@@ -121,7 +123,7 @@ def evaluate(
         ConfigError: a size that is no multiple of 32, an unknown crop, matching, probe or data
             set, or options that do not go together.
     """
-    model = model if isinstance(model, Segmenter) else load(model)
+    model = model if isinstance(model, Segmenter) else load(model, named=False)
     side = model.config.size if size is None else size
     settings = ProbeSettings(probe, probe_split, neighbours, seed) if probe else None
     _check(side, crop, match, bootstrap, seed)

@@ -15,6 +15,7 @@ from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
+from picie.naming.classes import CLASSES_FILE, IGNORED, read_classes, write_classes
 from picie.pictures import as_array, check_size, network_input
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
@@ -33,7 +34,7 @@ class Prediction:
         name: its path inside the folder, without the extension.
         path: the file.
         image: (H, W, 3) uint8 RGB; empty where it could not be read.
-        mask: (H, W) int64 cluster ids; None where it could not be read.
+        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None where it could not be read.
         problem: why it could not be read, else "".
     """
 
@@ -47,16 +48,19 @@ class Prediction:
 class Segmenter(PixelClassifier):
     """A trained model that turns pictures into cluster masks.
 
-    The network may be trained further or loaded anew afterwards; predictions follow it.
+    The network may be trained further or loaded anew afterwards; predictions follow it. Names do
+    not change it: `network` always has the clusters that were trained.
 
     Args:
         network: features and centroids.
         config: the settings it was trained with.
         precision: of the network's arithmetic: fp32, bf16 or fp16; auto is bf16 on a CUDA device
             that has it, else fp32. Logits are float32 in any case.
+        class_names: names of its clusters; None = ids are cluster numbers.
 
     Raises:
-        ConfigError: an unknown device or precision.
+        ConfigError: an unknown device or precision, or names that do not fit the model.
+        NotFittedError: names for a model that has learnt nothing.
 
     Example:
         >>> model = picie.load("runs/first")  # doctest: +SKIP
@@ -67,13 +71,14 @@ class Segmenter(PixelClassifier):
     def predict(
         self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
     ) -> Any:
-        """Cluster ids of one picture, or of a folder of them.
+        """Ids of one picture, or of a folder of them: of named classes, else of clusters.
 
         Args:
             source: a path to a picture or to a folder of them; a PIL image; an array (H, W, 3)
                 uint8 RGB or (H, W) grey; a tensor (3, H, W) or (B, 3, H, W), float in [0, 1] or
                 uint8, RGB.
-            view: which set of centroids, from 0 (a model of the reference preset keeps two).
+            view: which set of centroids, from 0 (a model of the reference preset keeps two; names
+                are those of the first).
             size: short side in pixels at which the network sees a picture, a multiple of 32; as in
                 training if None.
             tile: most pixels of a side that go through the network at once, a multiple of 32 from
@@ -81,19 +86,20 @@ class Segmenter(PixelClassifier):
                 their logits are blended. 0 = never.
 
         Returns:
-            (H, W) int64 at the picture's own size; (B, H, W) for a batch; for a folder an iterator
-            of `Prediction`, so that thousands of pictures do not fill the memory.
+            (H, W) int64 at the picture's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
+            for a folder an iterator of `Prediction`, so that thousands of pictures do not fill the
+            memory.
 
         Raises:
             DataError: a path or a value that is no picture.
-            ConfigError: a size or a tile that cannot be.
+            ConfigError: a size or a tile that cannot be, or a view that names do not belong to.
         """
         if isinstance(source, str | Path):
             path = Path(source)
             if path.is_dir():
                 return self.predict_folder(path, view=view, size=size, tile=tile)
             source = read_image(open_folder(path).photos[0].path)
-        size = self._checked(size, tile)
+        size = self._checked(size, tile, view)
         if isinstance(source, Tensor) and source.ndim == 4 and len(source):
             return np.stack([self._one(picture, view, size, tile) for picture in source])
         return self._one(source, view, size, tile)
@@ -129,7 +135,7 @@ class Segmenter(PixelClassifier):
             DataError: no such folder, split or pictures.
             ConfigError: a size, tile, batch size or number of workers that cannot be.
         """
-        size = self._checked(size, tile)
+        size = self._checked(size, tile, view)
         if batch_size < 1 or workers < -1:
             raise ConfigError(
                 f"batch size {batch_size}, workers {workers}: give 1 or more pictures in a batch, "
@@ -141,10 +147,13 @@ class Segmenter(PixelClassifier):
         return self._predictions(pictures, batch_size, view, tile)
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.safetensors` and `config.json`."""
+        """Write `model.safetensors` and `config.json`, and `classes.toml` if there are names."""
         save_model(self.network, self.config, Path(folder))
+        if self.class_names is not None:
+            write_classes(Path(folder) / CLASSES_FILE, self.class_names)
 
-    def _checked(self, size: int | None, tile: int) -> int:
+    def _checked(self, size: int | None, tile: int, view: int) -> int:
+        self.check_view(view)
         check_tile(tile)
         size = self.config.size if size is None else size
         check_size(size)
@@ -178,7 +187,13 @@ class Segmenter(PixelClassifier):
             found: Any = (blended(logits, one, tile) for one in pixels)
         else:
             found = logits(pixels)
-        return [enlarge(one, size) for one, size in zip(found, sizes, strict=True)]
+        return [self._mask(one, size) for one, size in zip(found, sizes, strict=True)]
+
+    def _mask(self, logits: Tensor, size: tuple[int, ...]) -> Mask:
+        mask = enlarge(logits, size)
+        if len(logits) > self.clusters:
+            mask[mask >= self.clusters] = IGNORED
+        return mask
 
     def _fractions(self, pixels: Tensor) -> Tensor:
         """(B, 3, h, w) float in [0, 1] on the device."""
@@ -187,26 +202,31 @@ class Segmenter(PixelClassifier):
         return pixels.to(self.device, non_blocking=True).float().div_(255)
 
 
-def load(folder: str | Path, *, device: str = "", precision: Precision = "auto") -> Segmenter:
-    """Read a trained model.
+def load(
+    folder: str | Path, *, device: str = "", precision: Precision = "auto", named: bool = True
+) -> Segmenter:
+    """Read a trained model, and the names of its clusters if the folder has a `classes.toml`.
 
     Args:
         folder: the `--out` folder of a training run, or one written by `Segmenter.save`.
         device: auto, cpu, cuda or mps; as in training if empty.
         precision: of the network's arithmetic, as in `Segmenter`.
+        named: apply the names; else ids are cluster numbers.
 
     Raises:
         ModelError: missing, broken or newer files.
-        ConfigError: an unknown device or precision.
+        ConfigError: an unknown device or precision, or names that do not fit the model.
     """
     network, config = load_model(Path(folder))
     if device:
         config = config.model_copy(update={"device": device})
-    return Segmenter(network, config, precision=precision)
+    path = Path(folder) / CLASSES_FILE
+    names = read_classes(path) if named and path.exists() else None
+    return Segmenter(network, config, precision=precision, class_names=names)
 
 
 def predict(model: Segmenter | str | Path, source: Any) -> Any:
-    """Cluster ids of one picture, or of a folder of them; see `Segmenter.predict`.
+    """Ids of one picture, or of a folder of them; see `Segmenter.predict`.
 
     Args:
         model: a trained model, or its folder.

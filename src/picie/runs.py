@@ -7,7 +7,9 @@
     ├── health.json         how well it went, as far as that can be said without labels
     ├── train.log           plain text
     ├── model.safetensors   the model, with config.json beside it
-    └── checkpoint/         training state, for --resume
+    ├── checkpoint/         training state, for --resume
+    ├── classes.toml        names of clusters, if they were given any (picie name)
+    └── classes.history/    earlier states of it
 
 Files appear whole or not at all: a killed process leaves the old file or the new one.
 """
@@ -33,6 +35,8 @@ FORMAT = 1
 
 _HEADER = "run.json"
 _CONFIG = "config.toml"
+_NAMES = "classes.toml"
+_PAST_NAMES = "classes.history"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Run:
             folder: a new or empty folder; parents are made.
             config: the settings, written whole.
             version: of picie.
-            overwrite: first remove the files that an earlier run wrote there, and nothing else.
+            overwrite: first remove the files that an earlier run wrote there, and nothing else; the
+                names that people gave to its clusters are kept as classes.old.toml.
 
         Raises:
             ConfigError: the folder holds a run (and not `overwrite`), or other files.
@@ -114,6 +119,11 @@ class Run:
     def checkpoint_path(self) -> Path:
         """Folder of the training state."""
         return self.folder / "checkpoint"
+
+    @property
+    def names_path(self) -> Path:
+        """Names of clusters, TOML; absent unless people gave them."""
+        return self.folder / _NAMES
 
     @property
     def metrics_path(self) -> Path:
@@ -248,11 +258,20 @@ def _clear(run: Run) -> None:
         shutil.rmtree(run.checkpoint_path)
     else:
         run.checkpoint_path.unlink(missing_ok=True)
+    _set_names_aside(run.folder)
     files = [run.metrics_path, run.health_path, run.log_path]
     files += [run.model_path, run.model_config_path]
     for path in [*files, run.folder / _CONFIG, run.folder / _HEADER]:
         path.with_name(PART + path.name).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+
+
+def _set_names_aside(folder: Path) -> None:
+    """Names are people's work, but would be wrong for the clusters of another model."""
+    if (folder / _NAMES).exists():
+        os.replace(folder / _NAMES, folder / "classes.old.toml")
+    if (folder / _PAST_NAMES).is_dir():
+        shutil.rmtree(folder / _PAST_NAMES)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -130,6 +130,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         description="centroids that k-means finds, to be merged to K by average linkage; raised to "
         "twice K where that is more; 0 = find K centroids directly",
     )
+    merge_rule: Literal["pixels", "distance"] = Field(
+        "pixels",
+        description="which centroids are alike: those that are near and share pixels, or only "
+        "those that are near",
+    )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",
         description="centroids of the model: a last clustering of un-augmented pictures, or those "

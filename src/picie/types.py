@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["VOID", "Batch", "Clusters", "Losses", "ViewPair"]
+__all__ = ["IGNORED", "VOID", "Batch", "Clusters", "Losses", "ViewPair"]
 
 VOID = 255
 """Mask value of pixels without a label: never scored, never trained on."""
+
+IGNORED = -1
+"""Id in predicted masks of pixels whose class is to be ignored; a mask file says void instead."""
 
 
 @dataclass(frozen=True)

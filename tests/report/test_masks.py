@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.masks import colour_mask, overlay, write_mask
+from picie.report.masks import colour_mask, mask_picture, overlay, write_mask
 from picie.report.palette import palette
+from picie.types import IGNORED
 
 
 def random_mask(clusters: int, height: int = 7, width: int = 9) -> np.ndarray[Any, Any]:
@@ -22,7 +23,7 @@ def bit_depth_and_colour_type(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64])
-@pytest.mark.parametrize("clusters", [1, 2, 5, 27, 256])
+@pytest.mark.parametrize("clusters", [1, 2, 5, 27, 255])
 def test_few_clusters_make_an_indexed_file(tmp_path: Path, clusters: int, kind: Any) -> None:
     mask = random_mask(clusters).astype(kind)
     mask[0, 0] = clusters - 1
@@ -36,7 +37,7 @@ def test_few_clusters_make_an_indexed_file(tmp_path: Path, clusters: int, kind: 
         )
 
 
-@pytest.mark.parametrize("clusters", [257, 65536])
+@pytest.mark.parametrize("clusters", [256, 65536])
 def test_many_clusters_make_a_sixteen_bit_file(tmp_path: Path, clusters: int) -> None:
     mask = random_mask(clusters)
     mask[0, 0] = clusters - 1
@@ -45,6 +46,26 @@ def test_many_clusters_make_a_sixteen_bit_file(tmp_path: Path, clusters: int) ->
     assert bit_depth_and_colour_type(path) == (16, 0)
     with Image.open(path) as picture:
         np.testing.assert_array_equal(np.asarray(picture), mask)
+
+
+@pytest.mark.parametrize(("clusters", "void"), [(3, 255), (255, 255), (256, 65535)])
+def test_ignored_pixels_are_void(tmp_path: Path, clusters: int, void: int) -> None:
+    mask = np.array([[0, IGNORED], [clusters - 1, IGNORED]])
+    write_mask(mask, tmp_path / "mask.png", palette(clusters))
+    with Image.open(tmp_path / "mask.png") as picture:
+        assert np.asarray(picture).tolist() == [[0, void], [clusters - 1, void]]
+        if clusters < 256:
+            painted = np.asarray(picture.convert("RGB"))
+            assert np.array_equal(painted, colour_mask(mask, palette(clusters)))
+            assert painted[0, 1].tolist() == [255, 255, 255]
+        same = np.asarray(mask_picture(mask, palette(clusters)))
+        assert np.array_equal(np.asarray(picture), same)
+
+
+def test_no_value_is_left_for_ignored_pixels_beside_65536_ids(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="65536 ids leave no value for ignored pixels"):
+        write_mask(np.array([[0, IGNORED]]), tmp_path / "mask.png", palette(65536))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_kind_of_file_does_not_depend_on_the_ids_in_it(tmp_path: Path) -> None:
@@ -85,7 +106,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     ("mask", "message"),
     [
         (np.array([[0, 3]]), "mask holds cluster id 3, but there are 3 colours; ids run from 0 to"),
-        (np.array([[-1, 0]]), "mask holds cluster id -1, but there are 3 colours"),
+        (np.array([[-2, 0]]), "mask holds cluster id -2, but there are 3 colours"),
         (np.array([[0.0, 1.0]]), "type float64 is no picture of cluster ids; give whole numbers"),
         (np.array([0, 1]), r"mask of shape \(2,\) and type int64 is no picture"),
         (np.zeros((0, 4), dtype=np.int64), r"mask of shape \(0, 4\)"),
@@ -105,6 +126,15 @@ def test_colour_mask_equals_the_loop() -> None:
     assert painted.dtype == np.uint8
     for (row, column), cluster in np.ndenumerate(mask):
         assert painted[row, column].tolist() == colours[cluster].tolist()
+
+
+def test_an_overlay_leaves_ignored_pixels_as_they_are() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    mask = np.full((6, 8), IGNORED)
+    mask[:, 4:] = 1
+    blended = overlay(image, mask, palette(2), opacity=1.0)
+    assert np.array_equal(blended[:, :3], image[:, :3])
+    assert np.array_equal(blended[:, 4:], np.broadcast_to(palette(2)[1], (6, 4, 3)))
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.3, 1.0])

@@ -217,7 +217,7 @@ def _train(
     if todo is State.TRAINED:
         seconds = read_note(job).get("seconds") or {"train": _seconds(job), "resumed": True}
         # The pictures may have moved since; fresh centroids look for them.
-        return Segmenter(load(job.folder).network, job.config), seconds
+        return Segmenter(load(job.folder, named=False).network, job.config), seconds
     before = _seconds(job) if todo is State.STARTED else 0.0
     began = time.monotonic()
     if todo is State.STARTED:

@@ -31,7 +31,7 @@ def run(options: Evaluate) -> None:
         if file is not None:  # a folder that cannot be made is better known before scoring
             file.parent.mkdir(parents=True, exist_ok=True)
     reporter = Reporter(quiet=options.quiet)
-    model = load(options.run, device=options.device)
+    model = load(options.run, device=options.device, named=False)
     found = evaluate(
         adjusted(model, options),
         options.data,

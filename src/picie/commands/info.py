@@ -12,6 +12,7 @@ from picie.commands.arguments import Info
 from picie.config import MACHINE, Config, make_config
 from picie.errors import ConfigError
 from picie.models.backbones import list_backbones
+from picie.naming.classes import read_classes
 from picie.presets import PRESETS
 from picie.runs import Run
 from picie.storage import read_tree
@@ -27,7 +28,9 @@ def run(options: Info) -> None:
         _print_backbones(options.backbones)
         return
     if options.run is None:
-        raise ConfigError("which run? Give its folder: picie info runs/first")
+        raise ConfigError(
+            "which run? Give its folder: picie info runs/first, or see picie info --help"
+        )
     found = Run.open(options.run)
     config, metrics = found.config, found.metrics()
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -47,6 +50,8 @@ def run(options: Info) -> None:
             f"clusters   {config.clusters}, and any number up to {len(tree) + 1} with "
             f"picie predict --clusters; the tree's widest gap is at {suggest_clusters(tree)}"
         )
+    if found.names_path.exists():
+        console.print(f"names      {_names(found)}")
     if metrics:
         console.print(_table(metrics))
     health = found.health()
@@ -71,6 +76,15 @@ def _state(found: Run) -> str:
         return f"not finished; go on with: picie train --resume {found.folder}"
     megabytes = found.model_path.stat().st_size / 1e6
     return f"{found.model_path} ({megabytes:.1f} MB)"
+
+
+def _names(found: Run) -> str:
+    try:
+        classes = read_classes(found.names_path).merged
+    except ConfigError as error:
+        return f"cannot be used: {error}"
+    names = ", ".join(f"{one.name} (void)" if one.ignore else one.name for one in classes)
+    return f"{names or 'none yet'} ({found.names_path})"
 
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:

@@ -10,42 +10,61 @@ from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
 from picie.report.palette import Colours
+from picie.types import IGNORED
 
-__all__ = ["check_pair", "colour_mask", "overlay", "write_mask", "write_png"]
+__all__ = ["check_pair", "colour_mask", "mask_picture", "overlay", "write_mask", "write_png"]
 
 _LINE = 0.7  # share of white in the boundary lines: visible on dark photos, not glaring
+_NOTHING = (255, 255, 255)  # colour of ignored pixels: no colour of the palette
 
 
 def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
     """Write cluster ids as a PNG that opens in colour and reads back exactly.
 
-    Up to 256 clusters: 8-bit indexed, pixel value = cluster id, palette = `colours`. More: 16-bit
-    grey, pixel value = cluster id. The file appears whole or not at all.
+    The file appears whole or not at all.
 
     Args:
-        mask: (H, W) cluster ids, 0..K-1.
+        mask: (H, W) ids 0..K-1, or IGNORED.
         path: the PNG file; an existing one is replaced.
-        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of file.
+        colours: (K, 3) uint8 sRGB.
+
+    Raises:
+        DataError: as `mask_picture`.
+        PicieError: the file cannot be written.
+    """
+    write_png(mask_picture(mask, colours), path)
+
+
+def mask_picture(mask: NDArray[Any], colours: Colours) -> Image.Image:
+    """Cluster ids as a picture that shows colours and holds the ids exactly.
+
+    Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, and 255 where the mask says
+    IGNORED. More: 16-bit grey, pixel value = id, 65535 = IGNORED.
+
+    Args:
+        mask: (H, W) ids 0..K-1, or IGNORED.
+        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of picture.
 
     Raises:
         DataError: the mask is no picture of ids, or an id has no colour.
-        PicieError: the file cannot be written.
     """
     _check_mask(mask, colours)
-    if len(colours) <= 256:
-        picture = Image.fromarray(mask.astype(np.uint8))
-        # A short palette would make Pillow pack several pixels into a byte.
-        picture.putpalette(colours.tobytes().ljust(3 * 256, b"\0"))
-    else:
-        picture = Image.fromarray(mask.astype(np.uint16))
-    write_png(picture, path)
+    if len(colours) > 65535 and (mask == IGNORED).any():
+        raise DataError(f"{len(colours)} ids leave no value for ignored pixels; use fewer")
+    # IGNORED wraps to the largest value, which no id has.
+    if len(colours) > 255:
+        return Image.fromarray(mask.astype(np.uint16))
+    picture = Image.fromarray(mask.astype(np.uint8))
+    # A short palette would make Pillow pack several pixels into a byte.
+    picture.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
+    return picture
 
 
 def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
-    """Paint each cluster in its colour.
+    """Paint each cluster in its colour, and ignored pixels white.
 
     Args:
-        mask: (H, W) cluster ids, 0..K-1.
+        mask: (H, W) ids 0..K-1, or IGNORED.
         colours: (K, 3) uint8 sRGB.
 
     Returns:
@@ -55,7 +74,7 @@ def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
         DataError: the mask is no picture of ids, or an id has no colour.
     """
     _check_mask(mask, colours)
-    painted: NDArray[np.uint8] = colours[mask]
+    painted: NDArray[np.uint8] = np.vstack([colours, np.array([_NOTHING], np.uint8)])[mask]
     return painted
 
 
@@ -64,9 +83,11 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Blend the coloured mask over the photo, with a light line between clusters.
 
+    Where the mask says IGNORED the photo is left as it is.
+
     Args:
         image: (H, W, 3) uint8 RGB.
-        mask: (H, W) cluster ids, 0..K-1.
+        mask: (H, W) ids 0..K-1, or IGNORED.
         colours: (K, 3) uint8 sRGB.
         opacity: share of the mask's colour, 0 (photo only) to 1 (mask only).
 
@@ -81,6 +102,8 @@ def overlay(
         raise ConfigError(f"opacity {opacity} cannot be drawn; choose 0 to 1")
     check_pair(image, mask, colours)
     blend = (1 - opacity) * image + opacity * colour_mask(mask, colours)
+    ignored = mask == IGNORED
+    blend[ignored] = image[ignored]
     lines = _boundaries(mask)
     blend[lines] = (1 - _LINE) * blend[lines] + _LINE * 255
     return blend.round().astype(np.uint8)
@@ -101,9 +124,9 @@ def _check_mask(mask: NDArray[Any], colours: Colours) -> None:
             "give whole numbers (H, W)"
         )
     low, high = int(mask.min()), int(mask.max())
-    if low < 0 or high >= len(colours):
+    if low < IGNORED or high >= len(colours):
         raise DataError(
-            f"mask holds cluster id {low if low < 0 else high}, but there are {len(colours)} "
+            f"mask holds cluster id {low if low < IGNORED else high}, but there are {len(colours)} "
             f"colours; ids run from 0 to {len(colours) - 1}"
         )
 

@@ -13,6 +13,7 @@ from picie.errors import ConfigError, DataError
 from picie.report.lettering import FRAME, INK, PAPER, QUIET, Font, shorten
 from picie.report.masks import check_pair, colour_mask, overlay, write_png
 from picie.report.palette import Colours
+from picie.types import IGNORED
 
 __all__ = ["write_sheet"]
 
@@ -56,7 +57,8 @@ def write_sheet(
 
     Args:
         path: the PNG file; an existing one is replaced.
-        rows: name, photo (H, W, 3) uint8 RGB, and mask (H, W) of cluster ids of each picture.
+        rows: name, photo (H, W, 3) uint8 RGB, and mask (H, W) of cluster ids, or IGNORED,
+            of each picture.
         colours: (K, 3) uint8 sRGB.
         names: K names of the clusters; their ids by default.
         height: height of each panel in pixels, at least 32; very wide pictures get less.
@@ -74,7 +76,7 @@ def write_sheet(
     shrunk = []
     for name, image, mask in rows:
         shrunk.append(_Row(name, _panels(image, mask, colours, height)))
-        counts += np.bincount(mask.ravel(), minlength=len(colours))
+        counts += np.bincount(mask[mask != IGNORED], minlength=len(colours))
     if not shrunk:
         raise DataError(f"{path}: no picture to show; give at least one row")
     write_png(_draw(shrunk, _legend(counts, names, colours)), path)
@@ -100,7 +102,7 @@ def _legend(
     counts: NDArray[np.int64], names: Sequence[str] | None, colours: Colours
 ) -> list[_Entry]:
     """The clusters that occur, the most frequent first; those beyond the limit in one entry."""
-    shares = 100 * counts / counts.sum()
+    shares = 100 * counts / max(counts.sum(), 1)
     order = [k for k in np.argsort(-shares, kind="stable").tolist() if counts[k]]
     entries = [
         _Entry(tuple(colours[k].tolist()), names[k] if names else str(k), _percent(shares[k]))
@@ -142,7 +144,7 @@ def _draw_legend(entries: list[_Entry], room: int, font: Font) -> Image.Image:
     """A heading, then the entries line by line in columns as wide as the widest of them."""
     labels = [shorten(entry.name, _LONGEST_NAME, font) for entry in entries]
     text_left = _SWATCH + 8
-    share_right = text_left + round(max(font.getlength(label) for label in labels)) + 70
+    share_right = text_left + round(max(map(font.getlength, labels), default=0.0)) + 70
     across = max(1, (room + 2 * _GAP) // (share_right + 2 * _GAP))
     lines = -(-len(entries) // across)
     legend = Image.new("RGB", (room, (lines + 1) * _LINE), PAPER)

@@ -1,0 +1,1 @@
+"""Names of clusters: the file classes.toml of a run folder."""
