@@ -69,7 +69,7 @@ def test_one_tile_of_a_transformer_is_the_whole(kind: dict[str, Any]) -> None:
     assert found.shape[1:] == ((8, 6) if model.stride == 16 else (16, 12))
     torch.testing.assert_close(found, finer)
     masks = [enlarge(one, (130, 100)) for one in (whole[0], found)]
-    assert np.mean(masks[0] == masks[1]) > 0.95
+    assert np.mean(masks[0] == masks[1]) > 0.9
 
 
 def test_weights_from_a_file_are_needed_for_training_only(
