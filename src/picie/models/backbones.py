@@ -95,8 +95,9 @@ class Backbone(nn.Module):
         if self._plain and not len(images):  # transformers cannot reshape nothing
             shapes = zip(self.channels, sizes, strict=True)
             return [images.new_zeros(0, channels, *size) for channels, size in shapes]
-        # On a CPU the convolutions are twice as fast in this layout.
-        images = images.contiguous(memory_format=torch.channels_last)
+        if not torch.compiler.is_exporting():
+            # On a CPU the convolutions are twice as fast in this layout.
+            images = images.contiguous(memory_format=torch.channels_last)
         images = _resized(images, [self._whole * side for side in _cells(images, self._whole)])
         normal = (images - self.mean) / self.std
         maps: list[Tensor] = self.stages(normal)
