@@ -64,7 +64,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     backbone_weights: str = Field(
         "",
-        description="file with weights of the backbone in place of timm's: .safetensors or .pth",
+        description="file with weights of the backbone, .safetensors or .pth, in place of timm's; "
+        "with or without --pretrained",
     )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
@@ -257,15 +258,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 f"predict_scales {list(self.predict_scales)}: give one or more factors from 0.25 "
                 "to 4, such as 1 and 1.5"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _weights(self) -> "Config":
-        if self.backbone_weights and not self.pretrained:
-            raise ValueError(
-                "backbone_weights and no pretrained weights exclude each other: leave out "
-                "--backbone-weights or --no-pretrained"
             )
         return self
 
