@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import picie
 from picie.config import make_config, read_config
 from picie.enlarging import enlarge
-from picie.errors import ConfigError, ModelError
+from picie.errors import ModelError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.tiling import blended
@@ -82,7 +82,7 @@ def test_weights_from_a_file_are_needed_for_training_only(
     tensors = timm.create_model("test_vit", num_classes=0).state_dict()
     torch.save({"teacher": {f"backbone.{k}": v for k, v in tensors.items()}}, tmp_path / "my.pth")
     monkeypatch.chdir(tmp_path)
-    values = settings["default"] | {"epochs": 0, "backbone": "test_vit", "pretrained": True}
+    values = settings["default"] | {"epochs": 0, "backbone": "test_vit"}
     picie.train(scenes, "run", backbone_weights="my.pth", **values)
     config = read_config(tmp_path / "run" / "config.toml")
     assert config.backbone_weights == str(tmp_path / "my.pth")  # from any folder
@@ -99,13 +99,7 @@ def test_weights_that_do_not_fit_leave_no_run(
     scenes: Path, settings: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
-    values = settings["default"] | {"pretrained": True, "backbone_weights": tmp_path / "other.pth"}
-    values["backbone_weights"] = str(values["backbone_weights"])
+    values = settings["default"] | {"backbone_weights": str(tmp_path / "other.pth")}
     with pytest.raises(ModelError, match=r"other\.pth: does not fit test_efficientnet: lacks"):
         picie.train(scenes, tmp_path / "run", **values)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_file_and_no_weights_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="backbone_weights and no pretrained weights exclude"):
-        make_config(backbone_weights="my.pth", pretrained=False)

@@ -22,11 +22,6 @@ def check_together(config: Any) -> None:
     unknown = [name for name in config.trackers if name not in TRACKERS]
     if unknown:
         raise ValueError(f"track {unknown[0]!r}: known: {', '.join(TRACKERS)}")
-    if config.backbone_weights and not config.pretrained:
-        raise ValueError(
-            "backbone_weights and no pretrained weights exclude each other: leave out "
-            "--backbone-weights or --no-pretrained"
-        )
 
 
 def _check_ranges(config: Any) -> None:

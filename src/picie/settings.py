@@ -68,7 +68,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     backbone_weights: str = Field(
         "",
-        description="file with weights of the backbone in place of timm's: .safetensors or .pth",
+        description="file with weights of the backbone, .safetensors or .pth, in place of timm's; "
+        "with or without --pretrained",
     )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(

@@ -146,8 +146,6 @@ def _parse(args: list[str], place: Path) -> None:
     verb, *rest = args
     if "--resume" in rest:  # the only flag whose folder is opened while flags are read
         rest[rest.index("--resume") + 1] = str(place / "runs" / "first")
-    if "--backbone-weights" in rest:  # the small settings of these tests have no weights
-        rest.append("--pretrained")
     VERBS[verb](rest)
 
 
