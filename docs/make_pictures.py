@@ -1,31 +1,80 @@
 """Make the pictures of README and docs.
 
-    make demo && python docs/make_pictures.py scenes
+    python docs/make_pictures.py named runs/scenes scenes  # what docs/tutorial.md makes
+    python docs/make_pictures.py report                    # after `make demo`; needs a Chromium
     python docs/make_pictures.py curves results/camvid     # the folder of a `picie bench`
 
-`scenes` shows four scenes that the model of the demo was not trained on: docs/images/scenes.png.
+`named` shows three scenes that the model of the tutorial was not trained on, with the names that it
+gives: docs/images/named.png.
+`report` shows parts of the page of `picie report` on the demo: docs/images/report.png.
 `curves` draws, for each data set of a benchmark, the means over the seeds per epoch:
 docs/images/curves_<data>.png.
 """
 
 import argparse
 import json
+import shutil
+import subprocess
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 import picie
-from picie.commands.demo import draw_sheet
+from picie.cli import main
+from picie.report.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
+# What is left out of the picture of a report, which would be many screens high otherwise.
+SHORT = """
+nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nth-of-type(n+3),
+.shot:nth-child(n+5) { display: none !important; }
+.masthead { padding-top: 1rem; } h2 { margin-top: 1.5rem; } .card { padding: 1rem 0; }
+"""
 PANELS = {"accuracy": "accuracy %", "miou": "mIoU %", "effective_clusters": "effective clusters"}
 
 
-def scenes(_: argparse.Namespace) -> None:
-    """Draw the sheet of the demo anew, with fewer scenes."""
+def named(args: argparse.Namespace) -> None:
+    """Three scenes that the named model was not trained on, chosen to show every class."""
+    model = picie.load(args.run)
+    chosen = [args.photos / "images" / f"scene_{number:04d}.jpg" for number in (65, 72, 79)]
+    rows = [(path.stem, np.asarray(Image.open(path)), model.predict(path)) for path in chosen]
+    write_sheet(IMAGES / "named.png", rows, model.colours, names=model.names)
+
+
+def report(_: argparse.Namespace) -> None:
+    """Parts of the page of a report."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((path for name in names if (path := shutil.which(name))), None)
+    if program is None:
+        raise SystemExit(f"no browser found ({', '.join(names)}); install one")
     demo = ROOT / "runs" / "demo"
-    draw_sheet(picie.load(demo / "model"), demo / "scenes", IMAGES / "scenes.png", rows=4)
+    with tempfile.TemporaryDirectory() as folder:
+        page, picture = Path(folder) / "report.html", Path(folder) / "report.png"
+        main(["report", str(demo / "model"), str(demo / "scenes"), "--split=val", f"--out={page}"])
+        html = page.read_text(encoding="utf-8")
+        page.write_text(html.replace("</style>", f"{SHORT}</style>"), encoding="utf-8")
+        subprocess.run(
+            [
+                program,
+                *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update"),
+                *("--disable-quic", "--disable-sync", "--hide-scrollbars"),
+                "--force-device-scale-factor=1",
+                "--window-size=1180,1420",
+                f"--user-data-dir={folder}/profile",
+                f"--screenshot={picture}",
+                page.as_uri(),
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,  # it misses parts of a desktop, at length
+        )
+        with Image.open(picture) as image:
+            image.convert("RGB").quantize(256).save(IMAGES / "report.png", optimize=True)
 
 
 def curves(args: argparse.Namespace) -> None:
@@ -63,11 +112,15 @@ def _plain(value: float | list[float]) -> float:
     return value[0] if isinstance(value, list) else value
 
 
-def main() -> None:
+def choose() -> None:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(required=True)
-    verbs.add_parser("scenes", help="four scenes of the demo").set_defaults(call=scenes)
+    shown = verbs.add_parser("named", help="three scenes of the tutorial, with names")
+    shown.add_argument("run", type=Path)
+    shown.add_argument("photos", type=Path)
+    shown.set_defaults(call=named)
+    verbs.add_parser("report", help="clusters of the demo").set_defaults(call=report)
     drawn = verbs.add_parser("curves", help="curves per epoch of a benchmark")
     drawn.add_argument("results", type=Path)
     drawn.set_defaults(call=curves)
@@ -76,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    choose()

@@ -17,7 +17,7 @@ from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
-VERBS = ("train", "predict", "evaluate", "export", "bench", "info", "demo")
+VERBS = ("train", "predict", "name", "report", "evaluate", "export", "bench", "info", "demo")
 
 
 def python(*args: str) -> str:
@@ -59,8 +59,11 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("train", ["PHOTOS", "--out", "--clusters", "--preset", "--resume", "--overwrite"]),
         ("train", ["--seed", "--epochs", "--workers", "--no-pretrained", "--config", "--size"]),
         ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
+        ("name", ["RUN", "--set", "--unset", "--clear", "--colour", "--clusters", "--from"]),
+        ("name", ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo"]),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
         ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
+        ("export", ["RUN", "--format", "--model", "--images", "--photos", "--polygons", "--out"]),
         ("bench", ["SUITE.toml", "--out", "--data", "--only", "--list", "--skip-missing"]),
         ("bench", ["--overwrite", "--quiet"]),
         ("info", ["RUN"]),
@@ -86,7 +89,8 @@ def test_help_of_a_verb(
         ("evaulate", "did you mean 'evaluate'?"),
         (
             "xyz",
-            "unknown verb 'xyz'; known: train, predict, name, evaluate, export, bench, info, demo",
+            "unknown verb 'xyz'; known: train, predict, name, report, evaluate, export, bench, "
+            "info, demo",
         ),
     ],
 )

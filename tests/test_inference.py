@@ -21,6 +21,8 @@ from picie.data.synthetic import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference import Prediction, Segmenter, enlarge, load, predict
 from picie.models.picie import PiCIE
+from picie.naming.classes import IGNORED, ClassNames, NamedClass
+from picie.report.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
 
@@ -468,3 +470,81 @@ def test_the_scores_of_a_group_are_those_of_its_best_member() -> None:
     assert torch.equal(group_scores(values, torch.arange(4)), values)
     swapped = group_scores(values, torch.tensor([1, 0, 3, 2]))
     assert torch.equal(swapped, values[:, [1, 0, 3, 2]])
+
+
+NAMES = ClassNames(
+    3, (NamedClass("sky", (2,), (), "#0000ff"), NamedClass("ignore", (0,), ignore=True))
+)
+
+
+def test_names_change_ids_but_not_the_model(model: Segmenter) -> None:
+    named = model.named(NAMES)
+    assert (model.names, model.clusters) == (("cluster 0", "cluster 1", "cluster 2"), 3)
+    assert (named.names, named.clusters) == (("sky", "cluster 1"), 2)
+    assert model.colours.tolist() == palette(3).tolist()
+    assert named.colours[0].tolist() == [0, 0, 255]
+    assert named.network is model.network
+    seen = set[int]()
+    for seed in range(6):
+        before, after = model.predict(picture(seed=seed)), named.predict(picture(seed=seed))
+        assert np.array_equal(after, np.array([IGNORED, 1, 0])[before])
+        assert after.dtype == np.int64
+        seen |= set(np.unique(before).tolist())
+    assert len(seen) > 1
+    assert named.named(None).names == model.names
+
+
+def test_merged_clusters_are_one_cluster_to_the_post_processing(model: Segmenter) -> None:
+    """Score of a class = best of its clusters, before logits are averaged and enlarged."""
+    images = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 255
+    named = model.named(ClassNames.of(3, {"both": [2, 0], "empty": []}))
+    logits, merged = model.logits(images), named.logits(images)
+    torch.testing.assert_close(merged[:, 0], logits[:, [0, 2]].amax(1))
+    torch.testing.assert_close(merged[:, 2], logits[:, 1])
+    processed = named.post_processed(scales=(1, 1.5), refine=3)
+    assert processed.names == ("both", "empty", "cluster 1")
+    assert bool(processed.logits(images).isfinite().all())
+    assert 1 not in processed.predict(picture())
+
+
+def test_names_may_be_those_of_another_cut(model: Segmenter) -> None:
+    named = model.named(ClassNames.of(8, {"a": [0, 7]}))
+    expected = np.array([0, 1, 2, 3, 4, 5, 6, 0])[model.cut(8).predict(picture())]
+    assert named.names == ("a", *(f"cluster {number}" for number in range(1, 7)))
+    assert np.array_equal(named.predict(picture()), expected)
+
+
+def test_a_cut_has_no_names(model: Segmenter) -> None:
+    cut = model.named(NAMES).cut(2)
+    assert cut.class_names is None
+    assert cut.names == ("cluster 0", "cluster 1")
+
+
+def test_names_are_saved_and_loaded_beside_the_model(
+    model: Segmenter, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    model.named(NAMES).save(tmp_path / "named")
+    assert load(tmp_path / "named").names == ("sky", "cluster 1")
+    assert load(tmp_path / "named", named=False).names == model.names
+    same = "model.safetensors"
+    assert (tmp_path / "named" / same).read_bytes() == (runs["default"] / same).read_bytes()
+    model.save(tmp_path / "plain")
+    assert not (tmp_path / "plain" / "classes.toml").exists()
+
+
+def test_names_of_another_model_are_told_with_their_file(model: Segmenter, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "classes.toml"
+    path.write_text("clusters = 9\n")
+    with pytest.raises(ConfigError, match=f"{path}: clusters = 9, but the model has 8 centroids"):
+        load(tmp_path)
+
+
+def test_names_belong_to_the_first_view(runs: dict[str, Path]) -> None:
+    model = load(runs["reference"])
+    named = model.named(ClassNames.of(3, {"a": [2]}))
+    expected = np.array([1, 2, 0])[model.predict(picture())]
+    assert np.array_equal(named.predict(picture()), expected)
+    assert model.predict(picture(), view=1).shape == expected.shape
+    with pytest.raises(ConfigError, match="view 1: the names belong to view 0; take them away"):
+        named.predict(picture(), view=1)

@@ -13,6 +13,8 @@ import pytest
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
 from picie.files import write_atomically
+from picie.naming.classes import CLASSES_FILE
+from picie.naming.past import HISTORY_FOLDER
 from picie.runs import FORMAT, Run
 
 
@@ -50,6 +52,18 @@ def test_names_of_the_files(tmp_path: Path) -> None:
     assert run.checkpoint_path == tmp_path / "run" / "checkpoint"
     assert run.metrics_path == tmp_path / "run" / "metrics.jsonl"
     assert run.log_path == tmp_path / "run" / "train.log"
+
+
+def test_names_of_clusters_are_set_aside_when_a_run_is_replaced(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    fill(run)
+    assert run.names_path.name == CLASSES_FILE
+    run.names_path.write_text("mine")
+    (run.folder / HISTORY_FOLDER).mkdir()
+    (run.folder / HISTORY_FOLDER / "0001.toml").write_text("older")
+    Run.create(run.folder, make_config(), version="0.2.0", overwrite=True)
+    assert names(run.folder) == {"run.json", "config.toml", "classes.old.toml"}
+    assert (run.folder / "classes.old.toml").read_text() == "mine"
 
 
 def test_a_run_is_never_overwritten_unasked(tmp_path: Path) -> None:

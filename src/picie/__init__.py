@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     from picie.evaluation import Evaluation, evaluate
     from picie.inference import Prediction, Segmenter, load, predict
+    from picie.models.backbones import list_backbones
+    from picie.naming.classes import ClassNames
     from picie.presets import PRESETS
     from picie.training import resume, train
 
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "ClassNames",
     "Config",
     "ConfigError",
     "DataError",
@@ -40,6 +43,7 @@ __all__ = [
     "Prediction",
     "Segmenter",
     "evaluate",
+    "list_backbones",
     "load",
     "make_config",
     "predict",
@@ -59,6 +63,8 @@ _HOMES = {
     ),
     "evaluation": ("Evaluation", "evaluate"),
     "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "models.backbones": ("list_backbones",),
+    "naming.classes": ("ClassNames",),
     "presets": ("PRESETS",),
     "training": ("resume", "train"),
 }

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import cut_tree, linkage_tree
+from picie.clustering.overlap import shared_pixels
 from picie.config import Config
 from picie.data.loading import BaseCrops, load_batches
 from picie.errors import DataError
@@ -140,7 +141,7 @@ def cluster_features(
     found = list(_points(features, loader(sample, size), config, epoch, clock))
     with clock.part("k-means"):
         points, rows, total = _collect(found, sample, processes)
-        runs = []
+        runs: list[KMeans] = []
         for number, (count, _) in enumerate(levels):
             if total < count:
                 raise DataError(
@@ -161,10 +162,12 @@ def cluster_features(
         for _, block in _points(features, loader(rest, size), config, epoch, clock):
             for kmeans in runs:
                 kmeans.partial_fit(block.flatten(0, 1))
+    by_pixels = config.merge_rule == "pixels"
     fits = []
     for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
         clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        tree = linkage_tree(clusters.centroids)
+        shared = processes.sum(shared_pixels(points, clusters.centroids)) if by_pixels else None
+        tree = linkage_tree(clusters.centroids, shared)
         fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
     return tuple(fits)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from picie.centroids import Loader, cluster_order, nothing_read
 from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import merge_centroids
+from picie.clustering.overlap import shared_pixels
 from picie.clustering.pseudo_labels import nearest
 from picie.clustering.validity import (
     adjusted_rand,
@@ -168,7 +169,9 @@ def _half_agreement(features: list[Tensor], config: Config) -> float | None:
             iterations=config.kmeans_iterations,
             seed=config.seed + number,
         ).fit(pixels)
-        groups = merge_centroids(kmeans.centroids_, config.clusters)
+        by_pixels = config.merge_rule == "pixels"
+        shared = shared_pixels(pixels, kmeans.centroids_) if by_pixels else None
+        groups = merge_centroids(kmeans.centroids_, config.clusters, shared)
         unit = config.unit_features
         near = nearest(points, kmeans.centroids_, "cosine" if unit else "l2", unit=unit)
         found.append(groups[near])

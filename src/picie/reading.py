@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from picie.pictures import network_input
 
 __all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
 
+_Result = TypeVar("_Result")
 _MOST_WORKERS = 8
 _WINDOW = 4  # batches that pictures of one size are looked for in
 _MOST_PIXELS = 2**27  # of pictures that wait: 400 MB
@@ -90,9 +92,9 @@ def read_ahead(
 def in_batches(
     pictures: Iterator[Picture],
     batch_size: int,
-    apply: Callable[[Sequence[Picture]], Sequence[NDArray[np.int64]]],
-) -> Iterator[tuple[Picture, NDArray[np.int64] | None]]:
-    """Masks of pictures in their order, computed for several of one network size at a time.
+    apply: Callable[[Sequence[Picture]], Sequence[_Result]],
+) -> Iterator[tuple[Picture, _Result | None]]:
+    """What is made of pictures, in their order, for several of one network size at a time.
 
     A batch is computed as soon as it is full. It is computed earlier when four batches of pictures
     of other sizes wait behind its first one, and when the pictures end.
@@ -100,47 +102,47 @@ def in_batches(
     Args:
         pictures: in the order wanted.
         batch_size: most pictures that are given to `apply` together.
-        apply: from pictures of one network size to their masks.
+        apply: from pictures of one network size to what is made of each, such as their masks.
 
     Yields:
-        each picture with its mask; None where it could not be read.
+        each picture with what was made of it; None where it could not be read.
     """
     waiting: deque[Picture] = deque()
-    masks: dict[Picture, NDArray[np.int64]] = {}
+    made: dict[Picture, _Result] = {}
     for picture in pictures:
         waiting.append(picture)
-        yield from _ready(waiting, masks, batch_size, apply, full=True)
-    yield from _ready(waiting, masks, batch_size, apply, full=False)
+        yield from _ready(waiting, made, batch_size, apply, full=True)
+    yield from _ready(waiting, made, batch_size, apply, full=False)
 
 
 def _ready(
     waiting: deque[Picture],
-    masks: dict[Picture, NDArray[np.int64]],
+    made: dict[Picture, _Result],
     batch_size: int,
-    apply: Callable[[Sequence[Picture]], Sequence[NDArray[np.int64]]],
+    apply: Callable[[Sequence[Picture]], Sequence[_Result]],
     *,
     full: bool,
-) -> Iterator[tuple[Picture, NDArray[np.int64] | None]]:
+) -> Iterator[tuple[Picture, _Result | None]]:
     """Take what is ready from the front; with `full` only what can wait no longer is computed."""
     while waiting:
         first = waiting[0]
-        if first.pixels is not None and first not in masks:
-            batch = _of_one_size(waiting, masks, batch_size)
+        if first.pixels is not None and first not in made:
+            batch = _of_one_size(waiting, made, batch_size)
             if full and len(batch) < batch_size and not _crowded(waiting, batch_size):
                 return
-            masks.update(zip(batch, apply(batch), strict=True))
-        yield waiting.popleft(), masks.pop(first, None)
+            made.update(zip(batch, apply(batch), strict=True))
+        yield waiting.popleft(), made.pop(first, None)
 
 
 def _of_one_size(
-    waiting: deque[Picture], masks: dict[Picture, NDArray[np.int64]], batch_size: int
+    waiting: deque[Picture], made: dict[Picture, _Result], batch_size: int
 ) -> list[Picture]:
     """The first picture and those after it of its size that have no mask yet."""
     shape = None if waiting[0].pixels is None else waiting[0].pixels.shape
     alike = (
         picture
         for picture in waiting
-        if picture.pixels is not None and picture.pixels.shape == shape and picture not in masks
+        if picture.pixels is not None and picture.pixels.shape == shape and picture not in made
     )
     return list(islice(alike, batch_size))
 

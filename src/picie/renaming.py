@@ -11,8 +11,9 @@ from picie.config import suggest
 from picie.cutting import trees
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames, NamedClass, check_name
+from picie.naming.classes import ClassNames, NamedClass
 from picie.naming.parts import Part, parts_of, with_parts
+from picie.naming.rules import check_name
 from picie.outputs import cluster_groups, node_members
 
 __all__ = ["Anatomy", "assign", "paint", "remove", "take_away"]
@@ -133,8 +134,7 @@ def assign(
             said.append(f"{part}: {name}{origin}")
         said += split
         names = replace(names, classes=_added(names.classes, name, fresh))
-    names, lost = _tidied(before, names)
-    return names, said + lost
+    return names, said + _emptied(before, names)
 
 
 def take_away(
@@ -160,8 +160,7 @@ def take_away(
         if not moved[part]:
             raise ConfigError(f"--unset {part.short}: {part} has no name; leave it out")
     said = [f"{part}: no name (was {', '.join(moved[part])})" for part in parts]
-    freed, lost = _tidied(names, freed)
-    return freed, said + split + lost
+    return freed, said + split + _emptied(names, freed)
 
 
 def remove(names: ClassNames, gone: Sequence[str]) -> tuple[ClassNames, list[str]]:
@@ -265,17 +264,15 @@ def _added(
     return (*classes, with_parts(NamedClass(name, ignore=name == "ignore"), parts))
 
 
-def _tidied(before: ClassNames, after: ClassNames) -> tuple[ClassNames, list[str]]:
-    """Leave out classes that have lost all they had; entries of `before` keep their places."""
+def _emptied(before: ClassNames, after: ClassNames) -> list[str]:
+    """What is said about classes that have lost all they had; they keep their ids."""
     filled = {one.name for one in after.classes if parts_of(one)}
-    lost = {one.name for one in before.classes if parts_of(one)} - filled
-    kept = tuple(one for one in after.classes if one.name not in lost)
-    said = [
-        f"class {name!r} has nothing left and is taken out"
-        for name in dict.fromkeys(one.name for one in before.classes)
-        if name in lost
+    lost = dict.fromkeys(one.name for one in before.classes if parts_of(one))
+    return [
+        f"class {name!r} has no clusters left but keeps its id; --clear takes it out"
+        for name in lost
+        if name not in filled
     ]
-    return replace(after, classes=kept), said
 
 
 def _check_known(names: ClassNames, name: str, flag: str) -> None:

@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-__all__ = ["DEFAULT_BACKBONE", "MACHINE", "TRACKERS", "Config", "Objective"]
+from picie.agreement import check_together
+
+__all__ = ["DEFAULT_BACKBONE", "MACHINE", "Config", "Objective"]
 
 Objective = Literal["picie", "picie-h", "mdc", "iic", "frozen"]
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
@@ -16,9 +18,6 @@ MACHINE = (
     *("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
 )
 """Settings that a resumed run may change: they say where and how it runs, not what comes out."""
-
-TRACKERS = ("tensorboard", "wandb")
-"""Experiment trackers that `track` may name."""
 
 
 class Config(BaseModel, frozen=True, extra="forbid"):
@@ -61,6 +60,16 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     backbone: str = Field(DEFAULT_BACKBONE, description="any timm backbone, by name")
     pretrained: bool = Field(
         True, description="start the backbone from pretrained weights; without them, at random"
+    )
+    backbone_layers: tuple[int, ...] = Field(
+        (),
+        description="blocks of a transformer, or stages of another backbone, whose maps are used; "
+        "numbers from 0, or negative ones from the end; empty = the last block, or all stages",
+    )
+    backbone_weights: str = Field(
+        "",
+        description="file with weights of the backbone, .safetensors or .pth, in place of timm's; "
+        "with or without --pretrained",
     )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
@@ -125,6 +134,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         le=65535,
         description="centroids that k-means finds, to be merged to K by average linkage; raised to "
         "twice K where that is more; 0 = find K centroids directly",
+    )
+    merge_rule: Literal["pixels", "distance"] = Field(
+        "pixels",
+        description="which centroids are alike: those that are near and share pixels, or only "
+        "those that are near",
     )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",
@@ -253,22 +267,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         """The names in `track`, each once."""
         return tuple(dict.fromkeys(self.track.replace(",", " ").split()))
 
-    @model_validator(mode="after")
-    def _ranges(self) -> "Config":
-        unknown = [name for name in self.trackers if name not in TRACKERS]
-        if unknown:
-            raise ValueError(f"track {unknown[0]!r}: known: {', '.join(TRACKERS)}")
-        if self.crop_min > self.crop_max:
-            raise ValueError("crop_min is larger than crop_max")
-        if self.blur_min > self.blur_max:
-            raise ValueError("blur_min is larger than blur_max")
-        if not self.predict_scales or not all(0.25 <= one <= 4 for one in self.predict_scales):
-            raise ValueError(
-                f"predict_scales {list(self.predict_scales)}: give one or more factors from 0.25 "
-                "to 4, such as 1 and 1.5"
-            )
-        return self
-
     @property
     def post_processing(self) -> str:
         """What follows the network at prediction, in words; "none" for nothing."""
@@ -278,19 +276,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         return ", ".join(parts) or "none"
 
     @model_validator(mode="after")
-    def _objective(self) -> "Config":
-        if self.objective == "frozen" and self.epochs:
-            raise ValueError("objective frozen trains nothing: set epochs to 0")
-        kept = self.final_centroids == "trained" and self.epochs > 0
-        learnt = self.classifier == "parametric" or self.objective == "iic"
-        if kept and learnt and self.predict_rule != "dot":
-            raise ValueError(
-                "a learnt classifier predicts by dot products: set predict_rule to dot, or "
-                "final_centroids to clean"
-            )
-        if not self.unit_features and self.kmeans_metric == "spherical" and self.objective != "iic":
-            raise ValueError(
-                "spherical k-means divides features by their length: set kmeans_metric to "
-                "euclidean, or leave unit_features on"
-            )
+    def _together(self) -> "Config":
+        check_together(self)
         return self

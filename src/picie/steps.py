@@ -1,6 +1,7 @@
 """From a pair of views to the losses of one training step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
+from picie.devices import adam
 from picie.heads import Heads
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
@@ -35,11 +37,11 @@ def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.o
     trains_backbone = config.backbone_rate > 0
     model.backbone.requires_grad_(trains_backbone)
     learnt = [*model.decoder.parameters(), *(heads.parameters() if heads else ())]
-    groups = [{"params": learnt, "lr": config.learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": learnt}]
     if trains_backbone:
         rate = config.learning_rate * config.backbone_rate
         groups.append({"params": list(model.backbone.parameters()), "lr": rate})
-    return torch.optim.Adam(groups, fused=learnt[0].device.type in ("cpu", "cuda"))
+    return adam(groups, config.learning_rate, learnt[0].device)
 
 
 def compute_losses(

@@ -119,15 +119,13 @@ class Trainer:
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
         if epoch:
-            done = f"{epoch} of {self.config.epochs} epochs are done"
-            self._say(f"resuming {self.run.folder}: {done}")
+            self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
             return epoch
-        self._say(
-            f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
-            f"{self.config.backbone} on {self.device}"
-            + f", {self.processes.count} processes"
-            * (self.processes.count > 1)
-        )
+        count = self.processes.count
+        start = f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+        start += f"{self.config.backbone} on {self.device}" + f", {count} processes" * (count > 1)
+        for line in (*self.model.backbone.notes, start):
+            self._say(line)
         if self.config.decoder_init == "pca":
             self._start_from_pca()
         return 0

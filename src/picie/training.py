@@ -66,6 +66,9 @@ def train(
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:
         config = config.model_copy(update=place)
+    if config.backbone_weights:  # a run that goes on may start in another folder
+        weights = str(Path(config.backbone_weights).resolve())
+        config = config.model_copy(update={"backbone_weights": weights})
     # What can be refused must be refused before there is a run.
     photos = open_dataset(config.dataset, config.data, config.split).photos
     if config.eval_split:
@@ -146,4 +149,10 @@ def _train(trainer: Trainer) -> Segmenter:
 def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the decoder's random start
-        return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
+        return PiCIE(
+            config.backbone,
+            config.feature_size,
+            pretrained=config.pretrained,
+            layers=config.backbone_layers,
+            weights=config.backbone_weights or None,
+        )

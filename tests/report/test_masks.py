@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.masks import colour_mask, overlay, write_mask
+from picie.report.masks import colour_mask, mask_picture, overlay, write_mask
 from picie.report.palette import palette
 from picie.types import IGNORED
 
@@ -58,6 +58,8 @@ def test_ignored_pixels_are_void(tmp_path: Path, clusters: int, void: int) -> No
             painted = np.asarray(picture.convert("RGB"))
             assert np.array_equal(painted, colour_mask(mask, palette(clusters)))
             assert painted[0, 1].tolist() == [255, 255, 255]
+        same = np.asarray(mask_picture(mask, palette(clusters)))
+        assert np.array_equal(np.asarray(picture), same)
 
 
 def test_no_value_is_left_for_ignored_pixels_beside_65536_ids(tmp_path: Path) -> None:
@@ -124,6 +126,15 @@ def test_colour_mask_equals_the_loop() -> None:
     assert painted.dtype == np.uint8
     for (row, column), cluster in np.ndenumerate(mask):
         assert painted[row, column].tolist() == colours[cluster].tolist()
+
+
+def test_an_overlay_leaves_ignored_pixels_as_they_are() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    mask = np.full((6, 8), IGNORED)
+    mask[:, 4:] = 1
+    blended = overlay(image, mask, palette(2), opacity=1.0)
+    assert np.array_equal(blended[:, :3], image[:, :3])
+    assert np.array_equal(blended[:, 4:], np.broadcast_to(palette(2)[1], (6, 4, 3)))
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.3, 1.0])

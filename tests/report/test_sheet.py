@@ -11,6 +11,7 @@ from PIL import Image
 from picie.errors import ConfigError, DataError, PicieError
 from picie.report.palette import palette
 from picie.report.sheet import write_sheet
+from picie.types import IGNORED
 
 Picture = tuple[str, NDArray[np.uint8], NDArray[np.int64]]
 
@@ -102,6 +103,21 @@ def test_a_legend_of_hundreds_ends_with_the_rest(tmp_path: Path) -> None:
     write_sheet(tmp_path / "many.png", [(name, image, mask)], palette(300), height=32)
     write_sheet(tmp_path / "few.png", [(name, image, mask % 61)], palette(300), height=32)
     assert len(pixels(tmp_path / "many.png")) == len(pixels(tmp_path / "few.png"))
+
+
+def test_ignored_pixels_are_in_no_share_of_the_legend(tmp_path: Path) -> None:
+    name, image, mask = scene()
+    half = mask.copy()
+    half[: len(mask) // 2] = IGNORED
+    half[len(mask) // 2 :] = 1
+    whole = np.full_like(mask, 1)
+    for file, shown in (("half.png", half), ("whole.png", whole)):
+        write_sheet(tmp_path / file, [(name, image, shown)], palette(2))
+    half_legend, whole_legend = (
+        pixels(tmp_path / file)[-70:] for file in ("half.png", "whole.png")
+    )
+    assert np.array_equal(half_legend, whole_legend)
+    write_sheet(tmp_path / "none.png", [(name, image, np.full_like(mask, IGNORED))], palette(2))
 
 
 def test_no_rows_are_named(tmp_path: Path) -> None:

@@ -1,28 +1,31 @@
 """Many centroids merged to K clusters by average linkage, and the tree of all such mergers.
 
 K-means cuts large, varied classes into pieces before it finds small ones. Finding more centroids
-than wanted and joining the similar ones lets a cluster have any shape and size.
+than wanted and joining the similar ones lets a cluster have any shape and size. Which ones are
+similar is told by the centroids themselves and, where it is known, by the pixels between them.
 """
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie.clustering.overlap import diffusion_distances
 from picie.errors import DataError
 
 __all__ = ["cut_tree", "linkage_tree", "merge_centroids", "suggest_clusters"]
 
 
-def merge_centroids(centroids: Tensor, k: int) -> Tensor:
+def merge_centroids(centroids: Tensor, k: int, shared: Tensor | None = None) -> Tensor:
     """Join the most similar groups of centroids until K are left.
 
     Args:
         centroids: (P, D) with P >= K.
         k: K, the clusters wanted.
+        shared: as for `linkage_tree`.
 
     Returns:
         (P,) int64, the cluster 0..K-1 of each centroid, numbered in the order in which they first
@@ -33,16 +36,19 @@ def merge_centroids(centroids: Tensor, k: int) -> Tensor:
     """
     if len(centroids) == k:
         return torch.arange(k, device=centroids.device)
-    return cut_tree(linkage_tree(centroids), k)
+    return cut_tree(linkage_tree(centroids, shared), k)
 
 
-def linkage_tree(centroids: Tensor) -> Tensor:
+def linkage_tree(centroids: Tensor, shared: Tensor | None = None) -> Tensor:
     """The order in which centroids join, down to a single group.
 
-    Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids.
+    Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids. With
+    `shared`, on the sum of that and of `diffusion_distances`, each divided by its mean over all
+    pairs.
 
     Args:
         centroids: (P, D), P >= 1.
+        shared: (P, P) from `shared_pixels`; None = look at the centroids alone.
 
     Returns:
         (P - 1, 3) float64 on the device of the centroids, one row per merger: the two groups, and
@@ -52,7 +58,11 @@ def linkage_tree(centroids: Tensor) -> Tensor:
     if len(centroids) == 1:
         return torch.zeros(0, 3, dtype=torch.float64, device=centroids.device)
     unit = F.normalize(centroids.detach().double(), dim=1).cpu().numpy()
-    tree = linkage(pdist(unit), "average")
+    distances = pdist(unit)
+    if shared is not None:
+        along = squareform(diffusion_distances(shared.cpu()).numpy(), checks=False)
+        distances = _of_mean_one(distances) + _of_mean_one(along)
+    tree = linkage(distances, "average")
     return torch.from_numpy(tree[:, :3].copy()).to(centroids.device)
 
 
@@ -98,6 +108,12 @@ def suggest_clusters(tree: Tensor) -> int:
     heights = tree[:, 2].cpu().clamp_min(1e-12)
     gaps = {k: float(heights[count - k] / heights[count - k - 1]) for k in range(3, count // 2 + 1)}
     return max(gaps, key=lambda k: gaps[k])
+
+
+def _of_mean_one(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P (P - 1) / 2,) distances of all pairs, as multiples of their mean."""
+    scaled: NDArray[np.float64] = distances / max(float(distances.mean()), 1e-12)
+    return scaled
 
 
 def _with_sizes(tree: Tensor) -> NDArray[np.float64]:

@@ -114,7 +114,7 @@ def _change(
         matrix = count_labels(model, folder, names.clusters, reporter)
         decided = votes(matrix, folder.classes, options.min_pixels)
         names = add_votes(names, anatomy, folder, decided)
-        said.append(_summary(matrix, folder, decided))
+        said += _summary(matrix, folder, decided)
     steps: list[Callable[[ClassNames], tuple[ClassNames, list[str]]]] = [
         lambda old: remove(old, options.clear),
         lambda old: take_away(old, anatomy, _parts(options)),
@@ -134,8 +134,8 @@ def _change(
         console.print(vote_table(decided, named))
     for line in said:
         reporter.say(line)
-    state = f"masks have {named.clusters} ids now; take it back with picie name --undo"
-    reporter.say(f"{path}: {state}" if changed else f"{path}: nothing has changed")
+    state = f"masks have {named.clusters} ids now; --undo takes it back"
+    reporter.say(f"{path}: {state if changed else 'nothing has changed'}")
 
 
 def _recut(options: Name, names: ClassNames) -> ClassNames:
@@ -151,14 +151,26 @@ def _recut(options: Name, names: ClassNames) -> ClassNames:
     return replace(names, clusters=options.clusters)
 
 
-def _summary(matrix: Matrix, folder: PhotoFolder, decided: list[Vote]) -> str:
+def _summary(matrix: Matrix, folder: PhotoFolder, decided: list[Vote]) -> list[str]:
     named = [vote for vote in decided if vote.name]
     right = sum(vote.share * vote.pixels for vote in named)
     total = max(int(matrix.sum()), 1)
-    return (
+    said = [
         f"{len(folder)} labelled pictures name {len(named)} of {len(decided)} clusters; "
         f"{right / total:.1%} of their labelled pixels have the class of their cluster"
-    )
+    ]
+    won = {vote.name for vote in named}
+    lost = [name for name, seen in zip(folder.classes, matrix.sum(1), strict=True) if seen]
+    lost = [name for name in lost if name not in won]
+    if lost:
+        said.append(f"most of no cluster: {', '.join(lost)}; more --clusters may tell them apart")
+    weak = [f"{vote.cluster} ({vote.name} {vote.share:.0%})" for vote in named if vote.share < 0.5]
+    if weak:
+        said.append(
+            f"less than half of the pixels in {', '.join(weak)}; look at these in overlays, and "
+            "correct them with --set"
+        )
+    return said
 
 
 def _parts(options: Name) -> list[Part]:

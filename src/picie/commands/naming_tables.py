@@ -37,11 +37,8 @@ def cluster_table(model: Segmenter, anatomy: Anatomy) -> Table:
         own = sorted({ids[centroid] for centroid in members})
         row: list[Text | str] = [str(cluster), _swatches(model, own), _names(model, own)]
         if tree:
-            row += [
-                _node(anatomy, cluster),
-                _children(anatomy, cluster),
-                _nearest(anatomy, cluster),
-            ]
+            row += [_node(anatomy, cluster), _children(anatomy, cluster)]
+            row += _nearest(anatomy, cluster)
         table.add_row(*row)
     return table
 
@@ -67,13 +64,13 @@ def class_table(model: Segmenter) -> Table:
 
 
 def vote_table(decided: list[Vote], model: Segmenter) -> Table:
-    """A line for each cluster: its class, and how clear the labels were about it.
+    """A line for each cluster: the class of most of its labelled pixels, and how clear that is.
 
     Args:
         decided: one for each cluster.
         model: with the names that they gave.
     """
-    table = Table("cluster", "colour", "most pixels are", "share %", "labelled pixels", "then")
+    table = Table("cluster", "colour", "class", "share %", "pixels", "then")
     for column in (table.columns[0], *table.columns[3:5]):
         column.justify = "right"
     colours = dict(zip(model.names, model.colours.tolist(), strict=True))
@@ -110,13 +107,13 @@ def template(anatomy: Anatomy) -> str:
         "# ignore = true\n"
     )
     if anatomy.children:
-        lines.append(
-            "\n# The clusters, and which others are most like each (distances are 0 to 2):\n"
-        )
+        lines.append("\n# The clusters, and which others are most like each:\n")
         for cluster, members in enumerate(anatomy.clusters):
             if members:
                 others, node, distance = _nearest(anatomy, cluster)
-                lines.append(f"# {cluster:>4}: joins {others} as node {node[1:]} at {distance}\n")
+                lines.append(
+                    f"# {cluster:>4}: joins {others} as node {node[1:]} at distance {distance}\n"
+                )
     return "".join(lines)
 
 
@@ -153,7 +150,7 @@ def _children(anatomy: Anatomy, cluster: int) -> str:
 
 
 def _nearest(anatomy: Anatomy, cluster: int) -> tuple[str, str, str]:
-    """The clusters of the branch that it joins next, the node that makes of both, and how far."""
+    """The clusters of the branch that it joins next, the node that they make, and how far."""
     node = anatomy.node_of(cluster)
     for row, (left, right, distance) in enumerate(anatomy.children):
         if node in (left, right):

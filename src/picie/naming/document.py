@@ -94,16 +94,15 @@ def _update(entry: Any, one: NamedClass) -> dict[str, Any]:
 
 def _update_numbers(entry: Any, key: str, numbers: list[int]) -> None:
     array = entry[key]
-    if not set(numbers) & set(array):  # nothing of it stays
-        if list(array) != numbers:
-            entry[key] = numbers
-        return
-    for place in reversed(range(len(array))):
-        if array[place] not in numbers:
-            del array[place]
-    for number in numbers:
-        if number not in array:
-            array.append(number)
+    if set(numbers) & set(array):  # else nothing of it stays
+        for place in reversed(range(len(array))):
+            if array[place] not in numbers:
+                del array[place]
+        for number in numbers:
+            if number not in array:
+                array.append(number)
+    if list(array) != numbers:
+        entry[key] = numbers
 
 
 def _inline(one: NamedClass) -> Any:

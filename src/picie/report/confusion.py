@@ -13,7 +13,7 @@ from picie.report.lettering import FRAME, INK, PAPER, QUIET, Font, shorten
 from picie.report.masks import write_png
 from picie.report.palette import palette
 
-__all__ = ["shade", "write_confusion"]
+__all__ = ["Column", "columns_by_class", "draw_confusion", "shade", "write_confusion"]
 
 _MARGIN = 24
 _TEXT = 14
@@ -32,12 +32,20 @@ _LIGHT_INK = 46.0  # per cent above which white reads better than ink
 
 
 @dataclass(frozen=True)
-class _Column:
-    """One or more clusters: their label, their class or -1, and the (L,) counts."""
+class Column:
+    """One or more clusters.
+
+    Attributes:
+        label: for people.
+        owner: their class, or -1.
+        counts: (L,) pixels of each class.
+        cluster: its number; -1 for more than one.
+    """
 
     label: str
     owner: int
     counts: NDArray[np.int64]
+    cluster: int = -1
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,7 @@ def write_confusion(
     *,
     title: str = "",
 ) -> None:
-    """Write a PNG: rows are true classes, columns are clusters in the order of their classes.
-
-    A cell says which per cent of the labelled pixels of its row's class lie in its cluster; the
-    number stands in it for up to 30 classes. Cells of a cluster in the row of its own class are
-    framed; unmatched clusters come last. The share of each class is at the right. More than 128
-    clusters are added up by class.
+    """Write `draw_confusion` as a PNG.
 
     Args:
         path: the PNG file; an existing one is replaced.
@@ -81,6 +84,32 @@ def write_confusion(
         DataError: names or mapping that do not fit the matrix, or a matrix without a pixel.
         PicieError: the file cannot be written.
     """
+    write_png(draw_confusion(matrix, classes, mapping, title=title), path)
+
+
+def draw_confusion(
+    matrix: NDArray[np.int64],
+    classes: Sequence[str],
+    mapping: Sequence[int],
+    *,
+    title: str = "",
+) -> Image.Image:
+    """Draw the matrix: rows are true classes, columns are clusters in the order of their classes.
+
+    A cell says which per cent of the labelled pixels of its row's class lie in its cluster; the
+    number stands in it for up to 30 classes. Cells of a cluster in the row of its own class are
+    framed; unmatched clusters come last. The share of each class is at the right. More than 128
+    clusters are added up by class.
+
+    Args:
+        matrix: (L, K) counts of (true class, cluster) pairs.
+        classes: L names.
+        mapping: the class 0..L-1 of each of the K clusters, -1 = unmatched.
+        title: a line above.
+
+    Raises:
+        DataError: names or mapping that do not fit the matrix, or a matrix without a pixel.
+    """
     matrix = np.asarray(matrix)
     if matrix.shape != (len(classes), len(mapping)) or not matrix.any():
         raise DataError(
@@ -88,8 +117,8 @@ def write_confusion(
             f"drawn with {len(classes)} classes and {len(mapping)} clusters; give (L, K) counts, L "
             "names and the class of each cluster"
         )
-    columns = _columns(matrix, classes, mapping)
-    write_png(_draw(matrix.sum(1), columns, classes, title), path)
+    columns = columns_by_class(matrix, classes, mapping)
+    return _draw(matrix.sum(1), columns, classes, title)
 
 
 def shade(percent: float) -> tuple[int, int, int]:
@@ -102,20 +131,26 @@ def shade(percent: float) -> tuple[int, int, int]:
     return red, green, last
 
 
-def _columns(
+def columns_by_class(
     matrix: NDArray[np.int64], classes: Sequence[str], mapping: Sequence[int]
-) -> list[_Column]:
-    """Clusters by class and number, the unmatched ones last."""
+) -> list[Column]:
+    """Clusters by class and number, the unmatched ones last; beyond 128 one column for each class.
+
+    Args:
+        matrix: (L, K) counts of (true class, cluster) pairs.
+        classes: L names.
+        mapping: the class 0..L-1 of each of the K clusters, -1 = unmatched.
+    """
     owners = np.asarray(mapping, dtype=np.int64)
     by_class = [np.flatnonzero(owners == owner) for owner in [*range(len(classes)), -1]]
     named = [(int(owners[one[0]]), one) for one in by_class if len(one)]
     if len(owners) > _MOST_COLUMNS:
         return [
-            _Column(_of(classes, owner, f"{len(own)} clusters"), owner, matrix[:, own].sum(1))
+            Column(_of(classes, owner, f"{len(own)} clusters"), owner, matrix[:, own].sum(1))
             for owner, own in named
         ]
     return [
-        _Column(_of(classes, owner, str(cluster)), owner, matrix[:, cluster])
+        Column(_of(classes, owner, str(cluster)), owner, matrix[:, cluster], cluster)
         for owner, own in named
         for cluster in own.tolist()
     ]
@@ -126,7 +161,7 @@ def _of(classes: Sequence[str], owner: int, what: str) -> str:
 
 
 def _draw(
-    pixels: NDArray[np.int64], columns: list[_Column], classes: Sequence[str], title: str
+    pixels: NDArray[np.int64], columns: list[Column], classes: Sequence[str], title: str
 ) -> Image.Image:
     numbered = len(classes) <= _MOST_NUMBERED
     font = ImageFont.load_default(size=_TEXT if numbered else 11)
@@ -160,7 +195,7 @@ def _draw_cells(
     draw: ImageDraw.ImageDraw,
     grid: _Grid,
     pixels: NDArray[np.int64],
-    columns: list[_Column],
+    columns: list[Column],
     *,
     numbered: bool,
 ) -> None:

@@ -1,14 +1,13 @@
 """From the records of single runs to tables: means, spreads, curves, correlations."""
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
 
 from picie.tables.correlation import spearman
 from picie.tables.curves import Line, stroke
 from picie.tables.document import Chart, Section, Table
+from picie.tables.epochs import PANELS, epoch_points, is_number
 from picie.tables.protocol import Record, code_of, protocol
 
 __all__ = ["Row", "spread", "summarise"]
@@ -16,14 +15,6 @@ __all__ = ["Row", "spread", "summarise"]
 _NONE = "-"
 _FEWEST_RUNS = 5  # below, a rank correlation says nothing
 _SCORES = ("accuracy", "miou")
-_PANELS = {
-    "accuracy": "accuracy %",
-    "miou": "mIoU %",
-    "loss": "loss",
-    "within": "within-view loss",
-    "cross": "cross-view loss",
-    "effective_clusters": "effective clusters (view 1)",
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ def _section(
         sources=tuple(f"[{number}] {source}" for number, source in enumerate(sources, 1)),
         correlations=_correlations(records),
         runs=_single_runs(records),
-        charts=tuple(Chart(title, _lines(key, done)) for key, title in _PANELS.items()),
+        charts=tuple(Chart(title, _lines(key, done)) for key, title in PANELS.items()),
         legend=legend,
     )
 
@@ -180,7 +171,7 @@ def _correlations(records: Sequence[Record]) -> Table | None:
     pairs: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         for name, value in (record["health"] or {}).items():
-            if _is_number(value):
+            if is_number(value):
                 pairs.setdefault(name, []).append((float(value), record["scores"]["miou"]))
     found = []
     for name, values in pairs.items():
@@ -190,10 +181,6 @@ def _correlations(records: Sequence[Record]) -> Table | None:
     found.sort(key=lambda item: (-abs(item[2]), item[0]))
     rows = tuple((name, str(count), f"{rho:+.2f}") for name, count, rho in found)
     return Table(("label-free number", "runs", "Spearman's rho with mIoU"), rows) if rows else None
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # --- curves
@@ -209,7 +196,7 @@ def _lines(key: str, done: _Runs) -> tuple[Line, ...]:
     faint, means = [], []
     for number, (row, runs) in enumerate(done.items()):
         label, style = _label(row, done), stroke(number)
-        curves = [(record["seed"], _points(record["curves"], key)) for record in runs]
+        curves = [(record["seed"], epoch_points(record["curves"], key)) for record in runs]
         curves = [(seed, points) for seed, points in curves if points]
         if len(curves) > 1:
             faint += [
@@ -218,18 +205,6 @@ def _lines(key: str, done: _Runs) -> tuple[Line, ...]:
             ]
         means.append(Line(label, style, _mean([points for _, points in curves])))
     return (*faint, *means)
-
-
-def _points(curves: Sequence[Record], key: str) -> dict[float, float]:
-    """Value by epoch, counted from 1; of view 1 where there is one for each view."""
-    found = {}
-    for record in curves:
-        value = record.get(key)
-        if isinstance(value, list):
-            value = value[0] if value else None
-        if _is_number(value):
-            found[float(record["epoch"] + 1)] = float(value)
-    return found
 
 
 def _mean(curves: Sequence[Mapping[float, float]]) -> tuple[tuple[float, float], ...]:

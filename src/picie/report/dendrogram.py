@@ -1,0 +1,215 @@
+"""The tree of clusters as an SVG element, and in words.
+
+Text and lines take the colour of the text around them, so that it can be read on light and on dark
+paper.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from picie.report.document import Cluster, Tree
+from picie.report.embedding import colour_code, text
+
+__all__ = ["draw_tree", "merges_in_words"]
+
+_ROW = 14  # height of a leaf
+_LEFT, _TREE, _GAP = 12, 330, 10  # before the root, of the tree, between leaves and names
+_WIDTH, _TOP, _BOTTOM = 600, 34, 30
+_MOST_LEAVES = 160  # more are drawn as their clusters
+_LONGEST_NAME = 32  # characters
+_MOST_LINES = 30
+_MARK = 10  # side of a square
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A group of leaves: its owners, its place, and the distance at which it came about."""
+
+    owners: frozenset[int]
+    height: float
+    y: float
+
+
+def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
+    """An SVG element: the root at the left, centroids at the right beside their clusters' names.
+
+    A dashed line is where the tree was cut. Branches within one cluster have its colour. Trees of
+    more than 160 centroids begin at their clusters; "" where even those are more, or one alone.
+
+    Args:
+        tree: how centroids join.
+        clusters: by id; ids of `tree.owners` that are missing here are not named.
+    """
+    merges, owners = _collapsed(tree) if len(tree.owners) > _MOST_LEAVES else _whole(tree)
+    if not 2 <= len(owners) <= _MOST_LEAVES:
+        return ""
+    order = _order(merges, len(owners))
+    height = _TOP + _ROW * len(order) + _BOTTOM
+    most = merges[-1][2] or 1.0
+    nodes = [_Node(frozenset([owner]), 0.0, 0.0) for owner in owners]
+    for row, leaf in enumerate(order):
+        nodes[leaf] = _Node(nodes[leaf].owners, 0.0, _TOP + _ROW * (row + 0.5))
+    lines = []
+    for left, right, distance in merges:
+        pair = nodes[left], nodes[right]
+        joined = _Node(pair[0].owners | pair[1].owners, distance, (pair[0].y + pair[1].y) / 2)
+        lines += [_branch(node, distance, most, clusters) for node in pair]
+        lines.append(_bar(pair, distance, most, joined.owners, clusters))
+        nodes.append(joined)
+    root = nodes[-1]
+    stub = f"M{_x(root.height, most):g} {root.y:g}H{_LEFT - 8}"
+    label = (
+        f"Tree of {len(tree.owners)} centroids, cut into {tree.cut} clusters; the list below it "
+        "says the same in words"
+    )
+    return "\n".join(
+        [
+            f'<svg class="tree" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">',
+            *_cuts(tree, most, height),
+            f'<path class="branch" d="{stub}"/>',
+            # Black, yellow and the like need an edge on dark or on light paper.
+            *(line.replace('class="own"', 'class="edge"') for line in lines if "own" in line),
+            *lines,
+            *_names([owners[leaf] for leaf in order], clusters),
+            "</svg>",
+        ]
+    )
+
+
+def merges_in_words(tree: Tree, clusters: Mapping[int, Cluster]) -> tuple[str, ...]:
+    """A line for each merger above the cut, the first one first; the last ones, where many.
+
+    Args:
+        tree: how centroids join.
+        clusters: by id.
+    """
+    count = len(tree.owners)
+    groups = [{owner} for owner in tree.owners]
+    lines = []
+    for row, (left, right, distance) in enumerate(tree.merges):
+        one, other = groups[left], groups[right]
+        groups.append(one | other)
+        left_over = count - row - 1
+        if left_over < tree.cut and one != other:
+            lines.append(
+                f"{left_over} left: {_listed(one, clusters)} joins {_listed(other, clusters)} "
+                f"(distance {distance:.2f})"
+            )
+    return tuple(lines[-_MOST_LINES:])
+
+
+def _whole(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]:
+    return tree.merges, tree.owners
+
+
+def _collapsed(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]:
+    """The part of the tree above the cut: its leaves are what is left there."""
+    count = len(tree.owners)
+    below = count - tree.cut  # mergers under the cut
+    owner = [*tree.owners]
+    joined = set()
+    for left, right, _ in tree.merges[:below]:
+        owner.append(owner[left])
+        joined |= {left, right}
+    leaves = [node for node in range(count + below) if node not in joined]
+    number = {node: place for place, node in enumerate(leaves)}
+    merges = []
+    for row, (left, right, distance) in enumerate(tree.merges[below:]):
+        merges.append((number[left], number[right], distance))
+        number[count + below + row] = len(leaves) + row
+    return merges, [owner[node] for node in leaves]
+
+
+def _order(merges: Sequence[tuple[int, int, float]], count: int) -> list[int]:
+    """Leaves from top to bottom, so that no lines cross; the group of the first leaf is above."""
+    below = [[leaf] for leaf in range(count)]
+    for left, right, _ in merges:
+        pair = sorted((below[left], below[right]), key=min)
+        below.append([*pair[0], *pair[1]])
+    return below[-1]
+
+
+def _x(height: float, most: float) -> float:
+    return round(_LEFT + _TREE * (1 - height / most), 1)
+
+
+def _stroke(owners: frozenset[int], clusters: Mapping[int, Cluster]) -> str:
+    """Attributes of a line: the colour of the cluster where it belongs to one alone."""
+    alone = next(iter(owners)) if len(owners) == 1 else None
+    if alone is None or alone not in clusters:
+        return 'class="branch"'
+    return f'class="own" stroke="{colour_code(clusters[alone].colour)}"'
+
+
+def _branch(node: _Node, until: float, most: float, clusters: Mapping[int, Cluster]) -> str:
+    path = f"M{_x(node.height, most):g} {node.y:g}H{_x(until, most):g}"
+    return f'<path {_stroke(node.owners, clusters)} d="{path}"/>'
+
+
+def _bar(
+    pair: tuple[_Node, _Node],
+    height: float,
+    most: float,
+    owners: frozenset[int],
+    clusters: Mapping[int, Cluster],
+) -> str:
+    path = f"M{_x(height, most):g} {pair[0].y:g}V{pair[1].y:g}"
+    return f'<path {_stroke(owners, clusters)} d="{path}"/>'
+
+
+def _cuts(tree: Tree, most: float, height: int) -> list[str]:
+    """Lines at the cut and at the suggested one, each between two mergers."""
+    found = []
+    wanted = {tree.cut: f"cut at {tree.cut}"}
+    if tree.suggested == tree.cut:
+        wanted = {tree.cut: f"cut at {tree.cut}, the widest gap"}
+    else:
+        wanted[tree.suggested] = f"widest gap: {tree.suggested}"
+    for number, (clusters, label) in enumerate(wanted.items()):
+        x = _x(_height(tree, clusters), most)
+        kind = "cut" if clusters == tree.cut else "gap"
+        y, anchor = (16, "end") if number == 0 else (height - 8, "middle")
+        anchor = "start" if x < 90 else "end" if x > 300 else "middle"
+        found.append(
+            f'<line class="{kind}" x1="{x:g}" x2="{x:g}" y1="{_TOP - 12}" '
+            f'y2="{height - _BOTTOM + 8}"/>'
+            f'<text class="{kind}" x="{x:g}" y="{y}" text-anchor="{anchor}">{label}</text>'
+        )
+    return found
+
+
+def _height(tree: Tree, clusters: int) -> float:
+    """The middle between the last merger that was done for so many clusters and the next one."""
+    count = len(tree.owners)
+    before = tree.merges[count - clusters - 1][2] if clusters < count else 0.0
+    after = tree.merges[count - clusters][2] if clusters > 1 else before
+    return (before + after) / 2
+
+
+def _names(owners: Sequence[int], clusters: Mapping[int, Cluster]) -> list[str]:
+    """A bar in its colour and a name beside each run of leaves of one cluster."""
+    found, start = [], 0
+    left = _LEFT + _TREE + _GAP
+    for row in range(1, len(owners) + 1):
+        if row < len(owners) and owners[row] == owners[start]:
+            continue
+        top, tall = _TOP + _ROW * start + 2, _ROW * (row - start) - 4
+        one = clusters.get(owners[start])
+        if one is not None:
+            name = (
+                one.name if len(one.name) <= _LONGEST_NAME else one.name[: _LONGEST_NAME - 1] + "…"
+            )
+            found.append(
+                f'<a href="#cluster-{one.id}"><rect class="mark" x="{left}" y="{top}" '
+                f'width="{_MARK}" height="{tall}" fill="{colour_code(one.colour)}"/>'
+                f'<text x="{left + _MARK + 8}" y="{top + tall / 2 + 4:g}">{text(name)}</text></a>'
+            )
+        start = row
+    return found
+
+
+def _listed(owners: set[int], clusters: Mapping[int, Cluster]) -> str:
+    names = [clusters[one].name if one in clusters else "an ignored one" for one in sorted(owners)]
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " + ".join(names)

@@ -1,0 +1,157 @@
+"""What the page of a report says, before it is HTML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Cluster", "Document", "Patch", "Score", "Shot", "Tree"]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A piece of a photo around one pixel.
+
+    Attributes:
+        name: of the photo.
+        similarity: cosine of the pixel's feature and the nearest centroid of its cluster.
+        picture: WebP file of the square piece.
+    """
+
+    name: str
+    similarity: float
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One output id of the model: a named class or a cluster without a name.
+
+    Attributes:
+        id: the value in masks; `IGNORED` for what is left out of masks.
+        name: shown to people.
+        note: what it is made of, where that is not its name; else "".
+        colour: sRGB, 0..255.
+        share: of the pixels, 0..1, every photo counting the same.
+        photos: number of photos that it occurs in.
+        heat: (G, G) share of the photos that have it at each place, 0..1; empty where unknown.
+        typical: pieces around its most typical pixels, the most typical first.
+        atypical: pieces around its least typical pixels, the least typical first.
+        nearest: ids and mean cosine of the clusters most like it, the nearest first.
+    """
+
+    id: int
+    name: str
+    note: str
+    colour: tuple[int, int, int]
+    share: float
+    photos: int
+    heat: NDArray[np.float64]
+    typical: tuple[Patch, ...] = ()
+    atypical: tuple[Patch, ...] = ()
+    nearest: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photo of the gallery.
+
+    Attributes:
+        name: of the photo.
+        size: (width, height) in pixels of the small photo.
+        photo: WebP file.
+        mask: PNG file with a palette.
+        shares: ids that occur in it and their shares of its pixels, the largest first.
+    """
+
+    name: str
+    size: tuple[int, int]
+    photo: bytes
+    mask: bytes
+    shares: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """How P centroids join.
+
+    Attributes:
+        merges: P - 1 rows of the two groups that join, and the distance at which they do; groups
+            0..P-1 are the centroids, row i makes group P + i.
+        owners: the id that each centroid belongs to.
+        cut: number of clusters that the ids come from.
+        suggested: number of clusters at the widest gap of the tree.
+    """
+
+    merges: tuple[tuple[int, int, float], ...]
+    owners: tuple[int, ...]
+    cut: int
+    suggested: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well clusters match the labels that are there.
+
+    Attributes:
+        accuracy: per cent.
+        miou: per cent.
+        protocol: what was scored and how, in words.
+        rows: for each class its name, IoU, recall, precision and share of pixels in per cent (None
+            where that is undefined), and the names of its clusters.
+        confusion: (L, K) pixels of each class in each cluster, whether or not it has a name.
+        mapping: class of each of the K clusters, -1 = none.
+        columns: for each of the K clusters what it is called, and the id whose colour it has.
+    """
+
+    accuracy: float
+    miou: float
+    protocol: str
+    rows: tuple[tuple[str, tuple[float | None, ...], str], ...]
+    confusion: NDArray[np.int64]
+    mapping: tuple[int, ...]
+    columns: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report.
+
+    Attributes:
+        title: name of the run.
+        lede: one sentence under the title.
+        facts: label and value of the settings that matter.
+        clusters: those that occur, the largest first; `absent` holds the others.
+        absent: names of clusters that no photo has.
+        photos: number of photos that were read.
+        problems: a line for each photo that could not be read.
+        gallery: a choice of the photos.
+        gallery_note: how it was chosen.
+        health: numbers of health.json.
+        health_note: what they were measured on, or why there are none.
+        charts: SVG elements of curves over the epochs.
+        charts_note: why there are none, else "".
+        tree: None where the model has none.
+        tree_note: why there is none, else "".
+        score: None without labels.
+        score_note: why there is none, else "".
+    """
+
+    title: str
+    lede: str
+    facts: tuple[tuple[str, str], ...]
+    clusters: tuple[Cluster, ...]
+    absent: tuple[str, ...]
+    photos: int
+    problems: tuple[str, ...]
+    gallery: tuple[Shot, ...]
+    gallery_note: str
+    health: Mapping[str, float] = field(default_factory=dict)
+    health_note: str = ""
+    charts: tuple[str, ...] = ()
+    charts_note: str = ""
+    tree: Tree | None = None
+    tree_note: str = ""
+    score: Score | None = None
+    score_note: str = ""

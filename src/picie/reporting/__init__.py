@@ -1,0 +1,1 @@
+"""Reports of runs: photos looked at, models scored, pages put together."""

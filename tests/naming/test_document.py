@@ -1,0 +1,111 @@
+"""Changes in a classes.toml keep what people wrote around them."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from picie.naming.classes import ClassNames, NamedClass, parse_classes
+from picie.naming.document import edited
+
+HAND = """\
+# mine
+clusters = 9   # nine
+
+# about road
+[[classes]]
+name = "road"  # grey
+clusters = [
+  1,  # tarmac
+  2,  # gravel
+]
+
+# about sky
+[[classes]]
+name = 'sky'
+clusters = [ 3, 4 ]
+colour = "#0000ff"
+
+# about tree
+[[classes]]
+name = "tree"
+clusters = [5]
+# the end"""
+
+ROAD, SKY, TREE = parse_classes(HAND, Path("x")).classes
+INLINE = 'clusters=9 # c\nclasses = [{name="road", clusters=[1, 2]}, {name="sky"}] # d\n'
+
+
+def check(text: str, *classes: NamedClass, clusters: int = 9) -> str:
+    names = ClassNames(clusters, classes)
+    found = edited(text, names)
+    assert parse_classes(found, Path("x")) == names
+    assert edited(found, names) == found
+    return found
+
+
+def test_no_change_is_the_same_text() -> None:
+    assert check(HAND, ROAD, SKY, TREE) == HAND
+
+
+def test_a_change_touches_its_own_lines_only() -> None:
+    road = NamedClass("road", (2, 8), (12,))
+    found = check(HAND, road, SKY, TREE)
+    expected = HAND.replace("  1,  # tarmac\n", "").replace(
+        "  2,  # gravel\n]\n", "  2,  # gravel\n  8,\n]\nnodes = [12]\n"
+    )
+    assert found == expected
+
+
+def test_keys_are_added_before_the_comments_about_the_next_entry() -> None:
+    found = check(HAND, ROAD, SKY, NamedClass("tree", (5,), (), "#00ff00"))
+    assert found == HAND.replace("[5]\n", '[5]\ncolour = "#00ff00"\n')
+
+
+def test_keys_that_fall_back_to_their_defaults_go() -> None:
+    found = check(HAND, ROAD, NamedClass("sky", (3, 4)), TREE)
+    assert found == HAND.replace('colour = "#0000ff"\n', "")
+
+
+def test_entries_go_and_come_but_comments_stay() -> None:
+    new = NamedClass('a "b"', (7,), (), "", True)
+    found = check(HAND, NamedClass("tree", (5,)), new, clusters=8)
+    for comment in ("# mine", "# nine", "# about road", "# about sky", "# about tree", "# the end"):
+        assert comment in found
+    assert "road" not in found.replace("# about road", "")
+    assert found.endswith(
+        '# the end\n\n[[classes]]\nname = "a \\"b\\""\nclusters = [7]\nignore = true\n'
+    )
+
+
+def test_entries_of_one_name_are_told_apart_by_their_order() -> None:
+    twice = HAND.replace("'sky'", "'road'")
+    found = check(twice, ROAD, NamedClass("road", (4,), (), "#0000ff"), TREE)
+    assert found == twice.replace("[ 3, 4 ]", "[4 ]")
+    assert "gravel" in check(twice, ROAD, TREE)
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_new_file_explains_itself(text: str) -> None:
+    found = check(text, ROAD)
+    assert found.lstrip().startswith("# Names of the clusters of this model")
+
+
+def test_a_list_of_inline_tables() -> None:
+    found = check(INLINE, NamedClass("sky", (2,), (), "#123456"), NamedClass("b", (3,), (30,)))
+    assert "# c\n" in found
+    assert "# d\n" in found
+    assert "[[" not in found
+    check(INLINE, NamedClass("road", (1,), (), "", True))
+    check(INLINE, NamedClass("b", (3,), (30,), "#123456", True))
+
+
+@pytest.mark.parametrize("text", [HAND, INLINE, "clusters = 9"])
+def test_any_change_reads_back(text: str) -> None:
+    choices = [
+        [NamedClass("road", (2, 1, 6)), NamedClass("road", (), (3,)), None],
+        [NamedClass("sky"), NamedClass("sky", (3,), (), "#aabbcc", True), None],
+        [NamedClass("new", (8,), (70, 71)), None],
+    ]
+    for chosen in itertools.product(*choices):
+        check(text, *(one for one in chosen if one is not None))

@@ -1,0 +1,197 @@
+"""The page: whole, self-contained, free of markup from names, and the same each time."""
+
+import base64
+import dataclasses
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from picie.report.document import Cluster, Document, Patch, Score, Shot, Tree
+from picie.report.embedding import fit_mask, fit_photo
+from picie.report.page import to_html
+from picie.report.palette import palette
+from picie.types import IGNORED
+
+BAD = "<script>alert('x')</script> & \"q\" ü"
+PICTURE = fit_photo(np.full((20, 20, 3), 90, np.uint8), 1_000)
+MASK = fit_mask(np.array([[0, 1], [1, -1]]), palette(2), 1_000)
+HEAT = np.eye(32)
+PATCHES = (Patch(BAD, 0.93, PICTURE), Patch("b", 0.91, PICTURE))
+
+
+def cluster(number: int, **changes: object) -> Cluster:
+    base = Cluster(
+        number, f"cluster {number}", "", (230, 159, 0), 0.4, 3, HEAT, PATCHES, PATCHES[::-1]
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+CLUSTERS = (
+    cluster(0, name=BAD, note=BAD, nearest=((1, 0.82), (9, 0.5))),
+    cluster(1, nearest=((0, -0.25),)),
+    cluster(IGNORED, name="ignored", note=BAD, typical=(), atypical=(), share=0.2),
+)
+SCORE = Score(
+    69.2,
+    32.8,
+    f"protocol {BAD}",
+    ((BAD, (50.0, 60.0, 70.0, 80.0), BAD), ("none", (None, None, None, 0.0), "")),
+    np.array([[30, 10], [0, 0]]),
+    (0, -1),
+    ((BAD, 0), ("cluster 1", IGNORED)),
+)
+DOCUMENT = Document(
+    title=BAD,
+    lede=BAD,
+    facts=((BAD, BAD),),
+    clusters=CLUSTERS,
+    absent=(BAD,),
+    photos=1_234,
+    problems=(BAD,),
+    gallery=(Shot(BAD, (20, 20), PICTURE, MASK, ((0, 0.7), (1, 0.2), (IGNORED, 0.1))),),
+    gallery_note=BAD,
+    health={"view_information": 0.5, BAD: 1.0},
+    health_note=BAD,
+    charts=('<svg role="img"></svg>',),
+    tree=Tree(((0, 1, 1.0),), (0, 1), 2, 2),
+    tree_note=BAD,
+    score=SCORE,
+)
+BARE = Document("run", "", (), (cluster(0, heat=np.zeros((0, 0))),), (), 1, (), (), "No photo.")
+VOID = {"meta", "br", "img", "input"}
+
+
+class Checker(HTMLParser):
+    """Keeps the open elements; fails where one is closed that is not the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(document: Document) -> list[tuple[str, dict[str, str | None]]]:
+    checker = Checker()
+    checker.feed(to_html(document))
+    assert checker.open == []
+    return checker.found
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, BARE])
+def test_it_is_well_formed_and_every_link_leads_somewhere(document: Document) -> None:
+    found = checked(document)
+    ids = [attrs["id"] for _, attrs in found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for name in ("href", "aria-labelledby", "for"):
+        links = {str(attrs[name]).removeprefix("#") for _, attrs in found if name in attrs}
+        assert links <= set(ids)
+
+
+def test_names_are_text_wherever_they_stand() -> None:
+    found = checked(DOCUMENT)
+    assert [tag for tag, _ in found].count("script") == 1
+    html = to_html(DOCUMENT)
+    assert "alert('x')" not in html
+    assert html.count("&lt;script&gt;") > 20
+
+
+def test_nothing_comes_from_elsewhere_and_only_its_own_script_runs() -> None:
+    html = to_html(DOCUMENT)
+    assert not re.search(r"https?:|<link|@import|url\(|<iframe|<form[^>]+action", html)
+    assert all(
+        str(attrs["src"]).startswith("data:image/")
+        for _, attrs in checked(DOCUMENT)
+        if "src" in attrs
+    )
+    [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+    assert "default-src 'none'" in html
+
+
+def test_readers_of_all_kinds() -> None:
+    found, html = checked(DOCUMENT), to_html(DOCUMENT)
+    assert all(attrs.get("alt") for tag, attrs in found if tag == "img")
+    named = [tag for tag, attrs in found if "aria-label" in attrs or "aria-labelledby" in attrs]
+    assert named.count("section") == 6
+    assert {"main", "nav", "header"} <= {tag for tag, _ in found}
+    assert [tag for tag, _ in found].count("h1") == 1
+    inputs = [attrs for tag, attrs in found if tag in ("input", "select")]
+    labels = {attrs.get("for") for tag, attrs in found if tag == "label"}
+    # The box stands inside its label.
+    assert all(attrs["id"] in labels or attrs["id"] == "large" for attrs in inputs)
+    for rule in (
+        "prefers-color-scheme: dark",
+        "@media print",
+        "prefers-reduced-motion",
+        ":focus-visible",
+    ):
+        assert rule in html
+
+
+def test_the_same_document_gives_the_same_page() -> None:
+    assert to_html(DOCUMENT) == to_html(DOCUMENT)
+
+
+def test_what_is_missing_is_said() -> None:
+    html = to_html(dataclasses.replace(BARE, charts_note="No curve.", score_note="No label."))
+    for sentence in ("No photo.", "No curve.", "No label."):
+        assert sentence in html
+    assert "could not be read" not in html
+    assert "1 photo could not be read, and left out" in to_html(DOCUMENT)
+    assert "In none of these photos: &lt;script" in to_html(DOCUMENT)
+
+
+def test_only_so_many_clusters_get_a_card() -> None:
+    many = tuple(cluster(number, share=1 / 300) for number in range(300))
+    html = to_html(dataclasses.replace(BARE, clusters=many))
+    assert html.count('<article class="card"') == 256
+    assert "44 smaller clusters, 14.7 % of the pixels, are not shown." in html
+
+
+def test_thousands_of_problems_are_counted_not_listed() -> None:
+    html = to_html(dataclasses.replace(BARE, problems=("a: broken",) * 2_500))
+    assert "2500 photos could not be read" in html
+    assert html.count("a: broken") == 1_000
+    assert "and 1,500 more" in html
+
+
+def test_verdicts_are_words_and_signs_not_only_colours() -> None:
+    html = to_html(DOCUMENT)
+    assert re.search(r'class="verdict doubtful"><i aria-hidden="true">~</i> doubtful</b>', html)
+    assert "good from 0.62, bad below 0.45" in html
+
+
+def test_large_matrices_are_a_picture_and_small_ones_text() -> None:
+    assert '<table class="matrix">' in to_html(DOCUMENT)
+    names = tuple((f"class {number}", (None,) * 4, "") for number in range(50))
+    score = dataclasses.replace(
+        SCORE,
+        rows=names,
+        confusion=np.ones((50, 2), np.int64),
+    )
+    html = to_html(dataclasses.replace(DOCUMENT, score=score))
+    assert '<table class="matrix">' not in html
+    assert '<img class="matrix"' in html
+    empty = dataclasses.replace(SCORE, confusion=np.zeros((2, 2), np.int64))
+    assert "No labelled pixel." in to_html(dataclasses.replace(DOCUMENT, score=empty))
+
+
+def test_cells_of_the_matrix_are_per_cent_of_their_row() -> None:
+    html = to_html(DOCUMENT)
+    assert '<td class="own dark" style="--share:0.75">75</td>' in html
+    assert '<td style="--share:0.25">25</td>' in html

@@ -1,0 +1,46 @@
+"""The best pieces: few, from different stretches of the photos, whatever their order."""
+
+import numpy as np
+import pytest
+
+from picie.inference import Segmenter
+from picie.report.document import Patch
+from picie.reporting.gathering import Memory, _Best
+
+
+def best(values: dict[int, float], *, photos: int, most: int = 2) -> list[str]:
+    found = _Best(1, most, photos)
+    for photo, value in values.items():
+        if found.admits(0, value, photo):
+            found.add(0, value, photo, Patch(str(photo), value, b""))
+    return [patch.name for patch in found.finish()[0]]
+
+
+def test_neighbours_do_not_crowd_out_the_others() -> None:
+    values = {photo: 0.9 - 0.01 * photo for photo in range(8)}  # the first ones are the best
+    assert best(values, photos=8) == ["0", "2"]
+
+
+def test_few_photos_are_each_their_own_stretch() -> None:
+    assert best({0: 0.1, 1: 0.3, 2: 0.2}, photos=3) == ["1", "2"]
+
+
+def test_equal_ones_come_in_their_order() -> None:
+    assert best(dict.fromkeys(range(8), 0.5), photos=8) == ["0", "2"]
+
+
+@pytest.mark.parametrize("photos", [1, 5, 1_000])
+def test_the_best_of_all_is_always_kept(photos: int) -> None:
+    values = np.random.default_rng(0).random(photos)
+    found = best(dict(enumerate(values.tolist())), photos=photos)
+    assert found[0] == str(int(values.argmax()))
+    assert len(found) == min(2, photos)
+
+
+@pytest.mark.parametrize("shown", [1, 200, 1_000])
+def test_pictures_take_less_than_the_page_may(model: Segmenter, shown: int) -> None:
+    memory = Memory(model, 10_000, shown)
+    patches = 2 * 8 * model.clusters * memory.patch_bytes
+    assert 4 / 3 * (shown * memory.shot_bytes + patches) < 12e6
+    assert memory.shot_bytes >= 6_000
+    assert memory.patch_bytes == 3_000

@@ -1,0 +1,202 @@
+"""Names that move along a tree; the tree is drawn in the fixture."""
+
+import itertools
+
+import pytest
+import torch
+
+from picie.clustering.merging import linkage_tree, merge_centroids
+from picie.errors import ConfigError
+from picie.models.picie import PiCIE
+from picie.naming.classes import ClassNames, NamedClass
+from picie.naming.parts import Part, parse_assignments, parse_parts
+from picie.outputs import outputs_of
+from picie.renaming import Anatomy, assign, paint, remove, take_away
+
+
+@pytest.fixture(scope="module")
+def network() -> PiCIE:
+    """Six centroids; nodes 6 = 0 1, 7 = 2 3, 8 = 2 3 4, 9 = 2 3 4 5, 10 = all.
+
+    Three clusters: 0 = 0 1, 1 = 2 3 4, 2 = 5.
+    """
+    angles = torch.tensor((0.0, 0.02, 1.5, 1.53, 1.9, 2.7))
+    points = torch.stack([angles.cos(), angles.sin()], 1)
+    model = PiCIE("test_efficientnet", 2, pretrained=False)
+    model.set_centroids([points], [merge_centroids(points, 3)], trees=[linkage_tree(points)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def anatomy(network: PiCIE) -> Anatomy:
+    return Anatomy(network, 3)
+
+
+def names(*classes: NamedClass) -> ClassNames:
+    return ClassNames(3, classes)
+
+
+def test_the_tree_is_the_one_that_the_tests_say(anatomy: Anatomy) -> None:
+    assert [sorted(one) for one in anatomy.clusters] == [[0, 1], [2, 3, 4], [5]]
+    assert [sorted(one) for one in anatomy.nodes[6:10]] == [[0, 1], [2, 3], [2, 3, 4], [2, 3, 4, 5]]
+    assert [anatomy.node_of(cluster) for cluster in range(3)] == [6, 8, 5]
+    assert anatomy.children[1][:2] == (2, 3)
+
+
+def test_a_cover_is_exact_and_of_the_largest_parts(anatomy: Anatomy) -> None:
+    for count in range(7):
+        for chosen in itertools.combinations(range(6), count):
+            parts = anatomy.cover(frozenset(chosen))
+            found = [c for part in parts for c in sorted(anatomy.members(part, "x"))]
+            assert sorted(found) == list(chosen)
+    assert anatomy.cover(frozenset(range(6))) == [Part(10, True)]
+    assert anatomy.cover(frozenset([0, 1, 2, 3, 5])) == [Part(0), Part(7, True), Part(2)]
+
+
+def test_names_are_given(anatomy: Anatomy) -> None:
+    found, said = assign(names(), anatomy, parse_assignments(["2=a b", "0=ignore", "n7=c"]))
+    assert found.classes == (
+        NamedClass("a b", (2,)),
+        NamedClass("ignore", (0,), ignore=True),
+        NamedClass("c", (), (7,)),
+    )
+    assert said == ["cluster 2: a b", "cluster 0: ignore", "node 7: c"]
+
+
+def test_a_cluster_moves_and_the_class_that_has_nothing_left_keeps_its_place(
+    anatomy: Anatomy,
+) -> None:
+    old = names(NamedClass("a", (0,)), NamedClass("b", (1, 2)), NamedClass("planned"))
+    found, said = assign(old, anatomy, parse_assignments(["0,1=new"]))
+    assert found.classes == (
+        NamedClass("a"),
+        NamedClass("b", (2,)),
+        NamedClass("planned"),
+        NamedClass("new", (0, 1)),
+    )
+    assert said == [
+        "cluster 0: new (was a)",
+        "cluster 1: new (was b)",
+        "class 'a' has no clusters left but keeps its id; --clear takes it out",
+    ]
+
+
+def test_a_class_keeps_its_place_and_colour_when_it_gains(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (0,), (), "#000000"), NamedClass("b", (1,)), NamedClass("a", (2,)))
+    found, said = assign(old, anatomy, parse_assignments(["1=a"]))
+    gained = NamedClass("a", (0, 1), (), "#000000")
+    assert found.classes == (gained, NamedClass("b"), NamedClass("a", (2,)))
+    assert said[0] == "cluster 1: a (was b)"
+
+
+def test_what_has_the_name_already_stays_as_it_is(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (0,), (8,)))
+    found, said = assign(old, anatomy, parse_assignments(["0,n3=a"]))
+    assert found == old
+    assert said == ["cluster 0: a (as before)", "node 3: a (as before)"]
+
+
+def test_a_node_takes_its_part_of_a_cluster_and_leaves_the_rest(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (1, 2)))
+    found, said = assign(old, anatomy, parse_assignments(["n3=b"]))
+    assert found.classes == (NamedClass("a", (2,), (2, 4)), NamedClass("b", (), (3,)))
+    assert said == ["node 3: b (was a)", "cluster 1 is split: a keeps node 2, node 4"]
+
+
+def test_a_larger_node_swallows_what_is_below_it(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (0,), (3,)), NamedClass("b", (2,)))
+    found, said = assign(old, anatomy, parse_assignments(["n9=a"]))
+    assert found.classes == (NamedClass("a", (0,), (9,)), NamedClass("b"))
+    assert said == [
+        "node 9: a (was b)",
+        "class 'b' has no clusters left but keeps its id; --clear takes it out",
+    ]
+
+
+def test_the_order_of_orders_does_not_matter_to_a_swap(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (0,)), NamedClass("b", (1,)))
+    found, said = assign(old, anatomy, parse_assignments(["0=b", "1=a"]))
+    assert found.classes == (NamedClass("a", (1,)), NamedClass("b", (0,)))
+    assert said == ["cluster 0: b (was a)", "cluster 1: a (was b)"]
+
+
+def test_after_any_orders_every_centroid_has_the_name_it_got_last(
+    network: PiCIE, anatomy: Anatomy
+) -> None:
+    for texts in itertools.permutations(["n3=a", "0=b", "n8=c", "2,0=a", "n10=d"]):
+        check_the_last_name_counts(network, anatomy, texts)
+
+
+def check_the_last_name_counts(network: PiCIE, anatomy: Anatomy, texts: tuple[str, ...]) -> None:
+    expected = dict[int, str]()
+    found = names()
+    for parts, name in parse_assignments(texts):
+        found, _ = assign(found, anatomy, [(parts, name)])
+        for part in parts:
+            expected |= dict.fromkeys(anatomy.members(part, "x"), name)
+    outputs = outputs_of(network, found)
+    for centroid, name in expected.items():
+        assert outputs.names[int(outputs.ids[centroid])] == name
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["0=a", "0=b"], r"--set names cluster 0 twice \('a' and 'b'\); leave it to one of them"),
+        (["1,1=a"], r"--set names cluster 1 twice \('a' and 'a'\)"),
+        (["1=a", "n3=b"], r"--set names cluster 1 and node 3, which overlap \('a' and 'b'\)"),
+        (["3=a"], "--set: there is no cluster 3; clusters run from 0 to 2"),
+        (["n11=a"], "--set: there is no node 11; the tree of 6 centroids has nodes n0 to n10"),
+        (["0="], "--set: the name is empty"),
+        (["0=cluster 1"], "--set: 'cluster 1' is what clusters without a name are called"),
+    ],
+)
+def test_orders_that_cannot_be(anatomy: Anatomy, texts: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        assign(names(), anatomy, parse_assignments(texts))
+
+
+def test_names_are_taken_away(anatomy: Anatomy) -> None:
+    old = names(NamedClass("a", (0, 1)), NamedClass("b", (2,)))
+    found, said = take_away(old, anatomy, parse_parts("n7,2", "x"))
+    assert found.classes == (NamedClass("a", (0,), (4,)), NamedClass("b"))
+    assert said == [
+        "node 7: no name (was a)",
+        "cluster 2: no name (was b)",
+        "cluster 1 is split: a keeps node 4",
+        "class 'b' has no clusters left but keeps its id; --clear takes it out",
+    ]
+    with pytest.raises(ConfigError, match="--unset n7: node 7 has no name; leave it out"):
+        take_away(found, anatomy, parse_parts("n7", "x"))
+    with pytest.raises(ConfigError, match="--unset: there is no cluster 9"):
+        take_away(found, anatomy, parse_parts("9", "x"))
+
+
+def test_classes_are_taken_out_with_all_their_entries(anatomy: Anatomy) -> None:
+    old = names(NamedClass("road", (0,)), NamedClass("b", (1,)), NamedClass("road", (2,)))
+    assert remove(old, ["road"]) == (names(NamedClass("b", (1,))), ["class 'road' is taken out"])
+    with pytest.raises(ConfigError, match="--clear rood: no such class; did you mean 'road'"):
+        remove(old, ["rood"])
+    with pytest.raises(ConfigError, match="--clear road: no such class; there are no classes yet"):
+        remove(names(), ["road"])
+
+
+def test_classes_are_painted() -> None:
+    old = names(NamedClass("a", (0,)), NamedClass("a", (1,), (), "#111111"))
+    found, said = paint(old, [("a", "#222222")])
+    assert found.merged == (NamedClass("a", (0, 1), (), "#222222"),)
+    assert said == ["class 'a': #222222"]
+    assert paint(found, [("a", "")])[0].merged == (NamedClass("a", (0, 1)),)
+    with pytest.raises(ConfigError, match="--colour b: no such class"):
+        paint(old, [("b", "#222222")])
+
+
+def test_a_learnt_classifier_has_clusters_but_no_nodes() -> None:
+    model = PiCIE("test_efficientnet", 2, pretrained=False)
+    model.set_centroids([torch.randn(4, 2)], [torch.arange(4)], offsets=[torch.ones(4)])
+    anatomy = Anatomy(model, 4)
+    found, _ = assign(ClassNames(4), anatomy, parse_assignments(["0,3=a", "1=b"]))
+    found, _ = assign(found, anatomy, parse_assignments(["3=b"]))
+    assert found.classes == (NamedClass("a", (0,)), NamedClass("b", (1, 3)))
+    with pytest.raises(ConfigError, match="nodes cannot be used: the clusters of this model were"):
+        assign(found, anatomy, parse_assignments(["n2=a"]))
