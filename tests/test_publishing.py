@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import picie
+from picie.config import Config
 from picie.errors import ConfigError, DataError, NotFittedError
 from picie.inference import Segmenter, load
 from picie.models.picie import PiCIE
@@ -42,6 +43,20 @@ def test_nothing_names_a_place_of_this_machine(
     settings = json.loads((tmp_path / "out/config.json").read_text())["settings"]
     assert (settings["data"], settings["cache_dir"]) == ("", "")
     assert (settings["device"], settings["workers"]) == ("auto", -1)
+
+
+def test_no_setting_that_holds_a_path_is_passed_on(model: Segmenter, tmp_path: Path) -> None:
+    words = {"backbone", "dataset", "split", "device", "track"}
+    texts = {
+        name: "/secret/weights.pth"
+        for name, info in Config.model_fields.items()
+        if info.annotation is str and name not in words
+    }
+    assert {"data", "cache_dir", "backbone_weights"} <= set(texts)
+    Segmenter(model.network, model.config.model_copy(update=texts)).save_pretrained(tmp_path)
+    for name in ("config.json", "README.md"):
+        assert "secret" not in (tmp_path / name).read_text()
+    assert "| backbone_weights | weights.pth |" in (tmp_path / "README.md").read_text()
 
 
 def test_the_card_counts_the_pictures_and_tells_the_health(

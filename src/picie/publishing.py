@@ -29,7 +29,8 @@ _MOST_SHOWN = 6
 _SHEET = "sheet.png"
 _OWN = {"model.safetensors", "config.json", CLASSES_FILE, "README.md", _SHEET}
 _SCORES = "scores.json"
-_PLACES = ("data", "eval_split", "eval_size", *MACHINE)  # of the trainer's machine, or for curves
+# Of the machine that it was trained on, or for curves.
+_PLACES = ("data", "backbone_weights", "eval_split", "eval_size", *MACHINE)
 
 
 def spread(folder: PhotoFolder) -> PhotoFolder:
@@ -102,7 +103,7 @@ def write_pretrained(
         ignored=_ignored(model),
         pictures=_count(model.config),
         dataset=model.config.dataset,
-        settings=model.config.model_dump(exclude={*_PLACES, "dataset", "split"}),
+        settings=_settings(model.config),
         health=Run(run, model.config, "").health() if run is not None else {},
         scores=found,
         licence=license,
@@ -136,6 +137,13 @@ def _without_places(config: Config) -> Config:
     """The settings, but those that say where pictures and files lay."""
     plain = Config()
     return config.model_copy(update={name: getattr(plain, name) for name in _PLACES})
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """What the card shows; of a file with weights its name."""
+    shown = config.model_dump(exclude={*_PLACES, "dataset", "split"})
+    weights = config.backbone_weights
+    return shown | ({"backbone_weights": Path(weights).name} if weights else {})
 
 
 def _count(config: Config) -> int | None:

@@ -20,7 +20,7 @@ __all__ = ["Tracking"]
 
 _PICTURES = 4
 _HIDDEN = {"epoch", "cluster_shares", "images"}
-_PLACES = {"data", *MACHINE}  # paths of this machine are not given to a tracker
+_PLACES = {"data", "backbone_weights", *MACHINE}  # paths of this machine are not given to a tracker
 
 
 class Tracking:
