@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from picie.deployment.checking import Check, check_file, check_graph, check_sizes
+from picie.deployment.checking import Check, Prediction, check_file, check_graph, check_sizes
 from picie.deployment.files import module_runner
 from picie.deployment.graph import Graph
 from picie.errors import ModelError
@@ -20,19 +20,19 @@ def answer(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.zeros(images.shape[:3], np.int64), logits
 
 
-def test_the_same_differs_nowhere() -> None:
-    found = check_file(answer, answer, SIZES)
+def test_the_same_differs_nowhere(model: Segmenter) -> None:
+    found = check_file(answer, answer, Prediction(model), SIZES)
     assert (found.difference, found.pixels, found.good) == (0, 0, True)
     assert min(found.seconds) > 0
 
 
-def test_differences_are_shares() -> None:
+def test_differences_are_shares(model: Segmenter) -> None:
     def other(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         ids, logits = answer(images)
         ids[0, :8] = 1
         return ids, logits * 1.5
 
-    found = check_file(other, answer, SIZES)
+    found = check_file(other, answer, Prediction(model), SIZES)
     assert found.difference == pytest.approx(0.5)
     assert found.pixels == pytest.approx((8 * 64 + 8 * 96) / (64 * 64 + 2 * 64 * 96))
     assert not found.good
@@ -45,21 +45,21 @@ def test_only_rounding_is_good(difference: float, pixels: float, good: bool) -> 
     assert Check(SIZES, difference, pixels, (1, 1)).good == good
 
 
-def test_a_file_that_cannot_be_run() -> None:
+def test_a_file_that_cannot_be_run(model: Segmenter) -> None:
     def broken(images: NDArray[np.uint8]) -> Any:
         raise RuntimeError(f"no kernel for {images.ndim}\nmore")
 
     with pytest.raises(ModelError, match=r"on a picture of 64 x 64 pixels \(no kernel for 4\)"):
-        check_file(broken, answer, SIZES)
+        check_file(broken, answer, Prediction(model), SIZES)
 
 
-def test_other_shapes_are_refused() -> None:
+def test_other_shapes_are_refused(model: Segmenter) -> None:
     def other(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         ids, logits = answer(images)
         return ids[:, 1:], logits
 
     with pytest.raises(ModelError, match=r"makes ids \(1, 63, 64\)"):
-        check_file(other, answer, SIZES)
+        check_file(other, answer, Prediction(model), SIZES)
 
 
 def test_sizes_hold_odd_sides_several_pictures_and_a_photo_last() -> None:
@@ -72,6 +72,6 @@ def test_sizes_hold_odd_sides_several_pictures_and_a_photo_last() -> None:
 def test_the_graph_against_the_model(model: Segmenter) -> None:
     refined = model.post_processed(refine=3)  # left out on both sides
     graph = module_runner(Graph(refined))
-    assert check_graph(refined, graph, 64) < 1e-4
-    other = model.post_processed(scales=(1.5,))
-    assert check_graph(other, module_runner(Graph(model)), 64) == np.inf
+    assert check_graph(graph, Prediction(refined), 64) < 1e-4
+    other = Prediction(model.post_processed(scales=(1.5,)))
+    assert check_graph(graph, other, 64) == np.inf

@@ -57,8 +57,8 @@ def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -
         f"largest, {check.pixels:.4%} of the pixels have another id"
     )
     reporter.say(
-        f"a picture of {height}x{width} takes {runtime} {1000 * own:.0f} ms and torch "
-        f"{1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
+        f"a picture of {height}x{width} takes {runtime} {1000 * own:.0f} ms and picie in "
+        f"torch {1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
     )
     reporter.say(
         f"give it pictures (B, H, W, 3) uint8 RGB with a short side of "

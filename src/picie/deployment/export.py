@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from picie import __version__
-from picie.deployment.checking import Check, check_file, check_graph, check_sizes
+from picie.deployment.checking import Check, Prediction, check_file, check_graph, check_sizes
 from picie.deployment.files import (
     Kind,
     check_opset,
@@ -76,9 +76,9 @@ def export_model(
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     graph = Graph(model)
-    torch_run = module_runner(graph)
+    torch_run, own = module_runner(graph), Prediction(model)
     sizes = check_sizes(max(model.config.size, LEAST_SIDE))
-    apart = check_graph(model, torch_run, sizes[-1][1])
+    apart = check_graph(torch_run, own, sizes[-1][1])
     if apart > _GRAPH_TOLERANCE:
         raise ModelError(
             f"the graph of this network differs from its own prediction by {apart:.1%} of the "
@@ -95,7 +95,7 @@ def export_model(
         else:
             write_torch(program, part, metadata)
         run = onnx_runner(part) if kind == "onnx" else torch_runner(part)
-        checks.append(check_file(run, torch_run, sizes))
+        checks.append(check_file(run, torch_run, own, sizes))
         if not checks[0].good:
             raise ModelError(
                 f"{path}: not written, since the exported network differs from torch: logits by "

@@ -92,7 +92,7 @@ class Backbone(nn.Module):
             one (B, channels[i], H / strides[i], W / strides[i]) per map, sizes rounded up.
         """
         sizes = [_cells(images, stride) for stride in self.strides]
-        if self._plain and not len(images):  # transformers cannot reshape nothing
+        if self._plain and images.shape[0] == 0:  # transformers cannot reshape nothing
             shapes = zip(self.channels, sizes, strict=True)
             return [images.new_zeros(0, channels, *size) for channels, size in shapes]
         if not torch.compiler.is_exporting():
