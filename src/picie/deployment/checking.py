@@ -143,13 +143,13 @@ def _scenes(batch: int, height: int, width: int, number: int) -> NDArray[np.uint
 
 def _seconds(found: Runner, own: Prediction, images: NDArray[Any]) -> tuple[float, float]:
     """Medians, taken in turns, so that a busy machine slows both down."""
-    taken: tuple[list[float], list[float]] = ([], [])
+    theirs, ours = [], []
     own.mask(images[0])  # folds the network
     for _ in range(_REPEATS):
-        for call, times in zip(
-            (lambda: found(images), lambda: own.mask(images[0])), taken, strict=True
-        ):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-    return statistics.median(taken[0]), statistics.median(taken[1])
+        start = time.perf_counter()
+        found(images)
+        middle = time.perf_counter()
+        own.mask(images[0])
+        theirs.append(middle - start)
+        ours.append(time.perf_counter() - middle)
+    return statistics.median(theirs), statistics.median(ours)

@@ -195,7 +195,10 @@ def _name_axes(model: Any) -> None:
 
 
 def _untraceable(error: Exception) -> ModelError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Some errors begin with a listing of everything that was recorded before them.
+    telling = [line for line in lines if line.startswith(("Could not", "Constraints", "- "))]
+    reason = [*telling, *lines, type(error).__name__][0][:200]
     return ModelError(
         f"the network cannot be exported for pictures of any size ({reason}); train with a "
         "convolutional backbone, such as the default"
