@@ -74,7 +74,7 @@ def report(_: argparse.Namespace) -> None:
             stderr=subprocess.DEVNULL,  # it misses parts of a desktop, at length
         )
         with Image.open(picture) as image:
-            image.convert("RGB").quantize(256).save(IMAGES / "report.png", optimize=True)
+            image.convert("RGB").quantize(256, kmeans=4).save(IMAGES / "report.png", optimize=True)
 
 
 def curves(args: argparse.Namespace) -> None:
