@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock
+.PHONY: help demo test check docs format lock
 PYTHON ?= python3
 BIN := .venv/bin
 FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
@@ -12,7 +12,7 @@ help:  ## list the targets
 demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 	$(BIN)/picie demo --out runs/demo --overwrite
 
-test: .venv/.ready  ## all tests, and the examples in the docstrings and in README
+test: .venv/.ready  ## all tests, and every example in docstrings, README and docs
 	$(BIN)/python -m pytest
 
 check: .venv/.ready  ## format, lint, types, direction of imports
@@ -20,6 +20,11 @@ check: .venv/.ready  ## format, lint, types, direction of imports
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
+
+docs: .venv/.ready  ## the documentation as a site: site/index.html
+	$(BIN)/python docs/reference.py
+	NO_COLOR=1 $(BIN)/zensical build --clean --strict
+	$(BIN)/python docs/check_site.py site
 
 format: .venv/.ready  ## rewrite the code in the one format
 	$(BIN)/ruff format

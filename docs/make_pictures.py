@@ -1,11 +1,12 @@
 """Make the pictures of README and docs.
 
-    make demo && python docs/make_pictures.py scenes
+    python docs/make_pictures.py named runs/scenes scenes  # what docs/tutorial.md makes
     python docs/make_pictures.py report                    # after `make demo`; needs a Chromium
     python docs/make_pictures.py curves results/camvid     # the folder of a `picie bench`
 
-`scenes` shows four scenes that the model of the demo was not trained on: docs/images/scenes.png.
-`report` shows parts of the page of `picie report` on them: docs/images/report.png.
+`named` shows three scenes that the model of the tutorial was not trained on, with the names that it
+gives: docs/images/named.png.
+`report` shows parts of the page of `picie report` on the demo: docs/images/report.png.
 `curves` draws, for each data set of a benchmark, the means over the seeds per epoch:
 docs/images/curves_<data>.png.
 """
@@ -19,11 +20,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 import picie
 from picie.cli import main
-from picie.commands.demo import draw_sheet
+from picie.report.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -36,10 +38,12 @@ nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nt
 PANELS = {"accuracy": "accuracy %", "miou": "mIoU %", "effective_clusters": "effective clusters"}
 
 
-def scenes(_: argparse.Namespace) -> None:
-    """Draw the sheet of the demo anew, with fewer scenes."""
-    demo = ROOT / "runs" / "demo"
-    draw_sheet(picie.load(demo / "model"), demo / "scenes", IMAGES / "scenes.png", rows=4)
+def named(args: argparse.Namespace) -> None:
+    """Three scenes that the named model was not trained on, chosen to show every class."""
+    model = picie.load(args.run)
+    chosen = [args.photos / "images" / f"scene_{number:04d}.jpg" for number in (65, 72, 79)]
+    rows = [(path.stem, np.asarray(Image.open(path)), model.predict(path)) for path in chosen]
+    write_sheet(IMAGES / "named.png", rows, model.colours, names=model.names)
 
 
 def report(_: argparse.Namespace) -> None:
@@ -112,7 +116,10 @@ def choose() -> None:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(required=True)
-    verbs.add_parser("scenes", help="four scenes of the demo").set_defaults(call=scenes)
+    shown = verbs.add_parser("named", help="three scenes of the tutorial, with names")
+    shown.add_argument("run", type=Path)
+    shown.add_argument("photos", type=Path)
+    shown.set_defaults(call=named)
     verbs.add_parser("report", help="clusters of the demo").set_defaults(call=report)
     drawn = verbs.add_parser("curves", help="curves per epoch of a benchmark")
     drawn.add_argument("results", type=Path)

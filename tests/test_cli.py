@@ -17,7 +17,7 @@ from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
-VERBS = ("train", "predict", "name", "evaluate", "bench", "info", "demo")
+VERBS = ("train", "predict", "name", "report", "evaluate", "export", "bench", "info", "demo")
 
 
 def python(*args: str) -> str:
@@ -63,6 +63,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("name", ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo"]),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
         ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
+        ("export", ["RUN", "--format", "--model", "--images", "--photos", "--polygons", "--out"]),
         ("bench", ["SUITE.toml", "--out", "--data", "--only", "--list", "--skip-missing"]),
         ("bench", ["--overwrite", "--quiet"]),
         ("info", ["RUN"]),
@@ -86,7 +87,11 @@ def test_help_of_a_verb(
     [
         ("tran", "unknown verb 'tran'; did you mean 'train'?"),
         ("evaulate", "did you mean 'evaluate'?"),
-        ("xyz", "unknown verb 'xyz'; known: train, predict, name, evaluate, bench, info, demo"),
+        (
+            "xyz",
+            "unknown verb 'xyz'; known: train, predict, name, report, evaluate, export, bench, "
+            "info, demo",
+        ),
     ],
 )
 def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:

@@ -43,7 +43,7 @@ def test_without_pictures_nothing_changes(network: PiCIE) -> None:
 def test_the_decoder_is_the_pca_of_the_stages_and_nothing_else_changes(network: PiCIE) -> None:
     before = copy.deepcopy(network).eval()
     assert start_decoder(network.train(), batches(pictures(), 4), CONFIG)
-    moments = StageMoments(before.backbone.channels)
+    moments = StageMoments(before.backbone.channels, before.backbone.strides)
     with torch.no_grad():
         for picture in pictures():
             moments.update(before.backbone(picture[None].float() / 255))

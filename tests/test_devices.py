@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from picie.devices import autocast, choose_device, keep_freed_memory
+from picie.devices import adam, autocast, choose_device, keep_freed_memory
 from picie.errors import ConfigError
 
 
@@ -108,3 +108,13 @@ def test_precision_of_the_network() -> None:
     ):
         with autocast(cpu, precision):
             assert (one @ other).dtype == dtype
+
+
+def test_adam_takes_groups_and_their_own_rates() -> None:
+    one, other = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    found = adam([{"params": [one]}, {"params": [other], "lr": 0.5}], 0.1, torch.device("cpu"))
+    assert [group["lr"] for group in found.param_groups] == [0.1, 0.5]
+    (one.sum() + other.sum()).backward()
+    found.step()
+    torch.testing.assert_close(one.detach(), torch.full((2,), 0.9))
+    torch.testing.assert_close(other.detach(), torch.full((2,), 0.5))

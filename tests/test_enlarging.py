@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import picie.enlarging
-from picie.enlarging import enlarge
+from picie.enlarging import Span, enlarge, enlarge_part
 
 
 def logits_of(count: int, height: int, width: int) -> Tensor:
@@ -84,3 +84,21 @@ def test_the_number_of_a_cluster_is_only_a_name() -> None:
     assert np.array_equal(
         order.numpy()[enlarge(logits[order], (30, 31))], enlarge(logits, (30, 31))
     )
+
+
+@pytest.mark.parametrize("size", [(45, 61), (8, 11), (3, 5)])
+def test_a_part_is_cut_from_the_whole(size: tuple[int, int]) -> None:
+    logits = logits_of(4, 8, 11)
+    whole = enlarge(logits, size)
+    cells = ((2, 6), (3, 11))
+    spans, kept, window = [], [], []
+    for (first, stop), count, pixels in zip(cells, (8, 11), size, strict=True):
+        centres = (np.arange(pixels) + 0.5) * count / pixels
+        inside = np.flatnonzero((centres >= first) & (centres < stop))
+        begin, end = int(inside[0]), int(inside[-1]) + 1
+        around = slice(first - 1, min(stop + 1, count))
+        spans.append(Span(count, first - 1, pixels, begin, end))
+        kept.append(around)
+        window.append(slice(begin, end))
+    part = enlarge_part(logits[:, kept[0], kept[1]], *spans)
+    assert np.array_equal(part, whole[window[0], window[1]])

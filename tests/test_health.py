@@ -1,5 +1,6 @@
 """Health on runs, and on models whose health is known."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -48,13 +49,10 @@ def test_every_run_has_its_health(runs: dict[str, Path], scenes: Path, model: Se
 
 
 def test_one_cluster_that_swallows_all_is_seen(scenes: Path, model: Segmenter) -> None:
-    network, config = model.network, model.config
-    kept = [one.clone() for one in network.view_centroids(0)]
-    try:
-        network.set_centroids([kept[0]], [kept[1]], [torch.where(kept[1] == 1, 100.0, 0.0)])
-        health = measured(Segmenter(network, config), scenes)
-    finally:
-        network.set_centroids([kept[0]], [kept[1]], [kept[2]])
+    network = copy.deepcopy(model.network)  # the model is shared by all tests
+    centroids, groups, _ = network.view_centroids(0)
+    network.set_centroids([centroids], [groups], [torch.where(groups == 1, 100.0, 0.0)])
+    health = measured(Segmenter(network, model.config), scenes)
     assert health["view_agreement"] == 1  # which is why this alone says nothing
     assert health["view_information"] == 0
     assert health["effective_clusters"] == pytest.approx(1)

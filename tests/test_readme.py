@@ -11,6 +11,7 @@ from PIL import Image
 
 from picie.cli import main
 from picie.data.synthetic import write_scenes
+from picie.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scenes = write_scenes(tmp_path / "labelled", train=4, val=2, size=(64, 64))
     shutil.copytree(scenes / "images", tmp_path / "photos")
     shutil.copy(scenes / "images" / "scene_0000.jpg", tmp_path / "photo.jpg")
+    for name, values in list(PRESETS.items()):
+        monkeypatch.setitem(PRESETS, name, values | {"size": 96, "base_size": 96})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,8 +71,14 @@ def test_no_block_is_left_out() -> None:
     assert set(fences[1::2]) == {""}
 
 
-def test_the_first_screen_is_three_lines_each() -> None:
-    assert len(blocks("sh")[0].splitlines()) == 3
+def test_the_first_screen_is_short() -> None:
+    assert [line.split()[1] for line in blocks("sh")[0].splitlines()] == [
+        "train",
+        "report",
+        "name",
+        "predict",
+        "export",
+    ]
     assert len(blocks("python")[0].splitlines()) == 2 + 3  # import, blank, three calls
     assert README.index("```sh") < README.index("```python") < README.index("## ")
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 from picie.data.synthetic import draw_scene
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
-from picie.tiling import blended, check_tile, cut
+from picie.tiling import blended, check_tile, cut, strips
 
 LENGTHS = [32, 128, 160, 256, 288, 1024, 1056, 4000, 16000]
 TILES = [128, 160, 256, 1024]
@@ -117,3 +118,51 @@ def test_the_default_backbone_decides_nearly_every_pixel_alike() -> None:
         whole, tiled = logits(image[None])[0].argmax(0), blended(logits, image, 1024).argmax(0)
     assert len(whole.unique()) > 3
     assert float((whole == tiled).float().mean()) >= 0.98
+
+
+@pytest.mark.parametrize("across", [1, 2, 9])
+@pytest.mark.parametrize("size", [(256, 512), (640, 96), (32, 32), (320, 992)])
+def test_strips_are_the_blended_picture_in_parts(size: tuple[int, int], across: int) -> None:
+    weight = torch.randn(5, 3, 7, 7, generator=torch.Generator().manual_seed(1))
+
+    def logits(part: Tensor) -> Tensor:
+        return F.conv2d(F.avg_pool2d(part, 4), weight, padding=3)
+
+    def tile(place: tuple[int, int, int, int]) -> Tensor:
+        top, left, height, width = place
+        return logits(image[None, :, top : top + height, left : left + width])[0]
+
+    image = picture(*size)
+    whole = blended(logits, image, 128)
+    covered = np.zeros(whole.shape[1:], int)
+    for strip in strips(tile, size, 128, across):
+        rows, columns = strip.logits.shape[1:]
+        place = (slice(strip.top, strip.top + rows), slice(strip.left, strip.left + columns))
+        torch.testing.assert_close(strip.logits, whole[:, *place], rtol=0, atol=1e-5)
+        covered[slice(*strip.rows), slice(*strip.columns)] += 1
+        for (first, stop), (start, count), cells in zip(
+            (strip.rows, strip.columns),
+            ((strip.top, rows), (strip.left, columns)),
+            whole.shape[1:],
+            strict=True,
+        ):
+            assert start == max(first - 1, 0)  # a neighbour to each side, to enlarge them alike
+            assert start + count == min(stop + 1, cells)
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("stride", [7, 14])
+def test_cells_that_tiles_do_not_share_are_brought_to_a_finer_grid(stride: int) -> None:
+    """A ramp stays a ramp, in its place, where every tile has cells of its own."""
+
+    def ramp(part: Tensor) -> Tensor:
+        size = [-(-side // stride) for side in part.shape[2:]]
+        return F.adaptive_avg_pool2d(part[:, :1], (size[0], size[1]))
+
+    rows = torch.arange(544.0).expand(288, 544).T
+    finer = 4 if stride == 7 else 8
+    found = blended(ramp, rows.expand(3, 544, 288), 128)
+    assert found.shape == (1, 544 // finer, 288 // finer)
+    expected = (torch.arange(544 // finer) + 0.5) * finer - 0.5
+    wrong = (found[0] - expected[:, None]).abs()
+    assert float(wrong[finer:-finer].max()) < 1  # half a cell is flat at the very ends

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from picie.evaluation import Evaluation, evaluate
     from picie.inference import Prediction, Segmenter, load, predict
+    from picie.models.backbones import list_backbones
     from picie.naming.classes import ClassNames
     from picie.presets import PRESETS
     from picie.training import resume, train
@@ -42,6 +43,7 @@ __all__ = [
     "Prediction",
     "Segmenter",
     "evaluate",
+    "list_backbones",
     "load",
     "make_config",
     "predict",
@@ -61,6 +63,7 @@ _HOMES = {
     ),
     "evaluation": ("Evaluation", "evaluate"),
     "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "models.backbones": ("list_backbones",),
     "naming.classes": ("ClassNames",),
     "presets": ("PRESETS",),
     "training": ("resume", "train"),

@@ -20,6 +20,7 @@ picie: semantic segmentation without labels
   picie name runs/first --set 3=road 7,9=building     names for clusters
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
   picie report runs/first PHOTOS --out report.html    what each cluster looks like, as a page
+  picie export runs/first --format coco --help        masks for other tools, or the model
   picie bench SUITE.toml --out results/               compare systems over data sets and seeds
   picie info runs/first                               what a run is and how far it came
   picie demo --out runs/demo                          all of it on generated scenes
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         again = "the same picie bench" if "bench" in args[:1] else "picie train --resume RUN"
-        _fail(f"stopped; go on with: {again}", 130)
+        _fail("stopped" if "export" in args[:1] else f"stopped; go on with: {again}", 130)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:

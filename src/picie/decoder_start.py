@@ -30,7 +30,8 @@ def start_decoder(
     Returns:
         whether there was any picture.
     """
-    moments = StageMoments(model.backbone.channels, (processes or Processes()).sum)
+    stages = model.backbone
+    moments = StageMoments(stages.channels, stages.strides, (processes or Processes()).sum)
     backbone = folded(model.eval()).backbone
     for batch in batches:
         moments.update(backbone(clean_view(batch.images, config.size)))

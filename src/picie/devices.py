@@ -3,12 +3,14 @@
 import ctypes
 import sys
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
 from picie.errors import ConfigError
 
-__all__ = ["autocast", "choose_device", "keep_freed_memory"]
+__all__ = ["adam", "autocast", "choose_device", "keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
@@ -35,6 +37,17 @@ def choose_device(name: str) -> torch.device:
         reason = textwrap.shorten(str(error).splitlines()[0], 120, placeholder=" ...")
         raise ConfigError(f"device {name!r} cannot be used ({reason}); use auto or cpu") from None
     return device
+
+
+def adam(groups: Iterable[Any], rate: float, device: torch.device) -> torch.optim.Adam:
+    """Adam, in one pass over all parameters where the device has that.
+
+    Args:
+        groups: parameters, or groups of them as torch takes them.
+        rate: learning rate of groups that name none.
+        device: where the parameters are.
+    """
+    return torch.optim.Adam(groups, rate, fused=device.type in ("cpu", "cuda"))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

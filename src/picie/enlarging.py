@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Mask", "enlarge"]
+__all__ = ["Mask", "Span", "enlarge", "enlarge_part"]
 
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
@@ -23,6 +23,25 @@ _STRIP_PIXELS = 2**22  # of the mask, decided at once
 # would wait for one another longer than they work.
 _PIXELS = 2**15 - 1
 _PIXELS_GPU = 2**22
+
+
+@dataclass(frozen=True)
+class Span:
+    """Cells and pixels along one axis.
+
+    Attributes:
+        cells: of the whole picture.
+        first: number of the first cell that is there.
+        pixels: of the whole picture.
+        start: first pixel wanted.
+        stop: pixel behind the last one wanted.
+    """
+
+    cells: int
+    first: int
+    pixels: int
+    start: int
+    stop: int
 
 
 def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
@@ -35,17 +54,30 @@ def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
         logits: (K, h, w).
         size: (H, W).
     """
+    spans = (Span(n, 0, m, 0, m) for n, m in zip(logits.shape[1:], size, strict=True))
+    return enlarge_part(logits, *spans)
+
+
+def enlarge_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
+    """Part of what `enlarge` makes of the logits of a whole picture, from some of them.
+
+    Args:
+        logits: (K, h, w) of the cells that the pixels lie in, and of their neighbours.
+        rows: where these rows are in the whole picture, and which pixels are wanted.
+        columns: the same of the columns.
+
+    Returns:
+        ids (rows.stop - rows.start, columns.stop - columns.start).
+    """
     logits = logits.float().contiguous()
-    rows, columns = (
-        _axis(source, target, logits.device)
-        for source, target in zip(logits.shape[1:], size, strict=True)
-    )
+    down, across = (_axis(span, logits.device) for span in (rows, columns))
+    size = (rows.stop - rows.start, columns.stop - columns.start)
     undisputed = _undisputed(logits)
     mask = np.empty(size, np.int64)
     step = max(1, _STRIP_PIXELS // size[1])
     for top in range(0, size[0], step):
-        strip = undisputed[rows.before[top : top + step]].index_select(1, columns.before)
-        _decide(strip, logits, rows.part(top, step), columns)
+        strip = undisputed[down.before[top : top + step]].index_select(1, across.before)
+        _decide(strip, logits, down.part(top, step), across)
         mask[top : top + step] = strip.cpu().numpy()
     return mask
 
@@ -63,13 +95,17 @@ class _Axis:
         return _Axis(self.before[pixels], self.after[pixels], self.share[pixels])
 
 
-def _axis(source: int, target: int, device: torch.device) -> _Axis:
+def _axis(span: Span, device: torch.device) -> _Axis:
     """Pixel centres as in `align_corners=False`; beyond the border the last cell is repeated."""
-    centre = (torch.arange(target, dtype=torch.float64) + 0.5) * source / target - 0.5
-    centre = centre.clamp(0, source - 1)
+    pixels = torch.arange(span.start, span.stop, dtype=torch.float64)
+    centre = (pixels + 0.5) * span.cells / span.pixels - 0.5
+    centre = centre.clamp(0, span.cells - 1)
     before = centre.floor().long()
-    after = (before + 1).clamp_max(source - 1)
-    return _Axis(before.to(device), after.to(device), (centre - before).float().to(device))
+    after = (before + 1).clamp_max(span.cells - 1)
+    share = (centre - before).float()
+    return _Axis(
+        (before - span.first).to(device), (after - span.first).to(device), share.to(device)
+    )
 
 
 def _undisputed(logits: Tensor) -> Tensor:

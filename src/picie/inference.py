@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,12 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picie.classification import PixelClassifier, Precision
+from picie.config import Config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
-from picie.naming.classes import CLASSES_FILE, IGNORED, read_classes, write_classes
+from picie.hub.remote import local_folder, upload_folder
+from picie.models.picie import PiCIE
+from picie.naming.classes import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
 from picie.pictures import as_array, check_size, network_input
+from picie.publishing import spread, write_pretrained
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
@@ -58,6 +63,9 @@ class Segmenter(PixelClassifier):
             that has it, else fp32. Logits are float32 in any case.
         class_names: names of its clusters; None = ids are cluster numbers.
 
+    Attributes:
+        run: folder that it was read from; None where it was not, or has other clusters now.
+
     Raises:
         ConfigError: an unknown device or precision, or names that do not fit the model.
         NotFittedError: names for a model that has learnt nothing.
@@ -67,6 +75,8 @@ class Segmenter(PixelClassifier):
         >>> model.predict("photo.jpg").shape  # doctest: +SKIP
         (480, 640)
     """
+
+    run: Path | None = None
 
     def predict(
         self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
@@ -152,6 +162,52 @@ class Segmenter(PixelClassifier):
         if self.class_names is not None:
             write_classes(Path(folder) / CLASSES_FILE, self.class_names)
 
+    def save_pretrained(
+        self, folder: str | Path, *, photos: str | Path | None = None, **card: Any
+    ) -> None:
+        """Write a folder for others: model, names, a card (README.md) and a sheet of pictures.
+
+        It names no path of this machine. `load` reads it.
+
+        Args:
+            folder: a new one, or one that was written so, whose files are replaced.
+            photos: a folder; six of them and their masks are shown in sheet.png.
+            **card: `license`, an identifier that the hub knows, such as `apache-2.0`; `scores` as
+                `picie evaluate --json` writes them, or such a file (the run's own scores.json, if
+                it has one, if left out); `source`, the user/name that the card tells to load.
+
+        Raises:
+            ConfigError: a folder that holds other files, or a license that is no identifier.
+            DataError: no photos, or scores that cannot be read.
+            PicieError: a file cannot be written.
+        """
+        shown = None if photos is None else self.predict_folder(spread(open_folder(photos)))
+        write_pretrained(self, Path(folder), run=self.run, shown=shown, **card)
+
+    def push_to_hub(
+        self, name: str, *, private: bool = True, token: str | None = None, **card: Any
+    ) -> str:
+        """Publish what `save_pretrained` writes as the repository user/name; gives its address.
+
+        Args:
+            name: user/name; made where it is missing, its model replaced where it is there.
+            private: only you see a repository that is made now.
+            token: of the hub; the one that is stored on this machine if None.
+            **card: as in `save_pretrained`, and `photos`.
+
+        Raises:
+            MissingExtraError: huggingface_hub is not installed.
+            ModelError: the hub refuses, or cannot be reached.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, source=name, **card)
+            return upload_folder(Path(folder), name, private=private, token=token)
+
+    def _changed(self, network: PiCIE, config: Config, class_names: ClassNames | None) -> Self:
+        other = super()._changed(network, config, class_names)
+        other.run = self.run if network is self.network else None
+        return other
+
     def _checked(self, size: int | None, tile: int, view: int) -> int:
         self.check_view(view)
         check_tile(tile)
@@ -208,21 +264,27 @@ def load(
     """Read a trained model, and the names of its clusters if the folder has a `classes.toml`.
 
     Args:
-        folder: the `--out` folder of a training run, or one written by `Segmenter.save`.
+        folder: the `--out` folder of a training run, or one written by `Segmenter.save`; or
+            "user/name" or "hf://user/name" (with "@revision", if wanted), a model on the Hugging
+            Face Hub, where there is no such folder.
         device: auto, cpu, cuda or mps; as in training if empty.
         precision: of the network's arithmetic, as in `Segmenter`.
         named: apply the names; else ids are cluster numbers.
 
     Raises:
-        ModelError: missing, broken or newer files.
+        ModelError: missing, broken or newer files, or a hub that cannot be reached.
+        MissingExtraError: huggingface_hub is not installed.
         ConfigError: an unknown device or precision, or names that do not fit the model.
     """
-    network, config = load_model(Path(folder))
+    folder = local_folder(folder)
+    network, config = load_model(folder)
     if device:
         config = config.model_copy(update={"device": device})
-    path = Path(folder) / CLASSES_FILE
+    path = folder / CLASSES_FILE
     names = read_classes(path) if named and path.exists() else None
-    return Segmenter(network, config, precision=precision, class_names=names)
+    model = Segmenter(network, config, precision=precision, class_names=names)
+    model.run = folder
+    return model
 
 
 def predict(model: Segmenter | str | Path, source: Any) -> Any:

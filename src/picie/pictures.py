@@ -11,7 +11,7 @@ from torch import Tensor
 from picie.data.images import to_rgb
 from picie.errors import ConfigError, DataError
 
-__all__ = ["as_array", "check_size", "network_input"]
+__all__ = ["as_array", "check_size", "network_input", "network_size"]
 
 _LONGEST = 16  # largest ratio of the sides that the network sees
 
@@ -32,13 +32,18 @@ def network_input(image: NDArray[np.uint8], size: int) -> Tensor:
     Whole cells at the coarsest stride keep the feature map aligned with the picture. Pictures
     more than 16 times as long as wide are squeezed to 16 times.
     """
-    height, width = image.shape[:2]
+    height, width = network_size(image.shape[0], image.shape[1], size)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def network_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """(h, w) at which the network sees a picture, as `network_input` has it."""
     scale = size / min(height, width)
     # A picture of one row of pixels would grow without bound.
-    wanted = (min(side * scale, _LONGEST * size) for side in (width, height))
-    sides = tuple(max(32, 32 * round(side / 32)) for side in wanted)
-    resized = Image.fromarray(image).resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+    wanted = (min(side * scale, _LONGEST * size) for side in (height, width))
+    h, w = (max(32, 32 * round(side / 32)) for side in wanted)
+    return h, w
 
 
 def as_array(source: Any) -> NDArray[np.uint8]:

@@ -9,7 +9,8 @@
     ├── model.safetensors   the model, with config.json beside it
     ├── checkpoint/         training state, for --resume
     ├── classes.toml        names of clusters, if they were given any (picie name)
-    └── classes.history/    earlier states of it
+    ├── classes.history/    earlier states of it
+    └── tensorboard/        what the tracker of that name shows (train --track)
 
 Files appear whole or not at all: a killed process leaves the old file or the new one.
 """
@@ -37,6 +38,7 @@ _HEADER = "run.json"
 _CONFIG = "config.toml"
 _NAMES = "classes.toml"
 _PAST_NAMES = "classes.history"
+_TRACKED = ("tensorboard", "wandb")  # folders of experiment trackers
 
 
 @dataclass(frozen=True)
@@ -254,10 +256,11 @@ def _read_header(folder: Path) -> dict[str, Any] | None:
 
 def _clear(run: Run) -> None:
     """Remove what a run wrote; the header goes last, so that a kill on the way leaves a run."""
-    if run.checkpoint_path.is_dir() and not run.checkpoint_path.is_symlink():
-        shutil.rmtree(run.checkpoint_path)
-    else:
-        run.checkpoint_path.unlink(missing_ok=True)
+    for folder in (run.checkpoint_path, *(run.folder / name for name in _TRACKED)):
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
     _set_names_aside(run.folder)
     files = [run.metrics_path, run.health_path, run.log_path]
     files += [run.model_path, run.model_config_path]

@@ -8,11 +8,15 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from picie.agreement import check_together
+
 __all__ = ["DEFAULT_BACKBONE", "MACHINE", "Config", "Objective"]
 
 Objective = Literal["picie", "picie-h", "mdc", "iic", "frozen"]
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-MACHINE = ("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir")
+MACHINE = (
+    *("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
+)
 """Settings that a resumed run may change: they say where and how it runs, not what comes out."""
 
 
@@ -56,6 +60,16 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     backbone: str = Field(DEFAULT_BACKBONE, description="any timm backbone, by name")
     pretrained: bool = Field(
         True, description="start the backbone from pretrained weights; without them, at random"
+    )
+    backbone_layers: tuple[int, ...] = Field(
+        (),
+        description="blocks of a transformer, or stages of another backbone, whose maps are used; "
+        "numbers from 0, or negative ones from the end; empty = the last block, or all stages",
+    )
+    backbone_weights: str = Field(
+        "",
+        description="file with weights of the backbone, .safetensors or .pth, in place of timm's; "
+        "with or without --pretrained",
     )
     feature_size: int = Field(128, ge=2, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
@@ -216,6 +230,16 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     cache_dir: str = Field(
         "", description="folder of that file, which goes with the run; empty = in the run folder"
     )
+    track: str = Field(
+        "",
+        description="who is shown losses, scores, settings and pictures of masks meanwhile: "
+        "tensorboard, wandb (sent to its server), or both joined by a comma; empty = none",
+    )
+    track_images: int = Field(
+        1,
+        ge=0,
+        description="epochs from one picture of masks in the trackers to the next; 0 = none",
+    )
 
     @property
     def num_centroids(self) -> int:
@@ -238,18 +262,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         """Pictures per batch in the passes without gradients."""
         return self.kmeans_batch_size or 2 * self.batch_size
 
-    @model_validator(mode="after")
-    def _ranges(self) -> "Config":
-        if self.crop_min > self.crop_max:
-            raise ValueError("crop_min is larger than crop_max")
-        if self.blur_min > self.blur_max:
-            raise ValueError("blur_min is larger than blur_max")
-        if not self.predict_scales or not all(0.25 <= one <= 4 for one in self.predict_scales):
-            raise ValueError(
-                f"predict_scales {list(self.predict_scales)}: give one or more factors from 0.25 "
-                "to 4, such as 1 and 1.5"
-            )
-        return self
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `track`, each once."""
+        return tuple(dict.fromkeys(self.track.replace(",", " ").split()))
 
     @property
     def post_processing(self) -> str:
@@ -260,19 +276,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         return ", ".join(parts) or "none"
 
     @model_validator(mode="after")
-    def _objective(self) -> "Config":
-        if self.objective == "frozen" and self.epochs:
-            raise ValueError("objective frozen trains nothing: set epochs to 0")
-        kept = self.final_centroids == "trained" and self.epochs > 0
-        learnt = self.classifier == "parametric" or self.objective == "iic"
-        if kept and learnt and self.predict_rule != "dot":
-            raise ValueError(
-                "a learnt classifier predicts by dot products: set predict_rule to dot, or "
-                "final_centroids to clean"
-            )
-        if not self.unit_features and self.kmeans_metric == "spherical" and self.objective != "iic":
-            raise ValueError(
-                "spherical k-means divides features by their length: set kmeans_metric to "
-                "euclidean, or leave unit_features on"
-            )
+    def _together(self) -> "Config":
+        check_together(self)
         return self

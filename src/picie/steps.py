@@ -1,6 +1,7 @@
 """From a pair of views to the losses of one training step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
+from picie.devices import adam
 from picie.heads import Heads
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
@@ -21,7 +23,25 @@ from picie.targets import Level, Targets
 from picie.types import Losses, ViewPair
 from picie.views.geometric import resample
 
-__all__ = ["compute_losses"]
+__all__ = ["compute_losses", "make_optimizer"]
+
+
+def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.optim.Optimizer:
+    """Adam over all that learns; the backbone is frozen where its rate is 0.
+
+    Args:
+        model: on its device.
+        heads: of IIC.
+        config: names the learning rates.
+    """
+    trains_backbone = config.backbone_rate > 0
+    model.backbone.requires_grad_(trains_backbone)
+    learnt = [*model.decoder.parameters(), *(heads.parameters() if heads else ())]
+    groups: list[dict[str, Any]] = [{"params": learnt}]
+    if trains_backbone:
+        rate = config.learning_rate * config.backbone_rate
+        groups.append({"params": list(model.backbone.parameters()), "lr": rate})
+    return adam(groups, config.learning_rate, learnt[0].device)
 
 
 def compute_losses(

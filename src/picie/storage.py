@@ -51,7 +51,8 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
             f"{path}: the weights cannot be read ({error}); train again or finish the run with "
             f"picie train --resume {folder}"
         ) from None
-    model = PiCIE(config.backbone, config.feature_size, pretrained=False)
+    layers = config.backbone_layers
+    model = PiCIE(config.backbone, config.feature_size, pretrained=False, layers=layers)
     try:
         model.restore(tensors)
     except RuntimeError as error:

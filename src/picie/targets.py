@@ -19,6 +19,7 @@ from picie.centroids import (
 )
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
+from picie.devices import adam
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.objectives.overclustering import log_ratio_weights
@@ -150,8 +151,7 @@ def fit_targets(
         fits.append(fit)
     levels = _levels(fits, config, epoch)
     learnt = [p for level in levels for one in level.classifiers for p in one.parameters()]
-    fused = model.centroids.device.type in ("cpu", "cuda")
-    optimizer = torch.optim.Adam(learnt, config.learning_rate, fused=fused) if learnt else None
+    optimizer = adam(learnt, config.learning_rate, model.centroids.device) if learnt else None
     teacher = folded(model) if batch_statistics else network
     return Targets(levels, teacher, optimizer, time.monotonic() - began)
 

@@ -40,9 +40,10 @@ from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Reporter
 from picie.runs import Run
-from picie.steps import compute_losses
+from picie.steps import compute_losses, make_optimizer
 from picie.storage import save_model
 from picie.targets import Targets, fit_targets
+from picie.tracking import Tracking
 from picie.types import Batch, Losses
 from picie.views.pair import Views
 
@@ -93,7 +94,7 @@ class Trainer:
         self.clock = Clock(on=around.profile, device=self.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
         self.heads = Heads(config).to(self.device) if config.objective == "iic" else None
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(self.model, self.heads, config)
         if self.processes.count > 1:
             share_batch_statistics(self.model, self.processes.differentiable_sum)
         if config.compile:
@@ -101,20 +102,10 @@ class Trainer:
             self.model.decoder.compile()
         self.crops = open_crops(photos, config, run.folder / "cache")
         self.loader = picture_loader(self.crops, config, self.device, self.processes)
+        self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
         self._autocast = partial(autocast, self.device, config.precision)
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        config, model = self.config, self.model
-        trains_backbone = config.backbone_rate > 0
-        model.backbone.requires_grad_(trains_backbone)
-        learnt = [*model.decoder.parameters(), *(self.heads.parameters() if self.heads else ())]
-        groups = [{"params": learnt, "lr": config.learning_rate}]
-        if trains_backbone:
-            rate = config.learning_rate * config.backbone_rate
-            groups.append({"params": list(model.backbone.parameters()), "lr": rate})
-        return torch.optim.Adam(groups, fused=self.device.type in ("cpu", "cuda"))
 
     def log_to_file(self) -> AbstractContextManager[None]:
         """Within the block the main process writes train.log."""
@@ -126,16 +117,15 @@ class Trainer:
         epoch = load_checkpoint(path, self.model, self.optimizer, self.heads)
         if self.processes.main:
             self.run.truncate_metrics(epoch)
+            self.tracking.start(epoch)
         if epoch:
-            done = f"{epoch} of {self.config.epochs} epochs are done"
-            self._say(f"resuming {self.run.folder}: {done}")
+            self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
             return epoch
-        self._say(
-            f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
-            f"{self.config.backbone} on {self.device}"
-            + f", {self.processes.count} processes"
-            * (self.processes.count > 1)
-        )
+        count = self.processes.count
+        start = f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+        start += f"{self.config.backbone} on {self.device}" + f", {count} processes" * (count > 1)
+        for line in (*self.model.backbone.notes, start):
+            self._say(line)
         if self.config.decoder_init == "pca":
             self._start_from_pca()
         return 0
@@ -216,14 +206,16 @@ class Trainer:
             path = self.run.checkpoint_path / _CHECKPOINT
             path.parent.mkdir(exist_ok=True)
             save_checkpoint(path, self.model, self.optimizer, self.heads, next_epoch=epoch + 1)
+            self.tracking.epoch(self.model, record)
 
     def result(self) -> Segmenter:
         """The model as it is shipped, saved in the run folder."""
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
         if self.processes.main:
-            health = json.dumps(self._health(), indent=1).encode()
-            write_atomically(self.run.health_path, health)
+            health = self._health()
+            write_atomically(self.run.health_path, json.dumps(health, indent=1).encode())
+            self.tracking.result(self.model, health)
         self._report_unreadable()
         if self.processes.main:
             save_model(self.model, self.config, self.run.folder)
@@ -232,7 +224,14 @@ class Trainer:
         self._say(f"done in {seconds / 60:.1f} min: {self.run.folder}")
         if self.clock.on:
             self._say("where the time went:\n" + self.clock.table(seconds))
-        return Segmenter(self.model, self.config)
+        segmenter = Segmenter(self.model, self.config)
+        segmenter.run = self.run.folder
+        return segmenter
+
+    def close(self) -> None:
+        """Let go of pictures and trackers."""
+        self.tracking.close()
+        self.crops.close()
 
     def _start_from_pca(self) -> None:
         config = self.config
@@ -271,8 +270,7 @@ class Trainer:
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
-        here = self.processes.main
-        values = curve_values(self.model, self.config, self.device) if here else {}
+        values = curve_values(self.model, self.config, self.device) if self.processes.main else {}
         self.processes.wait()
         self.model.restore(state)
         return values

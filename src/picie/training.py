@@ -15,6 +15,7 @@ from picie.models.picie import PiCIE
 from picie.processes import Processes, join_processes
 from picie.progress import Reporter
 from picie.runs import Run
+from picie.trackers import check_trackers
 from picie.trainer import Surroundings, Trainer
 from picie.views.pair import Views
 
@@ -53,6 +54,7 @@ def train(
     Raises:
         DataError: no readable picture, or fewer pixels than clusters.
         ConfigError: unknown or impossible settings, or a run that is already there.
+        MissingExtraError: a tracker is not installed.
 
     Example:
         >>> model = picie.train("photos/", "runs/first", clusters=8)  # doctest: +SKIP
@@ -64,10 +66,14 @@ def train(
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:
         config = config.model_copy(update=place)
+    if config.backbone_weights:  # a run that goes on may start in another folder
+        weights = str(Path(config.backbone_weights).resolve())
+        config = config.model_copy(update={"backbone_weights": weights})
     # What can be refused must be refused before there is a run.
     photos = open_dataset(config.dataset, config.data, config.split).photos
     if config.eval_split:
         open_dataset(config.dataset, config.data, config.eval_split, labelled=True)
+    check_trackers(config.trackers)
     processes = join_processes(config.device)
     choose_device(processes.device or config.device)
     network = _network(config)
@@ -87,12 +93,13 @@ def resume(
         out: the run folder.
         quiet: show no progress.
         profile: measure where the time goes, and say it at the end.
-        **machine: other values than before of `device`, `workers`, `cache_mb`, `cache_disk_mb` or
-            `cache_dir`; None and "" keep the old ones.
+        **machine: other values than before of `device`, `workers`, `cache_mb`, `cache_disk_mb`,
+            `cache_dir`, `track` or `track_images`; None and "" keep the old ones.
 
     Raises:
         ConfigError: a setting that cannot be changed, or a value that cannot be used.
         ModelError: not a run folder, or its checkpoint is broken.
+        MissingExtraError: a tracker is not installed.
     """
     run = Run.open(Path(out))
     fixed = [name for name in machine if name not in MACHINE]
@@ -104,6 +111,7 @@ def resume(
     changed = {name: value for name, value in machine.items() if value not in (None, "")}
     config = make_config(**run.config.model_dump() | changed)
     photos = open_dataset(config.dataset, config.data, config.split).photos
+    check_trackers(config.trackers)
     around = _surroundings(join_processes(config.device), quiet=quiet, profile=profile)
     return _train(Trainer(run, config, _network(config), photos, around))
 
@@ -135,10 +143,16 @@ def _train(trainer: Trainer) -> Segmenter:
                 ) from error
             raise
         finally:
-            trainer.crops.close()
+            trainer.close()
 
 
 def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the decoder's random start
-        return PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
+        return PiCIE(
+            config.backbone,
+            config.feature_size,
+            pretrained=config.pretrained,
+            layers=config.backbone_layers,
+            weights=config.backbone_weights or None,
+        )

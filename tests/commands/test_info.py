@@ -69,3 +69,30 @@ def test_scores_are_shown_where_there_are_any(
     cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in rows]
     assert cells[0] == ["1", "1.5000", "1.0000", "2.0000", "2.5 3.5", "4", "61.2", "33.0"]
     assert cells[1][-2:] == ["", ""]
+
+
+def test_backbones_are_listed_by_a_part_of_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", "--backbones", "patch14_dinov2"])
+    names = capsys.readouterr().out.splitlines()
+    assert "vit_small_patch14_dinov2.lvd142m" in names
+    assert all("patch14_dinov2" in name for name in names)
+    assert names == sorted(names)
+    main(["info", "--backbones", "resnet18.tv*"])
+    assert capsys.readouterr().out == "resnet18.tv_in1k\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--backbones", "qqqq"], "--backbones qqqq: timm has weights for no such network; try"),
+        ([], "which run? Give its folder"),
+        (["runs/first", "--backbones", "vit"], "give a run folder or --backbones, not both"),
+    ],
+)
+def test_what_info_cannot_show(
+    args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["info", *args])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err

@@ -167,7 +167,7 @@ def test_the_rate_is_shown(
     model: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count(100.0, 0.5)
-    monkeypatch.setattr("picie.commands.predict.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("picie.predicting.time.monotonic", lambda: next(clock))
     notes: list[str] = []
 
     class Listener(Reporter):

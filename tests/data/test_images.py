@@ -15,6 +15,7 @@ from picie.data.images import (
     read_square,
     square_crop,
     square_crop_mask,
+    stored_upright,
 )
 from picie.data.synthetic import draw_scene
 from picie.errors import DataError
@@ -327,3 +328,16 @@ def test_errors_of_crops_are_those_of_pictures(tmp_path: Path) -> None:
         with pytest.raises(DataError) as square:
             read_square(tmp_path / name, 64)
         assert str(square.value) == str(whole.value)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("orientation", [None, 1, 3, 6, 9])
+def test_whether_a_file_is_upright(tmp_path: Path, name: str, orientation: int | None) -> None:
+    tags = Image.Exif()
+    if orientation is not None:
+        tags[274] = orientation
+    path = save(tmp_path / name, noise(6, 8, 3), exif=tags)
+    assert stored_upright(path) == (orientation not in (3, 6))
+    (tmp_path / "b.jpg").write_text("text")
+    with pytest.raises(DataError, match=r"b\.jpg: cannot be read as a picture"):
+        stored_upright(tmp_path / "b.jpg")

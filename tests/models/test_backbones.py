@@ -150,7 +150,7 @@ def test_the_default_needs_no_network(offline: None) -> None:
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
     with pytest.raises(ConfigError, match=r"'resnet19'.*did you mean .*resnet18"):
         Backbone("resnet19")
-    with pytest.raises(ConfigError, match=r"'qqqqqq'.*timm\.list_models\(\)"):
+    with pytest.raises(ConfigError, match=r"'qqqqqq'.*picie info --backbones"):
         Backbone("qqqqqq")
 
 

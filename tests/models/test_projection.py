@@ -9,6 +9,7 @@ from picie.models.projection import StageMoments, stage_weights
 
 CHANNELS = (2, 3, 4, 5)
 SIZES = (16, 8, 4, 2)
+STRIDES = (4, 8, 16, 32)
 GRID = 4
 
 
@@ -22,8 +23,12 @@ def stages(batch: int = 6, seed: int = 0) -> list[Tensor]:
     return maps
 
 
-def gathered(*batches: list[Tensor], channels: tuple[int, ...] = CHANNELS) -> StageMoments:
-    moments = StageMoments(channels)
+def gathered(
+    *batches: list[Tensor],
+    channels: tuple[int, ...] = CHANNELS,
+    strides: tuple[int, ...] = STRIDES,
+) -> StageMoments:
+    moments = StageMoments(channels, strides[-len(channels) :])
     for batch in batches:
         moments.update(batch)
     return moments
@@ -94,17 +99,32 @@ def test_fewer_directions_are_the_first_of_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "weights"),
+    ("strides", "weights"),
     [
-        (1, (1.0,)),
-        (2, (1.0, 1.0)),
-        (3, (0.5, 1.0, 1.0)),
-        (4, (0.0, 0.5, 1.0, 1.0)),
-        (5, (0.0, 0.0, 0.5, 1.0, 1.0)),
+        ((32,), (1.0,)),
+        ((16, 32), (1.0, 1.0)),
+        ((8, 16, 32), (0.5, 1.0, 1.0)),
+        ((4, 8, 16, 32), (0.0, 0.5, 1.0, 1.0)),
+        ((2, 4, 8, 16, 32), (0.0, 0.0, 0.5, 1.0, 1.0)),
+        ((14, 14, 14, 14, 14), (1.0, 1.0, 1.0, 1.0, 1.0)),
+        ((7, 14, 14), (1.0, 1.0, 1.0)),
     ],
 )
-def test_the_coarse_stages_count_most(count: int, weights: tuple[float, ...]) -> None:
-    assert stage_weights(count) == weights
+def test_the_coarse_stages_count_most(strides: tuple[int, ...], weights: tuple[float, ...]) -> None:
+    assert stage_weights(strides) == weights
+
+
+def test_every_block_of_one_stride_takes_part_equally() -> None:
+    draws = torch.Generator().manual_seed(0)
+    maps = [scale * torch.randn(4, 3, 5, 7, generator=draws) for scale in (1, 10, 1, 5)]
+    _, directions = gathered(maps, channels=(3,) * 4, strides=(16,) * 4).projection(12)
+    rows = torch.cat(maps, dim=1).permute(0, 2, 3, 1).flatten(0, 2)
+    rows = rows - rows.mean(0)
+    shares = [
+        float((rows[:, start : start + 3] @ directions[:, start : start + 3].T).square().sum())
+        for start in range(0, 12, 3)
+    ]
+    assert shares == pytest.approx([sum(shares) / 4] * 4, rel=1e-3)
 
 
 def test_the_finest_of_four_stages_takes_no_part() -> None:
@@ -149,7 +169,7 @@ def test_the_sign_is_fixed() -> None:
 
 
 def test_equal_pictures_give_no_direction_but_finite_numbers() -> None:
-    moments = StageMoments((2, 3))
+    moments = StageMoments((2, 3), (8, 16))
     moments.update([torch.ones(2, 2, 8, 8), torch.ones(2, 3, 4, 4)])
     mean, directions = moments.projection(4)
     assert torch.allclose(mean, torch.ones(5))
@@ -162,7 +182,7 @@ def test_a_large_mean_does_not_swallow_the_spread() -> None:
         torch.randn(4, 2, 16, 16, generator=generator),
         torch.randn(4, 3, 8, 8, generator=generator),
     ]
-    near, far = StageMoments((2, 3)), StageMoments((2, 3))
+    near, far = StageMoments((2, 3), (8, 16)), StageMoments((2, 3), (8, 16))
     near.update(maps)
     far.update([m + 1000 for m in maps])
     assert torch.allclose(near.projection(4)[1], far.projection(4)[1], atol=1e-2)

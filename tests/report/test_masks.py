@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.masks import colour_mask, overlay, write_mask
+from picie.report.masks import colour_mask, mask_picture, overlay, write_mask
 from picie.report.palette import palette
 from picie.types import IGNORED
 
@@ -58,6 +58,8 @@ def test_ignored_pixels_are_void(tmp_path: Path, clusters: int, void: int) -> No
             painted = np.asarray(picture.convert("RGB"))
             assert np.array_equal(painted, colour_mask(mask, palette(clusters)))
             assert painted[0, 1].tolist() == [255, 255, 255]
+        same = np.asarray(mask_picture(mask, palette(clusters)))
+        assert np.array_equal(np.asarray(picture), same)
 
 
 def test_no_value_is_left_for_ignored_pixels_beside_65536_ids(tmp_path: Path) -> None:

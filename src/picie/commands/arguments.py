@@ -178,10 +178,13 @@ class Bench:
 
 @dataclass(frozen=True)
 class Info:
-    """Show what a run is, its settings, and how far it came."""
+    """Show what a run is, its settings, and how far it came; or which backbones there are."""
 
-    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None
     """Run folder."""
+    backbones: str = ""
+    """In place of a run: list the networks with weights whose names hold this, for --backbone;
+    * and ? stand for anything. docs/backbones.md says which kinds work."""
 
 
 @dataclass(frozen=True)

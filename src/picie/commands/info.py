@@ -1,6 +1,7 @@
 """`picie info`."""
 
 import json
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from picie.clustering.merging import suggest_clusters
 from picie.commands.arguments import Info
 from picie.config import MACHINE, Config, make_config
 from picie.errors import ConfigError
+from picie.models.backbones import list_backbones
 from picie.naming.classes import read_classes
 from picie.presets import PRESETS
 from picie.runs import Run
@@ -19,13 +21,24 @@ __all__ = ["run"]
 
 
 def run(options: Info) -> None:
-    """Print what a run is; needs no network and loads no network."""
+    """Print what a run is, or names of backbones; needs no network and loads no network."""
+    if options.backbones:
+        if options.run is not None:
+            raise ConfigError("give a run folder or --backbones, not both")
+        _print_backbones(options.backbones)
+        return
+    if options.run is None:
+        raise ConfigError(
+            "which run? Give its folder: picie info runs/first, or see picie info --help"
+        )
     found = Run.open(options.run)
     config, metrics = found.config, found.metrics()
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{found.folder} (picie {found.version})")
     console.print(f"pictures   {config.data}" + (f", {config.split}.txt" if config.split else ""))
-    console.print(f"network    {config.backbone}, {config.clusters} clusters, {config.size} px")
+    layers = " ".join(map(str, config.backbone_layers))
+    network = config.backbone + f" (layers {layers})" * bool(layers)
+    console.print(f"network    {network}, {config.clusters} clusters, {config.size} px")
     console.print(f"objective  {config.objective}")
     preset, changed = _nearest_preset(config)
     console.print(f"preset     {preset}" + (f", but {', '.join(changed)}" if changed else ""))
@@ -46,6 +59,16 @@ def run(options: Info) -> None:
         console.print("health, without labels")
         for name, value in health.items():
             console.print(f"  {name.replace('_', ' '):<22} {value:.3g}")
+
+
+def _print_backbones(pattern: str) -> None:
+    names = list_backbones(pattern)
+    if not names:
+        raise ConfigError(
+            f"--backbones {pattern}: timm has weights for no such network; try a shorter part of "
+            "the name, or * for all"
+        )
+    sys.stdout.write("\n".join(names) + "\n")
 
 
 def _state(found: Run) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import tyro
 
 from picie.commands.arguments import Bench, Demo, Evaluate, Info, Predict, Train
+from picie.commands.export_arguments import Export
 from picie.commands.naming_arguments import Name
 from picie.commands.report_arguments import Report
 from picie.config import MACHINE, Config, make_config, read_config
@@ -120,7 +121,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
     "train": parse_train,
     **{
         verb.__name__.lower(): partial(_parse_one, verb)
-        for verb in (Predict, Name, Evaluate, Report, Bench, Info, Demo)
+        for verb in (Predict, Name, Report, Evaluate, Export, Bench, Info, Demo)
     },
 }
 """By name of the verb: from its flags to what its command's `run` takes."""

@@ -1,10 +1,5 @@
 """`picie predict`."""
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,20 +7,19 @@ from typing import Any
 from PIL import Image
 
 from picie.commands.arguments import Evaluate, Predict
+from picie.commands.export_arguments import Export
 from picie.commands.report_arguments import Report
 from picie.data.folder import open_folder
 from picie.devices import keep_freed_memory
-from picie.errors import ConfigError, DataError, PicieError
+from picie.errors import ConfigError, PicieError
 from picie.files import write_atomically
 from picie.inference import Prediction, Segmenter, load
-from picie.progress import Advance, Reporter
-from picie.reading import choose_workers
+from picie.predicting import predict_each
+from picie.progress import Reporter
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours
 
 __all__ = ["adjusted", "run", "write_masks"]
-
-_WAITING = 4  # finished pictures per thread that wait to be written
 
 
 def run(options: Predict) -> None:
@@ -57,7 +51,7 @@ def run(options: Predict) -> None:
     )
 
 
-def adjusted(model: Segmenter, options: Predict | Evaluate | Report) -> Segmenter:
+def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:
     """The model with the clusters and the post-processing that the flags ask for.
 
     A number of clusters takes the names away, since it asks for plain cluster numbers.
@@ -106,25 +100,10 @@ def write_masks(
     if not overwrite:
         _check_free(out, [photo.name for photo in folder.photos])
     _write_names(model, out, overwrite=overwrite, reporter=reporter)
-    predictions = model.predict_folder(folder, workers=workers, **options)
-    colours = model.colours
-    problems: list[str] = []
-    with (
-        reporter.task("masks", len(folder)) as advance,
-        _in_threads(choose_workers(workers, model.device)) as call,
-    ):
-        for one in _counted(predictions, advance):
-            if one.mask is None:
-                problems.append(one.problem)
-            else:
-                call(partial(_write, one, out, colours, overlays=overlays))
-    reporter.enumerate(problems)
-    if len(problems) == len(folder):
-        raise DataError(
-            f"{source}: none of the {len(folder)} pictures could be read; first: {problems[0]}"
-        )
-    left_out = f", {len(problems)} pictures could not be read" if problems else ""
-    reporter.say(f"{len(folder) - len(problems)} masks in {out}{left_out}")
+    work = partial(_write, out=out, colours=model.colours, overlays=overlays)
+    read = predict_each(model, folder, work, workers=workers, reporter=reporter, **options)
+    left_out = f", {len(folder) - read} pictures could not be read" if read < len(folder) else ""
+    reporter.say(f"{read} masks in {out}{left_out}")
 
 
 def _write_names(model: Segmenter, out: Path, *, overwrite: bool, reporter: Reporter) -> None:
@@ -141,41 +120,6 @@ def _write_names(model: Segmenter, out: Path, *, overwrite: bool, reporter: Repo
             "--overwrite to replace it"
         )
     write_atomically(_in_folder(path), text)
-
-
-def _counted(predictions: Iterator[Prediction], advance: Advance) -> Iterator[Prediction]:
-    """Show each prediction, and how many come per second."""
-    start = time.monotonic()
-    for number, one in enumerate(predictions, 1):
-        yield one
-        speed = number / max(time.monotonic() - start, 1e-9)
-        advance(1, partial("{:.1f} images/s".format, speed))
-
-
-@contextmanager
-def _in_threads(count: int) -> Iterator[Callable[[Callable[[], None]], None]]:
-    """A function that has its argument called by a thread; with 0 threads it calls it at once.
-
-    It waits where too many calls wait already. What a call raises is raised again, by a later call
-    or at the end.
-    """
-    if not count:
-        yield lambda call: call()
-        return
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(count, "picie-write") as pool:
-
-        def submit(call: Callable[[], None]) -> None:
-            waiting.append(pool.submit(call))
-            if len(waiting) > _WAITING * count:
-                waiting.popleft().result()
-
-        try:
-            yield submit
-            while waiting:
-                waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _write(one: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:

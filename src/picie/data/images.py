@@ -23,7 +23,15 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from picie.errors import DataError
 
-__all__ = ["EXTENSIONS", "read_image", "read_square", "square_crop", "square_crop_mask", "to_rgb"]
+__all__ = [
+    "EXTENSIONS",
+    "read_image",
+    "read_square",
+    "square_crop",
+    "square_crop_mask",
+    "stored_upright",
+    "to_rgb",
+]
 
 EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings of pictures, in lower case; upper case counts too."""
@@ -91,6 +99,18 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
         if drafted and reduced:
             return _reduced_square(image, full, drafted[1][2:], size)
         return _square(_rgb(_upright(image)), size)
+
+
+def stored_upright(path: Path) -> bool:
+    """Whether a file shows its picture upright to programs that do not know EXIF orientations.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with _reading(path) as image:
+        if image.format == "PNG":
+            image.load()  # its EXIF block may stand behind the pixels
+        return _orientation(image) == 1
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -1,83 +1,133 @@
-"""Pretrained backbones by their timm name, as stages of growing stride.
+"""Backbones by their timm name, as feature maps of growing stride.
 
 The default backbone finds its ImageNet weights in an installed package, so it needs no network.
-Any other one loads its weights through timm, which downloads them once.
+Any other one loads its weights through timm, which downloads them once, or from a file.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from picie.errors import ConfigError, ModelError
+from picie.models.networks import create_network
 from picie.settings import DEFAULT_BACKBONE
 
-__all__ = ["Backbone", "check_name", "packaged_weights"]
+__all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 
 
 class Backbone(nn.Module):
-    """A timm network cut into its stages.
+    """A timm network cut into its stages, or into blocks where it has no stages.
 
     Pictures go in as (B, 3, H, W) float in [0, 1]; the normalisation is the one that the weights
     were trained with, from the backbone's own configuration.
 
     Attributes:
-        channels: channels of each stage, from the finest to the coarsest.
-        strides: pixels of the picture per cell of each stage.
+        channels: channels of each map, from the finest to the coarsest.
+        strides: pixels of the picture per cell of each map; all the same without stages.
+        notes: what was done to weights from a file, for people.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, pretrained: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        pretrained: bool = True,
+        layers: Sequence[int] = (),
+        weights: str | Path | None = None,
+    ) -> None:
         """Build the network.
 
         Args:
             name: of a timm network.
             pretrained: load its weights.
+            layers: numbers of the blocks or stages to take, negative ones from the end; empty = all
+                stages from stride 4 on, or the last block of a network without stages.
+            weights: a file of weights to load in place of timm's; .safetensors, or .pth without
+                code. Those of the default backbone's package are then not needed either.
 
         Raises:
-            ConfigError: timm knows no such name, or it gives no pyramid of feature maps.
-            ModelError: its weights cannot be had (no network, say).
+            ConfigError: timm knows no such name, it gives no feature maps, works at one picture
+                size only, or has no such layer.
+            ModelError: its weights cannot be had (no network, say), or do not fit.
         """
         super().__init__()
         import timm
 
         check_name(name)
         self.name = name
-        packaged = pretrained and name == DEFAULT_BACKBONE
-        self.stages = _create(name, pretrained and not packaged)
+        packaged = pretrained and name == DEFAULT_BACKBONE and weights is None
+        made = create_network(
+            name,
+            layers=layers,
+            pretrained=pretrained and not packaged,
+            weights=None if weights is None else Path(weights),
+        )
+        self.stages = made.stages
         if packaged:
             _load_packaged(self.stages)
-        info = self.stages.feature_info
-        self.channels: tuple[int, ...] = tuple(info.channels())
-        self.strides: tuple[int, ...] = tuple(info.reduction())
-        config = timm.data.resolve_data_config(model=self.stages, verbose=False)
+        self.channels, self.strides, self.notes = made.channels, made.strides, made.notes
+        self._whole, self._plain = made.whole, made.plain
+        self._maps_last = made.channels_last
+        source = self.stages.model if made.plain else self.stages
+        config = timm.data.resolve_data_config(model=source, verbose=False)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
-        # Some networks (Swin, MambaOut) give their maps as (B, h, w, C).
-        self._maps_last = getattr(self.stages, "output_fmt", "NCHW") == "NHWC"
-        _check_sizes(self.stages, name)
-
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of the stages.
+        """Feature maps.
+
+        A network that wants whole cells sees a picture of other sides slightly enlarged, so that
+        every cell of a map still stands for the same share of the picture.
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
 
         Returns:
-            one (B, channels[i], H / strides[i], W / strides[i]) per stage, sizes rounded up.
+            one (B, channels[i], H / strides[i], W / strides[i]) per map, sizes rounded up.
         """
-        # On a CPU the convolutions are twice as fast in this layout.
-        images = images.contiguous(memory_format=torch.channels_last)
+        sizes = [_cells(images, stride) for stride in self.strides]
+        if self._plain and not len(images):  # transformers cannot reshape nothing
+            shapes = zip(self.channels, sizes, strict=True)
+            return [images.new_zeros(0, channels, *size) for channels, size in shapes]
+        if not torch.compiler.is_exporting():
+            # On a CPU the convolutions are twice as fast in this layout.
+            images = images.contiguous(memory_format=torch.channels_last)
+        images = _resized(images, [self._whole * side for side in _cells(images, self._whole)])
         normal = (images - self.mean) / self.std
         maps: list[Tensor] = self.stages(normal)
         if self._maps_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
-        return maps
+        return [_resized(one, size) for one, size in zip(maps, sizes, strict=True)]
+
+
+def list_backbones(pattern: str = "*") -> list[str]:
+    """Names of networks that timm has weights for, to choose a backbone from.
+
+    Not every one can be a backbone: some work at one picture size only (docs/backbones.md). Which
+    can is found out when it is built. Needs no network.
+
+    Args:
+        pattern: part of a name, or a whole name in which * and ? stand for anything.
+
+    Returns:
+        names with the tag of their weights, in alphabetical order.
+
+    Example:
+        >>> list_backbones("resnet18.tv")
+        ['resnet18.tv_in1k']
+    """
+    import fnmatch
+
+    import timm
+
+    wide = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    return sorted(fnmatch.filter(timm.list_pretrained(), wide))
 
 
 def packaged_weights() -> dict[str, Tensor]:
@@ -124,56 +174,21 @@ def check_name(name: str) -> None:
             f"backbone {name!r}: timm has no such weights; it has {', '.join(tagged) or 'none'}"
         )
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models() for all names"
+    hint = f"did you mean {', '.join(near)}?" if near else "see picie info --backbones '*'"
     raise ConfigError(f"backbone {name!r}: timm knows no such model; {hint}")
-
-
-def _create(name: str, pretrained: bool) -> Any:
-    import timm
-
-    create: Callable[..., Any] = timm.create_model
-    try:
-        # Stride 2 is left out: the pyramid of the paper starts at stride 4.
-        probe = create(name, pretrained=False, features_only=True)
-        wanted = [i for i, s in enumerate(probe.feature_info.reduction()) if s >= 4]
-        del probe
-        return create(name, pretrained=pretrained, features_only=True, out_indices=wanted)
-    except (RuntimeError, AssertionError, AttributeError, ValueError, IndexError) as error:
-        if pretrained and isinstance(error, RuntimeError):
-            raise _no_weights(name, error) from None
-        raise ConfigError(
-            f"backbone {name!r} gives no pyramid of feature maps ({error}); choose a network with "
-            "stages, such as resnet18.tv_in1k"
-        ) from None
-    except Exception as error:  # the hub's client has many network errors with no common base
-        raise _no_weights(name, error) from None
-
-
-def _check_sizes(stages: nn.Module, name: str) -> None:
-    """Refuse networks that only work at one size: views and photos come in many."""
-    was_training = stages.training
-    try:
-        with torch.no_grad():
-            stages.eval()(torch.zeros(1, 3, 96, 160))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(
-            f"backbone {name!r} works at one picture size only ({reason}); choose a network for "
-            "any size, such as resnet18.tv_in1k"
-        ) from None
-    stages.train(was_training)
-
-
-def _no_weights(name: str, error: Exception) -> ModelError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ModelError(
-        f"backbone {name!r}: its pretrained weights cannot be downloaded ({reason}); connect "
-        f"to the network once, use the default {DEFAULT_BACKBONE}, which needs none, or pass "
-        "--no-pretrained"
-    )
 
 
 def _load_packaged(stages: nn.Module) -> None:
     weights = packaged_weights()
     # A pyramid leaves out the classification head, which the file also holds.
     stages.load_state_dict({name: weights[name] for name in stages.state_dict()})
+
+
+def _cells(images: Tensor, stride: int) -> list[int]:
+    return [-(-side // stride) for side in images.shape[2:]]
+
+
+def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    if list(maps.shape[2:]) == list(size):
+        return maps
+    return F.interpolate(maps, size=list(size), mode="bilinear", align_corners=False)

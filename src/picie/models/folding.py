@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from picie.models.padding import avoid_padded_copies
 from picie.models.picie import PiCIE
 
 __all__ = ["FoldedCopy", "folded"]
@@ -74,7 +74,7 @@ def folded(network: PiCIE) -> PiCIE:
         for convolution, norm in pairs:
             _fold(lean, convolution, norm)
         if device.type == "cpu":
-            _avoid_padded_copies(lean)
+            avoid_padded_copies(lean)
         close = (lean(probe) - wanted).abs().max() <= _ROUNDING * wanted.abs().max()
     return lean if close else _frozen(network)
 
@@ -149,51 +149,6 @@ def _fold(network: nn.Module, convolution: str, norm: str) -> None:
     layer.weight = nn.Parameter(weight.to(layer.weight), requires_grad=False)
     place, _, name = norm.rpartition(".")
     network.get_submodule(place).add_module(name, getattr(old, "act", nn.Identity()))
-
-
-class _EvenStride(nn.Module):
-    """A depthwise convolution of stride 2 that pads maps of even sides without copying them.
-
-    "Same" padding adds one cell more behind such a map than before it, which no convolution does by
-    itself. A kernel that begins with a row and a column of zeros makes both sides equal.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.convolution = convolution
-        kernel = F.pad(convolution.weight, (1, 0, 1, 0))
-        self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        own = self.convolution
-        if maps.shape[2] % 2 or maps.shape[3] % 2:
-            other: Tensor = own(maps)
-            return other
-        margin = own.kernel_size[0] // 2
-        return F.conv2d(maps, self.kernel, own.bias, 2, margin, 1, own.groups)
-
-
-def _avoid_padded_copies(network: nn.Module) -> None:
-    """Put `_EvenStride` around the convolutions of "same" padding that it fits."""
-    for parent in list(network.modules()):
-        for name, layer in list(parent.named_children()):
-            if _is_strided_same(layer) and not layer._forward_hooks:
-                parent.add_module(name, _EvenStride(cast(nn.Conv2d, layer)))
-
-
-def _is_strided_same(module: nn.Module) -> bool:
-    """Depthwise, of stride 2 and an odd kernel, with as much padding as the size needs."""
-    from timm.layers import Conv2dSame
-
-    if type(module) is not Conv2dSame:
-        return False
-    layer = cast(nn.Conv2d, module)
-    kernel, other = layer.kernel_size
-    depthwise = layer.groups == layer.in_channels > 1
-    steps = (layer.stride, layer.dilation)
-    return depthwise and steps == ((2, 2), (1, 1)) and kernel == other and kernel % 2 == 1 < kernel
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -41,9 +41,9 @@ class FeaturePyramid(nn.Module):
             projected = lateral(features)
             if total is not None:
                 size = projected.shape[-2:]
-                projected = projected + F.interpolate(
-                    total, size=size, mode="bilinear", align_corners=False
-                )
+                if total.shape[-2:] != size:  # blocks of a plain transformer are of one size
+                    total = F.interpolate(total, size=size, mode="bilinear", align_corners=False)
+                projected = projected + total
             total = projected
         assert total is not None  # a backbone has at least one stage
         return total

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ class PiCIE(nn.Module):
         backbone: name of a timm network.
         feature_size: D, channels of the feature map.
         pretrained: load the backbone's weights.
+        layers: of the backbone that are used, as in `Backbone`; empty = the usual ones.
+        weights: a file of weights for the backbone, in place of timm's.
 
     Attributes:
         centroids: (V, P, D) float, P centroids of each of V views (or of one set from un-augmented
@@ -37,9 +40,17 @@ class PiCIE(nn.Module):
     offsets: Tensor
     trees: Tensor
 
-    def __init__(self, backbone: str, feature_size: int, *, pretrained: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        feature_size: int,
+        *,
+        pretrained: bool = True,
+        layers: Sequence[int] = (),
+        weights: str | Path | None = None,
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(backbone, pretrained=pretrained)
+        self.backbone = Backbone(backbone, pretrained=pretrained, layers=layers, weights=weights)
         self.decoder = FeaturePyramid(self.backbone.channels, feature_size)
         self.register_buffer("centroids", torch.empty(0, 0, feature_size))
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))

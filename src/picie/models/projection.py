@@ -14,14 +14,19 @@ from torch.nn import functional as F
 __all__ = ["StageMoments", "stage_weights"]
 
 
-def stage_weights(count: int) -> tuple[float, ...]:
-    """How much each of `count` stages takes part, finest first.
+def stage_weights(strides: Sequence[int]) -> tuple[float, ...]:
+    """How much each stage takes part.
 
-    The two coarsest stages carry the meaning and count 1, the next finer one adds detail and
-    counts 1/2, finer ones are left to training (they hold edges and colours).
+    Of several strides the two coarsest carry the meaning and count 1, the next finer one adds
+    detail and counts 1/2, finer ones are left to training (they hold edges and colours). Stages of
+    one stride count the same.
+
+    Args:
+        strides: of the stages, finest first.
     """
-    weights = [0.0] * max(0, count - 3) + [0.5, 1.0, 1.0]
-    return tuple(weights[-count:])
+    coarsest_first = sorted(set(strides), reverse=True)
+    weights = dict(zip(coarsest_first, (1.0, 1.0, 0.5), strict=False))
+    return tuple(weights.get(stride, 0.0) for stride in strides)
 
 
 class StageMoments:
@@ -29,13 +34,17 @@ class StageMoments:
 
     Args:
         channels: channels of each stage, finest first.
+        strides: of each stage.
         reduce: adds a tensor up over all processes; the default is that of a single one.
     """
 
     def __init__(
-        self, channels: Sequence[int], reduce: Callable[[Tensor], Tensor] = torch.clone
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        reduce: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        self.channels = tuple(channels)
+        self.channels, self.strides = tuple(channels), tuple(strides)
         self.reduce = reduce
         total = sum(channels)
         self.count = 0
@@ -100,7 +109,7 @@ class StageMoments:
     def _scale(self, variance: Tensor) -> Tensor:
         blocks = []
         for weight, block in zip(
-            stage_weights(len(self.channels)),
+            stage_weights(self.strides),
             torch.split(variance, list(self.channels)),
             strict=True,
         ):

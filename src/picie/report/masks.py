@@ -12,7 +12,7 @@ from picie.errors import ConfigError, DataError, PicieError
 from picie.report.palette import Colours
 from picie.types import IGNORED
 
-__all__ = ["check_pair", "colour_mask", "overlay", "write_mask", "write_png"]
+__all__ = ["check_pair", "colour_mask", "mask_picture", "overlay", "write_mask", "write_png"]
 
 _LINE = 0.7  # share of white in the boundary lines: visible on dark photos, not glaring
 _NOTHING = (255, 255, 255)  # colour of ignored pixels: no colour of the palette
@@ -21,30 +21,43 @@ _NOTHING = (255, 255, 255)  # colour of ignored pixels: no colour of the palette
 def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
     """Write cluster ids as a PNG that opens in colour and reads back exactly.
 
-    Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, and 255 where the mask says
-    IGNORED. More: 16-bit grey, pixel value = id, 65535 = IGNORED. The file appears whole or not at
-    all.
+    The file appears whole or not at all.
 
     Args:
         mask: (H, W) ids 0..K-1, or IGNORED.
         path: the PNG file; an existing one is replaced.
-        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of file.
+        colours: (K, 3) uint8 sRGB.
+
+    Raises:
+        DataError: as `mask_picture`.
+        PicieError: the file cannot be written.
+    """
+    write_png(mask_picture(mask, colours), path)
+
+
+def mask_picture(mask: NDArray[Any], colours: Colours) -> Image.Image:
+    """Cluster ids as a picture that shows colours and holds the ids exactly.
+
+    Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, and 255 where the mask says
+    IGNORED. More: 16-bit grey, pixel value = id, 65535 = IGNORED.
+
+    Args:
+        mask: (H, W) ids 0..K-1, or IGNORED.
+        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of picture.
 
     Raises:
         DataError: the mask is no picture of ids, or an id has no colour.
-        PicieError: the file cannot be written.
     """
     _check_mask(mask, colours)
     if len(colours) > 65535 and (mask == IGNORED).any():
-        raise DataError(f"{path}: {len(colours)} ids leave no value for ignored pixels; use fewer")
+        raise DataError(f"{len(colours)} ids leave no value for ignored pixels; use fewer")
     # IGNORED wraps to the largest value, which no id has.
-    if len(colours) <= 255:
-        picture = Image.fromarray(mask.astype(np.uint8))
-        # A short palette would make Pillow pack several pixels into a byte.
-        picture.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
-    else:
-        picture = Image.fromarray(mask.astype(np.uint16))
-    write_png(picture, path)
+    if len(colours) > 255:
+        return Image.fromarray(mask.astype(np.uint16))
+    picture = Image.fromarray(mask.astype(np.uint8))
+    # A short palette would make Pillow pack several pixels into a byte.
+    picture.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
+    return picture
 
 
 def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:

@@ -1,0 +1,55 @@
+"""Train with two backbones and compare what they find, without labels.
+
+    python examples/swap_backbone.py photos/ out/ resnet18.tv_in1k convnext_atto.d2_in1k
+
+Any timm network that gives feature maps at several strides will do. Weights are downloaded once;
+with --no-pretrained they are random, so that nothing is downloaded (and the masks mean nothing).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+import picie
+from picie.clustering.validity import adjusted_rand, contingency
+
+
+def main() -> None:
+    """Train once with each backbone."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("backbones", nargs=2, help="names of timm networks")
+    parser.add_argument("--clusters", type=int, default=8)
+    parser.add_argument("--size", type=int, default=320, help="in pixels, a multiple of 32")
+    parser.add_argument("--no-pretrained", action="store_true")
+    args = parser.parse_args()
+
+    models = []
+    for name in args.backbones:
+        model = picie.train(
+            args.photos,
+            args.out / name,
+            preset="best",  # one clustering, no training: enough to compare features
+            clusters=args.clusters,
+            backbone=name,
+            pretrained=not args.no_pretrained,
+            size=args.size,
+            base_size=args.size,
+        )
+        health = json.loads((args.out / name / "health.json").read_text(encoding="utf-8"))
+        print(f"{name}: two views agree on {health['view_agreement']:.0%} of the pixels")
+        models.append(model)
+
+    first, second = (model.predict_folder(args.photos) for model in models)
+    for one, other in zip(first, second, strict=True):
+        if one.mask is not None and other.mask is not None:
+            ids, others = (torch.from_numpy(mask).flatten() for mask in (one.mask, other.mask))
+            table = contingency(ids, others, (args.clusters, args.clusters))
+            print(f"{one.name}: both cut it alike to {adjusted_rand(table):.2f} (1 = the same)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Georeferenced rasters of any size to masks, window by window."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from picie.enlarging import Mask, Span, enlarge_part
+from picie.errors import ConfigError, DataError, MissingExtraError
+from picie.inference import Segmenter
+from picie.pictures import network_size
+from picie.tiling import Strip, Tile, cut, strips
+from picie.types import IGNORED
+
+__all__ = ["Block", "Look", "Raster", "masks_of", "open_raster", "rasterio"]
+
+_ACROSS = 8  # tiles side by side that are held: 100 MB of logits for 64 classes
+_SAMPLE = 1024  # pixels of the longer side of the sample that the stretch is taken from
+_PER_CENT = (2, 98)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the network sees rasters.
+
+    Attributes:
+        bands: three bands, from 1, as red, green and blue, or one as grey; () = the first three, or
+            the first if there are fewer.
+        stretch: values that are shown as black and white; None = as stored where bands hold bytes,
+            else the 2nd and 98th per cent of a sample of each raster.
+        size: short side in pixels at which the network sees a raster, a multiple of 32; None = one
+            pixel for each of the raster's (rounded to multiples of 32).
+        tile: most pixels of a side that go through the network at once; 0 = all of them.
+
+    Raises:
+        ConfigError: neither one nor three bands, or a stretch from a value to a lower one.
+    """
+
+    bands: tuple[int, ...] = ()
+    stretch: tuple[float, float] | None = None
+    size: int | None = None
+    tile: int = 1024
+
+    def __post_init__(self) -> None:
+        if len(self.bands) not in (0, 1, 3) or min(self.bands, default=1) < 1:
+            raise ConfigError(
+                f"--bands {' '.join(map(str, self.bands))}: give three bands (red green blue) or "
+                "one, counted from 1"
+            )
+        if self.stretch is not None and not self.stretch[0] < self.stretch[1]:
+            low, high = self.stretch
+            raise ConfigError(f"--stretch {low:g} {high:g}: the second value must be the larger")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Ids of a part of a raster.
+
+    Attributes:
+        top: its first row.
+        left: its first column.
+        ids: (rows, columns) int64, or IGNORED, also where the raster has no data.
+        share: how much of the whole raster is done with it, 0..1.
+    """
+
+    top: int
+    left: int
+    ids: Mask
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """An opened raster and how it is shown.
+
+    Attributes:
+        file: of rasterio.
+        bands: one or three.
+        stretch: values shown as 0 and 255, or None = as they are.
+    """
+
+    file: Any
+    bands: tuple[int, ...]
+    stretch: tuple[float, float] | None
+
+    def shown(self, window: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """(3, *size) uint8 of a window, resampled bilinearly; 0 where there is no number."""
+        with _reading(self.file.name):
+            values = self.file.read(
+                list(self.bands),
+                window=window,
+                out_shape=(len(self.bands), *size),
+                resampling=rasterio().enums.Resampling.bilinear,
+            )
+        if self.stretch is not None:
+            low, high = self.stretch
+            values = (np.nan_to_num(values.astype(np.float64), nan=low) - low) / (high - low) * 255
+        levels = np.rint(values).clip(0, 255).astype(np.uint8)
+        return np.broadcast_to(levels, (3, *size))
+
+    def valid(self, window: Any) -> NDArray[np.bool_]:
+        """(rows, columns) pixels of a window that hold data: by mask, alpha or nodata value."""
+        with _reading(self.file.name):
+            there: NDArray[np.bool_] = self.file.dataset_mask(window=window) > 0
+            if any(np.issubdtype(kind, np.floating) for kind in self.file.dtypes):
+                values = self.file.read(list(self.bands), window=window)
+                there &= np.isfinite(values).all(0)
+        return there
+
+
+@contextmanager
+def open_raster(path: Path, look: Look) -> Iterator[Raster]:
+    """Open a georeferenced raster.
+
+    Raises:
+        DataError: it cannot be read, has no coordinate system, or not the bands wanted.
+        MissingExtraError: rasterio is missing.
+    """
+    library = rasterio()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", library.errors.NotGeoreferencedWarning)
+        with _reading(path):
+            file = library.open(path)
+        with file:
+            if file.crs is None and file.gcps[1] is None:
+                raise DataError(
+                    f"{path}: has no coordinate system; give it one (gdal_edit.py -a_srs), or "
+                    "export it with --format png"
+                )
+            bands = look.bands or ((1, 2, 3) if file.count >= 3 else (1,))
+            if max(bands) > file.count:
+                raise DataError(
+                    f"{path}: has {file.count} bands, and --bands asks for {max(bands)}; choose "
+                    "others"
+                )
+            kinds = {file.dtypes[band - 1] for band in bands}
+            if any(kind.startswith("complex") for kind in kinds):
+                raise DataError(f"{path}: holds complex numbers, which are no picture")
+            stretch = look.stretch
+            if stretch is None and kinds != {"uint8"}:
+                stretch = _percentiles(file, bands, path)
+            yield Raster(file, bands, stretch)
+
+
+def masks_of(model: Segmenter, raster: Raster, look: Look) -> Iterator[Block]:
+    """Ids of a raster, in blocks that cover it once.
+
+    The logits of overlapping tiles are blended as in any other large picture, and enlarged as of
+    one whole. Memory does not grow with the raster.
+
+    Args:
+        model: a trained model.
+        raster: opened.
+        look: size and tile.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    full = (raster.file.height, raster.file.width)
+    if look.size is None:
+        grid = tuple(32 * max(1, round(side / 32)) for side in full)
+    else:
+        grid = network_size(*full, look.size)
+    size = (grid[0], grid[1])
+    tile = look.tile or max(size)
+    tiles = sum(1 for _ in _needed(size, tile))
+    done = 0
+
+    def logits(part: Tile) -> Tensor:
+        nonlocal done
+        done += 1
+        pixels = raster.shown(_window(part, size, full), part[2:])
+        picture = torch.from_numpy(pixels.copy())[None].to(model.device).float().div_(255)
+        return model.logits(picture)[0]
+
+    for strip in strips(logits, size, tile, _ACROSS):
+        block = _block(strip, size, full, done / tiles)
+        if block.ids.size:
+            block.ids[block.ids >= model.clusters] = IGNORED  # the last channel of the logits
+            window = _pixels(block)
+            block.ids[~raster.valid(window)] = IGNORED
+            yield block
+
+
+def rasterio() -> Any:
+    """The package.
+
+    Raises:
+        MissingExtraError: it is missing.
+    """
+    try:
+        import rasterio
+        import rasterio.enums
+        import rasterio.errors
+        import rasterio.features
+        import rasterio.windows
+    except ImportError:
+        raise MissingExtraError(
+            'picie export --format geotiff needs rasterio: pip install "picie[geo]"'
+        ) from None
+    return rasterio
+
+
+def _needed(size: tuple[int, int], tile: int) -> Iterator[None]:
+    """One for each tile that `strips` asks for."""
+    tops, lefts = (cut(side, tile)[0] for side in size)
+    again = -(-len(lefts) // _ACROSS) - 1  # columns of tiles that are computed twice
+    yield from [None] * (len(tops) * (len(lefts) + again))
+
+
+def _block(strip: Strip, size: tuple[int, int], full: tuple[int, int], share: float) -> Block:
+    spans = []
+    for cells, first, pixels, side in (
+        (strip.rows, strip.top, full[0], size[0]),
+        (strip.columns, strip.left, full[1], size[1]),
+    ):
+        count = side // strip.stride
+        # The pixels whose centres lie in these cells.
+        start, stop = (-(-(2 * cell * pixels - count) // (2 * count)) for cell in cells)
+        spans.append(Span(count, first, pixels, start, stop))
+    rows, columns = spans
+    empty = rows.start == rows.stop or columns.start == columns.stop
+    ids = np.empty((0, 0), np.int64) if empty else enlarge_part(strip.logits, rows, columns)
+    return Block(rows.start, columns.start, ids, share)
+
+
+def _window(part: Tile, size: tuple[int, int], full: tuple[int, int]) -> Any:
+    """The window of the raster that a tile of the network's grid covers."""
+    top, left, height, width = part
+    rows, columns = (f / s for f, s in zip(full, size, strict=True))
+    return rasterio().windows.Window(
+        left * columns,
+        top * rows,
+        min(width * columns, full[1] - left * columns),
+        min(height * rows, full[0] - top * rows),
+    )
+
+
+def _pixels(block: Block) -> Any:
+    height, width = block.ids.shape
+    return rasterio().windows.Window(block.left, block.top, width, height)
+
+
+def _percentiles(file: Any, bands: tuple[int, ...], path: Path) -> tuple[float, float]:
+    """Values that 2 and 98 per cent of the valid pixels of a sample are below."""
+    scale = min(1.0, _SAMPLE / max(file.shape))
+    size = tuple(max(1, math.floor(side * scale)) for side in file.shape)
+    with _reading(path):
+        values = file.read(list(bands), out_shape=(len(bands), *size), masked=True)
+    found = np.ma.masked_invalid(values).compressed().astype(np.float64)
+    if not found.size:
+        return 0.0, 1.0
+    low, high = np.percentile(found, _PER_CENT).tolist()
+    return (low, high) if low < high else (low, low + 1)
+
+
+@contextmanager
+def _reading(path: object) -> Iterator[None]:
+    """What is wrong with a file that is read is no fault of the one that is written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read as a raster ({error}); replace or remove it"
+        ) from error

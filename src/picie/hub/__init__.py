@@ -1,0 +1,1 @@
+"""Models on the Hugging Face Hub: their cards, and the way there and back."""

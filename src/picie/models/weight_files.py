@@ -1,0 +1,251 @@
+"""Weights of a backbone from a file: found inside it, renamed, and checked one by one."""
+
+import argparse
+import contextlib
+import inspect
+import io
+import pickle
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from picie.errors import ModelError
+
+__all__ = ["WeightFile", "fit_weights", "read_weights"]
+
+# Where training programs keep the weights inside a checkpoint; of several the first is taken, a
+# teacher or a running average before the network that was trained.
+_HOLDERS = (
+    "teacher",
+    "target_encoder",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "state_dict",
+    "model",
+    "student",
+)
+_PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "teacher.",
+    "target_encoder.",
+    "momentum_encoder.",
+    "student.",
+    "base_encoder.",
+    "backbone.",
+    "encoder.",
+    "model.",
+)
+# Parts of a pretraining, or of a classifier, that give no feature maps.
+_HEADS = (
+    "head",
+    "head_dist",
+    "fc",
+    "fc_norm",
+    "classifier",
+    "pre_logits",
+    "dino_head",
+    "ibot_head",
+    "dino_loss",
+    "ibot_patch_loss",
+    "projector",
+    "predictor",
+    "mask_token",
+    "decoder",
+    "decoder_embed",
+    "decoder_pos_embed",
+    "decoder_blocks",
+    "decoder_norm",
+    "decoder_pred",
+)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """What a weight file holds.
+
+    Attributes:
+        path: the file.
+        tensors: by name.
+        notes: what was taken out of what, for people.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path) -> WeightFile:
+    """The tensors of a weight file, without the wrapping of a training program.
+
+    Args:
+        path: .safetensors, or any file of `torch.save`. Nothing in it is executed.
+
+    Raises:
+        ModelError: missing or broken file, one that holds code, or one without tensors.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such weight file; check --backbone-weights")
+    notes: list[str] = []
+    found = _loaded(path)
+    while isinstance(found, Mapping):
+        inner = next((key for key in _HOLDERS if isinstance(found.get(key), Mapping)), None)
+        if inner is None:
+            break
+        notes.append(f"{path}: took the weights under {inner!r}")
+        found = found[inner]
+    items = found.items() if isinstance(found, Mapping) else ()
+    tensors = {str(key): value for key, value in items if isinstance(value, Tensor)}
+    if not tensors:
+        keys = _some(str(key) for key, _ in items) or f"a {type(found).__name__}"
+        raise ModelError(
+            f"{path}: holds no tensors where weights are expected ({keys}); save the network's "
+            "state_dict() to a file of its own"
+        )
+    return WeightFile(path, tensors, tuple(notes))
+
+
+def fit_weights(
+    file: WeightFile,
+    name: str,
+    model: nn.Module,
+    known: Mapping[str, Tensor],
+    used: Mapping[str, Tensor],
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Bring tensors to the names and shapes of a network, strictly.
+
+    Prefixes of training programs are taken off, and names that the authors of a network gave are
+    translated by timm. Heads may be missing or superfluous; buffers that follow from the
+    architecture may be missing; nothing else may.
+
+    Args:
+        file: from `read_weights`.
+        name: of the timm network.
+        model: the network without a classifier, perhaps cut behind the layers that are used.
+        known: all tensors of the whole network.
+        used: those that the feature maps need.
+
+    Returns:
+        a tensor for every name of `known` (own ones where the file has none), and what was done,
+        for people.
+
+    Raises:
+        ModelError: a tensor is missing, unknown or of another shape.
+    """
+    path = file.path
+    tensors, notes = _without_prefixes(file.tensors, known, path)
+    tensors = _translated(tensors, name, model, path)
+    missing = [key for key in used if key not in tensors and not _may_miss(key, model)]
+    if missing:
+        raise ModelError(
+            f"{path}: does not fit {name}: lacks {len(missing)} of {len(used)} tensors "
+            f"({_some(missing)}; it holds {_some(tensors)}); name the --backbone that the file "
+            "was made for"
+        )
+    for key in used:
+        if key in tensors and tensors[key].shape != known[key].shape:
+            raise ModelError(
+                f"{path}: does not fit {name}: {key} is {_sides(tensors[key])} where the network "
+                f"has {_sides(known[key])}; name the --backbone that the file was made for"
+            )
+    unknown = [key for key in tensors if key not in known]
+    strange = [key for key in unknown if key.split(".")[0] not in _HEADS]
+    if strange:
+        raise ModelError(
+            f"{path}: does not fit {name}: the network has no place for {len(strange)} tensors "
+            f"({_some(strange)}); name the --backbone that the file was made for"
+        )
+    if unknown:
+        notes.append(f"{path}: left out {len(unknown)} tensors of heads ({_some(unknown)})")
+    return {key: tensors.get(key, own) for key, own in known.items()}, [*file.notes, *notes]
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Checkpoints of DINO and many others keep the flags of their program in a Namespace.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"{path}: cannot be read as tensors only; it is broken, or holds objects that could "
+            "run code when they are loaded. Where you trust it, save its state_dict() as "
+            ".safetensors"
+        ) from None
+    except Exception as error:  # a file of another kind may make the reader stumble anywhere
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path}: the weights cannot be read ({reason}); give a whole .safetensors or .pth file"
+        ) from None
+
+
+def _without_prefixes(
+    tensors: dict[str, Tensor], known: Mapping[str, Tensor], path: Path
+) -> tuple[dict[str, Tensor], list[str]]:
+    notes: list[str] = []
+    prefixes = [one for one in _PREFIXES if not any(key.startswith(one) for key in known)]
+    while True:
+        prefix = next((p for p in prefixes if any(key.startswith(p) for key in tensors)), None)
+        if prefix is None:
+            return tensors, notes
+        inner = {
+            key.removeprefix(prefix): value
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+        note = f"{path}: took the prefix {prefix!r} off"
+        others = [key for key in tensors if not key.startswith(prefix)]
+        if others:
+            note += f", and left out {len(others)} tensors without it ({_some(others)})"
+        notes.append(note)
+        tensors = inner
+
+
+def _translated(
+    tensors: dict[str, Tensor], name: str, model: nn.Module, path: Path
+) -> dict[str, Tensor]:
+    """Names that a network's authors gave to timm's, by timm's own rules for this family."""
+    import timm
+
+    family = sys.modules[timm.model_entrypoint(name.split(".")[0]).__module__]
+    translate: Any = getattr(family, "checkpoint_filter_fn", None)
+    if translate is None:
+        return tensors
+    accepted = inspect.signature(translate).parameters
+    options = {"adapt_layer_scale": True} if "adapt_layer_scale" in accepted else {}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # some rules print
+            found: dict[str, Tensor] = translate(tensors, model, **options)
+    except Exception as error:  # rules of all families, for whatever the file holds
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ModelError(
+            f"{path}: does not fit {name} ({reason}); name the --backbone that the file was made "
+            "for"
+        ) from None
+    return found
+
+
+def _may_miss(key: str, model: nn.Module) -> bool:
+    if key.split(".")[0] in _HEADS:
+        return True
+    statistics = key.endswith(("running_mean", "running_var"))
+    return key in dict(model.named_buffers()) and not statistics
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _sides(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a number"

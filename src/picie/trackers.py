@@ -1,0 +1,154 @@
+"""Experiment trackers, which show a run while it goes on: TensorBoard, Weights & Biases."""
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picie.errors import MissingExtraError, PicieError
+
+__all__ = ["Trackers", "check_trackers"]
+
+_PACKAGES = {"tensorboard": '"picie[track]"', "wandb": "wandb"}  # what pip installs for each
+
+
+def check_trackers(names: tuple[str, ...]) -> None:
+    """Refuse trackers whose package is missing.
+
+    Args:
+        names: tensorboard, wandb.
+
+    Raises:
+        MissingExtraError: names what to install.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"picie train --track {name} needs {name}: pip install {_PACKAGES[name]}"
+            )
+
+
+class Trackers:
+    """Those of one run; without names it does nothing.
+
+    Args:
+        names: tensorboard, wandb.
+        folder: run folder; TensorBoard's files go to tensorboard/ inside it, those of wandb to
+            wandb/.
+        settings: of the run, plain values.
+        say: tells people that a tracker has failed later on; the others, and the run, go on.
+        step: epoch to begin with; what TensorBoard shows from there on is replaced.
+
+    Raises:
+        PicieError: a tracker cannot be started (no login, say).
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        folder: Path,
+        settings: Mapping[str, Any],
+        say: Callable[[str], None],
+        *,
+        step: int = 0,
+    ) -> None:
+        self._say = say
+        self._trackers: list[Any] = []
+        if not names:
+            return
+        from accelerate import PartialState
+
+        PartialState()  # accelerate's trackers ask it for their messages
+        for name in names:
+            try:
+                tracker = _make(name, folder, step)
+                tracker.start()
+                if not step:
+                    tracker.store_init_configuration(_plain(settings))
+            except Exception as error:  # each tracker has its own errors
+                raise PicieError(
+                    f"the tracker {name} cannot be started ({_reason(error)}); log in to it if it "
+                    "needs that, or leave out --track"
+                ) from error
+            self._trackers.append(tracker)
+
+    def numbers(self, record: Mapping[str, Any], step: int) -> None:
+        """Log numbers; those in lists as name/1, name/2, those in mappings as name/key.
+
+        Args:
+            record: by name; what is no number is left out.
+            step: epochs done.
+        """
+        values = _flat(record)
+        self._each(lambda tracker: tracker.log(values, step=step))
+
+    def pictures(self, name: str, pictures: NDArray[np.uint8], step: int) -> None:
+        """Log pictures of one size.
+
+        Args:
+            name: what they show.
+            pictures: (n, H, W, 3) uint8 RGB.
+            step: epochs done.
+        """
+
+        def show(tracker: Any) -> None:
+            layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            tracker.log_images({name: pictures}, step=step, **layout)
+
+        self._each(show)
+
+    def close(self) -> None:
+        """End all of them."""
+        self._each(lambda tracker: tracker.finish())
+        self._trackers = []
+
+    def _each(self, call: Callable[[Any], None]) -> None:
+        """Call it with each tracker; one that fails is left out from then on."""
+        for tracker in list(self._trackers):
+            try:
+                call(tracker)
+            except Exception as error:  # each tracker has its own errors
+                self._trackers.remove(tracker)
+                self._say(
+                    f"the tracker {tracker.name} has failed ({_reason(error)}); the run goes on "
+                    "without it, and metrics.jsonl has all numbers"
+                )
+
+
+def _make(name: str, folder: Path, step: int) -> Any:
+    from accelerate.tracking import TensorBoardTracker, WandBTracker
+
+    if name == "tensorboard":
+        purge = {"purge_step": step} if step else {}
+        return TensorBoardTracker("tensorboard", str(folder), **purge)
+    return WandBTracker("picie", name=folder.resolve().name, dir=str(folder))
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that every tracker takes."""
+    return {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in settings.items()
+    }
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in record.items():
+        if isinstance(value, int | float):
+            found[name] = float(value)
+            continue
+        parts: Any = ()
+        if isinstance(value, Mapping):
+            parts = value.items()
+        elif isinstance(value, list | tuple):
+            parts = enumerate(value, 1)
+        found |= {f"{name}/{key}": float(v) for key, v in parts if isinstance(v, int | float)}
+    return found

@@ -1,0 +1,85 @@
+"""`picie export --format`: which flags reach the export, and which are refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picie.cli import main
+from picie.exports.labelstudio import LabelStudioWriter
+from picie.exports.layout import Labelled
+from picie.inference import Segmenter
+
+Failure = Callable[..., tuple[int, str]]
+
+
+def export(*args: object) -> None:
+    main(["export", *(str(arg) for arg in args), "--quiet"])
+
+
+def test_flags_reach_the_model(
+    runs: dict[str, Path], model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    args = ("--images", scenes, "--split", "val", "--size", 64, "--clusters", 2, "--refine", 2)
+    export(runs["default"], "--format", "png", *args, "--out", tmp_path / "out")
+    changed = model.cut(2).post_processed(refine=2)
+    names = [f"scene_{index:04d}" for index in (6, 7, 8)]
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.png")) == names
+    for name in names:
+        expected = changed.predict(scenes / "images" / f"{name}.jpg", size=64)
+        with Image.open(tmp_path / "out" / f"{name}.png") as image:
+            assert np.array_equal(np.asarray(image), expected)
+
+
+def test_flags_reach_the_layout(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
+    args = ("--images", scenes, "--split", "val", "--photos", "link", "--out", tmp_path / "out")
+    export(runs["default"], "--format", "yolo", *args)
+    photo = tmp_path / "out/images/train/scene_0006.jpg"
+    assert photo.samefile(scenes / "images" / "scene_0006.jpg")
+
+
+@pytest.mark.parametrize(
+    ("format", "flags", "message"),
+    [
+        ("yolo", ["--polygons"], "--polygons does nothing for --format yolo; it is for coco"),
+        ("coco", ["--tolerance", "1"], "--tolerance does nothing for --format coco; it is for co"),
+        ("png", ["--bands", "1"], "--bands does nothing for --format png; it is for geotiff"),
+        ("png", ["--stretch", "1", "2"], "--stretch does nothing for --format png"),
+        ("geotiff", ["--bands", "1", "2"], "--bands 1 2: give three bands"),
+        ("png", ["--batch-size", "0"], "--batch-size 0: give 1 or more"),
+        ("png", ["--workers", "-2"], "--workers -2: give 0 or more, or -1 for automatic"),
+    ],
+)
+def test_flags_that_cannot_be(
+    failure: Failure, scenes: Path, tmp_path: Path, format: str, flags: list[str], message: str
+) -> None:
+    args = ("run", "--format", format, "--images", scenes, "--out", tmp_path / "out", *flags)
+    code, text = failure("export", *args)
+    assert code == 2
+    assert message in text
+
+
+def test_the_folder_is_looked_at_before_the_model(failure: Failure, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    code, text = failure("export", "none", "--format=png", "--images=x", "--out", tmp_path)
+    assert code == 2
+    assert "holds files that are no export of picie" in text
+
+
+def test_stopping_says_so_and_leaves_nothing(
+    failure: Failure,
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(self: LabelStudioWriter, one: Labelled) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LabelStudioWriter, "add", stop)
+    args = ("--images", scenes, "--out", tmp_path / "out", "--quiet")
+    code, text = failure("export", runs["default"], "--format", "labelstudio", *args)
+    assert (code, text.partition("error: ")[2]) == (130, "stopped\n")
+    assert list(tmp_path.iterdir()) == []

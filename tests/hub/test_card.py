@@ -1,0 +1,89 @@
+"""The card: what the hub reads, and what people read."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from picie.errors import ConfigError
+from picie.hub.card import Card, card_text, check_licence
+
+CARD = Card(
+    source="user/streets",
+    version="1.2.3",
+    names=("road", "cluster 4"),
+    colours=("#102030", "#405060"),
+    ignored=("dust",),
+    pictures=276,
+    dataset="",
+    settings={"clusters": 27, "predict_scales": (1.0, 1.5), "split": ""},
+)
+
+
+def front_matter(text: str) -> dict[str, object]:
+    head, _ = text.removeprefix("---\n").split("\n---\n", 1)
+    found: dict[str, object] = yaml.safe_load(head)
+    return found
+
+
+def test_the_front_matter_is_what_the_hub_reads() -> None:
+    found = front_matter(card_text(dataclasses.replace(CARD, licence="apache-2.0")))
+    assert found["library_name"] == "picie"
+    assert found["pipeline_tag"] == "image-segmentation"
+    assert found["license"] == "apache-2.0"
+    assert "unsupervised" in str(found["tags"])
+    assert "license" not in front_matter(card_text(CARD))
+
+
+def test_it_says_what_the_model_is() -> None:
+    text = card_text(CARD)
+    assert "# streets\n" in text
+    assert "in 2 classes" in text
+    assert 'picie.load("user/streets")' in text
+    assert "| 0 | road | `#102030` |" in text
+    assert "In masks -1, void: dust." in text
+    assert "276 pictures, without labels" in text
+    assert "| predict_scales | 1.0 1.5 |" in text
+    assert "`classes.toml` the names" in text
+
+
+def test_parts_without_content_are_left_out() -> None:
+    text = card_text(dataclasses.replace(CARD, pictures=None, ignored=(), names=("cluster 0",) * 2))
+    for part in ("Health", "Scores", "![", "void", "classes.toml", "None"):
+        assert part not in text
+    assert "A folder of pictures, without labels" in text
+
+
+def test_health_scores_and_sheet() -> None:
+    scores = {
+        "miou": 31.25,
+        "accuracy": 60.5,
+        "protocol": {"data": "/home/me/secret", "dataset": "msrc21", "images": 59, "crop": "none"},
+    }
+    card = dataclasses.replace(
+        CARD, health={"silhouette": 0.1234}, scores=scores, sheet="sheet.png", dataset="msrc21"
+    )
+    text = card_text(card)
+    assert "(sheet.png)" in text
+    assert "| silhouette | 0.123 | mean silhouette of pixel features, -1 to 1 |" in text
+    assert "| dataset mIoU | 31.2 % |" in text
+    assert "| dataset | msrc21 |" in text
+    assert "of msrc21" in text
+    assert "secret" not in text
+
+
+def test_names_cannot_break_the_card() -> None:
+    text = card_text(dataclasses.replace(CARD, names=("a|b\n# c", "<img src=x> _x_")))
+    assert "| 0 | a\\|b # c |" in text
+    assert "<img" not in text.replace("\\<img", "")
+
+
+@pytest.mark.parametrize("licence", ["MIT License", "mit\ntags: x", "-x", "a: b"])
+def test_a_licence_that_is_no_identifier(licence: str) -> None:
+    with pytest.raises(ConfigError, match="give an identifier that the hub knows"):
+        check_licence(licence)
+
+
+def test_no_licence_is_fine() -> None:
+    check_licence("")
+    check_licence("cc-by-nc-4.0")

@@ -1,0 +1,164 @@
+"""A folder for others: whole, strict, and silent about this machine."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import picie
+from picie.config import Config
+from picie.errors import ConfigError, DataError, NotFittedError
+from picie.inference import Segmenter, load
+from picie.models.picie import PiCIE
+from picie.naming.classes import ClassNames
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+
+
+@pytest.fixture
+def named(model: Segmenter) -> Segmenter:
+    return model.named(ClassNames.of(3, {"sky": [0]}))
+
+
+def test_it_reads_back_the_same(named: Segmenter, tmp_path: Path) -> None:
+    named.save_pretrained(tmp_path / "a folder" / "ü")
+    again = picie.load(tmp_path / "a folder" / "ü")
+    assert again.names == named.names
+    assert (again.predict(PICTURE) == named.predict(PICTURE)).all()
+    assert again.config.clusters == named.config.clusters
+
+
+def test_nothing_names_a_place_of_this_machine(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path
+) -> None:
+    model = load(runs["default"], device="cpu")
+    model.save_pretrained(tmp_path / "out", photos=scenes / "images")
+    for path in (tmp_path / "out").iterdir():
+        data = path.read_bytes()
+        for place in (str(scenes), str(runs["default"]), str(tmp_path), "scene_0"):
+            assert place.encode() not in data, path.name
+    settings = json.loads((tmp_path / "out/config.json").read_text())["settings"]
+    assert (settings["data"], settings["cache_dir"]) == ("", "")
+    assert (settings["device"], settings["workers"]) == ("auto", -1)
+
+
+def test_no_setting_that_holds_a_path_is_passed_on(model: Segmenter, tmp_path: Path) -> None:
+    words = {"backbone", "dataset", "split", "device", "track"}
+    texts = {
+        name: "/secret/weights.pth"
+        for name, info in Config.model_fields.items()
+        if info.annotation is str and name not in words
+    }
+    assert {"data", "cache_dir", "backbone_weights"} <= set(texts)
+    Segmenter(model.network, model.config.model_copy(update=texts)).save_pretrained(tmp_path)
+    for name in ("config.json", "README.md"):
+        assert "secret" not in (tmp_path / name).read_text()
+    assert "| backbone_weights | weights.pth |" in (tmp_path / "README.md").read_text()
+
+
+def test_the_card_counts_the_pictures_and_tells_the_health(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    load(runs["default"]).save_pretrained(tmp_path / "out")
+    text = (tmp_path / "out/README.md").read_text()
+    assert "6 pictures, without labels" in text
+    assert "## Health" in text
+    assert "| silhouette |" in text
+    assert "| learning_rate | 0.01 |" in text
+    assert "## Scores" not in text
+
+
+def test_a_cut_model_does_not_carry_the_health_of_another_number_of_clusters(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    model = load(runs["default"])
+    assert model.post_processed(refine=1).run == model.run
+    assert model.cut(4).run is None
+    model.cut(4).save_pretrained(tmp_path / "out")
+    assert "## Health" not in (tmp_path / "out/README.md").read_text()
+
+
+def test_a_model_fresh_from_training_knows_its_run(runs: dict[str, Path]) -> None:
+    assert load(runs["default"]).run == runs["default"]
+
+
+def test_pictures_that_are_gone_are_not_counted(model: Segmenter, tmp_path: Path) -> None:
+    config = model.config.model_copy(update={"data": str(tmp_path / "gone")})
+    Segmenter(model.network, config).save_pretrained(tmp_path / "out")
+    assert "A folder of pictures, without labels" in (tmp_path / "out/README.md").read_text()
+
+
+def test_scores_of_the_run_or_of_a_file_or_given(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model.safetensors", "config.json"):
+        shutil.copy(runs["default"] / name, run)
+    values = {"miou": 12.5, "accuracy": 50.0, "protocol": {"images": 3, "data": "/secret"}}
+    (run / "scores.json").write_text(json.dumps(values))
+    model = load(run)
+    for number, scores in enumerate((None, run / "scores.json", str(run / "scores.json"), values)):
+        out = tmp_path / f"out{number}"
+        model.save_pretrained(out, scores=scores)
+        text = (out / "README.md").read_text()
+        assert "| dataset mIoU | 12.5 % |" in text
+        assert "secret" not in text
+
+
+@pytest.mark.parametrize("text", ["{", '{"miou": 1}', "[]", '{"miou": "x", "accuracy": 1}'])
+def test_scores_that_are_none(model: Segmenter, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"holds no scores .* picie evaluate --json"):
+        model.save_pretrained(tmp_path / "out", scores=path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_sheet_shows_six_photos_at_most(named: Segmenter, scenes: Path, tmp_path: Path) -> None:
+    named.save_pretrained(tmp_path / "out", photos=scenes / "images")
+    with Image.open(tmp_path / "out/sheet.png") as sheet:
+        assert sheet.height > 6 * 180
+    assert "(sheet.png)" in (tmp_path / "out/README.md").read_text()
+
+
+def test_saving_again_leaves_nothing_of_the_old_model(
+    named: Segmenter, model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    named.save_pretrained(tmp_path, photos=scenes / "images" / "scene_0000.jpg")
+    model.save_pretrained(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.safetensors", "config.json", "README.md"}
+
+
+def test_a_folder_with_other_files_is_refused(
+    model: Segmenter, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "letter.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"holds other files \(letter.txt\)"):
+        model.save_pretrained(tmp_path)
+    before = (runs["default"] / "config.json").read_bytes()
+    with pytest.raises(ConfigError, match="holds other files"):
+        model.save_pretrained(runs["default"])
+    assert (runs["default"] / "config.json").read_bytes() == before
+
+
+def test_a_file_in_place_of_the_folder(model: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
+        model.save_pretrained(tmp_path / "out")
+
+
+def test_a_licence_that_is_none_is_refused_before_anything_is_written(
+    model: Segmenter, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="give an identifier"):
+        model.save_pretrained(tmp_path / "out", license="MIT License")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_centroids(model: Segmenter, tmp_path: Path) -> None:
+    empty = Segmenter(PiCIE("test_efficientnet", 8, pretrained=False), model.config)
+    with pytest.raises(NotFittedError):
+        empty.save_pretrained(tmp_path / "out")
