@@ -62,6 +62,7 @@ class Page:
 
     def __init__(self, write: int, read: int) -> None:
         self._write, self._read, self._rest, self._number = write, read, b"", 0
+        self._loaded = False
         self.complaints: list[str] = []
         self.requests: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
@@ -94,9 +95,10 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        self._loaded = False
         self.call("Page.navigate", url=path.as_uri())
-        while self.run("document.readyState") != "complete":
-            pass
+        while not self._loaded:
+            self._hear()
         if scripts:  # frames call nobody otherwise
             self.settle()
 
@@ -137,12 +139,17 @@ class Page:
         while data:
             data = data[os.write(self._write, data) :]
         while True:
-            answer = self._next()
+            answer = self._hear()
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise AssertionError(f"{method}: {answer['error']}")
                 return dict(answer["result"])
-            self._note(answer.get("method", ""), answer.get("params", {}))
+
+    def _hear(self) -> dict[str, Any]:
+        """The next message, noted if it is no answer."""
+        message = self._next()
+        self._note(message.get("method", ""), message.get("params", {}))
+        return message
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -163,6 +170,8 @@ class Page:
             self.complaints.append(str(params["entry"]["text"]))
         elif method == "Network.requestWillBeSent":
             self.requests.append(str(params["request"]["url"]))
+        elif method == "Page.loadEventFired":
+            self._loaded = True
 
 
 @contextmanager
