@@ -34,3 +34,10 @@ def test_the_filter_offers_clusters_that_occur_with_their_number_of_photos() -> 
 
 def test_without_photos_there_is_only_the_note() -> None:
     assert gallery([], CLUSTERS, "Nothing <here>.") == '<p class="quiet">Nothing &lt;here&gt;.</p>'
+
+
+def test_traces_are_counted_not_called_zero() -> None:
+    html = gallery([Shot("a", (4, 3), b"", b"", ((0, 0.996), (1, 0.004)))], CLUSTERS, "")
+    assert "cluster 0 <span>100 %</span>" in html
+    assert " <span>0 %" not in html
+    assert '<li class="quiet">1 more</li>' in html

@@ -12,6 +12,7 @@ from picie.report.embedding import data_uri, text
 
 __all__ = ["gallery"]
 
+_LEAST_NAMED = 0.005  # share of the pixels; less would be called 0 %
 _MOST_NAMED, _MOST_TOLD = 4, 12  # clusters below a photo, and in the words for its mask
 
 
@@ -61,11 +62,12 @@ def _figure(shot: Shot, clusters: Mapping[int, Cluster]) -> str:
     sizes = f'width="{width}" height="{height}" decoding="async"'
     name = text(shot.name)
     named = [(clusters[one], share) for one, share in shot.shares if one in clusters]
+    large = [(one, share) for one, share in named if share >= _LEAST_NAMED]
     parts = "".join(
         f"<li>{swatch(one)}{text(one.name)} <span>{100 * share:.0f} %</span></li>"
-        for one, share in named[:_MOST_NAMED]
+        for one, share in large[:_MOST_NAMED]
     )
-    more = len(named) - _MOST_NAMED
+    more = len(named) - len(large[:_MOST_NAMED])
     parts += f'<li class="quiet">{more} more</li>' if more > 0 else ""
     words = "; ".join(f"{one.name} {percent(share)}" for one, share in named[:_MOST_TOLD])
     words += f"; {len(named) - _MOST_TOLD} more" if len(named) > _MOST_TOLD else ""
