@@ -11,7 +11,7 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter
 from picie.naming.classes import ClassNames, NamedClass
-from picie.reporting.gathering import HEAT_SIDE, Portraits, centroid_ids
+from picie.reporting.gathering import HEAT_SIDE, Portraits
 from picie.reporting.portraits import closeness, make_portraits
 
 NAMES = ClassNames(3, (NamedClass("a", (2,)), NamedClass("b", (0,), ignore=True)))
@@ -90,7 +90,7 @@ def test_named_and_ignored_classes(model: Segmenter, scenes: Path, seen: Portrai
     assert np.array_equal(found.occurrences, seen.occurrences[order])
     assert len(found.typical) == 2
     assert set(dict(found.shots[0].shares)) <= {0, 1, -1}
-    assert set(centroid_ids(named).tolist()) == {0, 1, 2}
+    assert set(named.centroid_ids.tolist()) == {0, 1, 2}
 
 
 def test_closeness_is_the_mean_cosine_of_centroids(model: Segmenter) -> None:

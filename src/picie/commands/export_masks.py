@@ -1,7 +1,7 @@
 """`picie export --format`."""
 
 from picie.commands.export_arguments import Export
-from picie.commands.predict import adjusted
+from picie.commands.predict import adjusted, check_counts
 from picie.devices import keep_freed_memory
 from picie.errors import ConfigError
 from picie.exporting import RASTER_FORMATS, export_masks
@@ -65,7 +65,4 @@ def _check_flags(options: Export, format: str) -> None:
     ):
         if given and not fits:
             raise ConfigError(f"{flag} does nothing for --format {format}; it is for {where}")
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
-    if options.workers < -1:
-        raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
+    check_counts(options)

@@ -19,15 +19,12 @@ from picie.progress import Reporter
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours
 
-__all__ = ["adjusted", "run", "write_masks"]
+__all__ = ["adjusted", "check_counts", "run", "write_masks"]
 
 
 def run(options: Predict) -> None:
     """Write masks, and name the pictures that could not be read."""
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
-    if options.workers < -1:
-        raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
+    check_counts(options)
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
@@ -49,6 +46,18 @@ def run(options: Predict) -> None:
         workers=options.workers,
         reporter=reporter,
     )
+
+
+def check_counts(options: Predict | Export) -> None:
+    """Refuse numbers of pictures in a batch, or of threads, that cannot be.
+
+    Raises:
+        ConfigError: which flag, and what it takes.
+    """
+    if options.batch_size < 1:
+        raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
+    if options.workers < -1:
+        raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
 
 
 def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:

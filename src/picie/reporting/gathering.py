@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from picie.inference import Mask, Segmenter
-from picie.outputs import outputs_of
 from picie.reading import Picture
 from picie.report.document import Patch, Shot
 from picie.report.embedding import fit_mask, fit_photo
 from picie.report.patches import cut_patch
 from picie.types import IGNORED
 
-__all__ = ["HEAT_SIDE", "OCCURS", "Memory", "Portraits", "Seen", "centroid_ids"]
+__all__ = ["HEAT_SIDE", "OCCURS", "Memory", "Portraits", "Seen"]
 
 HEAT_SIDE = 32
 """Places of a heat map along each side of a photo."""
@@ -59,13 +57,6 @@ class Portraits:
     typical: tuple[tuple[Patch, ...], ...]
     atypical: tuple[tuple[Patch, ...], ...]
     shots: tuple[Shot, ...]
-
-
-def centroid_ids(model: Segmenter) -> Tensor:
-    """(P,) int64, the id in masks that each centroid stands for; N where it is ignored."""
-    if model.class_names is None:
-        return model.network.view_centroids(0)[1].cpu()
-    return outputs_of(model.network, model.class_names).ids
 
 
 @dataclass(frozen=True)
@@ -137,7 +128,7 @@ class Memory:
     def __post_init__(self) -> None:
         count = self.model.clusters
         self.colours = self.model.colours
-        self.ids = centroid_ids(self.model).numpy()
+        self.ids = self.model.centroid_ids.numpy()
         self.heats = np.zeros((count + 1, HEAT_SIDE * HEAT_SIDE))
         self.occurrences = np.zeros(count + 1, np.int64)
         self.shares = np.zeros(count + 1)

@@ -12,7 +12,7 @@ from picie.inference import Segmenter
 from picie.progress import Reporter
 from picie.report.document import Cluster, Document, Tree
 from picie.report.page import to_html
-from picie.reporting.gathering import Portraits, centroid_ids
+from picie.reporting.gathering import Portraits
 from picie.reporting.portraits import closeness, make_portraits
 from picie.reporting.scoring import score_of
 from picie.runs import Run
@@ -241,7 +241,7 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
         return None, f"There is no tree: {error}"
     if not len(rows):
         return None, "There is no tree: the model has one centroid."
-    ids = centroid_ids(model)
+    ids = model.centroid_ids
     owners = [IGNORED if one == model.clusters else one for one in ids.tolist()]
     suggested, cut = suggest_clusters(rows), _cut(model)
     merges = tuple((int(left), int(right), distance) for left, right, distance in rows.tolist())

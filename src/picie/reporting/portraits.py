@@ -18,7 +18,7 @@ from picie.inference import Segmenter, enlarge
 from picie.pictures import check_size
 from picie.progress import Reporter
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
-from picie.reporting.gathering import Memory, Portraits, Seen, centroid_ids
+from picie.reporting.gathering import Memory, Portraits, Seen
 
 __all__ = ["MOST_SHOTS", "closeness", "make_portraits"]
 
@@ -88,7 +88,7 @@ def make_portraits(
 def closeness(model: Segmenter) -> NDArray[float64]:
     """(N, N) mean cosine of the centroids of two ids; 0 for an id without centroids."""
     unit = normalize(model.network.view_centroids(0)[0].double(), dim=1).cpu()
-    member = one_hot(centroid_ids(model), model.clusters + 1).double().T[:-1]  # (N, P)
+    member = one_hot(model.centroid_ids, model.clusters + 1).double().T[:-1]  # (N, P)
     sizes = member.sum(1, keepdim=True).clamp_min(1)
     means: NDArray[float64] = (member @ unit @ unit.T @ member.T / sizes / sizes.T).numpy()
     return means

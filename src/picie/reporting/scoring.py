@@ -13,7 +13,6 @@ from picie.metrics.scores import Scores
 from picie.outputs import cluster_name
 from picie.progress import Reporter
 from picie.report.document import Score
-from picie.reporting.gathering import centroid_ids
 from picie.types import IGNORED
 
 __all__ = ["score_of"]
@@ -77,7 +76,7 @@ def _score(scores: Scores, model: Segmenter) -> Score:
 def _columns(model: Segmenter) -> tuple[tuple[str, int], ...]:
     """What each cluster of the network is called, and the id that most of its centroids have."""
     groups = model.network.groups[0].cpu()
-    ids = centroid_ids(model)
+    ids = model.centroid_ids
     found = []
     for cluster in range(model.network.clusters):
         own = int(ids[groups == cluster].bincount().argmax())
