@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
 from picie.config import Config, make_config
-from picie.errors import DataError
+from picie.errors import ConfigError, DataError
 from picie.models.picie import PiCIE
 from picie.types import Batch
 
@@ -177,6 +177,28 @@ def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -
     for k in range(3):
         mean = F.normalize(points[labels == k].mean(0), dim=0)
         torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
+
+
+def test_clean_centroids_can_be_those_of_features_averaged_over_sizes(network: PiCIE) -> None:
+    """Slow transcription, on the grid of the finest stage of the first size."""
+    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_scales=(1.0, 2.0))
+    images = pictures().float() / 255
+    large = F.interpolate(images, size=(64, 64), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        one, two = (F.normalize(network.eval()(x), dim=1) for x in (images, large))
+    two = F.interpolate(two, size=(8, 8), mode="bilinear", align_corners=False, antialias=True)
+    points = F.normalize(((one + two) / 2).permute(0, 2, 3, 1).reshape(-1, 8), dim=1)
+    labels = (points @ found.clusters.centroids.T).argmax(1)
+    for k in range(3):
+        mean = F.normalize(points[labels == k].mean(0), dim=0)
+        torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
+    assert not same(found, clean(network, kmeans_pixels=0, kmeans_iterations=300))
+
+
+@pytest.mark.parametrize("scales", [(), (0.1,), (1.0, 5.0)])
+def test_sizes_that_cannot_be(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"kmeans_scales .* from 0.25 to 4"):
+        settings(kmeans_scales=scales)
 
 
 @pytest.mark.parametrize("mode", ["running", "batch"])

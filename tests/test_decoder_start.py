@@ -14,6 +14,7 @@ from picie.models.projection import StageMoments
 from picie.types import Batch
 
 CONFIG = make_config(size=64, base_size=64, feature_size=8)
+PLAIN = CONFIG.model_copy(update={"pca_origin": "mean"})
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_without_pictures_nothing_changes(network: PiCIE) -> None:
 
 def test_the_decoder_is_the_pca_of_the_stages_and_nothing_else_changes(network: PiCIE) -> None:
     before = copy.deepcopy(network).eval()
-    assert start_decoder(network.train(), batches(pictures(), 4), CONFIG)
+    assert start_decoder(network.train(), batches(pictures(), 4), PLAIN)
     moments = StageMoments(before.backbone.channels, before.backbone.strides)
     with torch.no_grad():
         for picture in pictures():
@@ -65,12 +66,37 @@ def test_the_start_does_not_depend_on_the_batches(network: PiCIE) -> None:
 
 
 def test_features_of_the_start_are_centred_and_of_length_one(network: PiCIE) -> None:
-    start_decoder(network, batches(pictures(), 4), CONFIG)
+    start_decoder(network, batches(pictures(), 4), PLAIN)
     with torch.no_grad():
         features = network.eval()(pictures().float() / 255)
     points = features.permute(1, 0, 2, 3).flatten(1)
     assert points.mean(1).abs().max() < 0.1
     assert 0.3 < points.square().sum(0).mean() < 1.5
+
+
+def test_a_background_that_fills_the_pictures_does_not_become_the_origin(network: PiCIE) -> None:
+    images = torch.full((4, 3, 256, 256), 200, dtype=torch.uint8)
+    images[:, :, :64, :64] = pictures()  # a sixteenth of each picture
+    lengths = {}
+    for rule in ("mean", "balanced"):
+        config = make_config(size=256, base_size=256, feature_size=8, pca_origin=rule)
+        start_decoder(network, batches(images, 4), config)
+        with torch.no_grad():
+            found = network.eval()(images.float() / 255)
+        lengths[rule] = float(found[:, :, 40:, 40:].norm(dim=1).mean())
+    assert lengths["balanced"] > 2 * lengths["mean"]
+
+
+def test_only_the_origin_differs_between_the_two_rules(network: PiCIE) -> None:
+    other = copy.deepcopy(network)
+    start_decoder(network, batches(pictures(), 4), PLAIN)
+    start_decoder(other, batches(pictures(), 4), CONFIG)
+    with torch.no_grad():
+        images = pictures().float() / 255
+        shift = network.eval()(images) - other.eval()(images)
+    one = shift[:1, :, :1, :1]
+    assert float(one.norm()) > 1e-3
+    torch.testing.assert_close(shift, one.expand_as(shift), atol=1e-4, rtol=1e-3)
 
 
 def test_crops_are_brought_to_the_size_of_the_view(network: PiCIE) -> None:

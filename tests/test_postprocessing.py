@@ -93,7 +93,7 @@ def test_scales_are_averaged_on_half_the_grid_of_the_picture() -> None:
         F.avg_pool2d(images, 4), size=(32, 48), mode="bilinear", align_corners=False
     )
     torch.testing.assert_close(alone, expected)
-    with pytest.raises(ConfigError, match="no scale to predict at"):
+    with pytest.raises(ConfigError, match="no scale to look at"):
         average_scales(logits, images, ())
 
 
@@ -118,6 +118,13 @@ def test_tiles_of_a_processed_picture_are_blended(model: Segmenter) -> None:
     other = model.post_processed(refine=2)
     whole, tiled = (other.predict(picture, size=160, tile=tile) for tile in (0, 128))
     assert (whole == tiled).mean() > 0.9
+
+
+def test_the_grid_of_the_average_can_be_coarser() -> None:
+    images = pictures(2)
+    fine, coarse = (average_scales(lambda x: x, images, (1.0,), cell=n) for n in (2, 4))
+    assert (fine.shape, coarse.shape) == ((2, 3, 32, 48), (2, 3, 16, 24))
+    torch.testing.assert_close(F.avg_pool2d(fine, 2).mean(), coarse.mean(), rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("scales", [(0.1,), (1, 5), (-1,)])

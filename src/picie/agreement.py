@@ -29,11 +29,12 @@ def _check_ranges(config: Any) -> None:
         raise ValueError("crop_min is larger than crop_max")
     if config.blur_min > config.blur_max:
         raise ValueError("blur_min is larger than blur_max")
-    if not config.predict_scales or not all(0.25 <= one <= 4 for one in config.predict_scales):
-        raise ValueError(
-            f"predict_scales {list(config.predict_scales)}: give one or more factors from 0.25 "
-            "to 4, such as 1 and 1.5"
-        )
+    for name in ("kmeans_scales", "predict_scales"):
+        scales = getattr(config, name)
+        if not scales or not all(0.25 <= one <= 4 for one in scales):
+            raise ValueError(
+                f"{name} {list(scales)}: give one or more factors from 0.25 to 4, such as 1 and 1.5"
+            )
 
 
 def _check_objective(config: Any) -> None:

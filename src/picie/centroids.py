@@ -11,11 +11,13 @@ from torch.nn import functional as F
 from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import cut_tree, linkage_tree
 from picie.clustering.overlap import shared_pixels
+from picie.clustering.sampling import sample_pixels
 from picie.config import Config
 from picie.data.loading import BaseCrops, load_batches
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
+from picie.postprocessing import average_scales
 from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Advance
@@ -41,6 +43,7 @@ With several processes each gets its share of every batch, as many batches as th
 of them may be empty.
 """
 
+_CELL = 4  # pixels; the grid of features at several sizes is that of the finest stage
 _PIXELS = 1  # tags that keep the streams of random numbers of one (seed, epoch) apart
 _ORDER = 2
 _STARTS = 3
@@ -198,9 +201,16 @@ def fit_clean_centroids(
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
 
+    def looked_at(images: Tensor) -> Tensor:
+        maps: Tensor = network(images)
+        return F.normalize(maps, dim=1) if config.unit_features else maps
+
     def features(batch: Batch) -> Tensor:
-        maps: Tensor = network(clean_view(batch.images, config.size))
-        return maps
+        images = clean_view(batch.images, config.size)
+        if config.kmeans_scales == (1.0,):
+            maps: Tensor = network(images)
+            return maps
+        return average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
 
     order = cluster_order(config, epoch, count)
     fits = cluster_features(
@@ -231,27 +241,11 @@ def _points(
         maps = features(batch)
         with clock.part("clustering"):
             pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
-            chosen = _sample(pixels, batch.indices, config, epoch).float()
+            key = (config.seed, epoch, _PIXELS)
+            chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, key).float()
             if config.unit_features:
                 chosen = F.normalize(chosen, dim=2)
         yield batch.indices, chosen
-
-
-def _sample(maps: Tensor, indices: Tensor, config: Config, epoch: int) -> Tensor:
-    """(B, n, D): the same pixels of a picture whatever batch it comes in."""
-    total = maps.shape[1]
-    if not 0 < config.kmeans_pixels < total:
-        return maps
-    if not len(indices):
-        return maps[:, : config.kmeans_pixels]
-    chosen = [
-        np.random.default_rng((config.seed, epoch, _PIXELS, index)).choice(
-            total, config.kmeans_pixels, replace=False, shuffle=False
-        )
-        for index in indices.tolist()
-    ]
-    where = torch.from_numpy(np.stack(chosen)).to(maps.device)
-    return maps.gather(1, where[:, :, None].expand(-1, -1, maps.shape[2]))
 
 
 def _collect(

@@ -1,9 +1,12 @@
-"""The decoder's start: PCA of the backbone's stages over clean pictures."""
+"""The decoder's start from the statistics of a backbone's stages."""
 
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
+from picie.clustering.kmeans import KMeans
+from picie.clustering.sampling import sample_pixels
 from picie.config import Config
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
@@ -14,6 +17,12 @@ from picie.views.pair import clean_view
 
 __all__ = ["start_decoder"]
 
+_CELLS = 64  # of each picture, to find the origin from
+_CLUSTERS = 64  # whose middle is the origin
+_LEAST_CELLS = 8  # in a cluster, on average; fewer clusters otherwise
+_ITERATIONS = 15
+_DRAWS = 4  # tag of the random numbers, apart from those in `centroids`
+
 
 @torch.no_grad()
 def start_decoder(
@@ -21,23 +30,55 @@ def start_decoder(
 ) -> bool:
     """Set the laterals so that the features are the leading principal components.
 
+    Clusters compare directions of features, seen from an origin. The mean of all pixels lies
+    inside the largest class where that fills most of each picture, such as a plain background:
+    its pixels then have no direction but noise. The middle of a few clusters, each counted once,
+    lies between the classes.
+
     Args:
         model: its decoder is changed.
         batches: base crops of the pictures to look at.
-        config: size of the view and number of channels.
+        config: size of the view, number of channels and origin.
         processes: those that share the pictures.
 
     Returns:
         whether there was any picture.
     """
-    stages = model.backbone
-    moments = StageMoments(stages.channels, stages.strides, (processes or Processes()).sum)
+    processes = processes or Processes()
+    stages, balanced = model.backbone, config.pca_origin == "balanced"
+    moments = StageMoments(stages.channels, stages.strides, processes.sum)
     backbone = folded(model.eval()).backbone
+    sample: dict[int, Tensor] = {}
     for batch in batches:
-        moments.update(backbone(clean_view(batch.images, config.size)))
+        cells = moments.update(backbone(clean_view(batch.images, config.size)))
+        if balanced:
+            key = (config.seed, _DRAWS)
+            chosen = sample_pixels(cells, batch.indices, _CELLS, key)
+            sample.update(zip(batch.indices.tolist(), chosen, strict=True))
     if not moments.total:
         return False
-    mean, directions = moments.projection(config.feature_size)
     device = model.centroids.device
-    model.decoder.start_from(mean.to(device), directions.to(device))
+    mean, directions = (one.to(device) for one in moments.projection(config.feature_size))
+    origin = None
+    if balanced:
+        shares = {index: (one.float() - mean) @ directions.T for index, one in sample.items()}
+        origin = _middle(shares, config, processes)
+    model.decoder.start_from(mean, directions, origin)
     return True
+
+
+def _middle(shares: dict[int, Tensor], config: Config, processes: Processes) -> Tensor:
+    """(d,) mean of the centroids of a few clusters of all processes' (n, d) cells per picture."""
+    device = next(iter(shares.values())).device if shares else torch.device("cpu")
+    parts = processes.gather({index: one.float().cpu() for index, one in shares.items()})
+    found = {index: one for part in parts for index, one in part.items()}
+    points = torch.cat([found[index] for index in sorted(found)])
+    kmeans = KMeans(
+        min(_CLUSTERS, max(1, len(points) // _LEAST_CELLS)),
+        metric="euclidean",
+        init="k-means++",
+        iterations=_ITERATIONS,
+        seed=config.seed,
+    )
+    middle: Tensor = kmeans.fit(points).centroids_.mean(0)
+    return middle.to(device)

@@ -18,28 +18,33 @@ _TINY = 1e-4
 
 
 def average_scales(
-    logits: Callable[[Tensor], Tensor], images: Tensor, scales: Sequence[float]
+    network: Callable[[Tensor], Tensor],
+    images: Tensor,
+    scales: Sequence[float],
+    *,
+    cell: int = 2,
 ) -> Tensor:
-    """Mean of the logits of the same pictures at several sizes.
+    """Mean of the logits, or of the features, of the same pictures at several sizes.
 
     Larger pictures show small things, smaller ones the whole.
 
     Args:
-        logits: from (B, 3, H, W) to (B, K, h, w).
+        network: from (B, 3, H, W) to (B, C, h, w).
         images: (B, 3, H, W) float in [0, 1], sides multiples of 32.
         scales: factors of the sides; resized sides are rounded to multiples of 32.
+        cell: side of a cell of the result, in pixels of the pictures.
 
     Returns:
-        (B, K, H / 2, W / 2) float32.
+        (B, C, H / cell, W / cell) float32.
     """
-    size = _half(images)
+    size = [side // cell for side in images.shape[2:]]
     total: Tensor | None = None
     for scale in scales:
         sides = [max(_CELL, _CELL * round(side * scale / _CELL)) for side in images.shape[2:]]
-        found = _resized(logits(_resized(images, sides)), size)
+        found = _resized(network(_resized(images, sides)), size)
         total = found if total is None else total.add_(found)
     if total is None:
-        raise ConfigError("no scale to predict at; give one or more, such as 1")
+        raise ConfigError("no scale to look at; give one or more, such as 1")
     return total.div_(len(scales))
 
 
@@ -103,10 +108,6 @@ def _neighbours(maps: Tensor) -> list[Tensor]:
         for down, right in steps
         for top, left in [(margin + down * ring, margin + right * ring)]
     ]
-
-
-def _half(images: Tensor) -> list[int]:
-    return [side // 2 for side in images.shape[2:]]
 
 
 def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:

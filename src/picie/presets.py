@@ -52,7 +52,12 @@ _PAPER: dict[str, Any] = _REFERENCE | {
 }
 
 # What gave the best masks of few pictures: no training, and time spent on prediction instead.
-_BEST: dict[str, Any] = {"epochs": 0, "predict_scales": (1.0, 1.5), "refine": 10}
+_BEST: dict[str, Any] = {
+    "epochs": 0,
+    "kmeans_scales": (1.0, 1.5),
+    "predict_scales": (1.0, 1.5),
+    "refine": 10,
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -64,7 +69,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 predict), `reference` (the authors' code), `paper` (the paper's text)."""
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
-    "frozen": {"epochs": 0, "overclusters": 0},
+    "frozen": {"epochs": 0, "overclusters": 0, "pca_origin": "mean"},
     "mdc": {"classifier": "parametric", "final_centroids": "clean"},
     "iic": {"unit_features": False, "predict_rule": "dot", "final_centroids": "trained"},
 }

@@ -75,6 +75,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     decoder_init: Literal["pca", "random"] = Field(
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
     )
+    pca_origin: Literal["balanced", "mean"] = Field(
+        "balanced",
+        description="with pca: what features are seen from, the middle of 64 clusters, so that a "
+        "background that fills most of each picture counts once, or the mean of all pixels",
+    )
 
     # --- views: photometric
     brightness: float = Field(0.3, ge=0, lt=1, description="strength of brightness jitter")
@@ -117,6 +122,11 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     kmeans_images: int = Field(256, ge=1, description="pictures in the clustering sample")
     kmeans_pixels: int = Field(
         400, ge=0, description="feature pixels taken from each of them; 0 = every pixel"
+    )
+    kmeans_scales: tuple[float, ...] = Field(
+        (1.0,),
+        description="sizes at which the last clustering sees un-augmented pictures, as factors of "
+        "--size; their features are averaged",
     )
     kmeans_update: bool = Field(
         False, description="then move the centroids by mini-batches over all other pictures"

@@ -17,9 +17,12 @@ def pixels(count: int = 50, size: int = 6, seed: int = 0) -> Tensor:
 def test_shared_pixels_equal_a_slow_sum() -> None:
     points, centroids = pixels(), pixels(4, seed=1)
     wanted = np.zeros((4, 4))
+    unit = normalize(centroids.double(), dim=1)
+    apart = [1 - float(unit[i] @ unit[j]) for i in range(4) for j in range(i)]
+    temperature = 0.05 * sum(apart) / 6
     for point in points.double():
-        cosine = [float(point @ c / point.norm() / c.norm()) for c in centroids.double()]
-        powers = [math.exp(value / 0.05) for value in cosine]
+        cosine = [float(point @ c / point.norm()) for c in unit]
+        powers = [math.exp(value / temperature) for value in cosine]
         members = [value / sum(powers) for value in powers]
         wanted += np.outer(members, members)
     np.testing.assert_allclose(shared_pixels(points, centroids), wanted, rtol=1e-4, atol=1e-6)
@@ -33,6 +36,22 @@ def test_parts_of_the_pixels_add_up_and_lengths_do_not_matter() -> None:
     torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(shared_pixels(7 * points, 0.1 * centroids), whole, rtol=1e-4, atol=0)
     assert float(whole.sum()) == pytest.approx(50, rel=1e-6)  # memberships of a pixel sum to 1
+
+
+def test_what_all_features_have_in_common_hardly_changes_what_is_shared() -> None:
+    points, centroids = pixels(400), pixels(8, seed=1)
+    plain = shared_pixels(points, centroids)
+    unit, middle = normalize(points, dim=1), normalize(centroids, dim=1)
+    constant = torch.full((400, 1), 2.0)  # cosines of lifted vectors lie between 0.6 and 1
+    lifted = shared_pixels(torch.cat([unit, constant], 1), torch.cat([middle, constant[:8]], 1))
+    torch.testing.assert_close(lifted, plain, rtol=0.02, atol=0.02 * float(plain.max()))
+
+
+def test_one_centroid_or_equal_ones_share_all_pixels() -> None:
+    points = pixels()
+    assert shared_pixels(points, points[:1]).item() == pytest.approx(50)
+    equal = shared_pixels(points, points[:1].expand(2, -1))
+    torch.testing.assert_close(equal, torch.full((2, 2), 12.5, dtype=torch.float64))
 
 
 def test_many_pixels_are_looked_at_in_blocks() -> None:
@@ -93,6 +112,26 @@ def test_pieces_with_pixels_between_them_join_before_groups_without() -> None:
     shared = shared_pixels(points, centroids)
     assert torch.equal(merge_centroids(centroids, 3, shared), classes)
     assert not torch.equal(merge_centroids(centroids, 3), classes)  # by distance alone
+
+
+def test_of_equally_alike_clusters_the_small_ones_join_first() -> None:
+    centroids = torch.eye(4)
+    small = torch.diag(torch.tensor([50.0, 50, 5, 5], dtype=torch.float64))
+    small += 1e-9  # nothing but sizes tells the pairs apart
+    groups = merge_centroids(centroids, 3, small)
+    assert groups[2] == groups[3]
+    assert len({groups[0].item(), groups[1].item(), groups[2].item()}) == 3
+
+
+def test_sizes_scale_the_distance_by_a_small_power_of_their_harmonic_mean() -> None:
+    pair = torch.eye(2)
+
+    def height(*pixels: float) -> float:
+        return float(linkage_tree(pair, torch.diag(torch.tensor(pixels)))[0, 2])
+
+    # 0.2 and 1.8 times the mean: their harmonic mean is 0.36
+    assert height(1, 9) / height(5, 5) == pytest.approx(0.36**0.15, rel=1e-6)
+    assert height(0, 9) > 0  # an empty cluster is not at distance 0
 
 
 def test_the_tree_of_shared_pixels_is_nested_and_never_falls() -> None:

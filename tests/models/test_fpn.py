@@ -97,6 +97,16 @@ def test_it_can_start_as_a_pca_of_the_stacked_stages() -> None:
     np.testing.assert_allclose(features.numpy(), pca.transform(rows), atol=1e-4)
 
 
+def test_it_can_see_features_from_another_origin() -> None:
+    mean, directions, origin = torch.randn(18), torch.randn(4, 18), torch.arange(1.0, 5.0)
+    plain, moved = FeaturePyramid(CHANNELS, 6), FeaturePyramid(CHANNELS, 6)
+    plain.start_from(mean, directions)
+    moved.start_from(mean, directions, origin)
+    shift = (plain(stages()) - moved(stages())).detach()
+    torch.testing.assert_close(shift[:, :4], origin[:, None, None].expand_as(shift[:, :4]))
+    assert not shift[:, 4:].any()
+
+
 def test_a_constant_of_the_mean_becomes_zero_at_every_resolution() -> None:
     mean, directions = torch.arange(18.0), torch.randn(4, 18)
     pyramid = FeaturePyramid(CHANNELS, 4)

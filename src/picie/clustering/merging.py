@@ -18,6 +18,9 @@ from picie.errors import DataError
 
 __all__ = ["cut_tree", "linkage_tree", "merge_centroids", "suggest_clusters"]
 
+_SIZE_POWER = 0.15
+_LEAST_SIZE = 0.01  # of a cluster, in multiples of the mean
+
 
 def merge_centroids(centroids: Tensor, k: int, shared: Tensor | None = None) -> Tensor:
     """Join the most similar groups of centroids until K are left.
@@ -44,7 +47,8 @@ def linkage_tree(centroids: Tensor, shared: Tensor | None = None) -> Tensor:
 
     Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids. With
     `shared`, on the sum of that and of `diffusion_distances`, each divided by its mean over all
-    pairs.
+    pairs, times h^0.15, where h is the harmonic mean of the sizes of the two (their pixels, in
+    multiples of the mean): a small cluster joins others before two large ones do.
 
     Args:
         centroids: (P, D), P >= 1.
@@ -61,7 +65,7 @@ def linkage_tree(centroids: Tensor, shared: Tensor | None = None) -> Tensor:
     distances = pdist(unit)
     if shared is not None:
         along = squareform(diffusion_distances(shared.cpu()).numpy(), checks=False)
-        distances = _of_mean_one(distances) + _of_mean_one(along)
+        distances = (_of_mean_one(distances) + _of_mean_one(along)) * _size_factors(shared)
     tree = linkage(distances, "average")
     return torch.from_numpy(tree[:, :3].copy()).to(centroids.device)
 
@@ -108,6 +112,15 @@ def suggest_clusters(tree: Tensor) -> int:
     heights = tree[:, 2].cpu().clamp_min(1e-12)
     gaps = {k: float(heights[count - k] / heights[count - k - 1]) for k in range(3, count // 2 + 1)}
     return max(gaps, key=lambda k: gaps[k])
+
+
+def _size_factors(shared: Tensor) -> NDArray[np.float64]:
+    """(P (P - 1) / 2,) factors of the distances of all pairs, from the sizes of the two."""
+    # Memberships of a pixel add up to 1, so the rows add up to the pixels of each cluster.
+    pixels = shared.double().cpu().sum(1)
+    sizes = (pixels / pixels.mean().clamp_min(1e-12)).clamp_min(_LEAST_SIZE)
+    harmonic = 2 / (1 / sizes[:, None] + 1 / sizes)
+    return squareform(harmonic.pow(_SIZE_POWER).numpy(), checks=False)
 
 
 def _of_mean_one(distances: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 __all__ = ["diffusion_distances", "shared_pixels"]
 
-_TEMPERATURE = 0.05  # of a pixel's membership, in cosine
+_TEMPERATURE = 0.05  # of a pixel's membership, in mean distances 1 - cos of two centroids
 _STEPS = 16  # of the walk between clusters; even, so that profiles of half as many are compared
 _BLOCK = 16384  # pixels that are looked at together
 
@@ -19,7 +19,9 @@ _BLOCK = 16384  # pixels that are looked at together
 def shared_pixels(points: Tensor, centroids: Tensor) -> Tensor:
     """Sum over pixels of the products of their soft memberships.
 
-    A pixel x belongs to centroid i with p_i = softmax_i(cos(x, c_i) / 0.05).
+    A pixel x belongs to centroid i with p_i = softmax_i(cos(x, c_i) / T), T a twentieth of the mean
+    of 1 - cos over all pairs of centroids: what counts is how far apart they are in each other's
+    measure, not how much all features have in common.
 
     Args:
         points: (N, D) features of pixels, of any length.
@@ -30,11 +32,21 @@ def shared_pixels(points: Tensor, centroids: Tensor) -> Tensor:
         up.
     """
     unit = F.normalize(centroids.detach().float(), dim=1)
+    temperature = _TEMPERATURE * _mean_distance(unit)
     total = torch.zeros(len(unit), len(unit), dtype=torch.float64)
     for block in points.detach().float().split(_BLOCK):
-        members = (F.normalize(block, dim=1) @ unit.T / _TEMPERATURE).softmax(1)
+        members = (F.normalize(block, dim=1) @ unit.T / temperature).softmax(1)
         total += (members.T @ members).cpu().double()  # some devices have no float64
     return total
+
+
+def _mean_distance(unit: Tensor) -> float:
+    """Mean of 1 - cos over all pairs of two different rows; above 0."""
+    count = len(unit)
+    if count < 2:
+        return 1.0
+    different = 1 - (unit @ unit.T).cpu().double()
+    return max(float(different.fill_diagonal_(0).sum()) / (count * (count - 1)), 1e-6)
 
 
 def diffusion_distances(shared: Tensor) -> Tensor:

@@ -49,12 +49,13 @@ class FeaturePyramid(nn.Module):
         return total
 
     @torch.no_grad()
-    def start_from(self, mean: Tensor, directions: Tensor) -> None:
-        """Begin as a linear projection of the stacked stages: f = directions (x - mean).
+    def start_from(self, mean: Tensor, directions: Tensor, origin: Tensor | None = None) -> None:
+        """Begin as a linear projection of the stacked stages: f = directions (x - mean) - origin.
 
         Args:
             mean: (sum of C_i,) mean of the stacked stages, finest first.
             directions: (d, sum of C_i) with d <= D; channels beyond d become 0.
+            origin: (d,); None = 0.
         """
         start = 0
         for lateral in cast(Iterable[nn.Conv2d], self.laterals):
@@ -65,3 +66,5 @@ class FeaturePyramid(nn.Module):
             lateral.weight[: len(block)] = block[..., None, None]
             bias[: len(block)] = -block @ mean[start:stop]
             start = stop
+        if origin is not None:
+            cast(Tensor, cast(nn.Conv2d, self.laterals[-1]).bias)[: len(origin)] -= origin

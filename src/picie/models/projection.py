@@ -52,17 +52,21 @@ class StageMoments:
         self.sum = torch.zeros(total, dtype=torch.float64)
         self.product = torch.zeros(total, total, dtype=torch.float64)
 
-    def update(self, maps: Sequence[Tensor]) -> None:
+    def update(self, maps: Sequence[Tensor]) -> Tensor:
         """Add the feature maps of a batch, all brought to the grid of the second coarsest stage.
 
         The first call shares a point near the data with the other processes.
 
         Args:
             maps: one (B, C_i, h_i, w_i) per stage, finest first; B may be 0.
+
+        Returns:
+            (B, h w, sum of C_i) the stacked stages on that grid.
         """
         size = maps[max(0, len(maps) - 2)].shape[-2:]
         stacked = torch.cat([_to_grid(one, size) for one in maps], dim=1)
-        rows = stacked.permute(0, 2, 3, 1).flatten(0, 2)  # (n, sum of C_i)
+        cells = stacked.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, sum of C_i)
+        rows = cells.flatten(0, 1)
         if self.origin is None:
             self.origin = self._shared_mean(rows)
         rows = rows - self.origin  # products of large means would cancel in float32
@@ -70,6 +74,7 @@ class StageMoments:
         self.sum += rows.sum(0, dtype=torch.float64).cpu()
         # float32 products of one batch are exact enough; only their sum over batches is long.
         self.product += (rows.T @ rows).double().cpu()
+        return cells
 
     def projection(self, size: int) -> tuple[Tensor, Tensor]:
         """The principal directions of the stages, each stage scaled to its weight.
