@@ -52,12 +52,7 @@ _PAPER: dict[str, Any] = _REFERENCE | {
 }
 
 # What gave the best masks of few pictures: no training, and time spent on prediction instead.
-_BEST: dict[str, Any] = {
-    "epochs": 0,
-    "kmeans_scales": (1.0, 1.5),
-    "predict_scales": (1.0, 1.5),
-    "refine": 10,
-}
+_BEST: dict[str, Any] = {"epochs": 0, "predict_scales": (1.0, 1.5), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
