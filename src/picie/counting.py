@@ -77,11 +77,7 @@ class LabelledPictures:
                     yield batch
                 advance(len(photos))
         if len(self.problems) == len(self.folder):
-            first = next(iter(self.problems.values()))
-            raise DataError(
-                f"{self.folder.root}: none of the {len(self.folder)} pictures could be read; "
-                f"first: {first}"
-            )
+            raise self.folder.none_read(next(iter(self.problems.values())))
 
     def for_network(self, batch: list[LabelledPicture]) -> Tensor:
         """(B, 3, h, w) float in [0, 1]: a batch at the size at which the network sees it."""

@@ -158,9 +158,7 @@ def _rasters(
     writer.close()
     reporter.enumerate(problems)
     if len(problems) == len(folder):
-        raise DataError(
-            f"{folder.root}: none of the {len(folder)} rasters could be read; first: {problems[0]}"
-        )
+        raise folder.none_read(problems[0], "rasters")
     return len(folder) - len(problems)
 
 

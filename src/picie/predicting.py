@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from picie.data.folder import PhotoFolder
-from picie.errors import DataError
 from picie.inference import Prediction, Segmenter
 from picie.progress import Advance, Reporter
 from picie.reading import choose_workers
@@ -63,9 +62,7 @@ def predict_each(
                 call(partial(work, one))
     reporter.enumerate(problems)
     if len(problems) == len(folder):
-        raise DataError(
-            f"{folder.root}: none of the {len(folder)} pictures could be read; first: {problems[0]}"
-        )
+        raise folder.none_read(problems[0])
     return len(folder) - len(problems)
 
 

@@ -87,6 +87,17 @@ class PhotoFolder:
         """The photos that have a mask."""
         return tuple(photo for photo in self.photos if photo.mask_file is not None)
 
+    def none_read(self, first: str, kind: str = "pictures") -> DataError:
+        """The error where none of the photos could be read.
+
+        Args:
+            first: why the first one could not.
+            kind: what they are, for people.
+        """
+        return DataError(
+            f"{self.root}: none of the {len(self)} {kind} could be read; first: {first}"
+        )
+
     def truth(self, photo: Photo, *, image_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Class ids of a photo that has a mask.
 

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize, one_hot
 
 from picie.clustering.pseudo_labels import scores
 from picie.data.folder import PhotoFolder
-from picie.errors import ConfigError, DataError
+from picie.errors import ConfigError
 from picie.inference import Segmenter, enlarge
 from picie.pictures import check_size
 from picie.progress import Reporter
@@ -78,10 +78,7 @@ def make_portraits(
                 memory.add(one, seen, number, shown=number in chosen)
             advance(1)
     if not memory.photos:
-        raise DataError(
-            f"{folder.root}: none of the {len(folder)} pictures could be read; "
-            f"first: {memory.problems[0]}"
-        )
+        raise folder.none_read(memory.problems[0])
     return memory.finish()
 
 
