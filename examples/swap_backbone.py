@@ -32,7 +32,7 @@ def main() -> None:
         model = picie.train(
             args.photos,
             args.out / name,
-            preset="best",  # one clustering, no training: enough to compare features
+            epochs=0,  # one clustering, no training: enough to compare features
             clusters=args.clusters,
             backbone=name,
             pretrained=not args.no_pretrained,
