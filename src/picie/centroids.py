@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.kmeans import KMeans
-from picie.clustering.merging import cut_tree
+from picie.clustering.merging import cut_tree, linkage_tree
+from picie.clustering.overlap import shared_pixels
 from picie.clustering.sampling import sample_pixels
 from picie.config import Config
 from picie.data.loading import BaseCrops, load_batches
 from picie.errors import DataError
-from picie.joining import joining_tree, with_start
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.postprocessing import average_scales
@@ -121,8 +121,7 @@ def cluster_features(
     """K-means over features of pixels: on a sample in memory, then perhaps on all others.
 
     Args:
-        features: batch to (B, D, h, w) features of any length, or to (B, M, D, h, w) where k-means
-            sees the first of M maps and centroids share pixels in the last.
+        features: batch to (B, D, h, w) features of any length.
         loader: reads the pictures, or this process' share of them.
         order: positions; the first `kmeans_images` make the sample.
         config: sizes of the sample, metric, start.
@@ -144,8 +143,7 @@ def cluster_features(
     size = config.sample_batch_size
     found = list(_points(features, loader(sample, size), config, epoch, clock))
     with clock.part("k-means"):
-        pixels, rows, total = _collect(found, sample, processes)
-        points = pixels[:, 0].contiguous()
+        points, rows, total = _collect(found, sample, processes)
         runs: list[KMeans] = []
         for number, (count, _) in enumerate(levels):
             if total < count:
@@ -166,11 +164,13 @@ def cluster_features(
     if config.kmeans_update:
         for _, block in _points(features, loader(rest, size), config, epoch, clock):
             for kmeans in runs:
-                kmeans.partial_fit(block[:, :, 0].flatten(0, 1))
+                kmeans.partial_fit(block.flatten(0, 1))
+    by_pixels = config.merge_rule == "pixels"
     fits = []
     for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
         clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        tree = joining_tree(kmeans, pixels, config, processes)
+        shared = processes.sum(shared_pixels(points, clusters.centroids)) if by_pixels else None
+        tree = linkage_tree(clusters.centroids, shared)
         fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
     return tuple(fits)
 
@@ -199,19 +199,18 @@ def fit_clean_centroids(
     epoch = 2**31 + repeat
     batch_statistics = config.kmeans_batchnorm == "batch"
     model.train(batch_statistics)
-    network = with_start(model if batch_statistics else folded(model), config)
+    network = model if batch_statistics else folded(model)
 
     def looked_at(images: Tensor) -> Tensor:
-        maps = network(images)
-        return (F.normalize(maps, dim=2) if config.unit_features else maps).flatten(1, 2)
+        maps: Tensor = network(images)
+        return F.normalize(maps, dim=1) if config.unit_features else maps
 
     def features(batch: Batch) -> Tensor:
         images = clean_view(batch.images, config.size)
         if config.kmeans_scales == (1.0,):
-            return network(images)
-        averaged = average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
-        maps: Tensor = averaged.unflatten(1, (-1, model.centroids.shape[2]))
-        return maps
+            maps: Tensor = network(images)
+            return maps
+        return average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
 
     order = cluster_order(config, epoch, count)
     fits = cluster_features(
@@ -237,24 +236,22 @@ def _points(
     epoch: int,
     clock: Clock,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Positions (B,) of the pictures of each batch and (B, n, M, D) sampled features."""
+    """Positions (B,) of the pictures of each batch and (B, n, D) sampled features."""
     for batch in clock.waits(batches):
-        found = features(batch)
+        maps = features(batch)
         with clock.part("clustering"):
-            maps = found if found.dim() == 5 else found[:, None]
-            pixels = maps.permute(0, 3, 4, 1, 2).flatten(1, 2)  # (B, h w, M, D)
+            pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
             key = (config.seed, epoch, _PIXELS)
-            chosen = sample_pixels(pixels.flatten(2), batch.indices, config.kmeans_pixels, key)
-            chosen = chosen.unflatten(2, pixels.shape[2:]).float()
+            chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, key).float()
             if config.unit_features:
-                chosen = F.normalize(chosen, dim=3)
+                chosen = F.normalize(chosen, dim=2)
         yield batch.indices, chosen
 
 
 def _collect(
     found: list[tuple[Tensor, Tensor]], sample: list[int], processes: Processes
 ) -> tuple[Tensor, Tensor, int]:
-    """Points (N, M, D) of this process, their row numbers (N,) among all, and how many are all.
+    """Points (N, D) of this process, their row numbers (N,) among all points, and how many are all.
 
     Rows are numbered by the place of their picture in the sample, so that they do not depend on
     which process has read it.

@@ -51,14 +51,8 @@ _PAPER: dict[str, Any] = _REFERENCE | {
     "balance": "inverse",
 }
 
-# What gave the best masks of few pictures: longer training, whose joins are looked for in what was
-# there before it, and time spent on prediction.
-_BEST: dict[str, Any] = {
-    "epochs": 4,
-    "merge_features": "start",
-    "predict_scales": (1.0, 1.5),
-    "refine": 10,
-}
+# What gave the best masks of few pictures: longer training, and time spent on prediction.
+_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.0, 1.5), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -150,11 +150,6 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         description="which centroids are alike: those that are near and share pixels, or only "
         "those that are near",
     )
-    merge_features: Literal["trained", "start"] = Field(
-        "trained",
-        description="where the last clustering looks for pixels that centroids share: in the "
-        "trained features, or in those before training (of a pca start)",
-    )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",
         description="centroids of the model: a last clustering of un-augmented pictures, or those "

@@ -128,8 +128,6 @@ class Trainer:
             self._say(line)
         if self.config.decoder_init == "pca":
             self._start_from_pca()
-            if self.config.epochs:
-                self.model.keep_start()
         return 0
 
     def fit_targets(self, views: Views, epoch: int) -> Targets | Heads:

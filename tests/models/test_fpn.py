@@ -54,16 +54,6 @@ def test_it_equals_a_slow_sum_from_coarse_to_fine() -> None:
     torch.testing.assert_close(actual, torch.from_numpy(total), rtol=1e-4, atol=1e-5)
 
 
-def test_its_projection_makes_the_same_features_again() -> None:
-    pyramid, maps = FeaturePyramid(CHANNELS, 4), stages()
-    table = pyramid.projection()
-    assert table.shape == (4, 1 + sum(CHANNELS))
-    again = FeaturePyramid(CHANNELS, 4)
-    assert not torch.allclose(again(maps), pyramid(maps), atol=0.1)
-    again.start_from(torch.zeros(sum(CHANNELS)), table[:, 1:], -table[:, 0])
-    torch.testing.assert_close(again(maps), pyramid(maps), rtol=1e-4, atol=1e-5)
-
-
 def test_it_is_linear_in_the_stages() -> None:
     pyramid = FeaturePyramid(CHANNELS, 4)
     for lateral in pyramid.laterals:

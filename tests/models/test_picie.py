@@ -104,23 +104,3 @@ def test_a_state_without_offsets_has_none(model: PiCIE) -> None:
     model.restore(state)
     assert model.offsets.shape == (2, 5)
     assert not model.offsets.any()
-
-
-def test_the_start_of_the_decoder_travels_with_the_weights(model: PiCIE) -> None:
-    assert model.start_decoder() is None
-    model.keep_start()
-    other = PiCIE("test_resnet", 8, pretrained=False)
-    other.restore(model.state_dict())
-    maps = model.backbone(torch.rand(1, 3, 32, 32))
-    started = other.start_decoder()
-    assert started is not None
-    assert not any(p.requires_grad for p in started.parameters())
-    torch.testing.assert_close(started(maps), model.decoder(maps), rtol=1e-4, atol=1e-5)
-
-
-def test_a_state_without_a_start_has_none(model: PiCIE) -> None:
-    model.keep_start()
-    state = {k: v for k, v in PiCIE("test_resnet", 8, pretrained=False).state_dict().items()}
-    del state["start"]
-    model.restore(state)
-    assert model.start_decoder() is None

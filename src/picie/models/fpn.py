@@ -49,17 +49,6 @@ class FeaturePyramid(nn.Module):
         return total
 
     @torch.no_grad()
-    def projection(self) -> Tensor:
-        """(D, 1 + sum of C_i): what it adds to every cell, then its weights for stacked stages.
-
-        `start_from(zeros, table[:, 1:], -table[:, 0])` makes the same features again.
-        """
-        laterals = cast(list[nn.Conv2d], list(self.laterals))
-        bias = torch.stack([cast(Tensor, lateral.bias) for lateral in laterals]).sum(0)
-        weights = [lateral.weight[:, :, 0, 0] for lateral in laterals]
-        return torch.cat([bias[:, None], *weights], 1)
-
-    @torch.no_grad()
     def start_from(self, mean: Tensor, directions: Tensor, origin: Tensor | None = None) -> None:
         """Begin as a linear projection of the stacked stages: f = directions (x - mean) - origin.
 

@@ -33,15 +33,12 @@ class PiCIE(nn.Module):
             centroids. A buffer.
         trees: (V, P - 1, 3) float64, the order in which centroids join and at which distances;
             (V, 0, 3) where there is none. A buffer.
-        start: (D, 1 + C) float, the decoder before it learnt, as `FeaturePyramid.projection` gives
-            it; empty where that was not kept. A buffer.
     """
 
     centroids: Tensor
     groups: Tensor
     offsets: Tensor
     trees: Tensor
-    start: Tensor
 
     def __init__(
         self,
@@ -59,7 +56,6 @@ class PiCIE(nn.Module):
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
         self.register_buffer("offsets", torch.empty(0, 0))
         self.register_buffer("trees", torch.empty(0, 0, 3, dtype=torch.float64))
-        self.register_buffer("start", torch.empty(feature_size, 0))
 
     @property
     def stride(self) -> int:
@@ -82,20 +78,6 @@ class PiCIE(nn.Module):
         """
         features: Tensor = self.decoder(self.backbone(images))
         return features
-
-    def keep_start(self) -> None:
-        """Remember the decoder as it is now, before it learns."""
-        self.start = self.decoder.projection()
-
-    def start_decoder(self) -> FeaturePyramid | None:
-        """The decoder as `keep_start` found it, frozen; None if that was not kept."""
-        if not self.start.numel():
-            return None
-        decoder = FeaturePyramid(self.backbone.channels, len(self.start))
-        decoder = decoder.to(self.start.device).requires_grad_(False)
-        bias, weights = self.start[:, 0], self.start[:, 1:]
-        decoder.start_from(torch.zeros_like(weights[0]), weights, -bias)
-        return decoder
 
     def set_centroids(
         self,
@@ -140,8 +122,7 @@ class PiCIE(nn.Module):
             RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
         """
         state = dict(state)
-        state.setdefault("start", torch.empty(len(self.start), 0))  # not in models of 0.1.0
-        if "groups" in state:  # nor are offsets and trees
+        if "groups" in state:  # models of 0.1.0 have neither offsets nor trees
             views, count = state["groups"].shape
             state.setdefault("offsets", torch.zeros(views, count))
             state.setdefault("trees", torch.empty(views, 0, 3, dtype=torch.float64))
@@ -150,7 +131,6 @@ class PiCIE(nn.Module):
             "groups",
             "offsets",
             "trees",
-            "start",
         ):  # their sizes are learnt, not configured
             if name in state:
                 old = getattr(self, name)
