@@ -14,6 +14,7 @@ from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_cle
 from picie.config import Config, make_config
 from picie.errors import ConfigError, DataError
 from picie.models.picie import PiCIE
+from picie.smoothing import smooth_features
 from picie.types import Batch
 
 Loader = Callable[[list[int], int], Iterator[Batch]]
@@ -169,7 +170,7 @@ def test_over_clusters_are_merged_to_k(network: PiCIE) -> None:
 
 def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -> None:
     """Slow transcription: every pixel of every picture, centroids are means of their pixels."""
-    found = clean(network, kmeans_pixels=0, kmeans_iterations=300)
+    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_smoothing=0)
     with torch.no_grad():
         maps = F.normalize(network.eval()(pictures().float() / 255), dim=1)
     points = maps.permute(0, 2, 3, 1).reshape(-1, 8)
@@ -181,7 +182,8 @@ def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -
 
 def test_clean_centroids_can_be_those_of_features_averaged_over_sizes(network: PiCIE) -> None:
     """Slow transcription, on the grid of the finest stage of the first size."""
-    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_scales=(1.0, 2.0))
+    changes = {"kmeans_pixels": 0, "kmeans_iterations": 300, "kmeans_smoothing": 0}
+    found = clean(network, kmeans_scales=(1.0, 2.0), **changes)
     images = pictures().float() / 255
     large = F.interpolate(images, size=(64, 64), mode="bilinear", align_corners=False)
     with torch.no_grad():
@@ -192,7 +194,21 @@ def test_clean_centroids_can_be_those_of_features_averaged_over_sizes(network: P
     for k in range(3):
         mean = F.normalize(points[labels == k].mean(0), dim=0)
         torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
-    assert not same(found, clean(network, kmeans_pixels=0, kmeans_iterations=300))
+    assert not same(found, clean(network, **changes))
+
+
+def test_clean_centroids_are_those_of_smoothed_features(network: PiCIE) -> None:
+    """Slow transcription, on the grid of 8 pixels."""
+    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_smoothing=2)
+    images = pictures().float() / 255
+    with torch.no_grad():
+        maps = smooth_features(network.eval()(images), images, settings(kmeans_smoothing=2))
+    points = F.normalize(maps.permute(0, 2, 3, 1).reshape(-1, 8), dim=1)
+    assert found.points == len(points) == PICTURES * 16
+    labels = (points @ found.clusters.centroids.T).argmax(1)
+    for k in range(3):
+        mean = F.normalize(points[labels == k].mean(0), dim=0)
+        torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("scales", [(), (0.1,), (1.0, 5.0)])
@@ -215,7 +231,10 @@ def test_batch_statistics_move_only_if_asked_for(network: PiCIE, mode: str) -> N
 
 def test_larger_base_crops_are_shrunk_to_the_view(network: PiCIE) -> None:
     found = fit_clean_centroids(
-        network, loader(pictures(side=80)), PICTURES, settings(kmeans_pixels=0, size=64)
+        network,
+        loader(pictures(side=80)),
+        PICTURES,
+        settings(kmeans_pixels=0, kmeans_smoothing=0, size=64),
     )
     assert found.points == PICTURES * 16 * 16
 

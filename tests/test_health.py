@@ -35,6 +35,10 @@ def measured(model: Segmenter, scenes: Path) -> dict[str, float]:
     return measure_health(model, loader, len(photos))
 
 
+def changed(model: Segmenter, **settings: object) -> Segmenter:
+    return Segmenter(model.network, model.config.model_copy(update=settings))
+
+
 def test_every_run_has_its_health(runs: dict[str, Path], scenes: Path, model: Segmenter) -> None:
     for run in runs.values():
         health = json.loads((run / "health.json").read_text())
@@ -58,6 +62,19 @@ def test_one_cluster_that_swallows_all_is_seen(scenes: Path, model: Segmenter) -
     assert health["effective_clusters"] == pytest.approx(1)
     assert health["largest_cluster"] == 1
     assert health["silhouette"] == 0
+
+
+def test_views_are_the_same_whatever_a_run_was_trained_with(scenes: Path, model: Segmenter) -> None:
+    still = {"crop_min": 1.0, "flip": 0.0, "jitter_chance": 0.0, "grayscale": 0.0, "blur": 0.0}
+    one, other = measured(model, scenes), measured(changed(model, **still), scenes)
+    assert one == pytest.approx(other)
+    assert one["view_agreement"] < 1
+
+
+def test_halves_are_clustered_as_the_model_was(scenes: Path, model: Segmenter) -> None:
+    one, other = (measured(changed(model, kmeans_smoothing=n), scenes) for n in (0, 3))
+    assert one["half_agreement"] != other["half_agreement"]
+    assert one | {"half_agreement": 0} == pytest.approx(other | {"half_agreement": 0})
 
 
 def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:

@@ -21,6 +21,7 @@ from picie.postprocessing import average_scales
 from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Advance
+from picie.smoothing import smooth_features
 from picie.types import Batch, Clusters
 from picie.views.pair import clean_view
 
@@ -208,9 +209,10 @@ def fit_clean_centroids(
     def features(batch: Batch) -> Tensor:
         images = clean_view(batch.images, config.size)
         if config.kmeans_scales == (1.0,):
-            maps: Tensor = network(images)
-            return maps
-        return average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
+            maps = network(images)
+        else:
+            maps = average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
+        return smooth_features(maps, images, config)
 
     order = cluster_order(config, epoch, count)
     fits = cluster_features(

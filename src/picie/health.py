@@ -21,6 +21,7 @@ from picie.clustering.validity import (
 )
 from picie.config import Config
 from picie.inference import Segmenter
+from picie.smoothing import smooth_features
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
@@ -35,6 +36,26 @@ _PIXELS = 200  # features kept of each picture
 _POINTS = 2_000  # of the silhouette, which needs all distances between them
 _PLACES = 8  # the picture is cut into 8 x 8 places
 _SAMPLE = 6  # tag of the random numbers
+# The same for all runs, whatever they were trained with: a model agrees with itself easily in views
+# that hardly differ, and its number could not be held against those of others.
+_VIEWS = {
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "hue": 0.1,
+    "jitter_chance": 0.8,
+    "grayscale": 0.2,
+    "blur": 0.5,
+    "blur_min": 0.1,
+    "blur_max": 2.0,
+    "blur_rule": "uniform",
+    "colour_rule": "stepwise",
+    "crop_min": 0.5,
+    "crop_max": 1.0,
+    "flip": 0.5,
+    "crop_rule": "aligned",
+    "crop_antialias": True,
+}
 
 
 @dataclass
@@ -44,6 +65,7 @@ class _Sample:
     agreement: Tensor  # (K, K) labels of view 1 against those of view 2
     places: Tensor  # (64, K) places in the picture against labels
     features: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
+    surfaces: list[Tensor] = field(default_factory=list)  # (n, D) of each, as k-means sees them
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each picture
 
 
@@ -88,7 +110,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         "silhouette": silhouette(features[chosen], labels[chosen], cosine=cosine),
         "pictures": float(len(sample.features)),
     }
-    halves = _half_agreement(sample.features, model.config)
+    halves = _half_agreement(sample, model.config)
     return found if halves is None else found | {"half_agreement": halves}
 
 
@@ -119,7 +141,7 @@ def health_text(health: Mapping[str, float], clusters: int) -> str:
 def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     config = model.config
     cells = -(-config.size // model.network.stride)
-    views = Views(config, _EPOCH, cells)
+    views = Views(config.model_copy(update=_VIEWS), _EPOCH, cells)
     order = cluster_order(config, _EPOCH, count)[:HEALTH_PICTURES]
     k = model.clusters
     sample = _Sample(torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double())
@@ -127,15 +149,21 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     for batch in loader(order, config.sample_batch_size):
         first, second = _view_labels(model, views, batch)
         sample.agreement += contingency(first, second, (k, k))
-        maps = model.features(clean_view(batch.images, config.size))
+        images = clean_view(batch.images, config.size)
+        maps = model.features(images)
+        smooth = smooth_features(maps, images, config).permute(0, 2, 3, 1).flatten(1, 2).cpu()
         labels = model.classify(maps).argmax(1).cpu()
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
-        for index, points, own in zip(batch.indices.tolist(), rows, labels, strict=True):
+        for index, points, own, surfaces in zip(
+            batch.indices.tolist(), rows, labels, smooth, strict=True
+        ):
             sample.places += contingency(places, own.flatten(), (_PLACES**2, k))
             rng = np.random.default_rng((config.seed, _EPOCH, _SAMPLE, index))
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
             sample.labels.append(own.flatten()[chosen])
+            chosen = torch.from_numpy(rng.permutation(len(surfaces))[:_PIXELS])
+            sample.surfaces.append(surfaces[chosen])
     return sample
 
 
@@ -154,12 +182,12 @@ def _place_numbers(cells: int) -> Tensor:
     return (steps[:, None] * _PLACES + steps).flatten()
 
 
-def _half_agreement(features: list[Tensor], config: Config) -> float | None:
+def _half_agreement(sample: _Sample, config: Config) -> float | None:
     """Cluster each half of the pictures, label all of them by both; None with too few pixels."""
-    middle = len(features) // 2
-    points = torch.cat(features)
+    middle = len(sample.surfaces) // 2
+    points = torch.cat(sample.features)
     found = []
-    for number, half in enumerate((features[:middle], features[middle:])):
+    for number, half in enumerate((sample.surfaces[:middle], sample.surfaces[middle:])):
         pixels = torch.cat(half) if half else points[:0]
         if len(pixels) < config.num_centroids:
             return None

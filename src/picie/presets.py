@@ -11,6 +11,7 @@ _REFERENCE: dict[str, Any] = {
     "size": 320,
     "base_size": 640,
     "decoder_init": "random",
+    "hue": 0.1,
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
     "blur_rule": "authors",
     "crop_rule": "rounded",
@@ -22,6 +23,7 @@ _REFERENCE: dict[str, Any] = {
     # The code clusters all pixels of the first 5,120 pictures or so, 17 GB of features, and then
     # moves the centroids over the other pictures, by next to nothing.
     "kmeans_pixels": 256,
+    "kmeans_smoothing": 0,
     "kmeans_update": False,
     "kmeans_batchnorm": "batch",
     "overclusters": 0,
@@ -64,7 +66,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 predict), `reference` (the authors' code), `paper` (the paper's text)."""
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
-    "frozen": {"epochs": 0, "overclusters": 0, "pca_origin": "mean"},
+    "frozen": {"epochs": 0, "overclusters": 0, "pca_origin": "mean", "kmeans_smoothing": 0},
     "mdc": {"classifier": "parametric", "final_centroids": "clean"},
     "iic": {"unit_features": False, "predict_rule": "dot", "final_centroids": "trained"},
 }

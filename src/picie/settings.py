@@ -85,9 +85,9 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     brightness: float = Field(0.3, ge=0, lt=1, description="strength of brightness jitter")
     contrast: float = Field(0.3, ge=0, lt=1, description="strength of contrast jitter")
     saturation: float = Field(0.3, ge=0, lt=1, description="strength of saturation jitter")
-    hue: float = Field(0.1, ge=0, le=0.5, description="largest hue shift, in turns of the circle")
+    hue: float = Field(0.0, ge=0, le=0.5, description="largest hue shift, in turns of the circle")
     jitter_chance: float = Field(0.8, ge=0, le=1, description="chance of each of the four jitters")
-    grayscale: float = Field(0.2, ge=0, le=1, description="chance of grayscale per view")
+    grayscale: float = Field(0.0, ge=0, le=1, description="chance of grayscale per view")
     blur: float = Field(0.5, ge=0, le=1, description="chance of Gaussian blur per view")
     blur_min: float = Field(0.1, ge=0, description="smallest sigma, in pixels of the base crop")
     blur_max: float = Field(2.0, ge=0, description="largest sigma, in pixels of the base crop")
@@ -127,6 +127,12 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         (1.0,),
         description="sizes at which the last clustering sees un-augmented pictures, as factors of "
         "--size; their features are averaged",
+    )
+    kmeans_smoothing: int = Field(
+        3,
+        ge=0,
+        description="iterations that draw features to those of neighbours of a similar colour, "
+        "before they are clustered; 0 = none",
     )
     kmeans_update: bool = Field(
         False, description="then move the centroids by mini-batches over all other pictures"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from picie.centroids import (
     ClusterFit,
@@ -28,11 +29,12 @@ from picie.objectives.prototypes import Prototypes
 from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Reporter
+from picie.smoothing import smooth_features
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views
 
-__all__ = ["Level", "Targets", "fit_targets", "keep_classifiers"]
+__all__ = ["Level", "Targets", "fit_targets", "keep_classifiers", "view_features"]
 
 _CLASSIFIER = 5  # tag of the random numbers of classifiers, apart from those in `centroids`
 
@@ -138,7 +140,7 @@ def fit_targets(
         label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
         with reporter.task(label, seen) as advance:
             fit = cluster_features(
-                _view_features(network, views, view, clock),
+                view_features(network, views, view, config, clock),
                 counted(loader, advance),
                 order,
                 config,
@@ -184,8 +186,8 @@ def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:
     return Prototypes.of(fit.clusters.centroids, fit.groups, weights, config.logit_rule)
 
 
-def _view_features(
-    model: PiCIE, views: Views, view: int, clock: Clock
+def view_features(
+    model: PiCIE, views: Views, view: int, config: Config, clock: Clock
 ) -> Callable[[Batch], Tensor]:
     """A function to (B, D, h, w) features of one view in the frame of G.
 
@@ -198,6 +200,11 @@ def _view_features(
         with clock.part("clustering forward"):
             maps = model(images)
         with clock.part("clustering"):
-            return resample(maps, rows, columns) if view == 1 else maps
+            if view == 1:
+                maps = resample(maps, rows, columns)
+                if config.kmeans_smoothing:  # the colours of the same cells
+                    grid = (maps.shape[2], maps.shape[3])
+                    images = resample(F.adaptive_avg_pool2d(images, grid), rows, columns)
+            return smooth_features(maps, images, config)
 
     return features

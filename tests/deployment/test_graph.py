@@ -13,8 +13,14 @@ from picie.naming.classes import ClassNames, NamedClass
 from picie.types import IGNORED
 
 
-def scene(height: int, width: int) -> NDArray[np.uint8]:
-    return draw_scene(0, 0, (height, width))[0]
+def scene(height: int, width: int, index: int = 0) -> NDArray[np.uint8]:
+    return draw_scene(0, index, (height, width))[0]
+
+
+def telling(model: Segmenter, size: tuple[int, int] = (64, 96)) -> NDArray[np.uint8]:
+    """The first scene in which the model sees more than one cluster."""
+    scenes = (scene(*size, index) for index in range(50))
+    return next(one for one in scenes if len(np.unique(model.predict(one, size=min(size)))) > 1)
 
 
 def run(graph: Graph, *pictures: NDArray[np.uint8]) -> tuple[NDArray[np.int64], torch.Tensor]:
@@ -31,7 +37,7 @@ def changed(model: Segmenter, **settings: object) -> Segmenter:
 @pytest.mark.parametrize("scales", [(1.0,), (1.0, 1.5), (0.5, 2.5)])
 def test_it_does_what_prediction_does(model: Segmenter, scales: tuple[float, ...]) -> None:
     both = changed(model, predict_scales=scales)
-    picture = scene(64, 96)
+    picture = telling(both)
     ids, logits = run(Graph(both), picture)
     wanted = both.logits(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
     torch.testing.assert_close(logits, wanted, rtol=1e-3, atol=1e-4)
@@ -58,7 +64,7 @@ def test_a_learnt_classifier_keeps_its_offsets(model: Segmenter) -> None:
 
 
 def test_names_void_and_a_class_without_clusters(model: Segmenter) -> None:
-    picture = scene(64, 96)
+    picture = telling(model)
     thing, void = np.unique(model.predict(picture, size=64))[:2].tolist()  # two that it shows
     classes = (
         NamedClass("nothing yet"),

@@ -1,0 +1,45 @@
+"""Features without what varies inside a surface, for k-means to look at."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.config import Config
+from picie.postprocessing import refine_borders
+
+__all__ = ["smooth_features"]
+
+_CELL = 8  # pixels of a picture per cell that is clustered; finer grids cost time and gain nothing
+
+
+@torch.no_grad()
+def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
+    """Draw each feature half-way to the mean of its surroundings of the same colour.
+
+    A feature map says one thing inside a surface and another on its border, where it mixes what
+    lies on both sides. Clusters of raw pixels hold such mixtures, and they join what they mix.
+    Averaged over neighbours with a similar colour (`refine_borders`) a feature says what its
+    surface is.
+
+    Args:
+        maps: (B, D, h, w) features of any length.
+        images: (B, 3, H, W) float in [0, 1], what the features are of, in the same frame.
+        config: `kmeans_smoothing`, how often features take over those of their neighbours, the
+            `size` of the pictures, and `unit_features`.
+
+    Returns:
+        (B, D, h', w') float32 of any length, on a grid of 8 pixels where that of the maps is
+        finer; the maps themselves if `kmeans_smoothing` is 0.
+    """
+    if not config.kmeans_smoothing:
+        return maps
+    features = maps.float()
+    if config.unit_features:
+        features = F.normalize(features, dim=1)
+    cells = config.size // _CELL
+    height, width = (min(side, cells) for side in maps.shape[2:])
+    features = F.adaptive_avg_pool2d(features, (height, width))
+    smooth = refine_borders(features, images.float(), config.kmeans_smoothing)
+    if config.unit_features:
+        features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
+    return (features + smooth).div_(2)
