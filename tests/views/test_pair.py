@@ -18,7 +18,8 @@ TENSORS = ("first", "second", "rows", "columns")
 
 
 def config(preset: str = "default", **settings: Any) -> Config:
-    return make_config(preset, **({"size": 32, "base_size": 64} | settings))
+    jitters = {"hue": 0.1, "grayscale": 0.2}  # all of them, whatever the preset leaves out
+    return make_config(preset, **({"size": 32, "base_size": 64} | jitters | settings))
 
 
 def batch(*indices: int, base: int = 64) -> Batch:

@@ -255,7 +255,7 @@ def test_shifted_copies_blur_as_the_matrices_do(sigma: float) -> None:
 
 
 def test_each_operation_has_draws_of_its_own() -> None:
-    config = make_config(grayscale=0.5)
+    config = make_config(grayscale=0.5, hue=0.1)
     base = uniform(400)
     reference = draw_photometric(base, config)
     owners: dict[str, list[int]] = {name: [] for name in NAMES}
