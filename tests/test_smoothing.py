@@ -76,6 +76,11 @@ def test_only_grids_finer_than_eight_pixels_become_coarser(side: int, cells: int
     assert found.shape == (2, 5, cells, cells)
 
 
+def test_a_process_without_pictures_has_nothing_to_smooth() -> None:
+    found = smooth_features(torch.empty(0, 5, 16, 16), torch.empty(0, 3, SIZE, SIZE), settings())
+    assert found.shape == (0, 5, 8, 8)
+
+
 def test_the_length_of_unit_features_does_not_count() -> None:
     maps, images = noisy(), halves()
     lengths = torch.rand(1, 1, 16, 16) + 0.5

@@ -9,7 +9,7 @@ from picie.postprocessing import refine_borders
 
 __all__ = ["smooth_features"]
 
-_CELL = 8  # pixels of a picture per cell that is clustered; finer grids cost time and gain nothing
+_CELL = 8  # pixels per cell that is clustered: the finest stride that the decoder starts with
 
 
 @torch.no_grad()
