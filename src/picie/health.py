@@ -12,6 +12,7 @@ from picie.clustering.kmeans import KMeans
 from picie.clustering.merging import merge_centroids
 from picie.clustering.overlap import shared_pixels
 from picie.clustering.pseudo_labels import nearest
+from picie.clustering.sampling import sample_pixels
 from picie.clustering.validity import (
     adjusted_rand,
     contingency,
@@ -151,19 +152,17 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
         sample.agreement += contingency(first, second, (k, k))
         images = clean_view(batch.images, config.size)
         maps = model.features(images)
-        smooth = smooth_features(maps, images, config).permute(0, 2, 3, 1).flatten(1, 2).cpu()
         labels = model.classify(maps).argmax(1).cpu()
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
-        for index, points, own, surfaces in zip(
-            batch.indices.tolist(), rows, labels, smooth, strict=True
-        ):
+        for index, points, own in zip(batch.indices.tolist(), rows, labels, strict=True):
             sample.places += contingency(places, own.flatten(), (_PLACES**2, k))
             rng = np.random.default_rng((config.seed, _EPOCH, _SAMPLE, index))
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
             sample.labels.append(own.flatten()[chosen])
-            chosen = torch.from_numpy(rng.permutation(len(surfaces))[:_PIXELS])
-            sample.surfaces.append(surfaces[chosen])
+        surfaces = smooth_features(maps, images, config).permute(0, 2, 3, 1).flatten(1, 2)
+        key = (config.seed, _EPOCH, _SAMPLE)
+        sample.surfaces += sample_pixels(surfaces, batch.indices, _PIXELS, key).cpu()
     return sample
 
 
