@@ -11,10 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
+from picie.clustering.merging import linkage_tree
+from picie.clustering.overlap import shared_pixels
+from picie.clustering.sampling import sample_pixels
 from picie.config import Config, make_config
 from picie.errors import ConfigError, DataError
 from picie.models.picie import PiCIE
 from picie.smoothing import smooth_features
+from picie.touching import TouchingCells
 from picie.types import Batch
 
 Loader = Callable[[list[int], int], Iterator[Batch]]
@@ -52,7 +56,9 @@ def fit(config: Config, *, order: list[int] | None = None, **changes: Any) -> Cl
     read = changes.pop("loader", loader(pictures()))
     where = list(range(PICTURES)) if order is None else order
     where_from = {"epoch": 0, "stream": 0} | changes
-    (only,) = cluster_features(pixels, read, where, config, **where_from)
+    (only,) = cluster_features(
+        lambda batch: (pixels(batch), batch.images), read, where, config, **where_from
+    )
     return only
 
 
@@ -135,6 +141,26 @@ def test_too_few_pixels_say_what_to_change() -> None:
         fit(few, order=[0, 1])
     with pytest.raises(DataError, match=r"6 pixels were sampled and 64 centroids"):
         fit(settings(kmeans_pixels=1, overclusters=64))
+
+
+def test_the_tree_is_that_of_distances_shared_pixels_and_contacts() -> None:
+    """The same whatever batches the pictures come in; by distance alone it is another."""
+    changes = {"overclusters": 12, "kmeans_smoothing": 0}
+    found = fit(settings(**changes))
+    centroids = found.clusters.centroids
+    batch = Batch(torch.arange(PICTURES), pictures())
+    cells = TouchingCells(settings())
+    cells.add(pixels(batch), batch.images, torch.arange(PICTURES))
+    key = (0, 0, 1)
+    points = pixels(batch).permute(0, 2, 3, 1).flatten(1, 2)
+    shared = shared_pixels(sample_pixels(points, batch.indices, 10, key).flatten(0, 1), centroids)
+    contacts = cells.contacts(centroids)
+    assert contacts[0].sum() == 2 * PICTURES * 24  # 4 x 4 cells of 8 pixels
+    torch.testing.assert_close(found.tree, linkage_tree(centroids, shared, contacts))
+    torch.testing.assert_close(fit(settings(**changes, kmeans_batch_size=1)).tree, found.tree)
+    assert not torch.allclose(found.tree, linkage_tree(centroids, shared))
+    alone = fit(settings(**changes, merge_rule="distance"))
+    torch.testing.assert_close(alone.tree, linkage_tree(centroids))
 
 
 def test_pictures_that_are_all_unreadable() -> None:

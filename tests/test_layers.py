@@ -13,10 +13,10 @@ ROOMS = (
     "profiling postprocessing naming hub trackers"
 )
 CONDUCTORS = (
-    "storage checkpoints smoothing centroids decoder_start targets heads steps history cutting "
-    "outputs renaming tiling enlarging pictures reading classification publishing inference "
-    "predicting exports exporting deployment counting voting probes evaluation curves health "
-    "reporting tracking trainer training benchmarking"
+    "storage checkpoints smoothing touching centroids decoder_start targets heads steps history "
+    "cutting outputs renaming tiling enlarging pictures reading classification publishing "
+    "inference predicting exports exporting deployment counting voting probes evaluation curves "
+    "health reporting tracking trainer training benchmarking"
 )
 FLOORS = [
     *({room} for room in LOWEST.split()),

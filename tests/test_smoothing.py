@@ -111,10 +111,11 @@ def test_both_views_are_smoothed_in_the_frame_of_the_crop(network: PiCIE, view: 
     batch = Batch(torch.arange(2), images)
     views = Views(config, 0, SIZE // 4)
     with torch.no_grad():
-        found = view_features(network, views, view, config, Clock())(batch)
+        found, given = view_features(network, views, view, config, Clock())(batch)
         seen, rows, columns = views.one(batch, view)
         maps, colours = network(seen), F.avg_pool2d(seen, 4)
     if view == 1:
         maps, colours = resample(maps, rows, columns), resample(colours, rows, columns)
     torch.testing.assert_close(found, smooth_features(maps, colours, config))
+    torch.testing.assert_close(F.adaptive_avg_pool2d(given, 16), colours)
     assert found.shape == (2, 8, 8, 8)

@@ -22,11 +22,13 @@ from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Advance
 from picie.smoothing import smooth_features
+from picie.touching import TouchingCells
 from picie.types import Batch, Clusters
 from picie.views.pair import clean_view
 
 __all__ = [
     "ClusterFit",
+    "Features",
     "Loader",
     "cluster_features",
     "cluster_order",
@@ -43,6 +45,10 @@ Loader = Callable[[list[int], int], Iterable[Batch]]
 With several processes each gets its share of every batch, as many batches as the others, and some
 of them may be empty.
 """
+
+Features = Callable[[Batch], tuple[Tensor, Tensor]]
+"""Looks at a batch: (B, D, h, w) features of any length, and (B, 3, H, W) what they are of, in the
+same frame."""
 
 _CELL = 4  # pixels; the grid of features at several sizes is that of the finest stage
 _PIXELS = 1  # tags that keep the streams of random numbers of one (seed, epoch) apart
@@ -108,7 +114,7 @@ def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
 
 
 def cluster_features(
-    features: Callable[[Batch], Tensor],
+    features: Features,
     loader: Loader,
     order: list[int],
     config: Config,
@@ -122,7 +128,7 @@ def cluster_features(
     """K-means over features of pixels: on a sample in memory, then perhaps on all others.
 
     Args:
-        features: batch to (B, D, h, w) features of any length.
+        features: of a batch.
         loader: reads the pictures, or this process' share of them.
         order: positions; the first `kmeans_images` make the sample.
         config: sizes of the sample, metric, start.
@@ -142,9 +148,17 @@ def cluster_features(
     levels = levels or config.levels[:1]
     sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
     size = config.sample_batch_size
-    found = list(_points(features, loader(sample, size), config, epoch, clock))
+    by_pixels = config.merge_rule == "pixels"
+    place_of = {index: place for place, index in enumerate(sample)}
+    found, cells = [], TouchingCells(config)
+    for indices, block, *seen in _points(features, loader(sample, size), config, epoch, clock):
+        places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
+        found.append((places, block))
+        if by_pixels:
+            with clock.part("clustering"):
+                cells.add(*seen, places)
     with clock.part("k-means"):
-        points, rows, total = _collect(found, sample, processes)
+        points, rows, total = _collect(found, len(sample), processes)
         runs: list[KMeans] = []
         for number, (count, _) in enumerate(levels):
             if total < count:
@@ -163,15 +177,17 @@ def cluster_features(
             runs.append(kmeans.fit(points, rows=rows))
     objectives = [kmeans.history_[-1] for kmeans in runs]
     if config.kmeans_update:
-        for _, block in _points(features, loader(rest, size), config, epoch, clock):
+        for _, block, *_ in _points(features, loader(rest, size), config, epoch, clock):
             for kmeans in runs:
                 kmeans.partial_fit(block.flatten(0, 1))
-    by_pixels = config.merge_rule == "pixels"
     fits = []
     for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
         clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        shared = processes.sum(shared_pixels(points, clusters.centroids)) if by_pixels else None
-        tree = linkage_tree(clusters.centroids, shared)
+        shared = contacts = None
+        if by_pixels:
+            shared = processes.sum(shared_pixels(points, clusters.centroids))
+            contacts = processes.sum(cells.contacts(clusters.centroids))
+        tree = linkage_tree(clusters.centroids, shared, contacts)
         fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
     return tuple(fits)
 
@@ -206,13 +222,13 @@ def fit_clean_centroids(
         maps: Tensor = network(images)
         return F.normalize(maps, dim=1) if config.unit_features else maps
 
-    def features(batch: Batch) -> Tensor:
+    def features(batch: Batch) -> tuple[Tensor, Tensor]:
         images = clean_view(batch.images, config.size)
         if config.kmeans_scales == (1.0,):
             maps = network(images)
         else:
             maps = average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
-        return smooth_features(maps, images, config)
+        return smooth_features(maps, images, config), images
 
     order = cluster_order(config, epoch, count)
     fits = cluster_features(
@@ -232,40 +248,38 @@ def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
 
 
 def _points(
-    features: Callable[[Batch], Tensor],
+    features: Features,
     batches: Iterable[Batch],
     config: Config,
     epoch: int,
     clock: Clock,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Positions (B,) of the pictures of each batch and (B, n, D) sampled features."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Of each batch the positions (B,), (B, n, D) sampled features, and what `features` gives."""
     for batch in clock.waits(batches):
-        maps = features(batch)
+        maps, images = features(batch)
         with clock.part("clustering"):
             pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
             key = (config.seed, epoch, _PIXELS)
             chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, key).float()
             if config.unit_features:
                 chosen = F.normalize(chosen, dim=2)
-        yield batch.indices, chosen
+        yield batch.indices, chosen, maps, images
 
 
 def _collect(
-    found: list[tuple[Tensor, Tensor]], sample: list[int], processes: Processes
+    found: list[tuple[Tensor, Tensor]], pictures: int, processes: Processes
 ) -> tuple[Tensor, Tensor, int]:
     """Points (N, D) of this process, their row numbers (N,) among all points, and how many are all.
 
-    Rows are numbered by the place of their picture in the sample, so that they do not depend on
-    which process has read it.
+    Rows are numbered by the place of their picture among those of the sample, which comes with its
+    points, so that they do not depend on which process has read it.
     """
     if not found:
         raise nothing_read()
-    indices = torch.cat([one for one, _ in found])
+    places = torch.cat([one for one, _ in found])
     points = torch.cat([one for _, one in found])
     device = points.device
-    place_of = {index: place for place, index in enumerate(sample)}
-    places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
-    read = torch.zeros(len(sample), dtype=torch.int64, device=device)
+    read = torch.zeros(pictures, dtype=torch.int64, device=device)
     read[places.to(device)] = 1
     number = processes.sum(read).cumsum(0)
     if not int(number[-1]):

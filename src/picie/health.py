@@ -23,6 +23,7 @@ from picie.clustering.validity import (
 from picie.config import Config
 from picie.inference import Segmenter
 from picie.smoothing import smooth_features
+from picie.touching import TouchingCells
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
@@ -65,6 +66,7 @@ class _Sample:
 
     agreement: Tensor  # (K, K) labels of view 1 against those of view 2
     places: Tensor  # (64, K) places in the picture against labels
+    cells: TouchingCells  # of each picture, as k-means sees them
     features: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
     surfaces: list[Tensor] = field(default_factory=list)  # (n, D) of each, as k-means sees them
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each picture
@@ -145,7 +147,8 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     views = Views(config.model_copy(update=_VIEWS), _EPOCH, cells)
     order = cluster_order(config, _EPOCH, count)[:HEALTH_PICTURES]
     k = model.clusters
-    sample = _Sample(torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double())
+    counts = torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double()
+    sample = _Sample(*counts, TouchingCells(config))
     places = _place_numbers(cells)
     for batch in loader(order, config.sample_batch_size):
         first, second = _view_labels(model, views, batch)
@@ -160,7 +163,10 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
             sample.labels.append(own.flatten()[chosen])
-        surfaces = smooth_features(maps, images, config).permute(0, 2, 3, 1).flatten(1, 2)
+        smooth = smooth_features(maps, images, config)
+        seen = len(sample.surfaces) + torch.arange(len(images))
+        sample.cells.add(smooth, images, seen)
+        surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
         key = (config.seed, _EPOCH, _SAMPLE)
         sample.surfaces += sample_pixels(surfaces, batch.indices, _PIXELS, key).cpu()
     return sample
@@ -186,8 +192,8 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
     middle = len(sample.surfaces) // 2
     points = torch.cat(sample.features)
     found = []
-    for number, half in enumerate((sample.surfaces[:middle], sample.surfaces[middle:])):
-        pixels = torch.cat(half) if half else points[:0]
+    for number, half in enumerate((slice(0, middle), slice(middle, None))):
+        pixels = torch.cat([points[:0], *sample.surfaces[half]])
         if len(pixels) < config.num_centroids:
             return None
         kmeans = KMeans(
@@ -198,7 +204,8 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
         ).fit(pixels)
         by_pixels = config.merge_rule == "pixels"
         shared = shared_pixels(pixels, kmeans.centroids_) if by_pixels else None
-        groups = merge_centroids(kmeans.centroids_, config.clusters, shared)
+        contacts = sample.cells.contacts(kmeans.centroids_, half) if by_pixels else None
+        groups = merge_centroids(kmeans.centroids_, config.clusters, shared, contacts)
         unit = config.unit_features
         near = nearest(points, kmeans.centroids_, "cosine" if unit else "l2", unit=unit)
         found.append(groups[near])

@@ -153,8 +153,8 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     merge_rule: Literal["pixels", "distance"] = Field(
         "pixels",
-        description="which centroids are alike: those that are near and share pixels, or only "
-        "those that are near",
+        description="which centroids are alike: those that are near, share pixels and touch "
+        "without an edge, or only those that are near",
     )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",

@@ -1,7 +1,6 @@
 """What an epoch is trained towards: clusters of its views and a network that labels by them."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 
 from picie.centroids import (
     ClusterFit,
+    Features,
     Loader,
     cluster_features,
     cluster_order,
@@ -186,15 +186,13 @@ def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:
     return Prototypes.of(fit.clusters.centroids, fit.groups, weights, config.logit_rule)
 
 
-def view_features(
-    model: PiCIE, views: Views, view: int, config: Config, clock: Clock
-) -> Callable[[Batch], Tensor]:
-    """A function to (B, D, h, w) features of one view in the frame of G.
+def view_features(model: PiCIE, views: Views, view: int, config: Config, clock: Clock) -> Features:
+    """A function to (B, D, h, w) features of one view in the frame of G, and its pictures there.
 
     z1 = f(G(P1(x))), z2 = G(f(P2(x))).
     """
 
-    def features(batch: Batch) -> Tensor:
+    def features(batch: Batch) -> tuple[Tensor, Tensor]:
         with clock.part("clustering views"):
             images, rows, columns = views.one(batch, view)
         with clock.part("clustering forward"):
@@ -202,9 +200,8 @@ def view_features(
         with clock.part("clustering"):
             if view == 1:
                 maps = resample(maps, rows, columns)
-                if config.kmeans_smoothing:  # the colours of the same cells
-                    grid = (maps.shape[2], maps.shape[3])
-                    images = resample(F.adaptive_avg_pool2d(images, grid), rows, columns)
-            return smooth_features(maps, images, config)
+                grid = (maps.shape[2], maps.shape[3])  # the colours of the same cells
+                images = resample(F.adaptive_avg_pool2d(images, grid), rows, columns)
+            return smooth_features(maps, images, config), images
 
     return features

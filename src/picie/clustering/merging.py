@@ -2,7 +2,8 @@
 
 K-means cuts large, varied classes into pieces before it finds small ones. Finding more centroids
 than wanted and joining the similar ones lets a cluster have any shape and size. Which ones are
-similar is told by the centroids themselves and, where it is known, by the pixels between them.
+similar is told by the centroids themselves and, where it is known, by the pixels between them and
+by what is to be seen where they touch.
 """
 
 import numpy as np
@@ -13,22 +14,27 @@ from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie.clustering.contacts import contrast_distances
 from picie.clustering.overlap import diffusion_distances
 from picie.errors import DataError
 
 __all__ = ["cut_tree", "linkage_tree", "merge_centroids", "suggest_clusters"]
 
+_CONTRAST = 0.75  # weight of each contrast, with the two other distances at 1
 _SIZE_POWER = 0.15
 _LEAST_SIZE = 0.01  # of a cluster, in multiples of the mean
 
 
-def merge_centroids(centroids: Tensor, k: int, shared: Tensor | None = None) -> Tensor:
+def merge_centroids(
+    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
     """Join the most similar groups of centroids until K are left.
 
     Args:
         centroids: (P, D) with P >= K.
         k: K, the clusters wanted.
         shared: as for `linkage_tree`.
+        contacts: as for `linkage_tree`.
 
     Returns:
         (P,) int64, the cluster 0..K-1 of each centroid, numbered in the order in which they first
@@ -39,20 +45,24 @@ def merge_centroids(centroids: Tensor, k: int, shared: Tensor | None = None) -> 
     """
     if len(centroids) == k:
         return torch.arange(k, device=centroids.device)
-    return cut_tree(linkage_tree(centroids, shared), k)
+    return cut_tree(linkage_tree(centroids, shared, contacts), k)
 
 
-def linkage_tree(centroids: Tensor, shared: Tensor | None = None) -> Tensor:
+def linkage_tree(
+    centroids: Tensor, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
     """The order in which centroids join, down to a single group.
 
     Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids. With
     `shared`, on the sum of that and of `diffusion_distances`, each divided by its mean over all
     pairs, times h^0.15, where h is the harmonic mean of the sizes of the two (their pixels, in
-    multiples of the mean): a small cluster joins others before two large ones do.
+    multiples of the mean): a small cluster joins others before two large ones do. With `contacts`
+    as well, 3/4 of each of `contrast_distances`, divided by its mean, is added to the sum.
 
     Args:
         centroids: (P, D), P >= 1.
         shared: (P, P) from `shared_pixels`; None = look at the centroids alone.
+        contacts: (1 + C, P, P) from `count_contacts`, only with `shared`; None = do not look.
 
     Returns:
         (P - 1, 3) float64 on the device of the centroids, one row per merger: the two groups, and
@@ -65,7 +75,10 @@ def linkage_tree(centroids: Tensor, shared: Tensor | None = None) -> Tensor:
     distances = pdist(unit)
     if shared is not None:
         along = squareform(diffusion_distances(shared.cpu()).numpy(), checks=False)
-        distances = (_of_mean_one(distances) + _of_mean_one(along)) * _size_factors(shared)
+        distances = _of_mean_one(distances) + _of_mean_one(along)
+        for one in () if contacts is None else contrast_distances(contacts.cpu()).numpy():
+            distances += _CONTRAST * _of_mean_one(squareform(one, checks=False))
+        distances *= _size_factors(shared)
     tree = linkage(distances, "average")
     return torch.from_numpy(tree[:, :3].copy()).to(centroids.device)
 

@@ -1,0 +1,67 @@
+"""Cells of pictures kept until there are clusters, to see where those touch."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.clustering.contacts import count_contacts, neighbour_contrasts
+from picie.config import Config
+from picie.smoothing import average_cells
+
+__all__ = ["TouchingCells"]
+
+_MOST_CELLS = 2**18  # 67 MB of 128 features
+
+
+class TouchingCells:
+    """Features of the cells of some pictures, and how much each cell differs from its neighbours.
+
+    Args:
+        config: the `size` of the pictures.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._features: list[Tensor] = []  # (D, h, w) of each picture, unit vectors
+        self._contrasts: list[Tensor] = []  # (2, n) of each picture, of colours and of features
+
+    def add(self, maps: Tensor, images: Tensor, places: Tensor) -> None:
+        """Keep pictures, unless there are enough before them.
+
+        Args:
+            maps: (B, D, h, w) features, as k-means sees them.
+            images: (B, 3, H, W) what they are of, in the same frame.
+            places: (B,) the place of each picture in the sample; which pictures are kept depends on
+                nothing else, so processes that share a sample keep those that one alone would.
+        """
+        features = F.normalize(average_cells(maps.float(), self._config), dim=1)
+        grid = (features.shape[2], features.shape[3])
+        near = places.to(maps.device) < max(1, _MOST_CELLS // (grid[0] * grid[1]))
+        if not bool(near.any()):
+            return
+        features, images = features[near], images[near]
+        colours = F.adaptive_avg_pool2d(images.float(), grid)
+        contrasts = [neighbour_contrasts(one) for one in (colours, features)]
+        self._features += features.half()
+        self._contrasts += torch.stack(contrasts, 1)
+
+    def contacts(self, centroids: Tensor, pictures: slice = slice(None)) -> Tensor:
+        """Where clusters touch in the pictures that were kept.
+
+        Args:
+            centroids: (P, D); a cell belongs to the one of the nearest direction.
+            pictures: which of those that were kept, in the order in which they came.
+
+        Returns:
+            (3, P, P) float64 on the CPU as `count_contacts` gives it, of the contrasts of colours
+            and of features; 0 without any picture.
+        """
+        count = len(centroids)
+        total = torch.zeros(3, count, count, dtype=torch.float64)
+        unit = F.normalize(centroids.detach().float(), dim=1)
+        kept = zip(self._features[pictures], self._contrasts[pictures], strict=True)
+        for features, contrasts in kept:
+            near = torch.einsum("dhw,pd->phw", features.float(), unit.to(features.device))
+            labels = near.argmax(0)
+            total += count_contacts(labels[None], [one[None] for one in contrasts], count)
+        return total
