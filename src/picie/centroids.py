@@ -151,7 +151,7 @@ def cluster_features(
     by_pixels = config.merge_rule == "pixels"
     place_of = {index: place for place, index in enumerate(sample)}
     found, cells = [], TouchingCells(config)
-    for indices, block, *seen in _points(features, loader(sample, size), config, epoch, clock):
+    for indices, block, seen in _points(features, loader(sample, size), config, epoch, clock):
         places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
         found.append((places, block))
         if by_pixels:
@@ -177,7 +177,7 @@ def cluster_features(
             runs.append(kmeans.fit(points, rows=rows))
     objectives = [kmeans.history_[-1] for kmeans in runs]
     if config.kmeans_update:
-        for _, block, *_ in _points(features, loader(rest, size), config, epoch, clock):
+        for _, block, _ in _points(features, loader(rest, size), config, epoch, clock):
             for kmeans in runs:
                 kmeans.partial_fit(block.flatten(0, 1))
     fits = []
@@ -253,7 +253,7 @@ def _points(
     config: Config,
     epoch: int,
     clock: Clock,
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor, tuple[Tensor, Tensor]]]:
     """Of each batch the positions (B,), (B, n, D) sampled features, and what `features` gives."""
     for batch in clock.waits(batches):
         maps, images = features(batch)
@@ -263,7 +263,7 @@ def _points(
             chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, key).float()
             if config.unit_features:
                 chosen = F.normalize(chosen, dim=2)
-        yield batch.indices, chosen, maps, images
+        yield batch.indices, chosen, (maps, images)
 
 
 def _collect(
