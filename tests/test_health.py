@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from picie import health
 from picie.centroids import picture_loader
+from picie.clustering.merging import merge_centroids
 from picie.data.cache import CropCache
 from picie.data.folder import open_folder
 from picie.data.loading import BaseCrops
@@ -75,6 +78,27 @@ def test_halves_are_clustered_as_the_model_was(scenes: Path, model: Segmenter) -
     one, other = (measured(changed(model, kmeans_smoothing=n), scenes) for n in (0, 3))
     assert one["half_agreement"] != other["half_agreement"]
     assert one | {"half_agreement": 0} == pytest.approx(other | {"half_agreement": 0})
+
+
+def test_each_half_is_joined_by_its_own_contacts(
+    scenes: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def merged(
+        centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+    ) -> Tensor:
+        if contacts is not None:
+            seen.append(float(contacts[0].sum()))
+        return merge_centroids(centroids, k, shared, contacts)
+
+    monkeypatch.setattr(health, "merge_centroids", merged)
+    pictures = int(measured(model, scenes)["pictures"])
+    side = model.config.size // 8
+    ours = 4 * side * (side - 1)  # of one picture, each pair of cells told twice
+    assert seen == [pictures // 2 * ours, (pictures - pictures // 2) * ours]
+    measured(changed(model, merge_rule="distance"), scenes)
+    assert len(seen) == 2  # distances alone ask for none
 
 
 def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:
