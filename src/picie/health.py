@@ -61,14 +61,21 @@ _VIEWS = {
 
 
 @dataclass
+class _Half:
+    """What k-means sees of half of the pictures."""
+
+    cells: TouchingCells
+    pixels: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
+
+
+@dataclass
 class _Sample:
     """What was seen: features (n, D) and labels of some pixels, and counts over all of them."""
 
     agreement: Tensor  # (K, K) labels of view 1 against those of view 2
     places: Tensor  # (64, K) places in the picture against labels
-    cells: TouchingCells  # of each picture, as k-means sees them
+    halves: tuple[_Half, _Half]
     features: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
-    surfaces: list[Tensor] = field(default_factory=list)  # (n, D) of each, as k-means sees them
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each picture
 
 
@@ -148,8 +155,9 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     order = cluster_order(config, _EPOCH, count)[:HEALTH_PICTURES]
     k = model.clusters
     counts = torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double()
-    sample = _Sample(*counts, TouchingCells(config))
+    sample = _Sample(*counts, (_Half(TouchingCells(config)), _Half(TouchingCells(config))))
     places = _place_numbers(cells)
+    rank_of = {index: rank for rank, index in enumerate(order)}
     for batch in loader(order, config.sample_batch_size):
         first, second = _view_labels(model, views, batch)
         sample.agreement += contingency(first, second, (k, k))
@@ -164,11 +172,15 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
             sample.features.append(points[chosen])
             sample.labels.append(own.flatten()[chosen])
         smooth = smooth_features(maps, images, config)
-        seen = len(sample.surfaces) + torch.arange(len(images))
-        sample.cells.add(smooth, images, seen)
         surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
         key = (config.seed, _EPOCH, _SAMPLE)
-        sample.surfaces += sample_pixels(surfaces, batch.indices, _PIXELS, key).cpu()
+        pixels = sample_pixels(surfaces, batch.indices, _PIXELS, key).cpu()
+        ranks = torch.tensor([rank_of[index] for index in batch.indices.tolist()])
+        middle = len(order) // 2
+        for number, half in enumerate(sample.halves):
+            own = (ranks >= middle) == bool(number)
+            half.pixels += pixels[own]
+            half.cells.add(smooth[own], images[own], ranks[own] - number * middle)
     return sample
 
 
@@ -189,11 +201,10 @@ def _place_numbers(cells: int) -> Tensor:
 
 def _half_agreement(sample: _Sample, config: Config) -> float | None:
     """Cluster each half of the pictures, label all of them by both; None with too few pixels."""
-    middle = len(sample.surfaces) // 2
     points = torch.cat(sample.features)
     found = []
-    for number, half in enumerate((slice(0, middle), slice(middle, None))):
-        pixels = torch.cat([points[:0], *sample.surfaces[half]])
+    for number, half in enumerate(sample.halves):
+        pixels = torch.cat([points[:0], *half.pixels])
         if len(pixels) < config.num_centroids:
             return None
         kmeans = KMeans(
@@ -204,7 +215,7 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
         ).fit(pixels)
         by_pixels = config.merge_rule == "pixels"
         shared = shared_pixels(pixels, kmeans.centroids_) if by_pixels else None
-        contacts = sample.cells.contacts(kmeans.centroids_, half) if by_pixels else None
+        contacts = half.cells.contacts(kmeans.centroids_) if by_pixels else None
         groups = merge_centroids(kmeans.centroids_, config.clusters, shared, contacts)
         unit = config.unit_features
         near = nearest(points, kmeans.centroids_, "cosine" if unit else "l2", unit=unit)

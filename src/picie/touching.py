@@ -45,12 +45,11 @@ class TouchingCells:
         self._features += features.half()
         self._contrasts += torch.stack(contrasts, 1)
 
-    def contacts(self, centroids: Tensor, pictures: slice = slice(None)) -> Tensor:
+    def contacts(self, centroids: Tensor) -> Tensor:
         """Where clusters touch in the pictures that were kept.
 
         Args:
             centroids: (P, D); a cell belongs to the one of the nearest direction.
-            pictures: which of those that were kept, in the order in which they came.
 
         Returns:
             (3, P, P) float64 on the CPU as `count_contacts` gives it, of the contrasts of colours
@@ -59,8 +58,7 @@ class TouchingCells:
         count = len(centroids)
         total = torch.zeros(3, count, count, dtype=torch.float64)
         unit = F.normalize(centroids.detach().float(), dim=1)
-        kept = zip(self._features[pictures], self._contrasts[pictures], strict=True)
-        for features, contrasts in kept:
+        for features, contrasts in zip(self._features, self._contrasts, strict=True):
             near = torch.einsum("dhw,pd->phw", features.float(), unit.to(features.device))
             labels = near.argmax(0)
             total += count_contacts(labels[None], [one[None] for one in contrasts], count)
