@@ -2,9 +2,9 @@
 
 k-means cuts a large surface into pieces anywhere: along a slow change of light, or between the
 middle of a wall and its rim. Nothing is to be seen in the picture at such a cut. Two classes, on
-the other hand, meet at an edge. In hierarchical segmentation regions of one picture join by the mean
-strength of the edge between them (Arbelaez and others, TPAMI 2011); here clusters of many pictures
-do.
+the other hand, meet at an edge. In hierarchical segmentation regions of one picture join by the
+mean strength of the edge between them (Arbelaez and others, TPAMI 2011); here clusters of many
+pictures do.
 """
 
 from collections.abc import Sequence
