@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from picie.config import Config
 from picie.postprocessing import refine_borders
 
-__all__ = ["average_cells", "smooth_features"]
+__all__ = ["cell_grid", "smooth_features"]
 
 _CELL = 8  # pixels per cell that is clustered: the finest stride that the decoder starts with
 
@@ -36,20 +36,19 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
     features = maps.float()
     if config.unit_features:
         features = F.normalize(features, dim=1)
-    features = average_cells(features, config)
+    features = F.adaptive_avg_pool2d(features, cell_grid(features, config))
     smooth = refine_borders(features, images.float(), config.kmeans_smoothing)
     if config.unit_features:
         features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
     return (features + smooth).div_(2)
 
 
-def average_cells(maps: Tensor, config: Config) -> Tensor:
-    """Means over cells of 8 pixels, where the grid of the maps is finer.
+def cell_grid(maps: Tensor, config: Config) -> tuple[int, int]:
+    """Rows and columns of the cells that are clustered: of 8 pixels, or larger where the maps are.
 
     Args:
         maps: (B, D, h, w) of square pictures.
         config: the `size` of the pictures.
     """
     cells = config.size // _CELL
-    height, width = (min(side, cells) for side in maps.shape[2:])
-    return F.adaptive_avg_pool2d(maps, (height, width))
+    return min(maps.shape[2], cells), min(maps.shape[3], cells)

@@ -5,8 +5,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.contacts import count_contacts, neighbour_contrasts
+from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
-from picie.smoothing import average_cells
+from picie.smoothing import cell_grid
 
 __all__ = ["TouchingCells"]
 
@@ -34,12 +35,12 @@ class TouchingCells:
             places: (B,) the place of each picture in the sample; which pictures are kept depends on
                 nothing else, so processes that share a sample keep those that one alone would.
         """
-        features = F.normalize(average_cells(maps.float(), self._config), dim=1)
-        grid = (features.shape[2], features.shape[3])
+        grid = cell_grid(maps, self._config)
         near = places.to(maps.device) < max(1, _MOST_CELLS // (grid[0] * grid[1]))
         if not bool(near.any()):
             return
-        features, images = features[near], images[near]
+        maps, images = maps[near].float(), images[near]
+        features = F.normalize(F.adaptive_avg_pool2d(maps, grid), dim=1)
         colours = F.adaptive_avg_pool2d(images.float(), grid)
         contrasts = [neighbour_contrasts(one) for one in (colours, features)]
         self._features += features.half()
@@ -57,9 +58,8 @@ class TouchingCells:
         """
         count = len(centroids)
         total = torch.zeros(3, count, count, dtype=torch.float64)
-        unit = F.normalize(centroids.detach().float(), dim=1)
         for features, contrasts in zip(self._features, self._contrasts, strict=True):
-            near = torch.einsum("dhw,pd->phw", features.float(), unit.to(features.device))
-            labels = near.argmax(0)
+            rows = features.flatten(1).T
+            labels = nearest(rows, centroids.to(rows.device), "cosine").view(features.shape[1:])
             total += count_contacts(labels[None], [one[None] for one in contrasts], count)
         return total
