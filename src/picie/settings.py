@@ -148,7 +148,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         64,
         ge=0,
         le=65535,
-        description="centroids that k-means finds, to be merged to K by average linkage; raised to "
+        description="centroids that k-means finds, to be merged to K (merge_rule); raised to "
         "twice K where that is more; 0 = find K centroids directly",
     )
     merge_rule: Literal["pixels", "distance"] = Field(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["contrast_distances", "count_contacts", "neighbour_contrasts"]
+__all__ = ["contrast_distances", "count_contacts", "neighbour_contrasts", "relative_contacts"]
 
 _PRIOR = 20  # contacts of mean contrast that are added to those of each pair
 _TINY = 1e-6
@@ -58,6 +58,22 @@ def count_contacts(labels: Tensor, contrasts: Sequence[Tensor], count: int) -> T
     return sums + sums.transpose(1, 2)
 
 
+def relative_contacts(contacts: Tensor) -> Tensor:
+    """The contacts with every contrast as a multiple of its mean where two clusters touch.
+
+    Args:
+        contacts: (1 + C, P, P) as `count_contacts` gives it.
+
+    Returns:
+        (1 + C, P, P) float64.
+    """
+    contacts = contacts.double()
+    apart = ~torch.eye(contacts.shape[1], dtype=torch.bool, device=contacts.device)
+    number, *sums = (one[apart].sum() for one in contacts)
+    scales = [number / one if one > 0 else torch.ones_like(one) for one in sums]
+    return contacts * torch.stack([torch.ones_like(number), *scales])[:, None, None]
+
+
 def contrast_distances(contacts: Tensor) -> Tensor:
     """Mean contrast where two clusters touch; the more often they do, the surer it is.
 
@@ -65,14 +81,10 @@ def contrast_distances(contacts: Tensor) -> Tensor:
     touch are neither alike nor different.
 
     Args:
-        contacts: (1 + C, P, P) as `count_contacts` gives it.
+        contacts: (1 + C, ...) of any pairs, as `relative_contacts` gives it.
 
     Returns:
-        (C, P, P) float64, symmetric, 0 on the diagonal.
+        (C, ...) float64, 1 on average.
     """
-    number, sums = contacts[0].double(), contacts[1:].double()
-    apart = ~torch.eye(len(number), dtype=torch.bool, device=number.device)
-    touching = number[apart].sum().clamp_min(1)
-    mean = sums[:, apart].sum(1) / touching
-    distances: Tensor = (sums + _PRIOR * mean[:, None, None]) / (number + _PRIOR)
-    return distances * apart
+    distances: Tensor = (contacts[1:] + _PRIOR) / (contacts[0] + _PRIOR)
+    return distances

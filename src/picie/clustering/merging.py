@@ -1,9 +1,9 @@
-"""Many centroids merged to K clusters by average linkage, and the tree of all such mergers.
+"""Many centroids merged to K clusters, and the tree of all such mergers.
 
 K-means cuts large, varied classes into pieces before it finds small ones. Finding more centroids
 than wanted and joining the similar ones lets a cluster have any shape and size. Which ones are
 similar is told by the centroids themselves and, where it is known, by the pixels between them and
-by what is to be seen where they touch.
+by what is to be seen where they touch (`clustering.linkage`).
 """
 
 import numpy as np
@@ -14,13 +14,12 @@ from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.clustering.contacts import contrast_distances
+from picie.clustering.linkage import flexible_linkage
 from picie.clustering.overlap import diffusion_distances
 from picie.errors import DataError
 
 __all__ = ["cut_tree", "linkage_tree", "merge_centroids", "suggest_clusters"]
 
-_CONTRAST = 0.75  # weight of each contrast, with the two other distances at 1
 _SIZE_POWER = 0.15
 _LEAST_SIZE = 0.01  # of a cluster, in multiples of the mean
 
@@ -54,15 +53,15 @@ def linkage_tree(
     """The order in which centroids join, down to a single group.
 
     Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids. With
-    `shared`, on the sum of that and of `diffusion_distances`, each divided by its mean over all
-    pairs, times h^0.15, where h is the harmonic mean of the sizes of the two (their pixels, in
-    multiples of the mean): a small cluster joins others before two large ones do. With `contacts`
-    as well, 3/4 of each of `contrast_distances`, divided by its mean, is added to the sum.
+    `shared`, `flexible_linkage` on the sum of that and of `diffusion_distances`, each divided by
+    its mean over all pairs, times h^0.15, where h is the harmonic mean of the sizes of the two
+    (their pixels, in multiples of the mean): a small cluster joins others before two large ones do.
 
     Args:
         centroids: (P, D), P >= 1.
         shared: (P, P) from `shared_pixels`; None = look at the centroids alone.
-        contacts: (1 + C, P, P) from `count_contacts`, only with `shared`; None = do not look.
+        contacts: (1 + C, P, P) from `count_contacts`, only with `shared`, for `flexible_linkage`;
+            None = do not look.
 
     Returns:
         (P - 1, 3) float64 on the device of the centroids, one row per merger: the two groups, and
@@ -71,16 +70,15 @@ def linkage_tree(
     """
     if len(centroids) == 1:
         return torch.zeros(0, 3, dtype=torch.float64, device=centroids.device)
-    unit = F.normalize(centroids.detach().double(), dim=1).cpu().numpy()
-    distances = pdist(unit)
-    if shared is not None:
-        along = squareform(diffusion_distances(shared.cpu()).numpy(), checks=False)
-        distances = _of_mean_one(distances) + _of_mean_one(along)
-        for one in () if contacts is None else contrast_distances(contacts.cpu()).numpy():
-            distances += _CONTRAST * _of_mean_one(squareform(one, checks=False))
-        distances *= _size_factors(shared)
-    tree = linkage(distances, "average")
-    return torch.from_numpy(tree[:, :3].copy()).to(centroids.device)
+    unit = F.normalize(centroids.detach().double(), dim=1).cpu()
+    if shared is None:
+        tree = torch.from_numpy(linkage(pdist(unit.numpy()), "average")[:, :3].copy())
+    else:
+        near = torch.from_numpy(squareform(pdist(unit.numpy())))
+        along = diffusion_distances(shared.cpu())
+        distances = (_of_mean_one(near) + _of_mean_one(along)) * _size_factors(shared)
+        tree = flexible_linkage(distances, contacts)
+    return tree.to(centroids.device)
 
 
 def cut_tree(tree: Tensor, k: int) -> Tensor:
@@ -127,19 +125,20 @@ def suggest_clusters(tree: Tensor) -> int:
     return max(gaps, key=lambda k: gaps[k])
 
 
-def _size_factors(shared: Tensor) -> NDArray[np.float64]:
-    """(P (P - 1) / 2,) factors of the distances of all pairs, from the sizes of the two."""
+def _size_factors(shared: Tensor) -> Tensor:
+    """(P, P) factors of the distances of all pairs, from the sizes of the two."""
     # Memberships of a pixel add up to 1, so the rows add up to the pixels of each cluster.
     pixels = shared.double().cpu().sum(1)
     sizes = (pixels / pixels.mean().clamp_min(1e-12)).clamp_min(_LEAST_SIZE)
-    harmonic = 2 / (1 / sizes[:, None] + 1 / sizes)
-    return squareform(harmonic.pow(_SIZE_POWER).numpy(), checks=False)
+    harmonic: Tensor = 2 / (1 / sizes[:, None] + 1 / sizes)
+    return harmonic.pow(_SIZE_POWER)
 
 
-def _of_mean_one(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P (P - 1) / 2,) distances of all pairs, as multiples of their mean."""
-    scaled: NDArray[np.float64] = distances / max(float(distances.mean()), 1e-12)
-    return scaled
+def _of_mean_one(distances: Tensor) -> Tensor:
+    """(P, P) distances, 0 on the diagonal, as multiples of the mean of two different ones."""
+    count = len(distances)
+    mean = float(distances.sum()) / (count * (count - 1))
+    return distances / max(mean, 1e-12)
 
 
 def _with_sizes(tree: Tensor) -> NDArray[np.float64]:
