@@ -57,10 +57,9 @@ def flexible_linkage(distances: Tensor, contacts: Tensor | None = None) -> Tenso
         first, second = sorted((names[kept], names[gone]))
         rows.append((first, second, height))
         share = sizes[kept] / (sizes[kept] + sizes[gone])
-        inside = apart[kept, gone].item()
         _put(mean, kept, share * mean[kept] + (1 - share) * mean[gone])
-        _put(apart, kept, share * apart[kept] + (1 - share) * apart[gone])
-        _put(apart, kept, (1 - _BETA) * apart[kept] + _BETA * inside)
+        average = share * apart[kept] + (1 - share) * apart[gone]
+        _put(apart, kept, (1 - _BETA) * average + _BETA * apart[kept, gone])
         _put(touching, kept, touching[:, kept] + touching[:, gone])
         _put(contrast, kept, _CONTRAST * contrast_distances(touching[:, kept]).sum(0))
         left = cost[kept].isfinite()  # neither the group itself nor those that have joined

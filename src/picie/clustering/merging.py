@@ -70,11 +70,11 @@ def linkage_tree(
     """
     if len(centroids) == 1:
         return torch.zeros(0, 3, dtype=torch.float64, device=centroids.device)
-    unit = F.normalize(centroids.detach().double(), dim=1).cpu()
+    pairs = pdist(F.normalize(centroids.detach().double(), dim=1).cpu().numpy())
     if shared is None:
-        tree = torch.from_numpy(linkage(pdist(unit.numpy()), "average")[:, :3].copy())
+        tree = torch.from_numpy(linkage(pairs, "average")[:, :3].copy())
     else:
-        near = torch.from_numpy(squareform(pdist(unit.numpy())))
+        near = torch.from_numpy(squareform(pairs))
         along = diffusion_distances(shared.cpu())
         distances = (_of_mean_one(near) + _of_mean_one(along)) * _size_factors(shared)
         tree = flexible_linkage(distances, contacts)
