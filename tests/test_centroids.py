@@ -1,6 +1,7 @@
 """Passes that k-means needs: which pixels it sees, in which order, from which random numbers."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,7 @@ from picie.clustering.sampling import sample_pixels
 from picie.config import Config, make_config
 from picie.errors import ConfigError, DataError
 from picie.models.picie import PiCIE
+from picie.runtime.random import Stream, numpy_generator
 from picie.smoothing import smooth_features
 from picie.touching import TouchingCells
 from picie.types import Batch
@@ -151,9 +153,9 @@ def test_the_tree_is_that_of_distances_shared_pixels_and_contacts() -> None:
     batch = Batch(torch.arange(PICTURES), pictures())
     cells = TouchingCells(settings())
     cells.add(pixels(batch), batch.images, torch.arange(PICTURES))
-    key = (0, 0, 1)
+    draws = partial(numpy_generator, Stream.CLUSTERING_PIXELS, 0, 0)
     points = pixels(batch).permute(0, 2, 3, 1).flatten(1, 2)
-    shared = shared_pixels(sample_pixels(points, batch.indices, 10, key).flatten(0, 1), centroids)
+    shared = shared_pixels(sample_pixels(points, batch.indices, 10, draws).flatten(0, 1), centroids)
     contacts = cells.contacts(centroids)
     assert contacts[0].sum() == 2 * PICTURES * 24  # 4 x 4 cells of 8 pixels
     torch.testing.assert_close(found.tree, linkage_tree(centroids, shared, contacts))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
-LOWEST = "errors types presets agreement settings config threads files"
+LOWEST = "errors types presets agreement settings config threads files runtime"
 ROOMS = (
     "data views models clustering objectives metrics report tables runs progress devices processes "
     "profiling postprocessing naming hub trackers"
@@ -94,7 +94,7 @@ def test_every_room_has_one_floor() -> None:
         ("views/pair.py", "from picie import data"),
         ("views/pair.py", "def late():\n    from picie import data"),
         ("views/pair.py", "from ..data import folder"),
-        ("views/pair.py", "from .draws import uniform_draws"),
+        ("views/pair.py", "from .photometric import adjust_colours"),
         ("views/pair.py", "from picie import devices"),
         ("views/pair.py", "from picie import Config"),
         ("views/pair.py", "import timm"),
@@ -115,7 +115,7 @@ def test_a_wrong_import_is_caught(tmp_path: Path, module: str, line: str) -> Non
     [
         ("__init__.py", "from picie.training import train"),
         ("views/pair.py", "from picie.errors import DataError\nimport torch.nn, math"),
-        ("views/pair.py", "from picie.views import draws"),
+        ("views/pair.py", "from picie.views import photometric"),
         ("models/backbones.py", "import timm"),
         ("storage.py", "from picie import __version__\nimport safetensors"),
         ("training.py", "from picie.evaluation import evaluate"),

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +21,7 @@ from picie.postprocessing import average_scales
 from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Advance
+from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.smoothing import smooth_features
 from picie.touching import TouchingCells
 from picie.types import Batch, Clusters
@@ -51,9 +52,6 @@ Features = Callable[[Batch], tuple[Tensor, Tensor]]
 same frame."""
 
 _CELL = 4  # pixels; the grid of features at several sizes is that of the finest stage
-_PIXELS = 1  # tags that keep the streams of random numbers of one (seed, epoch) apart
-_ORDER = 2
-_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def counted(loader: Loader, advance: Advance) -> Loader:
 
 def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
     """Order in which an epoch's clustering reads the pictures: a pure function of (seed, epoch)."""
-    rng = np.random.default_rng((config.seed, epoch, _ORDER))
+    rng = numpy_generator(Stream.CLUSTERING_ORDER, config.seed, epoch)
     order: list[int] = rng.permutation(count).tolist()
     return order
 
@@ -171,7 +169,7 @@ def cluster_features(
                 metric=config.kmeans_metric,
                 init=config.kmeans_init,
                 iterations=config.kmeans_iterations,
-                seed=_seed(config, epoch, stream, number),
+                seed=torch_seed(Stream.KMEANS, config.seed, epoch, stream, number),
                 reduce=processes.sum,
             )
             runs.append(kmeans.fit(points, rows=rows))
@@ -259,8 +257,8 @@ def _points(
         maps, images = features(batch)
         with clock.part("clustering"):
             pixels = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h w, D)
-            key = (config.seed, epoch, _PIXELS)
-            chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, key).float()
+            draws = partial(numpy_generator, Stream.CLUSTERING_PIXELS, config.seed, epoch)
+            chosen = sample_pixels(pixels, batch.indices, config.kmeans_pixels, draws).float()
             if config.unit_features:
                 chosen = F.normalize(chosen, dim=2)
         yield batch.indices, chosen, (maps, images)
@@ -293,8 +291,3 @@ def _collect(
 def nothing_read() -> DataError:
     """The error where a pass over pictures found none that can be read."""
     return DataError("none of the pictures could be read; look at the list of unreadable ones")
-
-
-def _seed(config: Config, epoch: int, stream: int, level: int) -> int:
-    key = (config.seed, epoch, _STARTS, stream, *((level,) if level else ()))
-    return int(np.random.default_rng(key).integers(2**31))

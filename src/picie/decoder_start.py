@@ -1,6 +1,7 @@
 """The decoder's start from the statistics of a backbone's stages."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.models.projection import StageMoments
 from picie.processes import Processes
+from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch
 from picie.views.pair import clean_view
 
@@ -21,7 +23,6 @@ _CELLS = 64  # of each picture, to find the origin from
 _CLUSTERS = 64  # whose middle is the origin
 _LEAST_CELLS = 8  # in a cluster, on average; fewer clusters otherwise
 _ITERATIONS = 15
-_DRAWS = 4  # tag of the random numbers, apart from those in `centroids`
 
 
 @torch.no_grad()
@@ -52,8 +53,8 @@ def start_decoder(
     for batch in batches:
         cells = moments.update(backbone(clean_view(batch.images, config.size)))
         if balanced:
-            key = (config.seed, _DRAWS)
-            chosen = sample_pixels(cells, batch.indices, _CELLS, key)
+            draws = partial(numpy_generator, Stream.DECODER_PIXELS, config.seed)
+            chosen = sample_pixels(cells, batch.indices, _CELLS, draws)
             sample.update(zip(batch.indices.tolist(), chosen, strict=True))
     if not moments.total:
         return False
@@ -78,7 +79,7 @@ def _middle(shares: dict[int, Tensor], config: Config, processes: Processes) -> 
         metric="euclidean",
         init="k-means++",
         iterations=_ITERATIONS,
-        seed=config.seed,
+        seed=torch_seed(Stream.DECODER_KMEANS, config.seed),
     )
     middle: Tensor = kmeans.fit(points).centroids_.mean(0)
     return middle.to(device)

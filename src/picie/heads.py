@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from picie.config import Config
 from picie.models.picie import PiCIE
+from picie.runtime.random import Stream, torch_seed
 from picie.targets import keep_classifiers
 
 __all__ = ["Heads"]
@@ -29,7 +30,7 @@ class Heads(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
+            torch.manual_seed(torch_seed(Stream.IIC_HEADS, config.seed))
             self.main = nn.Linear(config.feature_size, config.clusters)
             self.auxiliary = nn.Linear(config.feature_size, config.auxiliary_clusters)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from picie.clustering.validity import (
 )
 from picie.config import Config
 from picie.inference import Segmenter
+from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.smoothing import smooth_features
 from picie.touching import TouchingCells
 from picie.types import Batch
@@ -37,7 +38,6 @@ _EPOCH = 2**30  # its draws are those of no epoch and of no clean fit
 _PIXELS = 200  # features kept of each picture
 _POINTS = 2_000  # of the silhouette, which needs all distances between them
 _PLACES = 8  # the picture is cut into 8 x 8 places
-_SAMPLE = 6  # tag of the random numbers
 # The same for all runs, whatever they were trained with: a model agrees with itself easily in views
 # that hardly differ, and its number could not be held against those of others.
 _VIEWS = {
@@ -108,7 +108,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         raise nothing_read()
     clusters = sample.places.sum(0)
     features, labels = torch.cat(sample.features), torch.cat(sample.labels)
-    rng = np.random.default_rng((model.config.seed, _SAMPLE))
+    rng = numpy_generator(Stream.HEALTH_SILHOUETTE, model.config.seed)
     chosen = torch.from_numpy(rng.permutation(len(labels))[:_POINTS])
     cosine = model.config.unit_features
     found = {
@@ -167,14 +167,14 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
         for index, points, own in zip(batch.indices.tolist(), rows, labels, strict=True):
             sample.places += contingency(places, own.flatten(), (_PLACES**2, k))
-            rng = np.random.default_rng((config.seed, _EPOCH, _SAMPLE, index))
+            rng = numpy_generator(Stream.HEALTH_PIXELS, config.seed, index)
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
             sample.labels.append(own.flatten()[chosen])
         smooth = smooth_features(maps, images, config)
         surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
-        key = (config.seed, _EPOCH, _SAMPLE)
-        pixels = sample_pixels(surfaces, batch.indices, _PIXELS, key).cpu()
+        draws = partial(numpy_generator, Stream.HEALTH_HALVES, config.seed)
+        pixels = sample_pixels(surfaces, batch.indices, _PIXELS, draws).cpu()
         ranks = torch.tensor([rank_of[index] for index in batch.indices.tolist()])
         middle = len(order) // 2
         for number, half in enumerate(sample.halves):
@@ -211,7 +211,7 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
             config.num_centroids,
             metric="spherical" if config.unit_features else "euclidean",
             iterations=config.kmeans_iterations,
-            seed=config.seed + number,
+            seed=torch_seed(Stream.HEALTH_KMEANS, config.seed, number),
         ).fit(pixels)
         by_pixels = config.merge_rule == "pixels"
         shared = shared_pixels(pixels, kmeans.centroids_) if by_pixels else None

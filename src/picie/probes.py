@@ -23,6 +23,7 @@ from picie.inference import Segmenter
 from picie.metrics.probing import PENALTY, check_neighbours, fit_linear, neighbour_votes
 from picie.metrics.scores import Scores, score_classes
 from picie.progress import Reporter
+from picie.runtime.random import Stream, numpy_generator
 from picie.types import VOID
 
 __all__ = ["Probe", "ProbeSettings", "check_disjoint", "run_probes"]
@@ -32,7 +33,6 @@ Probe = Literal["linear", "knn", "both"]
 _PIXELS = 256  # labelled feature pixels of each picture that a probe learns from
 _MOST = 2**19  # of all pictures together: 256 MB at D = 128
 _BANK = 2**14  # of these, the ones that k-NN compares with; more would make it very slow on a CPU
-_SAMPLE, _CHOICE = 4, 5  # tags that keep the streams of random numbers of one seed apart
 
 Classifier = Callable[[Tensor], Tensor]
 """From (B, D, h, w) unit features to (B, L, h, w) float32, larger = likelier."""
@@ -169,7 +169,7 @@ def _sample(
             truth = _at_cells(one.truth, maps.shape[1:]).ravel()
             places = np.flatnonzero(truth != VOID)
             if len(places) > wanted:
-                rng = np.random.default_rng((seed, _SAMPLE, one.index))
+                rng = numpy_generator(Stream.PROBE_PIXELS, seed, one.index)
                 places = rng.choice(places, wanted, replace=False, shuffle=False)
             samples.append(maps.flatten(1)[:, torch.from_numpy(places).to(maps.device)].T)
             labels.append(torch.from_numpy(truth[places].astype(np.int64)).to(maps.device))
@@ -202,7 +202,7 @@ def _knn(
     samples: Tensor, labels: Tensor, classes: int, settings: ProbeSettings
 ) -> tuple[Classifier, str]:
     if len(samples) > _BANK:
-        rng = np.random.default_rng((settings.seed, _CHOICE))
+        rng = numpy_generator(Stream.PROBE_BANK, settings.seed)
         chosen = torch.from_numpy(rng.choice(len(samples), _BANK, replace=False, shuffle=False))
         samples, labels = samples[chosen.to(samples.device)], labels[chosen.to(labels.device)]
     vote = partial(

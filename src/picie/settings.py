@@ -42,7 +42,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         320, ge=32, multiple_of=32, description="side of the pictures in that scoring, in pixels"
     )
     clusters: int = Field(27, ge=2, le=65535, description="number of clusters K")
-    seed: int = Field(0, ge=0, description="seed of every random draw")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of every random draw")
     epochs: int = Field(
         2, ge=0, description="passes over the pictures; 0 = cluster once, no training"
     )

@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,14 +28,13 @@ from picie.objectives.prototypes import Prototypes
 from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Reporter
+from picie.runtime.random import Stream, torch_generator
 from picie.smoothing import smooth_features
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views
 
 __all__ = ["Level", "Targets", "fit_targets", "keep_classifiers", "view_features"]
-
-_CLASSIFIER = 5  # tag of the random numbers of classifiers, apart from those in `centroids`
 
 
 @dataclass(frozen=True)
@@ -162,8 +160,7 @@ def _levels(fits: list[tuple[ClusterFit, ...]], config: Config, epoch: int) -> t
     """Fits by view and level to levels."""
     sizes = [clusters for _, clusters in config.levels]
     weights = (1.0,) if len(sizes) == 1 else log_ratio_weights(*sizes)
-    rng = np.random.default_rng((config.seed, epoch, _CLASSIFIER))
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    generator = torch_generator(Stream.CLASSIFIERS, config.seed, epoch)
     levels = []
     for own, weight in zip(zip(*fits, strict=True), weights, strict=True):
         classifiers: tuple[nn.Linear, ...] = ()

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +39,7 @@ from picie.processes import Processes
 from picie.profiling import Clock
 from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.random import Stream, numpy_generator
 from picie.steps import compute_losses, make_optimizer
 from picie.storage import save_model
 from picie.targets import Targets, fit_targets
@@ -50,7 +50,6 @@ from picie.views.pair import Views
 __all__ = ["Surroundings", "Trainer"]
 
 _LOG = logging.getLogger("picie")
-_SHUFFLE = 4  # tag of the training order's random numbers, apart from those in `centroids`
 _CHECKPOINT = "state.safetensors"
 
 
@@ -155,7 +154,7 @@ class Trainer:
             labels=torch.zeros(shape, dtype=torch.int64, device=self.device),
             seconds={"cluster": round(targets.seconds, 2)},
         )
-        rng = np.random.default_rng((config.seed, epoch, _SHUFFLE))
+        rng = numpy_generator(Stream.TRAINING_ORDER, config.seed, epoch)
         order = rng.permutation(len(self.photos)).tolist()
         self.model.train(config.batchnorm == "batch")
         began = time.monotonic()

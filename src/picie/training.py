@@ -15,6 +15,7 @@ from picie.models.picie import PiCIE
 from picie.processes import Processes, join_processes
 from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.random import Stream, torch_seed
 from picie.trackers import check_trackers
 from picie.trainer import Surroundings, Trainer
 from picie.views.pair import Views
@@ -126,7 +127,9 @@ def _train(trainer: Trainer) -> Segmenter:
     with torch.random.fork_rng(), trainer.log_to_file():
         try:
             for epoch in range(trainer.start(), config.epochs):
-                torch.manual_seed(config.seed + epoch)  # for backbones that have dropout
+                torch.manual_seed(
+                    torch_seed(Stream.DROPOUT, config.seed, epoch)
+                )  # for backbones that have dropout
                 views = Views(config, epoch, trainer.feature_size)
                 targets = trainer.fit_targets(views, epoch)
                 totals = trainer.pass_over_pictures(views, targets, epoch)
@@ -148,7 +151,7 @@ def _train(trainer: Trainer) -> Segmenter:
 
 def _network(config: Config) -> PiCIE:
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # the decoder's random start
+        torch.manual_seed(torch_seed(Stream.NETWORK, config.seed))  # the decoder's random start
         return PiCIE(
             config.backbone,
             config.feature_size,

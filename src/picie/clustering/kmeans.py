@@ -22,6 +22,7 @@ from picie.clustering.initialisation import (
 from picie.clustering.points import Metric, PointCloud, Reduce, identity
 from picie.clustering.statistics import RunningStatistics, Statistics
 from picie.errors import ConfigError, DataError, NotFittedError
+from picie.runtime.random import Stream, torch_generator
 
 __all__ = ["KMeans"]
 
@@ -196,7 +197,7 @@ class KMeans:
         return found
 
     def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch_generator(Stream.KMEANS_REPAIR, self.seed)
         running = RunningStatistics(cloud, self.k)
         history: list[float] = []
         repaired = False
@@ -253,7 +254,7 @@ class KMeans:
         return self._projected(split_empty(updated, found.counts, inertia, generator))
 
     def _start(self, cloud: PointCloud) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch_generator(Stream.KMEANS_START, self.seed)
         if self.init == "pca":
             return self._projected(principal_directions(cloud, self.k, generator))
         draw = random_points if self.init == "random" else spread_points

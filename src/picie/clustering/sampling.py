@@ -1,6 +1,6 @@
 """Which pixels of a picture take part, by its number alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,14 +9,16 @@ from torch import Tensor
 __all__ = ["sample_pixels"]
 
 
-def sample_pixels(maps: Tensor, indices: Tensor, count: int, key: Sequence[int]) -> Tensor:
+def sample_pixels(
+    maps: Tensor, indices: Tensor, count: int, generator: Callable[[int], np.random.Generator]
+) -> Tensor:
     """Some pixels of each picture, the same ones whatever batch it comes in.
 
     Args:
         maps: (B, n, D) features of all pixels.
         indices: (B,) numbers of the pictures.
         count: pixels of each; 0, or n and more, for all.
-        key: seeds the draws together with the number of the picture.
+        generator: makes the random numbers of a picture from its number.
 
     Returns:
         (B, count, D), or `maps` itself.
@@ -27,7 +29,7 @@ def sample_pixels(maps: Tensor, indices: Tensor, count: int, key: Sequence[int])
     if not len(indices):
         return maps[:, :count]
     chosen = [
-        np.random.default_rng((*key, index)).choice(total, count, replace=False, shuffle=False)
+        generator(index).choice(total, count, replace=False, shuffle=False)
         for index in indices.tolist()
     ]
     where = torch.from_numpy(np.stack(chosen)).to(maps.device)

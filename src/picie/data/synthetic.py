@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from picie.data.furniture import paint_furniture
 from picie.data.scene import SKY, Scene, blend
 from picie.data.scenery import paint_forest, paint_ground, paint_mountains, paint_sky, reflect
+from picie.runtime.random import Stream, numpy_generator
 
 __all__ = ["CLASSES", "draw_scene", "write_scenes"]
 
@@ -70,7 +71,7 @@ def draw_scene(
     Returns:
         The picture (H, W, 3) uint8 RGB, and its class ids (H, W) uint8, places in `CLASSES`.
     """
-    scene = Scene(np.random.default_rng((seed, index)), size)
+    scene = Scene(numpy_generator(Stream.SCENES, seed, index), size)
     paint_sky(scene)
     for _ in range(scene.rng.choice(3, p=[0.4, 0.35, 0.25])):
         paint_mountains(scene)

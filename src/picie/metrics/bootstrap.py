@@ -17,6 +17,7 @@ from picie.errors import ConfigError, DataError
 from picie.metrics.confusion import PictureCounts
 from picie.metrics.matching import Matching, in_class_order, match_clusters
 from picie.metrics.rates import Percent, iou
+from picie.runtime.random import Stream, numpy_generator
 
 __all__ = ["Intervals", "bootstrap_intervals", "check_resamples"]
 
@@ -145,7 +146,7 @@ def _parts(pictures: PictureCounts, mapping: tuple[int, ...]) -> Any:
 
 def _resampled(table: Any, resamples: int, seed: int) -> Iterator[_Ints]:
     """(R, C) sums over drawn pictures, of the rows of a sparse (N, C), a block of R at a time."""
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(Stream.BOOTSTRAP, seed)
     count, width = table.shape
     step = max(1, _BLOCK // (count + width))
     for start in range(0, resamples, step):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from picie.models.padding import avoid_padded_copies
 from picie.models.picie import PiCIE
+from picie.runtime.random import Stream, torch_generator
 
 __all__ = ["FoldedCopy", "folded"]
 
@@ -68,7 +69,7 @@ def folded(network: PiCIE) -> PiCIE:
     if not any(_is_norm(module) for module in lean.modules()):
         return lean
     device = next(lean.buffers()).device
-    probe = torch.rand(_PROBE, generator=torch.Generator().manual_seed(0)).to(device)
+    probe = torch.rand(_PROBE, generator=torch_generator(Stream.FOLDING, 0)).to(device)
     with torch.autocast(device.type, enabled=False):
         wanted, pairs = _observed(lean, probe)
         for convolution, norm in pairs:

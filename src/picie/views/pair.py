@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from picie.config import Config
+from picie.runtime.random import uniform_draws
 from picie.threads import for_each
 from picie.types import Batch, ViewPair
 from picie.views import geometric, photometric
-from picie.views.draws import uniform_draws
 from picie.views.geometric import GeometricParams
 from picie.views.photometric import PhotometricParams
 from picie.views.stretching import stretch_crops, whole_boxes

@@ -3,7 +3,13 @@ import pytest
 import torch
 from scipy import stats
 
-from picie.views.draws import uniform_draws
+from picie.runtime.random import (
+    Stream,
+    numpy_generator,
+    torch_generator,
+    torch_seed,
+    uniform_draws,
+)
 
 
 def test_a_row_depends_on_nothing_but_its_picture() -> None:
@@ -50,5 +56,40 @@ def test_numbers_are_uniform_and_independent() -> None:
 
 
 def test_a_run_of_another_day_gets_the_same_numbers() -> None:
-    expected = [0.63696169, 0.26978671, 0.04097352]
+    expected = [0.70796921, 0.02498169, 0.63212655]
     assert uniform_draws(0, 0, [0], 3)[0].tolist() == pytest.approx(expected, abs=1e-8)
+
+
+def test_no_stream_is_that_of_another() -> None:
+    """Neither of the same numbers, nor of fewer, nor of those in another place."""
+    assert len({stream.value for stream in Stream}) == len(Stream)
+    keys = [(), (1,), (0, 1), (1, 0), (2,), (0, 0, 1), (1, 1, 1), (2**32,), (0, 2**32)]
+    draws = [
+        numpy_generator(stream, seed, *key).integers(2**63)
+        for stream in Stream
+        for seed in (0, 1, 2, 2**32)
+        for key in keys
+    ]
+    assert len(set(draws)) == len(draws)
+
+
+def test_an_image_shares_no_numbers_with_the_orders_of_its_epoch() -> None:
+    """They did once: image 2 with the clustering order, 4 with the training order."""
+    images = uniform_draws(0, 0, range(len(Stream) + 1), 4)
+    others = [numpy_generator(stream, 0, 0).random(4) for stream in Stream]
+    rows = {tuple(row) for row in images.tolist()} | {tuple(row.tolist()) for row in others}
+    assert len(rows) == len(images) + len(others)
+
+
+def test_trailing_zeros_are_part_of_the_key_as_the_docstring_says() -> None:
+    with_zeros = numpy_generator(Stream.KMEANS, 3, 1, 0, 0).random(3)
+    assert numpy_generator(Stream.KMEANS, 3, 1).random(3).tolist() == with_zeros.tolist()
+    with pytest.raises(ValueError, match="numbers"):
+        numpy_generator(Stream.KMEANS, 3, 1, 2, 3, 4)
+
+
+def test_torch_gets_the_same_streams() -> None:
+    seed = torch_seed(Stream.NETWORK, 5, 1)
+    assert seed == int(numpy_generator(Stream.NETWORK, 5, 1).integers(2**63))
+    drawn = torch.rand(3, generator=torch_generator(Stream.NETWORK, 5, 1))
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(seed)))
