@@ -24,8 +24,8 @@ from PIL import Image
 
 import picie
 from picie.data.folder import PhotoFolder, open_folder
-from picie.devices import keep_freed_memory
 from picie.pictures import as_array, network_input
+from picie.runtime.devices import keep_freed_memory
 
 
 def main() -> None:

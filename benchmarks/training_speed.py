@@ -31,12 +31,12 @@ import torch
 import picie
 from picie.config import Config, make_config
 from picie.data.folder import open_folder
-from picie.devices import choose_device, keep_freed_memory
 from picie.models.picie import PiCIE
-from picie.processes import Processes
-from picie.profiling import NETWORK
-from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.devices import choose_device, keep_freed_memory
+from picie.runtime.distributed import Processes
+from picie.runtime.profiler import NETWORK
+from picie.runtime.progress import Reporter
 from picie.trainer import Surroundings, Trainer
 from picie.types import Batch
 from picie.views.pair import Views

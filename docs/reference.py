@@ -25,8 +25,7 @@ import tyro
 
 import picie
 from picie.commands import parsing
-from picie.presets import OBJECTIVES, PRESETS
-from picie.settings import Config
+from picie.config import OBJECTIVES, PRESETS, Config
 
 __all__ = ["PAGES", "main"]
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from picie.config import Config, make_config, read_config, write_config
+from picie.config import PRESETS, Config, make_config, read_config, write_config
 from picie.errors import ConfigError
-from picie.presets import PRESETS
 
 # What the authors' code does, revision c3aa029.
 PUBLISHED: dict[str, Any] = {

@@ -14,7 +14,7 @@ from picie.data.images import square_crop, square_crop_mask
 from picie.errors import DataError
 from picie.inference import Segmenter
 from picie.metrics.confusion import Confusion
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 

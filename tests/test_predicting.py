@@ -9,7 +9,7 @@ from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.inference import Prediction, Segmenter
 from picie.predicting import Then, predict_each
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 

@@ -22,7 +22,7 @@ from picie.inference import Segmenter
 from picie.metrics.scores import Scores
 from picie.models.picie import PiCIE
 from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8)

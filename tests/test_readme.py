@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from picie.cli import main
+from picie.config import PRESETS
 from picie.data.synthetic import write_scenes
-from picie.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

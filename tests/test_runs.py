@@ -12,10 +12,10 @@ import pytest
 
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.files import write_atomically
 from picie.naming.classes import CLASSES_FILE
 from picie.naming.past import HISTORY_FOLDER
 from picie.runs import FORMAT, Run
+from picie.runtime.files import write_atomically
 
 
 def new_run(folder: Path, **settings: Any) -> Run:
@@ -339,7 +339,7 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     program = (
         "import os, sys, pathlib\n"
-        "from picie.files import write_atomically\n"
+        "from picie.runtime.files import write_atomically\n"
         "def write(part):\n"
         "    part.write_bytes(b'half')\n"
         "    os._exit(9)\n"

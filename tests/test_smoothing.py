@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
 from picie.postprocessing import refine_borders
-from picie.profiling import Clock
+from picie.runtime.profiler import Clock
 from picie.smoothing import smooth_features
 from picie.targets import view_features
 from picie.types import Batch

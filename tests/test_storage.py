@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from picie import __version__
 from picie.config import make_config
 from picie.errors import ModelError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.storage import MODEL_FORMAT, load_model, save_model
+from picie.version import __version__
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.naming.classes import ClassNames, NamedClass
-from picie.progress import Reporter
 from picie.renaming import Anatomy
+from picie.runtime.progress import Reporter
 from picie.voting import Vote, add_votes, count_labels, open_labelled, votes
 
 QUIET = Reporter(quiet=True)

@@ -10,8 +10,10 @@ Importing this package is quick and changes nothing: the parts are loaded when t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from picie.version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from picie.config import Config, make_config
+    from picie.config import PRESETS, Config, make_config
     from picie.errors import (
         ConfigError,
         DataError,
@@ -24,10 +26,7 @@ if TYPE_CHECKING:
     from picie.inference import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
     from picie.naming.classes import ClassNames
-    from picie.presets import PRESETS
     from picie.training import resume, train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
@@ -52,7 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("Config", "make_config"),
+    "config": ("PRESETS", "Config", "make_config"),
     "errors": (
         "ConfigError",
         "DataError",
@@ -65,7 +64,6 @@ _HOMES = {
     "inference": ("Prediction", "Segmenter", "load", "predict"),
     "models.backbones": ("list_backbones",),
     "naming.classes": ("ClassNames",),
-    "presets": ("PRESETS",),
     "training": ("resume", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

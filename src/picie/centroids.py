@@ -18,9 +18,9 @@ from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.postprocessing import average_scales
-from picie.processes import Processes
-from picie.profiling import Clock
-from picie.progress import Advance
+from picie.runtime.distributed import Processes
+from picie.runtime.profiler import Clock
+from picie.runtime.progress import Advance
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.smoothing import smooth_features
 from picie.touching import TouchingCells

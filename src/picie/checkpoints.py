@@ -10,8 +10,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from picie.errors import ModelError
-from picie.files import write_atomically
 from picie.models.picie import PiCIE
+from picie.runtime.files import write_atomically
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 

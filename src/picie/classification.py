@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config, make_config
 from picie.cutting import cut_network
-from picie.devices import autocast, choose_device
 from picie.errors import ConfigError
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
@@ -18,6 +17,7 @@ from picie.naming.classes import ClassNames
 from picie.outputs import cluster_name, outputs_of
 from picie.postprocessing import average_scales, refine_borders
 from picie.report.palette import Colours, palette
+from picie.runtime.devices import autocast, choose_device
 
 __all__ = ["PixelClassifier", "Precision"]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from picie import __version__
 from picie.commands.parsing import VERBS
 from picie.config import suggest
 from picie.errors import ConfigError, PicieError
+from picie.version import __version__
 
 __all__ = ["main"]
 

@@ -17,7 +17,7 @@ from picie.errors import DataError
 from picie.inference import Segmenter, enlarge
 from picie.metrics.confusion import Confusion
 from picie.pictures import network_input
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "LabelledPicture", "LabelledPictures", "count_pixels"]
 

@@ -12,7 +12,7 @@ from picie.config import Config
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.models.projection import StageMoments
-from picie.processes import Processes
+from picie.runtime.distributed import Processes
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch
 from picie.views.pair import clean_view

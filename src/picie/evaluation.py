@@ -22,7 +22,7 @@ from picie.metrics.partition import Groups, check_groups
 from picie.metrics.scores import Scores, score
 from picie.pictures import check_size
 from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "Evaluation", "Matching", "evaluate"]
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from picie import __version__
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import stored_upright
 from picie.errors import ConfigError, DataError
@@ -17,8 +16,9 @@ from picie.exports.whole import check_out, whole_folder
 from picie.inference import Prediction, Segmenter
 from picie.pictures import check_size
 from picie.predicting import Then, predict_each
-from picie.progress import Advance, Reporter
+from picie.runtime.progress import Advance, Reporter
 from picie.tiling import check_tile
+from picie.version import __version__
 
 __all__ = ["FORMATS", "RASTER_FORMATS", "export_masks"]
 

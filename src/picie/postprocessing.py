@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.errors import ConfigError
-from picie.threads import for_each
+from picie.runtime.devices import for_each
 
 __all__ = ["average_scales", "refine_borders"]
 

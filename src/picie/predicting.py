@@ -10,8 +10,8 @@ from typing import Any
 
 from picie.data.folder import PhotoFolder
 from picie.inference import Prediction, Segmenter
-from picie.progress import Advance, Reporter
 from picie.reading import choose_workers
+from picie.runtime.progress import Advance, Reporter
 
 __all__ = ["Then", "predict_each"]
 

@@ -22,7 +22,7 @@ from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter
 from picie.metrics.probing import PENALTY, check_neighbours, fit_linear, neighbour_votes
 from picie.metrics.scores import Scores, score_classes
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
 from picie.types import VOID
 

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 from picie.config import Config, read_config, write_config
 from picie.errors import ConfigError, ModelError
-from picie.files import PART, write_atomically, writing
+from picie.runtime.files import PART, write_atomically, writing
 
 __all__ = ["FORMAT", "Run"]
 

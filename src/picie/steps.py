@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
-from picie.devices import adam
 from picie.heads import Heads
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
@@ -17,8 +16,9 @@ from picie.objectives.mdc import mdc_losses
 from picie.objectives.overclustering import add_auxiliary
 from picie.objectives.parametric import parametric_losses
 from picie.objectives.picie import add_consistency, picie_losses
-from picie.processes import Processes
-from picie.profiling import Clock
+from picie.runtime.devices import adam
+from picie.runtime.distributed import Processes
+from picie.runtime.profiler import Clock
 from picie.targets import Level, Targets
 from picie.types import Losses, ViewPair
 from picie.views.geometric import resample

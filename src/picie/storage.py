@@ -8,11 +8,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from picie import __version__
 from picie.config import Config, make_config
 from picie.errors import ConfigError, ModelError
-from picie.files import write_atomically
 from picie.models.picie import PiCIE
+from picie.runtime.files import write_atomically
+from picie.version import __version__
 
 __all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
 

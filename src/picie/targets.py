@@ -19,15 +19,15 @@ from picie.centroids import (
 )
 from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
-from picie.devices import adam
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.objectives.overclustering import log_ratio_weights
 from picie.objectives.parametric import random_classifier
 from picie.objectives.prototypes import Prototypes
-from picie.processes import Processes
-from picie.profiling import Clock
-from picie.progress import Reporter
+from picie.runtime.devices import adam
+from picie.runtime.distributed import Processes
+from picie.runtime.profiler import Clock
+from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_generator
 from picie.smoothing import smooth_features
 from picie.types import Batch

@@ -26,19 +26,19 @@ from picie.curves import curve_values
 from picie.data.folder import Photo
 from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
-from picie.devices import autocast, choose_device
 from picie.errors import DataError
-from picie.files import write_atomically
 from picie.heads import Heads
 from picie.health import HEALTH_PICTURES, health_text, measure_health
 from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
 from picie.models.batchnorm import share_batch_statistics
 from picie.models.picie import PiCIE
-from picie.processes import Processes
-from picie.profiling import Clock
-from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.devices import autocast, choose_device
+from picie.runtime.distributed import Processes
+from picie.runtime.files import write_atomically
+from picie.runtime.profiler import Clock
+from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
 from picie.steps import compute_losses, make_optimizer
 from picie.storage import save_model

@@ -5,19 +5,19 @@ from typing import Any
 
 import torch
 
-from picie import __version__
 from picie.config import MACHINE, Config, make_config
 from picie.data.named import open_dataset
-from picie.devices import choose_device, keep_freed_memory
 from picie.errors import ConfigError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.processes import Processes, join_processes
-from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.devices import choose_device, keep_freed_memory
+from picie.runtime.distributed import Processes, join_processes
+from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
 from picie.trackers import check_trackers
 from picie.trainer import Surroundings, Trainer
+from picie.version import __version__
 from picie.views.pair import Views
 
 __all__ = ["resume", "train"]

@@ -11,8 +11,8 @@ from picie.inference import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.naming.classes import ClassNames, NamedClass
 from picie.naming.parts import parts_of
-from picie.progress import Reporter
 from picie.renaming import Anatomy
+from picie.runtime.progress import Reporter
 
 __all__ = ["Vote", "add_votes", "count_labels", "open_labelled", "votes"]
 

@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 
 from picie.benchmarking.running import open_benchmark
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 Values = dict[str, Any]
 

@@ -14,7 +14,7 @@ import picie
 from picie.benchmarking.running import Benchmark, open_benchmark
 from picie.benchmarking.standing import State
 from picie.errors import ConfigError, DataError
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 from picie.trainer import Trainer
 
 WriteSuite = Callable[..., Path]

@@ -10,7 +10,7 @@ from picie.benchmarking.plan import plan
 from picie.benchmarking.running import open_benchmark
 from picie.benchmarking.standing import State
 from picie.benchmarking.suite_file import read_suite
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
 NAMES = {"camvid", "camvid_short", "cityscapes", "cocostuff27", "msrc", "msrc_short", "smoke"}

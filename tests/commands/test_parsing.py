@@ -7,9 +7,8 @@ import pytest
 
 from picie.commands.arguments import Predict
 from picie.commands.parsing import parse, parse_train
-from picie.config import Config, make_config
+from picie.config import PRESETS, Config, make_config
 from picie.errors import ConfigError
-from picie.presets import PRESETS
 from picie.runs import Run
 
 BASE = ["photos", "--out", "run"]

@@ -22,9 +22,9 @@ import pytest
 
 from picie.cli import main
 from picie.commands.parsing import VERBS
+from picie.config import PRESETS
 from picie.data import synthetic
 from picie.data.synthetic import write_scenes
-from picie.presets import PRESETS
 from picie.report.masks import write_mask
 from picie.report.palette import palette
 from picie.training import train

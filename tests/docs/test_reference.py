@@ -11,7 +11,7 @@ import pytest
 
 import picie
 from picie.commands.parsing import VERBS
-from picie.settings import Config
+from picie.config import Config
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference.py"
 

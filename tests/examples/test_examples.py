@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from picie.presets import PRESETS
+from picie.config import PRESETS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -13,6 +13,7 @@ from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamp
 from picie.metrics.confusion import Confusion, PictureCounts
 from picie.metrics.matching import hungarian, in_class_order, majority
 from picie.metrics.scores import score
+from picie.runtime.random import Stream, numpy_generator
 
 Ints = NDArray[np.int64]
 
@@ -30,7 +31,7 @@ def counts_of(matrices: list[Ints]) -> PictureCounts:
 
 def random_pictures(seed: int, count: int, classes: int = 4, clusters: int = 6) -> list[Ints]:
     """Each with some of the classes only."""
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(Stream.BOOTSTRAP, seed)
     matrices = [rng.integers(0, 9, (classes, clusters)) for _ in range(count)]
     return [matrix * (rng.random(classes) < 0.6)[:, None] for matrix in matrices]
 
@@ -42,7 +43,7 @@ def slow(
     matrices = [matrix for matrix in matrices if matrix.any()]
     rule = hungarian if match == "hungarian" else majority
     whole = rule(sum(matrices, np.zeros_like(matrices[0])))
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(Stream.BOOTSTRAP, seed)
     accuracies, mious = [], []
     for _ in range(resamples):
         drawn = np.zeros_like(matrices[0])

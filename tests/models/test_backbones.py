@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
 from picie.models.backbones import Backbone, packaged_weights
-from picie.settings import DEFAULT_BACKBONE
 
 DATA = Path(
     os.environ.get("PICIE_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared/data"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from picie.models.batchnorm import share_batch_statistics
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
-from picie.processes import Processes
+from picie.runtime.distributed import Processes
 
 
 class Meeting:

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from picie.config import DEFAULT_BACKBONE
 from picie.errors import ModelError
 from picie.models.backbones import Backbone
 from picie.models.weight_files import read_weights
-from picie.settings import DEFAULT_BACKBONE
 
 State = dict[str, Tensor]
 

@@ -6,8 +6,8 @@ import pytest
 
 import picie.naming.past
 from picie.errors import ConfigError, PicieError
-from picie.files import write_atomically
 from picie.naming.past import replace_classes, undo_classes
+from picie.runtime.files import write_atomically
 
 
 def state(folder: Path) -> dict[str, str]:

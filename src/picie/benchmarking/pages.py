@@ -8,7 +8,7 @@ from typing import Any
 
 from picie.benchmarking.plan import Job
 from picie.benchmarking.suite import Suite
-from picie.files import write_atomically
+from picie.runtime.files import write_atomically
 from picie.tables.document import Document, Table
 from picie.tables.markdown import to_markdown
 from picie.tables.page import to_html

@@ -23,8 +23,8 @@ from picie.data.folder import PhotoFolder
 from picie.data.named import open_dataset
 from picie.data.synthetic import write_scenes
 from picie.errors import ConfigError
-from picie.files import write_atomically
 from picie.models.backbones import check_name
+from picie.runtime.files import write_atomically
 
 __all__ = ["Job", "absence", "describe_pictures", "draw_scenes", "is_at_hand", "plan", "select"]
 

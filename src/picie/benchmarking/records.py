@@ -26,12 +26,12 @@ from typing import Any
 
 import torch
 
-from picie import __version__
 from picie.benchmarking.plan import Job
 from picie.config import MACHINE, Config, make_config
 from picie.errors import ConfigError, ModelError
-from picie.files import write_atomically
 from picie.runs import Run
+from picie.runtime.files import write_atomically
+from picie.version import __version__
 
 __all__ = [
     "FORMAT",

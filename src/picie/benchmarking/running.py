@@ -32,8 +32,8 @@ from picie.config import MACHINE
 from picie.errors import ConfigError, DataError
 from picie.evaluation import evaluate
 from picie.inference import Segmenter, load
-from picie.progress import Reporter
 from picie.runs import Run
+from picie.runtime.progress import Reporter
 from picie.training import resume, train
 
 __all__ = ["Benchmark", "Failure", "open_benchmark"]

@@ -17,9 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from picie.config import Config, make_config, suggest
+from picie.config import DEFAULT_BACKBONE, Config, make_config, suggest
 from picie.errors import ConfigError
-from picie.settings import DEFAULT_BACKBONE
 
 __all__ = [
     "ELSEWHERE",

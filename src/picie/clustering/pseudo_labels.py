@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d, normalize
 from picie.clustering.assignment import best_rows
 from picie.clustering.points import block_ranges
 from picie.errors import ConfigError, DataError
-from picie.threads import for_each
+from picie.runtime.devices import for_each
 
 __all__ = ["Balance", "Rule", "balance_weights", "group_scores", "nearest", "scores"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from picie.clustering.assignment import assign_blocks, best_rows, score_blocks
 from picie.clustering.points import PointCloud, accumulator
-from picie.threads import for_each
+from picie.runtime.devices import for_each
 
 __all__ = ["RunningStatistics", "Statistics", "device_statistics"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from picie.settings import Config
+from picie.config import Config
 
 __all__ = ["Bench", "Demo", "Evaluate", "Info", "Predict", "Train"]
 

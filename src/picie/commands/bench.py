@@ -7,7 +7,7 @@ from picie.benchmarking.running import Benchmark, Failure, open_benchmark
 from picie.benchmarking.standing import State
 from picie.commands.arguments import Bench
 from picie.errors import PicieError
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 __all__ = ["run"]
 

@@ -11,12 +11,12 @@ from picie.commands.arguments import Evaluate
 from picie.commands.predict import adjusted
 from picie.errors import ConfigError
 from picie.evaluation import Evaluation, evaluate
-from picie.files import write_atomically
 from picie.inference import load
 from picie.metrics.partition import READINGS
 from picie.metrics.scores import Scores
-from picie.progress import Reporter
 from picie.report.confusion import write_confusion
+from picie.runtime.files import write_atomically
+from picie.runtime.progress import Reporter
 
 __all__ = ["run", "show"]
 

@@ -2,14 +2,14 @@
 
 from picie.commands.export_arguments import Export
 from picie.commands.predict import adjusted, check_counts
-from picie.devices import keep_freed_memory
 from picie.errors import ConfigError
 from picie.exporting import RASTER_FORMATS, export_masks
 from picie.exports.layout import Options
 from picie.exports.rasters import Look
 from picie.exports.whole import check_out
 from picie.inference import load
-from picie.progress import Reporter
+from picie.runtime.devices import keep_freed_memory
+from picie.runtime.progress import Reporter
 
 __all__ = ["run"]
 

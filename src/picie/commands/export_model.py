@@ -8,7 +8,7 @@ from picie.deployment.graph import LEAST_SIDE
 from picie.errors import ConfigError
 from picie.inference import Segmenter, load
 from picie.pictures import check_size
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 __all__ = ["run"]
 

@@ -9,11 +9,10 @@ from rich.table import Table
 
 from picie.clustering.merging import suggest_clusters
 from picie.commands.arguments import Info
-from picie.config import MACHINE, Config, make_config
+from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
 from picie.models.backbones import list_backbones
 from picie.naming.classes import read_classes
-from picie.presets import PRESETS
 from picie.runs import Run
 from picie.storage import read_tree
 

@@ -16,8 +16,8 @@ from picie.naming.classes import CLASSES_FILE, ClassNames, parse_classes, read_c
 from picie.naming.document import edited
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts
 from picie.naming.past import replace_classes, undo_classes
-from picie.progress import Reporter
 from picie.renaming import Anatomy, assign, paint, remove, take_away
+from picie.runtime.progress import Reporter
 from picie.voting import Vote, add_votes, count_labels, open_labelled, votes
 
 __all__ = ["run"]

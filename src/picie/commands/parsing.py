@@ -12,10 +12,9 @@ from picie.commands.arguments import Bench, Demo, Evaluate, Info, Predict, Train
 from picie.commands.export_arguments import Export
 from picie.commands.naming_arguments import Name
 from picie.commands.report_arguments import Report
-from picie.config import MACHINE, Config, make_config, read_config
+from picie.config import MACHINE, Config, Objective, make_config, read_config
 from picie.errors import ConfigError
 from picie.runs import Run
-from picie.settings import Objective
 
 __all__ = ["VERBS", "parse", "parse_train"]
 

@@ -10,14 +10,14 @@ from picie.commands.arguments import Evaluate, Predict
 from picie.commands.export_arguments import Export
 from picie.commands.report_arguments import Report
 from picie.data.folder import open_folder
-from picie.devices import keep_freed_memory
 from picie.errors import ConfigError, PicieError
-from picie.files import write_atomically
 from picie.inference import Prediction, Segmenter, load
 from picie.predicting import predict_each
-from picie.progress import Reporter
 from picie.report.masks import overlay, write_mask, write_png
 from picie.report.palette import Colours
+from picie.runtime.devices import keep_freed_memory
+from picie.runtime.files import write_atomically
+from picie.runtime.progress import Reporter
 
 __all__ = ["adjusted", "check_counts", "run", "write_masks"]
 

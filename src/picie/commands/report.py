@@ -4,13 +4,13 @@ from pathlib import Path
 
 from picie.commands.predict import adjusted
 from picie.commands.report_arguments import Report
-from picie.devices import keep_freed_memory
 from picie.errors import ConfigError
-from picie.files import write_atomically, writing
 from picie.inference import load
-from picie.progress import Reporter
 from picie.reporting.making import make_report
 from picie.runs import Run
+from picie.runtime.devices import keep_freed_memory
+from picie.runtime.files import write_atomically, writing
+from picie.runtime.progress import Reporter
 
 __all__ = ["run"]
 

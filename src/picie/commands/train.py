@@ -2,7 +2,7 @@
 
 from picie.commands.arguments import Train
 from picie.config import MACHINE, Config
-from picie.processes import leave_processes
+from picie.runtime.distributed import leave_processes
 from picie.training import resume, train
 
 __all__ = ["run"]

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from picie import __version__
 from picie.deployment.checking import Check, Prediction, check_file, check_graph, check_sizes
 from picie.deployment.files import (
     Kind,
@@ -19,8 +18,9 @@ from picie.deployment.files import (
 )
 from picie.deployment.graph import LEAST_SIDE, Graph, ignored_id
 from picie.errors import ConfigError, ModelError
-from picie.files import write_atomically, writing
 from picie.inference import Segmenter
+from picie.runtime.files import write_atomically, writing
+from picie.version import __version__
 
 __all__ = ["Exported", "export_model"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from picie.errors import ConfigError, PicieError
-from picie.files import PART
+from picie.runtime.files import PART
 
 __all__ = ["MARK", "check_out", "whole_folder"]
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
 from picie.models.networks import create_network
-from picie.settings import DEFAULT_BACKBONE
 
 __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 

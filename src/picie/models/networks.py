@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
 from picie.models.map_sizes import (
     REFUSALS,
@@ -18,7 +19,6 @@ from picie.models.map_sizes import (
     try_small_picture,
 )
 from picie.models.weight_files import WeightFile, fit_weights, read_weights
-from picie.settings import DEFAULT_BACKBONE
 
 __all__ = ["Network", "PatchMaps", "create_network"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from picie.errors import ConfigError
-from picie.files import write_atomically
 from picie.naming.rules import check_colour, check_name
+from picie.runtime.files import write_atomically
 from picie.types import IGNORED
 
 __all__ = [

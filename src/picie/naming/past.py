@@ -11,8 +11,8 @@ runs/first/
 from pathlib import Path
 
 from picie.errors import ConfigError
-from picie.files import write_atomically, writing
 from picie.naming.classes import CLASSES_FILE
+from picie.runtime.files import write_atomically, writing
 
 __all__ = ["HISTORY_FOLDER", "replace_classes", "undo_classes"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.threads import for_each
+from picie.runtime.devices import for_each
 
 __all__ = ["Prototypes", "Term", "prototype_loss"]
 

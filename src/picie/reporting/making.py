@@ -9,13 +9,13 @@ from picie.cutting import trees
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError
 from picie.inference import Segmenter
-from picie.progress import Reporter
 from picie.report.document import Cluster, Document, Tree
 from picie.report.page import to_html
 from picie.reporting.gathering import Portraits
 from picie.reporting.portraits import closeness, make_portraits
 from picie.reporting.scoring import score_of
 from picie.runs import Run
+from picie.runtime.progress import Reporter
 from picie.tables.curves import Line, chart, stroke
 from picie.tables.epochs import PANELS, epoch_points
 from picie.types import IGNORED

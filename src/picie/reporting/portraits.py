@@ -16,9 +16,9 @@ from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError
 from picie.inference import Segmenter, enlarge
 from picie.pictures import check_size
-from picie.progress import Reporter
 from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.reporting.gathering import Memory, Portraits, Seen
+from picie.runtime.progress import Reporter
 
 __all__ = ["MOST_SHOTS", "closeness", "make_portraits"]
 

@@ -11,8 +11,8 @@ from picie.evaluation import evaluate
 from picie.inference import Segmenter
 from picie.metrics.scores import Scores
 from picie.outputs import cluster_name
-from picie.progress import Reporter
 from picie.report.document import Score
+from picie.runtime.progress import Reporter
 from picie.types import IGNORED
 
 __all__ = ["score_of"]

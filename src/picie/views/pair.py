@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from picie.config import Config
+from picie.runtime.devices import for_each
 from picie.runtime.random import uniform_draws
-from picie.threads import for_each
 from picie.types import Batch, ViewPair
 from picie.views import geometric, photometric
 from picie.views.geometric import GeometricParams

@@ -4,8 +4,8 @@ import sys
 import pytest
 import torch
 
-from picie.devices import adam, autocast, choose_device, keep_freed_memory
 from picie.errors import ConfigError
+from picie.runtime.devices import adam, autocast, choose_device, keep_freed_memory
 
 
 @pytest.mark.parametrize(

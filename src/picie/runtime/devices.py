@@ -3,14 +3,17 @@
 import ctypes
 import sys
 import textwrap
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import torch
 
 from picie.errors import ConfigError
 
-__all__ = ["adam", "autocast", "choose_device", "keep_freed_memory"]
+__all__ = ["adam", "autocast", "choose_device", "for_each", "keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
@@ -82,3 +85,45 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, _LARGE)
     except (OSError, AttributeError):
         return
+
+
+_CPU = torch.device("cpu")
+
+
+def for_each(work: Callable[[int], None], count: int, device: torch.device = _CPU) -> None:
+    """Call `work` with 0..count-1, from as many threads as torch uses, in no certain order.
+
+    Operations inside `work` run on one thread each. Settings that belong to a thread, such as
+    no_grad and autocast, must be made inside `work`. What it raises is raised here.
+
+    Args:
+        work: does one piece, and touches what is only its own.
+        count: number of pieces.
+        device: where it computes; other devices than the CPU get one piece after the other.
+    """
+    threads = min(torch.get_num_threads(), count) if device.type == "cpu" else 1
+    if threads < 2:
+        for index in range(count):
+            work(index)
+        return
+    for _ in _pool(threads).map(work, range(count)):
+        pass
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads on which torch computes alone; the setting of all others stays as it is."""
+    before = torch.get_num_threads()
+    settled = threading.Barrier(threads + 1)
+
+    def settle() -> None:
+        torch.get_num_threads()  # a thread's setting is made at its first use, and would be lost
+        torch.set_num_threads(1)  # of this thread, but also of those that start from now on
+        settled.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="picie-compute")
+    for _ in range(threads):
+        pool.submit(settle)
+    settled.wait()
+    torch.set_num_threads(before)
+    return pool

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from picie.threads import for_each
+from picie.runtime.devices import for_each
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from picie.profiling import Clock
+from picie.runtime.profiler import Clock
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     time = [0.0]
-    monkeypatch.setattr("picie.profiling.time.perf_counter", lambda: time[0])
+    monkeypatch.setattr("picie.runtime.profiler.time.perf_counter", lambda: time[0])
     return time
 
 

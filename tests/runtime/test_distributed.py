@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from picie.errors import ConfigError
-from picie.processes import Processes, join_processes, leave_processes
+from picie.runtime.distributed import Processes, join_processes, leave_processes
 
 PROGRAM = """
 import sys, torch
-from picie.processes import join_processes, leave_processes
+from picie.runtime.distributed import join_processes, leave_processes
 
 here = join_processes("cpu")
 assert here.count == 2 and here.device == "cpu" and here.main == (here.rank == 0)

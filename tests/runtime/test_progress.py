@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from picie.progress import Reporter
+from picie.runtime.progress import Reporter
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fixed = Clock()
-    monkeypatch.setattr("picie.progress.time.monotonic", fixed)
+    monkeypatch.setattr("picie.runtime.progress.time.monotonic", fixed)
     return fixed
 
 
@@ -66,7 +66,7 @@ def test_a_line_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, fail: bool) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setattr("picie.progress._NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("picie.runtime.progress._NOTE_SECONDS", 0.0)
     screen = io.StringIO()
     reporter = Reporter()
     reporter.console = Console(file=screen, force_terminal=True, width=120)
