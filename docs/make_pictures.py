@@ -25,7 +25,7 @@ from PIL import Image
 
 import picie
 from picie.cli import main
-from picie.report.sheet import write_sheet
+from picie.visualization.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 import picie
-from picie.report.masks import colour_mask
+from picie.visualization.masks import colour_mask
 
 run, photo, out = sys.argv[1:] if len(sys.argv) == 4 else ("runs/first", "photo.jpg", "cuts.png")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 import picie
-from picie.report.masks import overlay, write_mask
+from picie.visualization.masks import overlay, write_mask
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference import Prediction, Segmenter, enlarge, load, predict
 from picie.models.picie import PiCIE
 from picie.naming.classes import IGNORED, ClassNames, NamedClass
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
 

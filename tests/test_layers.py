@@ -8,9 +8,9 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "picie"
 FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
-    "enlarging errors tables types version",
-    "config hub report runtime tiling trackers",
-    "clustering data metrics models naming objectives postprocessing runs views",
+    "enlarging errors types version",
+    "config hub runtime tiling trackers visualization",
+    "clustering data metrics models naming objectives postprocessing report runs tables views",
     "checkpoints cutting decoder_start history pictures smoothing storage",
     "outputs reading touching",
     "centroids classification renaming",

@@ -10,7 +10,7 @@ from picie.errors import ConfigError, NotFittedError
 from picie.models.picie import PiCIE
 from picie.naming.classes import ClassNames, NamedClass
 from picie.outputs import cluster_groups, node_members, outputs_of
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 # Angles of six centroids: (0, 1) and (2, 3) are pairs that join first, then 4 joins 2 and 3.
 ANGLES = (0.0, 0.02, 1.5, 1.53, 1.9, 3.0)

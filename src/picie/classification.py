@@ -16,8 +16,8 @@ from picie.models.picie import PiCIE
 from picie.naming.classes import ClassNames
 from picie.outputs import cluster_name, outputs_of
 from picie.postprocessing import average_scales, refine_borders
-from picie.report.palette import Colours, palette
 from picie.runtime.devices import autocast, choose_device
+from picie.visualization.palette import Colours, palette
 
 __all__ = ["PixelClassifier", "Precision"]
 

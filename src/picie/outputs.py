@@ -17,7 +17,7 @@ from picie.cutting import trees
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
 from picie.naming.classes import ClassNames, NamedClass
-from picie.report.palette import Colours, palette
+from picie.visualization.palette import Colours, palette
 
 __all__ = ["Outputs", "cluster_groups", "cluster_name", "node_members", "outputs_of"]
 

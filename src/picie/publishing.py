@@ -17,11 +17,11 @@ from picie.data.named import open_dataset
 from picie.errors import ConfigError, DataError
 from picie.hub.card import Card, card_text, check_licence
 from picie.naming.classes import CLASSES_FILE, write_classes
-from picie.report.sheet import write_sheet
 from picie.runs import Run
 from picie.runtime.files import write_atomically, writing
 from picie.storage import save_model
 from picie.version import __version__
+from picie.visualization.sheet import write_sheet
 
 __all__ = ["Shown", "spread", "write_pretrained"]
 

@@ -12,9 +12,9 @@ from picie.config import MACHINE, Config
 from picie.data.loading import BaseCrops
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.report.masks import overlay
 from picie.trackers import Trackers
 from picie.views.pair import clean_view
+from picie.visualization.masks import overlay
 
 __all__ = ["Tracking"]
 

@@ -15,9 +15,9 @@ from picie.commands.predict import write_masks
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.synthetic import draw_scene
 from picie.inference import Segmenter
-from picie.report.masks import overlay
-from picie.report.palette import palette
 from picie.runtime.progress import Advance, Reporter
+from picie.visualization.masks import overlay
+from picie.visualization.palette import palette
 
 Failure = Callable[..., tuple[int, str]]
 NAMES = ["a b", "sub folder/deeper/ä ö", "sub folder/日本"]

@@ -25,9 +25,9 @@ from picie.commands.parsing import VERBS
 from picie.config import PRESETS
 from picie.data import synthetic
 from picie.data.synthetic import write_scenes
-from picie.report.masks import write_mask
-from picie.report.palette import palette
 from picie.training import train
+from picie.visualization.masks import write_mask
+from picie.visualization.palette import palette
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

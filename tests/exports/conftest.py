@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from picie.data.synthetic import draw_scene
 from picie.exports.layout import ClassTable, Labelled, Options, Writer
-from picie.report.palette import palette
 from picie.types import IGNORED
+from picie.visualization.palette import palette
 
 Export = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from picie.exporting import export_masks
 from picie.exports.geopackage import LAYER, GeoPackageWriter
 from picie.exports.layout import ClassTable, Options
 from picie.inference import Segmenter
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 rasterio = pytest.importorskip("rasterio")
 pyogrio = pytest.importorskip("pyogrio")

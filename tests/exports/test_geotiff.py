@@ -9,7 +9,7 @@ import pytest
 from picie.errors import DataError
 from picie.exporting import export_masks
 from picie.inference import Segmenter
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 rasterio = pytest.importorskip("rasterio")
 

@@ -5,7 +5,7 @@ import pytest
 
 from picie.errors import DataError
 from picie.exports.layout import check_names, distinct, flat_names, indexed
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "", "a\0b"])

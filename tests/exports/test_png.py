@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from picie.exports.layout import ClassTable, Labelled
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 Export = Callable[..., Path]
 

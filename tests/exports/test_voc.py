@@ -10,7 +10,7 @@ from PIL import Image
 from picie.errors import ConfigError
 from picie.exports.layout import ClassTable, Labelled
 from picie.exports.voc import LabelMap, object_colours
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 Export = Callable[..., Path]
 

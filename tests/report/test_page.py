@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from picie.report.document import Cluster, Document, Patch, Score, Shot, Tree
-from picie.report.embedding import fit_mask, fit_photo
 from picie.report.page import to_html
-from picie.report.palette import palette
 from picie.types import IGNORED
+from picie.visualization.palette import palette
+from picie.visualization.thumbnails import fit_mask, fit_photo
 
 BAD = "<script>alert('x')</script> & \"q\" ü"
 PICTURE = fit_photo(np.full((20, 20, 3), 90, np.uint8), 1_000)

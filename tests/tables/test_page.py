@@ -3,9 +3,9 @@
 import re
 from html.parser import HTMLParser
 
-from picie.tables.curves import Line, stroke
 from picie.tables.document import Chart, Document, Section, Table
 from picie.tables.page import to_html
+from picie.visualization.charts import Line, stroke
 
 SCORES = Table(("system", "mIoU"), (("a <b>", "1.0"), ("c", "2.0")), foreign=frozenset({1}))
 CHART = Chart("loss", (Line("a", stroke(0), ((1, 2.0), (2, 1.0))),))

@@ -11,10 +11,10 @@ from picie.data.synthetic import CLASSES, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation import evaluate
 from picie.inference import Segmenter
-from picie.report.palette import palette
-from picie.report.sheet import write_sheet
 from picie.runtime.progress import Reporter
 from picie.training import train
+from picie.visualization.palette import palette
+from picie.visualization.sheet import write_sheet
 
 __all__ = ["draw_sheet", "run"]
 

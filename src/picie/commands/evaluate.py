@@ -14,9 +14,9 @@ from picie.evaluation import Evaluation, evaluate
 from picie.inference import load
 from picie.metrics.partition import READINGS
 from picie.metrics.scores import Scores
-from picie.report.confusion import write_confusion
 from picie.runtime.files import write_atomically
 from picie.runtime.progress import Reporter
+from picie.visualization.confusion_matrix import write_confusion
 
 __all__ = ["run", "show"]
 

@@ -13,11 +13,11 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, PicieError
 from picie.inference import Prediction, Segmenter, load
 from picie.predicting import predict_each
-from picie.report.masks import overlay, write_mask, write_png
-from picie.report.palette import Colours
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.files import write_atomically
 from picie.runtime.progress import Reporter
+from picie.visualization.masks import overlay, write_mask, write_png
+from picie.visualization.palette import Colours
 
 __all__ = ["adjusted", "check_counts", "run", "write_masks"]
 

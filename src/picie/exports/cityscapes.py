@@ -8,7 +8,7 @@ from PIL import Image
 
 from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder, indexed, unlike
 from picie.exports.photos import put_photo_as
-from picie.report.masks import colour_mask
+from picie.visualization.masks import colour_mask
 
 __all__ = ["CityscapesWriter"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from picie.exports.layout import ClassTable, Labelled, Options, in_folder
 from picie.exports.photos import photo_file, put_photo
-from picie.report.masks import mask_picture
+from picie.visualization.masks import mask_picture
 
 __all__ = ["FiftyOneWriter"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from picie.enlarging import Mask
 from picie.errors import ConfigError, DataError
 from picie.predicting import Then
-from picie.report.palette import Colours
+from picie.visualization.palette import Colours
 
 __all__ = [
     "ClassTable",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from picie.exports.layout import ClassTable, Labelled, Options, in_folder
-from picie.report.masks import mask_picture
+from picie.visualization.masks import mask_picture
 
 __all__ = ["PngWriter"]
 

@@ -11,7 +11,7 @@ from picie.enlarging import Mask
 from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder
 from picie.exports.photos import put_photo_as
 from picie.predicting import Then
-from picie.report.palette import Colours
+from picie.visualization.palette import Colours
 
 __all__ = ["LabelMap", "VocWriter", "object_colours"]
 

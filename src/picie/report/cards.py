@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picie.report.document import Cluster, Patch
-from picie.report.embedding import colour_code, data_uri, heat_map, text
-from picie.report.patches import PATCH_SIDE
 from picie.types import IGNORED
+from picie.visualization.thumbnails import PATCH_SIDE, colour_code, data_uri, heat_map, text
 
 __all__ = ["card", "index", "percent", "share_bar", "swatch", "whereabouts"]
 

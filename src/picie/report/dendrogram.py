@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from picie.report.document import Cluster, Tree
-from picie.report.embedding import colour_code, text
+from picie.visualization.thumbnails import colour_code, text
 
 __all__ = ["draw_tree", "merges_in_words"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from picie.report.cards import percent, swatch
 from picie.report.document import Cluster, Shot
-from picie.report.embedding import data_uri, text
+from picie.visualization.thumbnails import data_uri, text
 
 __all__ = ["gallery"]
 

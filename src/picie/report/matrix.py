@@ -5,9 +5,9 @@ import io
 import numpy as np
 
 from picie.report.cards import swatch
-from picie.report.confusion import columns_by_class, draw_confusion
 from picie.report.document import Cluster, Score
-from picie.report.embedding import data_uri, text
+from picie.visualization.confusion_matrix import columns_by_class, draw_confusion
+from picie.visualization.thumbnails import data_uri, text
 
 __all__ = ["score_tables"]
 

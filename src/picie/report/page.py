@@ -11,11 +11,11 @@ from importlib import resources
 from picie.report.cards import card, index, share_bar
 from picie.report.dendrogram import draw_tree, merges_in_words
 from picie.report.document import Document
-from picie.report.embedding import text
 from picie.report.gallery import gallery
 from picie.report.matrix import score_tables
 from picie.report.verdicts import Verdict, verdicts
 from picie.types import IGNORED
+from picie.visualization.thumbnails import text
 
 __all__ = ["to_html"]
 

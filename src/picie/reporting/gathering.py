@@ -12,9 +12,8 @@ from PIL import Image
 from picie.inference import Mask, Segmenter
 from picie.reading import Picture
 from picie.report.document import Patch, Shot
-from picie.report.embedding import fit_mask, fit_photo
-from picie.report.patches import cut_patch
 from picie.types import IGNORED
+from picie.visualization.thumbnails import cut_patch, fit_mask, fit_photo
 
 __all__ = ["HEAT_SIDE", "OCCURS", "Memory", "Portraits", "Seen"]
 

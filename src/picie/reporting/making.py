@@ -16,9 +16,8 @@ from picie.reporting.portraits import closeness, make_portraits
 from picie.reporting.scoring import score_of
 from picie.runs import Run
 from picie.runtime.progress import Reporter
-from picie.tables.curves import Line, chart, stroke
-from picie.tables.epochs import PANELS, epoch_points
 from picie.types import IGNORED
+from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
 
 __all__ = ["Report", "make_report"]
 

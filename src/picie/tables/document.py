@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from picie.tables.curves import Line
+from picie.visualization.charts import Line
 
 __all__ = ["Chart", "Document", "Section", "Table"]
 

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from picie.tables.curves import chart
 from picie.tables.document import Document, Section, Table
+from picie.visualization.charts import chart
 
 __all__ = ["to_html"]
 

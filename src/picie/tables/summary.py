@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from picie.tables.correlation import spearman
-from picie.tables.curves import Line, stroke
 from picie.tables.document import Chart, Section, Table
-from picie.tables.epochs import PANELS, epoch_points, is_number
 from picie.tables.protocol import Record, code_of, protocol
+from picie.visualization.charts import PANELS, Line, epoch_points, is_number, stroke
 
 __all__ = ["Row", "spread", "summarise"]
 

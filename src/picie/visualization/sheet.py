@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from picie.errors import ConfigError, DataError
-from picie.report.lettering import FRAME, INK, PAPER, QUIET, Font, shorten
-from picie.report.masks import check_pair, colour_mask, overlay, write_png
-from picie.report.palette import Colours
 from picie.types import IGNORED
+from picie.visualization.masks import check_pair, colour_mask, overlay, write_png
+from picie.visualization.palette import FRAME, INK, PAPER, QUIET, Colours, Font, shorten
 
 __all__ = ["write_sheet"]
 

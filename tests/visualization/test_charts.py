@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from picie.tables.curves import Line, chart, stroke, ticks
+from picie.visualization.charts import Line, chart, stroke, ticks
 
 
 @pytest.mark.parametrize(

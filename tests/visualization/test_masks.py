@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.masks import colour_mask, mask_picture, overlay, write_mask
-from picie.report.palette import palette
 from picie.types import IGNORED
+from picie.visualization.masks import colour_mask, mask_picture, overlay, write_mask
+from picie.visualization.palette import palette
 
 
 def random_mask(clusters: int, height: int = 7, width: int = 9) -> np.ndarray[Any, Any]:

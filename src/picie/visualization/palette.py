@@ -2,10 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageFont
 
 from picie.errors import ConfigError
 
-__all__ = ["Colours", "palette"]
+__all__ = ["FRAME", "INK", "PAPER", "QUIET", "Colours", "Font", "palette", "shorten"]
 
 Colours = NDArray[np.uint8]
 """(K, 3) sRGB, one row for each cluster id."""
@@ -119,3 +120,20 @@ def _appearance(colours: Colours) -> NDArray[np.float64]:
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+PAPER = (255, 255, 255)
+INK = (33, 37, 41)
+QUIET = (118, 124, 130)
+FRAME = (222, 226, 230)
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def shorten(text: str, room: int, font: Font) -> str:
+    """The text, cut to `room` pixels with dots at its end where it is longer."""
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "...") > room:
+        text = text[:-1]
+    return text + "..."

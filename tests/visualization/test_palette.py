@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picie.errors import ConfigError
-from picie.report.palette import palette
+from picie.visualization.palette import palette
 
 Triple = tuple[float, float, float]
 

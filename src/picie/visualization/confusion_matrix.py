@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from picie.errors import DataError
-from picie.report.lettering import FRAME, INK, PAPER, QUIET, Font, shorten
-from picie.report.masks import write_png
-from picie.report.palette import palette
+from picie.visualization.masks import write_png
+from picie.visualization.palette import FRAME, INK, PAPER, QUIET, Font, palette, shorten
 
 __all__ = ["Column", "columns_by_class", "draw_confusion", "shade", "write_confusion"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.palette import Colours
 from picie.types import IGNORED
+from picie.visualization.palette import Colours
 
 __all__ = ["check_pair", "colour_mask", "mask_picture", "overlay", "write_mask", "write_png"]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from picie.tables.epochs import epoch_points, is_number
+from picie.visualization.charts import epoch_points, is_number
 
 
 def test_epochs_count_from_one_and_gaps_stay_gaps() -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.report.patches import PATCH_SIDE, cut_patch
+from picie.visualization.thumbnails import PATCH_SIDE, cut_patch
 
 LIMIT = 100_000
 MIDDLE = (0.5, 0.5)

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.report.embedding import colour_code, data_uri, fit_mask, fit_photo, heat_map, text
-from picie.report.palette import palette
+from picie.visualization.palette import palette
+from picie.visualization.thumbnails import (
+    colour_code,
+    data_uri,
+    fit_mask,
+    fit_photo,
+    heat_map,
+    text,
+)
 
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 

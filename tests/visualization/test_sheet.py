@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
-from picie.report.palette import palette
-from picie.report.sheet import write_sheet
 from picie.types import IGNORED
+from picie.visualization.palette import palette
+from picie.visualization.sheet import write_sheet
 
 Picture = tuple[str, NDArray[np.uint8], NDArray[np.int64]]
 

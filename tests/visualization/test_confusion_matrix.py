@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.errors import DataError, PicieError
-from picie.report.confusion import shade, write_confusion
+from picie.visualization.confusion_matrix import shade, write_confusion
 
 CELL = 34
 FRAME, INK = (222, 226, 230), (33, 37, 41)
