@@ -17,8 +17,8 @@ from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
 from picie.metrics.confusion import Confusion
+from picie.metrics.groups import Groups, check_groups
 from picie.metrics.matching import Matching, check_matching
-from picie.metrics.partition import Groups, check_groups
 from picie.metrics.scores import Scores, score
 from picie.pictures import check_size
 from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes

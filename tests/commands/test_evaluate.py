@@ -12,7 +12,7 @@ from picie.cli import main
 from picie.commands.evaluate import show
 from picie.evaluation import Evaluation, evaluate
 from picie.inference import Segmenter
-from picie.metrics.partition import READINGS
+from picie.metrics.groups import READINGS
 from picie.metrics.scores import score
 
 PROTOCOL = {"images": 1, "size": 32, "crop": "none", "clusters": 2, "centroids": "mine"}

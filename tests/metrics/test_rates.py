@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from picie.metrics.rates import iou, mean, percent
+from picie.metrics.confusion import iou, mean, percent
 
 
 def test_percent_of_nothing_is_undefined() -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, jaccard_score, precision_score, recall_score
 
 from picie.errors import ConfigError, DataError
+from picie.metrics.groups import READINGS
 from picie.metrics.matching import hungarian, majority
-from picie.metrics.partition import READINGS
 from picie.metrics.scores import score, score_classes
 
 Ints = NDArray[np.int64]

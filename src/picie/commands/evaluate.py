@@ -12,7 +12,7 @@ from picie.commands.predict import adjusted
 from picie.errors import ConfigError
 from picie.evaluation import Evaluation, evaluate
 from picie.inference import load
-from picie.metrics.partition import READINGS
+from picie.metrics.groups import READINGS
 from picie.metrics.scores import Scores
 from picie.runtime.files import write_atomically
 from picie.runtime.progress import Reporter

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from picie.errors import ConfigError, DataError
-from picie.metrics.confusion import PictureCounts
+from picie.metrics.confusion import Percent, PictureCounts, iou
 from picie.metrics.matching import Matching, in_class_order, match_clusters
-from picie.metrics.rates import Percent, iou
 from picie.runtime.random import Stream, numpy_generator
 
 __all__ = ["Intervals", "bootstrap_intervals", "check_resamples"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from picie.errors import DataError
 from picie.types import VOID
 
-__all__ = ["Confusion", "Matrix", "PictureCounts"]
+__all__ = ["Confusion", "Matrix", "Percent", "PictureCounts", "iou", "mean", "percent"]
 
 Matrix = NDArray[np.int64]
 """(L, K) pixel counts: rows are true classes, columns are clusters."""
@@ -142,3 +142,47 @@ def _check_ids(ids: Tensor, limit: int, message: str) -> None:
     if low < 0 or high >= limit:
         wrong = low if low < 0 else high
         raise DataError(f"{message.format(wrong)} (known ids: 0 to {limit - 1})")
+
+
+Percent = NDArray[np.float64]
+
+
+def percent(part: NDArray[Any], whole: NDArray[Any]) -> Percent:
+    """100 part / whole; NaN where `whole` is 0.
+
+    Args:
+        part: counts of any shape.
+        whole: counts of the same shape.
+    """
+    shares = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=shares, where=np.asarray(whole) > 0)
+    return 100.0 * shares
+
+
+def iou(
+    hits: NDArray[Any],
+    rows: NDArray[Any],
+    columns: NDArray[Any],
+    true: NDArray[Any] | None = None,
+) -> Percent:
+    """IoU of each class: tp / (row + column - tp), in per cent.
+
+    Args:
+        hits: (..., L) pixels of the class in clusters of the class, tp.
+        rows: (..., L) pixels of the class.
+        columns: (..., L) pixels in clusters of the class.
+        true: (..., L) pixels that decide whether the class occurs; `rows` if None.
+
+    Returns:
+        (..., L) in 0..100; NaN for a class without a true pixel, 0 for one that occurs but has no
+        pixel here.
+    """
+    occurs = np.asarray(rows if true is None else true) > 0
+    union = np.maximum(rows + columns - hits, 1)  # 0 only where hits is 0 too
+    return np.where(occurs, 100.0 * (hits / union), np.nan)
+
+
+def mean(values: Percent) -> float | None:
+    """Mean of the defined values of one row; None if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(np.mean(defined)) if len(defined) else None

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from picie.errors import DataError
-from picie.metrics.confusion import Matrix
+from picie.metrics.confusion import Matrix, Percent, iou, mean, percent
+from picie.metrics.groups import READINGS, Groups, GroupScores, Reading, score_groups
 from picie.metrics.matching import MATCHINGS, Matching, in_class_order, match_clusters
-from picie.metrics.partition import READINGS, Groups, GroupScores, Reading, score_groups
-from picie.metrics.rates import Percent, iou, mean, percent
 
 __all__ = ["Scores", "score", "score_classes"]
 

@@ -13,9 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from picie.errors import DataError
-from picie.metrics.confusion import Matrix
+from picie.metrics.confusion import Matrix, Percent, iou, mean
 from picie.metrics.matching import Matching, in_class_order, match_clusters
-from picie.metrics.rates import Percent, iou, mean
 
 __all__ = [
     "READINGS",

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from picie.errors import DataError
+from picie.metrics.groups import GroupScores, check_groups, score_groups
 from picie.metrics.matching import hungarian, in_class_order, majority
-from picie.metrics.partition import GroupScores, check_groups, score_groups
 from picie.metrics.scores import score
 
 Ints = NDArray[np.int64]
