@@ -24,7 +24,7 @@ from PIL import Image
 
 import picie
 from picie.data.folder import PhotoFolder, open_folder
-from picie.pictures import as_array, network_input
+from picie.data.images import as_array, network_input
 from picie.runtime.devices import keep_freed_memory
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from picie.cli import main
-from picie.data.synthetic import write_scenes
+from picie.data.synthetic.scenes import write_scenes
 from picie.inference import Segmenter, load
 from picie.training import train
 

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 import picie.evaluation
 from picie.config import make_config
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import square_crop, square_crop_mask
-from picie.data.named import open_dataset
-from picie.data.synthetic import CLASSES
+from picie.data.synthetic.scenes import CLASSES
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.evaluation import Evaluation, evaluate
 from picie.inference import Segmenter, load

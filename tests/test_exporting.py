@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, PicieError
 from picie.exporting import FORMATS, RASTER_FORMATS, export_masks
 from picie.exports.layout import Options

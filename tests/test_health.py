@@ -12,8 +12,8 @@ from picie import health
 from picie.centroids import picture_loader
 from picie.clustering.merging import merge_centroids
 from picie.data.cache import CropCache
+from picie.data.crop_loader import BaseCrops
 from picie.data.folder import open_folder
-from picie.data.loading import BaseCrops
 from picie.errors import DataError
 from picie.health import health_text, measure_health
 from picie.inference import Segmenter

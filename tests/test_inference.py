@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+import picie.data.photo_loader
 import picie.inference
-import picie.reading
 from picie.clustering.pseudo_labels import group_scores
 from picie.config import make_config
 from picie.data.folder import open_folder
 from picie.data.images import read_image
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference import Prediction, Segmenter, enlarge, load, predict
 from picie.models.picie import PiCIE
@@ -226,7 +226,7 @@ def test_a_folder_is_read_as_its_masks_are_taken(
         read.append(path.stem)
         return original(path)
 
-    monkeypatch.setattr(picie.reading, "read_image", spy)
+    monkeypatch.setattr(picie.data.photo_loader, "read_image", spy)
     stream = model.predict_folder(photos, batch_size=1, workers=0)
     assert read == []
     assert next(stream).name == "a"

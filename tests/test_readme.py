@@ -11,7 +11,7 @@ from PIL import Image
 
 from picie.cli import main
 from picie.config import PRESETS
-from picie.data.synthetic import write_scenes
+from picie.data.synthetic.scenes import write_scenes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
 from picie.tiling import blended, check_tile, cut, strips

@@ -22,7 +22,7 @@ import picie.checkpoints
 import picie.storage
 from picie.cli import main
 from picie.config import make_config
-from picie.data.synthetic import write_scenes
+from picie.data.synthetic.scenes import write_scenes
 from picie.errors import ConfigError, DataError, ModelError
 from picie.inference import Segmenter, load
 from picie.training import resume, train

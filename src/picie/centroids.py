@@ -13,7 +13,7 @@ from picie.clustering.merging import cut_tree, linkage_tree
 from picie.clustering.overlap import shared_pixels
 from picie.clustering.sampling import sample_pixels
 from picie.config import Config
-from picie.data.loading import BaseCrops, load_batches
+from picie.data.crop_loader import BaseCrops, load_batches
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE

@@ -12,11 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from picie.data.folder import Photo, PhotoFolder
-from picie.data.images import read_image, square_crop, square_crop_mask
+from picie.data.images import network_input, read_image, square_crop, square_crop_mask
 from picie.errors import DataError
 from picie.inference import Segmenter, enlarge
 from picie.metrics.confusion import Confusion
-from picie.pictures import network_input
 from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "LabelledPicture", "LabelledPictures", "count_pixels"]

@@ -10,9 +10,10 @@ import numpy as np
 from picie.centroids import fit_clean_centroids, keep_centroids, picture_loader
 from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.cache import CropCache
+from picie.data.crop_loader import BaseCrops
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.loading import BaseCrops
-from picie.data.named import open_dataset
+from picie.data.images import check_size
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
@@ -20,7 +21,6 @@ from picie.metrics.confusion import Confusion
 from picie.metrics.groups import Groups, check_groups
 from picie.metrics.matching import Matching, check_matching
 from picie.metrics.scores import Scores, score
-from picie.pictures import check_size
 from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.runtime.progress import Reporter
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.images import stored_upright
+from picie.data.images import check_size, stored_upright
 from picie.errors import ConfigError, DataError
 from picie.exports.layout import ClassTable, Labelled, Options, Writer, WriterMaker, check_names
 from picie.exports.rasters import Look
 from picie.exports.whole import check_out, whole_folder
 from picie.inference import Prediction, Segmenter
-from picie.pictures import check_size
 from picie.predicting import Then, predict_each
 from picie.runtime.progress import Advance, Reporter
 from picie.tiling import check_tile

@@ -14,15 +14,14 @@ from torch import Tensor
 from picie.classification import PixelClassifier, Precision
 from picie.config import Config
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.images import read_image
+from picie.data.images import as_array, check_size, network_input, read_image
+from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
 from picie.hub.remote import local_folder, upload_folder
 from picie.models.picie import PiCIE
 from picie.naming.classes import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
-from picie.pictures import as_array, check_size, network_input
 from picie.publishing import spread, write_pretrained
-from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
 

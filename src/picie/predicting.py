@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from picie.data.folder import PhotoFolder
+from picie.data.photo_loader import choose_workers
 from picie.inference import Prediction, Segmenter
-from picie.reading import choose_workers
 from picie.runtime.progress import Advance, Reporter
 
 __all__ = ["Then", "predict_each"]

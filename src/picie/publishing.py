@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from picie.classification import PixelClassifier
 from picie.config import MACHINE, Config
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.named import open_dataset
 from picie.errors import ConfigError, DataError
 from picie.hub.card import Card, card_text, check_licence
 from picie.naming.classes import CLASSES_FILE, write_classes

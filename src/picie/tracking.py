@@ -9,7 +9,7 @@ import torch
 
 from picie.centroids import picture_loader
 from picie.config import MACHINE, Config
-from picie.data.loading import BaseCrops
+from picie.data.crop_loader import BaseCrops
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.trackers import Trackers

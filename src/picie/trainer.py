@@ -23,8 +23,8 @@ from picie.centroids import (
 from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.config import Config
 from picie.curves import curve_values
+from picie.data.crop_loader import open_crops
 from picie.data.folder import Photo
-from picie.data.loading import open_crops
 from picie.decoder_start import start_decoder
 from picie.errors import DataError
 from picie.heads import Heads

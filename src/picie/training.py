@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from picie.config import MACHINE, Config, make_config
-from picie.data.named import open_dataset
+from picie.data.datasets.registry import open_dataset
 from picie.errors import ConfigError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE

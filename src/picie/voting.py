@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from picie.counting import LabelledPictures, count_pixels
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.named import open_dataset
 from picie.inference import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.naming.classes import ClassNames, NamedClass

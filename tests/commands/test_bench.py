@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from picie.cli import main
-from picie.data.synthetic import write_scenes
+from picie.data.synthetic.scenes import write_scenes
 
 Failure = Callable[..., tuple[int, str]]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from picie.cli import main
 from picie.commands.predict import write_masks
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.inference import Segmenter
 from picie.runtime.progress import Advance, Reporter
 from picie.visualization.masks import overlay

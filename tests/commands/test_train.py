@@ -9,7 +9,7 @@ from PIL import Image
 
 from picie.cli import main
 from picie.config import read_config
-from picie.data.named import DATASETS
+from picie.data.datasets.registry import DATASETS
 
 
 def test_flags_and_preset_reach_the_run(scenes: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from picie.data.images import (
     square_crop_mask,
     stored_upright,
 )
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.errors import DataError
 
 PALETTE = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]

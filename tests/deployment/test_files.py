@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import picie
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.files import onnx_runner, torch_runner
 from picie.inference import Segmenter, load
 from picie.types import IGNORED

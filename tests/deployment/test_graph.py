@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.graph import Graph, _scaled, ignored_id
 from picie.inference import Segmenter
 from picie.naming.classes import ClassNames, NamedClass

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.exports.layout import ClassTable, Labelled, Options, Writer
 from picie.types import IGNORED
 from picie.visualization.palette import palette

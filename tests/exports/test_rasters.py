@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.exports import rasters
 from picie.exports.rasters import Look, masks_of, open_raster

@@ -19,9 +19,9 @@ from typing import Any
 
 from picie.benchmarking.suite import Data, Suite, Synthetic, System
 from picie.config import Config
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.named import open_dataset
-from picie.data.synthetic import write_scenes
+from picie.data.synthetic.scenes import write_scenes
 from picie.errors import ConfigError
 from picie.models.backbones import check_name
 from picie.runtime.files import write_atomically

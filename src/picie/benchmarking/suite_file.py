@@ -19,9 +19,9 @@ from picie.benchmarking.suite import (
     check_settings,
 )
 from picie.config import Config, suggest
+from picie.data.images import check_size
 from picie.errors import ConfigError
 from picie.evaluation import evaluate
-from picie.pictures import check_size
 
 __all__ = ["read_suite"]
 

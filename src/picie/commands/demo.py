@@ -7,7 +7,7 @@ from pathlib import Path
 from picie.commands.arguments import Demo
 from picie.commands.evaluate import show
 from picie.commands.predict import write_masks
-from picie.data.synthetic import CLASSES, write_scenes
+from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation import evaluate
 from picie.inference import Segmenter

@@ -3,11 +3,11 @@
 import torch
 
 from picie.commands.export_arguments import Export
+from picie.data.images import check_size
 from picie.deployment.export import Exported, export_model
 from picie.deployment.graph import LEAST_SIDE
 from picie.errors import ConfigError
 from picie.inference import Segmenter, load
-from picie.pictures import check_size
 from picie.runtime.progress import Reporter
 
 __all__ = ["run"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from picie.data.synthetic import draw_scene
+from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.files import Runner
 from picie.errors import ModelError
 from picie.inference import Segmenter

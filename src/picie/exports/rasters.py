@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from picie.data.images import network_size
 from picie.enlarging import Mask, Span, enlarge_part
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.inference import Segmenter
-from picie.pictures import network_size
 from picie.tiling import Strip, Tile, cut, strips
 from picie.types import IGNORED
 

@@ -13,10 +13,10 @@ from torch.nn.functional import normalize, one_hot
 
 from picie.clustering.pseudo_labels import scores
 from picie.data.folder import PhotoFolder
+from picie.data.images import check_size
+from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
 from picie.errors import ConfigError
 from picie.inference import Segmenter, enlarge
-from picie.pictures import check_size
-from picie.reading import Picture, choose_workers, in_batches, read_ahead
 from picie.reporting.gathering import Memory, Portraits, Seen
 from picie.runtime.progress import Reporter
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.named import open_dataset
 
 
 @pytest.fixture

@@ -5,8 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie.data.datasets.cocostuff import COCOSTUFF15, COCOSTUFF27, COCOSTUFF171, is_curated
-from picie.data.datasets.cocostuff_names import COARSE, FINE, UNUSED
+from picie.data.datasets.cocostuff import (
+    COARSE,
+    COCOSTUFF15,
+    COCOSTUFF27,
+    COCOSTUFF171,
+    FINE,
+    UNUSED,
+    is_curated,
+)
 from picie.data.folder import PhotoFolder
 from picie.data.masks import read_mask, stored_ids
 from picie.errors import DataError

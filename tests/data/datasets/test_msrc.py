@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from picie.data.datasets.msrc import MSRC21, MSRC23
+from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.named import open_dataset
 
 Opened = Callable[..., PhotoFolder]
 Put = Callable[..., Path]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.data.datasets.dataset import Dataset, Layout, Part
-from picie.data.datasets.opening import open_known
+from picie.data.datasets.dataset import Dataset, Layout, Part, open_known
 from picie.data.masks import LabelCode
 from picie.errors import ConfigError, DataError
 

@@ -1,12 +1,17 @@
 """What describes a known data set, and the colours of those that have none of their own."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from picie.config import suggest
+from picie.data.folder import Photo, PhotoFolder, open_folder
+from picie.data.listing import few, inside, read_lines, walk
 from picie.data.masks import Colour, LabelCode
+from picie.errors import ConfigError, DataError
 
-__all__ = ["Dataset", "Layout", "Part", "class_map", "voc_colours"]
+__all__ = ["Dataset", "Layout", "Part", "class_map", "open_known", "voc_colours"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +117,169 @@ def voc_colours(count: int) -> tuple[Colour, ...]:
         return sum((number >> (3 * bit + first) & 1) << (7 - bit) for bit in range(8))
 
     return tuple((channel(n, 0), channel(n, 1), channel(n, 2)) for n in range(count))
+
+
+_SHOWN = 8  # entries of a folder that a message lists
+
+
+def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> PhotoFolder:
+    """List the photos of some splits, sorted by name.
+
+    The name of a photo is the last part of its image folder, "/" and its stem; it is the same in
+    every split that has it.
+
+    Args:
+        dataset: which one.
+        root: folder in one of its layouts.
+        split: a split, or several joined by "+"; "" takes all pictures of picie's own form.
+        labelled: insist on a mask for every picture.
+
+    Raises:
+        DataError: another tree (the message draws the expected one and what was found), a list
+            file that is missing or names pictures that are not there, missing masks.
+        ConfigError: an unknown split.
+    """
+    layout = _layout(dataset, root)
+    found: dict[str, Photo] = {}
+    for one in split.split("+"):
+        found |= {photo.name: photo for photo in _photos(dataset, layout, root, one)}
+    photos = tuple(found[name] for name in sorted(found))
+    if labelled:
+        _check_labels(dataset, layout, root, split, photos)
+    return PhotoFolder(
+        root, split, photos, dataset.classes, dataset.code, dataset.palette, dataset.groups
+    )
+
+
+def _layout(dataset: Dataset, root: Path) -> Layout:
+    if not root.is_dir():
+        reason = "is no folder" if root.exists() else "does not exist"
+        raise DataError(f"{root}: {reason}; give the root of {dataset.name}{_drawn(dataset)}")
+    for layout in dataset.layouts:
+        if layout.fits(root):
+            return layout
+    raise _wrong_tree(dataset, root, _advice(dataset, root))
+
+
+def _advice(dataset: Dataset, root: Path) -> str:
+    for folder in _folders(root):
+        if any(layout.fits(folder) for layout in dataset.layouts):
+            return f"give {folder}, which seems to be it"
+    return "its pictures are not where they should be; check the path, or arrange the folders"
+
+
+def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
+    if not layout.parts:
+        return _own_form(dataset, layout, root, split)
+    if split not in layout.parts:
+        known = list(layout.parts)
+        hint = suggest(split, known) if split else f"known: {', '.join(known)}"
+        problem = f"unknown split {split!r}" if split else "say which split"
+        raise ConfigError(f"{dataset.name}: {problem}; {hint} (several are joined by +)")
+    part = layout.parts[split]
+    if not (root / part.images).is_dir():
+        problem = f"split {split}: there is no {part.images}/; put the pictures there"
+        raise _wrong_tree(dataset, root, problem)
+    stems = _stems(part, root)
+    if not stems:
+        problem = f"split {split}: no *{part.image_end} in {part.images}/; put the pictures there"
+        raise _wrong_tree(dataset, root, problem)
+    photos = [_photo(part, root, stem) for stem in stems]
+    if part.keep is not None:
+        _check_labels(dataset, layout, root, split, tuple(photos))
+        photos = [photo for photo in photos if photo.mask is not None and part.keep(photo.mask)]
+        if not photos:
+            raise DataError(f"{root}: no picture is left in the split {split}; take another")
+    return tuple(photos)
+
+
+def _own_form(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
+    folder = open_folder(root, split)
+    if len(folder.classes) not in (0, layout.stored):
+        raise DataError(
+            f"{root / 'classes.txt'}: names {len(folder.classes)} classes, masks of {dataset.name} "
+            f"hold {layout.stored}; is it another data set?"
+        )
+    return folder.photos
+
+
+def _stems(part: Part, root: Path) -> list[str]:
+    folder = root / part.images
+    if not part.stems and not part.names:
+        end = part.image_end
+        files = sorted(inside(folder, file) for file in walk(folder))
+        return [file.removesuffix(end) for file in files if file.endswith(end)]
+    source, stems = root / part.images, part.stems
+    if part.names:
+        source = root / part.names
+        if not source.is_file():
+            raise DataError(f"{source}: does not exist; {part.instead or 'put the list there'}")
+        lines = [line.removesuffix(part.image_end) for line in read_lines(source)]
+        stems = tuple(dict.fromkeys(line for line in lines if line))
+        if not stems:
+            raise DataError(f"{source}: names no picture; it should hold one name a line")
+    missing = [stem for stem in stems if not (folder / (stem + part.image_end)).is_file()]
+    if missing:
+        raise DataError(
+            f"{source}: {len(missing)} of {len(stems)} pictures are not in {folder} "
+            f"({few(missing, 3)}, each with {part.image_end}); complete the folder"
+        )
+    return list(stems)
+
+
+def _photo(part: Part, root: Path, stem: str) -> Photo:
+    # Joined as text: a Path each would take longer than the look at the disk.
+    mask = os.path.join(root, part.masks, stem + part.mask_end)
+    return Photo(
+        os.path.join(root, part.images, stem + part.image_end),
+        f"{PurePosixPath(part.images).name}/{stem}",
+        mask if part.masks and os.path.isfile(mask) else None,
+    )
+
+
+def _check_labels(
+    dataset: Dataset, layout: Layout, root: Path, split: str, photos: tuple[Photo, ...]
+) -> None:
+    secret = [
+        one for one in split.split("+") if one in layout.parts and not layout.parts[one].masks
+    ]
+    if secret:
+        raise DataError(
+            f"{dataset.name}: the labels of {', '.join(secret)} are not published; score another "
+            "split"
+        )
+    bare = [photo.name for photo in photos if photo.mask is None]
+    if bare:
+        count = f"{len(bare)} of {len(photos)} pictures have no mask ({few(bare, 3)})"
+        raise _wrong_tree(dataset, root, f"labels are needed, and {count}")
+
+
+def _wrong_tree(dataset: Dataset, root: Path, problem: str) -> DataError:
+    found = "\n".join(f"  {line}" for line in _found(root)) or "  nothing"
+    return DataError(f"{root}: {dataset.name}: {problem}{_drawn(dataset)}\nfound:\n{found}")
+
+
+def _drawn(dataset: Dataset) -> str:
+    trees = ["\n".join(f"  {line}" for line in one.tree.splitlines()) for one in dataset.layouts]
+    return "\nexpected:\n" + "\nor:\n".join(trees)
+
+
+def _found(root: Path) -> list[str]:
+    """Two floors of a folder, shortened."""
+    entries = _entries(root)
+    lines = []
+    for path in entries[:_SHOWN]:
+        below = [one.name + "/" * one.is_dir() for one in _entries(path)] if path.is_dir() else []
+        lines.append(path.name + "/" * path.is_dir() + f" ({few(below, 4)})" * bool(below))
+    return lines + ["..."] * (len(entries) > _SHOWN)
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in _entries(root) if path.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:  # the message that lists it says more than this would
+        return []

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from picie.data.scene import (
+from picie.data.synthetic.canvas import (
     BUILDING,
     CAR,
     FIELD,

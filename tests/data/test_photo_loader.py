@@ -11,11 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-import picie.reading
+import picie.data.photo_loader
 from picie.data.folder import Photo
-from picie.data.images import read_image
-from picie.pictures import network_input
-from picie.reading import Picture, choose_workers, in_batches, read_ahead
+from picie.data.images import network_input, read_image
+from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_large_pictures_do_not_pile_up(
     photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = spy_on_reading(monkeypatch)
-    monkeypatch.setattr(picie.reading, "_MOST_PIXELS", 1)
+    monkeypatch.setattr(picie.data.photo_loader, "_MOST_PIXELS", 1)
     for number, _ in enumerate(read_ahead(photos, 32, ahead=9, workers=1), 1):
         assert number <= len(read) <= number + 1  # one that cannot be read has no pixels
     assert len(read) == 12
@@ -95,7 +94,7 @@ def test_an_error_that_is_no_picture_error_is_not_swallowed(
     def fail(path: Path) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(picie.reading, "read_image", fail)
+    monkeypatch.setattr(picie.data.photo_loader, "read_image", fail)
     with pytest.raises(MemoryError):
         list(read_ahead(photos, 32, ahead=4, workers=2))
 
@@ -163,7 +162,7 @@ def test_alternating_sizes_fill_their_batches(batch_size: int) -> None:
 
 
 def test_large_pictures_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picie.reading, "_MOST_PIXELS", 2)
+    monkeypatch.setattr(picie.data.photo_loader, "_MOST_PIXELS", 2)
     assert batches("abab", 4) == ["a0", "b1", "a2", "b3"]
 
 
@@ -174,6 +173,6 @@ def spy_on_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return read_image(path)
 
-    monkeypatch.setattr(picie.reading, "read_image", spy)
-    monkeypatch.setattr(picie.reading, "ThreadPoolExecutor", AtOnce)
+    monkeypatch.setattr(picie.data.photo_loader, "read_image", spy)
+    monkeypatch.setattr(picie.data.photo_loader, "ThreadPoolExecutor", AtOnce)
     return read

@@ -15,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from picie.data.crop_loader import available_cores
 from picie.data.folder import Photo
-from picie.data.images import read_image
-from picie.data.loading import available_cores
+from picie.data.images import network_input, read_image
 from picie.errors import DataError
-from picie.pictures import network_input
 
 __all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
 

@@ -12,9 +12,9 @@ from PIL import Image
 from picie.config import Config
 from picie.data import cache, loading
 from picie.data.cache import CropCache
+from picie.data.crop_loader import BaseCrops, load_batches, open_crops
 from picie.data.folder import Photo, open_folder
 from picie.data.images import read_image, read_square, square_crop
-from picie.data.loading import BaseCrops, load_batches, open_crops
 from picie.types import Batch
 
 SIZE = 32

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from picie.data.furniture import paint_furniture
-from picie.data.scene import BUILDING, CAR, VEGETATION, WATER, Scene
-from picie.data.scenery import paint_ground
+from picie.data.synthetic.backdrop import paint_ground
+from picie.data.synthetic.canvas import BUILDING, CAR, VEGETATION, WATER, Scene
+from picie.data.synthetic.objects import paint_furniture
 
 
 def painted(seed: int) -> tuple[Scene, Scene]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from picie.data.images import as_array, check_size, network_input, network_size
 from picie.errors import ConfigError
-from picie.pictures import as_array, check_size, network_input, network_size
 
 
 def test_the_short_side_has_the_size_and_both_are_whole_cells() -> None:

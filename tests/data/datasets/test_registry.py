@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from picie.config import Config
+from picie.data.datasets.registry import DATASETS, open_dataset
 from picie.data.folder import open_folder
-from picie.data.named import DATASETS, open_dataset
 from picie.errors import ConfigError, DataError
 from picie.types import VOID
 

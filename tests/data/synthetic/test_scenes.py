@@ -8,7 +8,7 @@ from PIL import Image
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
 from picie.data.masks import read_mask
-from picie.data.synthetic import CLASSES, draw_scene, write_scenes
+from picie.data.synthetic.scenes import CLASSES, draw_scene, write_scenes
 
 SIZE = (72, 96)
 Pictures = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]

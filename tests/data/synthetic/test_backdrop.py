@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from picie.data.scene import FIELD, MOUNTAIN, ROAD, SKY, VEGETATION, WATER, Scene
-from picie.data.scenery import paint_forest, paint_ground, paint_mountains, paint_sky, reflect
+from picie.data.synthetic.backdrop import (
+    paint_forest,
+    paint_ground,
+    paint_mountains,
+    paint_sky,
+    reflect,
+)
+from picie.data.synthetic.canvas import FIELD, MOUNTAIN, ROAD, SKY, VEGETATION, WATER, Scene
 
 
 @pytest.fixture(params=range(6))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.data.scene import (
+from picie.data.synthetic.canvas import (
     CROPS,
     FIELD,
     MOUNTAIN,

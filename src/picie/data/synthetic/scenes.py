@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from picie.data.furniture import paint_furniture
-from picie.data.scene import SKY, Scene, blend
-from picie.data.scenery import paint_forest, paint_ground, paint_mountains, paint_sky, reflect
+from picie.data.synthetic.backdrop import (
+    paint_forest,
+    paint_ground,
+    paint_mountains,
+    paint_sky,
+    reflect,
+)
+from picie.data.synthetic.canvas import SKY, Scene, blend
+from picie.data.synthetic.objects import paint_furniture
 from picie.runtime.random import Stream, numpy_generator
 
 __all__ = ["CLASSES", "draw_scene", "write_scenes"]

@@ -10,9 +10,8 @@ from picie.data.datasets.ade20k import ADE20K150
 from picie.data.datasets.camvid import CAMVID11
 from picie.data.datasets.cityscapes import CITYSCAPES19, CITYSCAPES27
 from picie.data.datasets.cocostuff import COCOSTUFF15, COCOSTUFF27, COCOSTUFF171
-from picie.data.datasets.dataset import Dataset
+from picie.data.datasets.dataset import Dataset, open_known
 from picie.data.datasets.msrc import MSRC21, MSRC23
-from picie.data.datasets.opening import open_known
 from picie.data.datasets.potsdam import POTSDAM3, POTSDAM6
 from picie.data.datasets.voc import VOC21
 from picie.data.folder import PhotoFolder, open_folder

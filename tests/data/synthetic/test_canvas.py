@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from picie.data.scene import BUILDING, FAR, Floats, Scene, blend, look, paint_solid
+from picie.data.synthetic.canvas import BUILDING, FAR, Floats, Scene, blend, look, paint_solid
 
 
 @pytest.fixture
