@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.views.stretching import stretch_crops, whole_boxes
+from picie.views.pair import stretch_crops, whole_boxes
 
 BOXES = torch.tensor([[0, 0, 40], [3, 9, 29], [20, 1, 20], [11, 7, 33]]).double()
 FLIP = torch.tensor([False, True, False, True])
