@@ -13,7 +13,7 @@ from pathlib import Path
 
 import picie
 from picie.exporting import export_masks
-from picie.naming.classes import ClassNames
+from picie.models.class_names import ClassNames
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from picie.exports.layout import Options
 from picie.exports.png import PngWriter
 from picie.exports.whole import MARK
 from picie.inference import Segmenter
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.runtime.progress import Reporter
 
 NAMES = ["a b.png", "same.jpg", "same.png", "sub é/same.jpg", "sub é/日本.png"]

@@ -20,8 +20,8 @@ from picie.data.images import read_image
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference import Prediction, Segmenter, enlarge, load, predict
+from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.classes import IGNORED, ClassNames, NamedClass
 from picie.visualization.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from picie.clustering.merging import linkage_tree, merge_centroids
 from picie.errors import ConfigError, NotFittedError
+from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames, NamedClass
 from picie.outputs import cluster_groups, node_members, outputs_of
 from picie.visualization.palette import palette
 

@@ -12,8 +12,8 @@ import picie
 from picie.config import Config
 from picie.errors import ConfigError, DataError, NotFittedError
 from picie.inference import Segmenter, load
+from picie.models.class_names import ClassNames
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 

@@ -7,8 +7,8 @@ import torch
 
 from picie.clustering.merging import linkage_tree, merge_centroids
 from picie.errors import ConfigError
+from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames, NamedClass
 from picie.naming.parts import Part, parse_assignments, parse_parts
 from picie.outputs import outputs_of
 from picie.renaming import Anatomy, assign, paint, remove, take_away

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.inference import Segmenter
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.making import make_report
 from picie.runs import Run
 

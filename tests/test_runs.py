@@ -12,7 +12,7 @@ import pytest
 
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.naming.classes import CLASSES_FILE
+from picie.models.class_names import CLASSES_FILE
 from picie.naming.past import HISTORY_FOLDER
 from picie.runs import FORMAT, Run
 from picie.runtime.files import write_atomically

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import picie.checkpoints
-import picie.storage
+import picie.models.storage
 from picie.cli import main
 from picie.config import make_config
 from picie.data.synthetic.scenes import write_scenes
@@ -123,8 +123,8 @@ _POINTS: dict[str, tuple[Any, str, int]] = {
     "in the last step of epoch 1": (torch.optim.Adam, "step", 3),
     "between the record and the checkpoint of epoch 0": (picie.checkpoints, "write_atomically", 0),
     "between the record and the checkpoint of epoch 2": (picie.checkpoints, "write_atomically", 2),
-    "before the weights are written": (picie.storage, "write_atomically", 0),
-    "between the weights and their card": (picie.storage, "write_atomically", 1),
+    "before the weights are written": (picie.models.storage, "write_atomically", 0),
+    "between the weights and their card": (picie.models.storage, "write_atomically", 1),
 }
 
 

@@ -11,7 +11,7 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.inference import Segmenter
 from picie.metrics.confusion import Confusion
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.renaming import Anatomy
 from picie.runtime.progress import Reporter
 from picie.voting import Vote, add_votes, count_labels, open_labelled, votes

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from picie.evaluation import Evaluation, evaluate
     from picie.inference import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
-    from picie.naming.classes import ClassNames
+    from picie.models.class_names import ClassNames
     from picie.training import resume, train
 
 __all__ = [

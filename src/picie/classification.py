@@ -11,9 +11,9 @@ from picie.clustering.pseudo_labels import group_scores, scores
 from picie.config import Config, make_config
 from picie.cutting import cut_network
 from picie.errors import ConfigError
+from picie.models.class_names import ClassNames
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames
 from picie.outputs import cluster_name, outputs_of
 from picie.postprocessing import average_scales, refine_borders
 from picie.runtime.devices import autocast, choose_device

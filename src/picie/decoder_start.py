@@ -10,8 +10,8 @@ from picie.clustering.kmeans import KMeans
 from picie.clustering.sampling import sample_pixels
 from picie.config import Config
 from picie.models.folding import folded
+from picie.models.pca import StageMoments
 from picie.models.picie import PiCIE
-from picie.models.projection import StageMoments
 from picie.runtime.distributed import Processes
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch

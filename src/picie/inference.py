@@ -19,10 +19,10 @@ from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ah
 from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
 from picie.hub.remote import local_folder, upload_folder
+from picie.models.class_names import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
 from picie.models.picie import PiCIE
-from picie.naming.classes import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
+from picie.models.storage import load_model, save_model
 from picie.publishing import spread, write_pretrained
-from picie.storage import load_model, save_model
 from picie.tiling import blended, check_tile
 
 __all__ = ["Mask", "Precision", "Prediction", "Segmenter", "enlarge", "load", "predict"]

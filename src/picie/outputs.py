@@ -15,8 +15,8 @@ from picie.clustering.merging import cut_tree
 from picie.clustering.pseudo_labels import group_scores
 from picie.cutting import trees
 from picie.errors import ConfigError
+from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames, NamedClass
 from picie.visualization.palette import Colours, palette
 
 __all__ = ["Outputs", "cluster_groups", "cluster_name", "node_members", "outputs_of"]

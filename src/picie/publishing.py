@@ -16,10 +16,10 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError
 from picie.hub.card import Card, card_text, check_licence
-from picie.naming.classes import CLASSES_FILE, write_classes
+from picie.models.class_names import CLASSES_FILE, write_classes
+from picie.models.storage import save_model
 from picie.runs import Run
 from picie.runtime.files import write_atomically, writing
-from picie.storage import save_model
 from picie.version import __version__
 from picie.visualization.sheet import write_sheet
 

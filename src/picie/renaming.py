@@ -10,10 +10,9 @@ from dataclasses import replace
 from picie.config import suggest
 from picie.cutting import trees
 from picie.errors import ConfigError
+from picie.models.class_names import ClassNames, NamedClass, check_name
 from picie.models.picie import PiCIE
-from picie.naming.classes import ClassNames, NamedClass
 from picie.naming.parts import Part, parts_of, with_parts
-from picie.naming.rules import check_name
 from picie.outputs import cluster_groups, node_members
 
 __all__ = ["Anatomy", "assign", "paint", "remove", "take_away"]

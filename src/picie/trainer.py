@@ -31,8 +31,9 @@ from picie.heads import Heads
 from picie.health import HEALTH_PICTURES, health_text, measure_health
 from picie.history import EpochTotals, epoch_line
 from picie.inference import Segmenter
-from picie.models.batchnorm import share_batch_statistics
 from picie.models.picie import PiCIE
+from picie.models.storage import save_model
+from picie.models.sync_batchnorm import share_batch_statistics
 from picie.runs import Run
 from picie.runtime.devices import autocast, choose_device
 from picie.runtime.distributed import Processes
@@ -41,7 +42,6 @@ from picie.runtime.profiler import Clock
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
 from picie.steps import compute_losses, make_optimizer
-from picie.storage import save_model
 from picie.targets import Targets, fit_targets
 from picie.tracking import Tracking
 from picie.types import Batch, Losses

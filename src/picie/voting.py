@@ -9,7 +9,7 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
 from picie.inference import Segmenter
 from picie.metrics.confusion import Matrix
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.naming.parts import parts_of
 from picie.renaming import Anatomy
 from picie.runtime.progress import Reporter

@@ -10,7 +10,7 @@ from PIL import Image
 
 from picie.cli import main
 from picie.inference import load
-from picie.naming.classes import NamedClass, read_classes
+from picie.models.class_names import NamedClass, read_classes
 
 Failure = Callable[..., tuple[int, str]]
 Say = Callable[..., str]

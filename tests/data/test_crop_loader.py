@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.config import Config
-from picie.data import cache, loading
+from picie.data import cache, crop_loader
 from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, load_batches, open_crops
 from picie.data.folder import Photo, open_folder
@@ -163,24 +163,24 @@ def test_threads_are_chosen_from_the_cores(make: Crops, monkeypatch: pytest.Monk
     many = plan(list(range(COUNT)) * 9, 4)
     for cores, chosen in [(1, 1), (2, 1), (4, 3), (64, 8)]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: range(n), raising=False)
-        assert loading._choose_threads(crops, many, -1) == chosen
-        assert loading._choose_threads(crops, many, 5) == 5
-        assert loading._choose_threads(crops, many, 0) == 0
+        assert crop_loader._choose_threads(crops, many, -1) == chosen
+        assert crop_loader._choose_threads(crops, many, 5) == 5
+        assert crop_loader._choose_threads(crops, many, 0) == 0
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert loading._choose_threads(crops, many, -1) == 5
+    assert crop_loader._choose_threads(crops, many, -1) == 5
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert loading._choose_threads(crops, many, -1) == 1
+    assert crop_loader._choose_threads(crops, many, -1) == 1
 
 
 def test_one_thread_is_enough_where_nothing_is_decoded(make: Crops) -> None:
     crops = make()
-    assert loading._choose_threads(crops, plan([0, 1], 2), 8) == 2
+    assert crop_loader._choose_threads(crops, plan([0, 1], 2), 8) == 2
     load(crops, [0, 1, 2])
-    assert loading._choose_threads(crops, plan([2, 1, 0], 2), 8) == 1
-    assert loading._choose_threads(crops, plan([2, 1, 0], 2), 0) == 0
-    assert loading._choose_threads(crops, plan([0, 1, 2, 3, 5], 2), 8) == 2
-    assert loading._choose_threads(crops, [], 8) == 1
+    assert crop_loader._choose_threads(crops, plan([2, 1, 0], 2), 8) == 1
+    assert crop_loader._choose_threads(crops, plan([2, 1, 0], 2), 0) == 0
+    assert crop_loader._choose_threads(crops, plan([0, 1, 2, 3, 5], 2), 8) == 2
+    assert crop_loader._choose_threads(crops, [], 8) == 1
 
 
 def test_minus_one_gives_the_same_batches(make: Crops) -> None:
@@ -197,7 +197,7 @@ def test_the_next_batches_are_read_while_the_caller_has_one(
         done.release()
         return square
 
-    monkeypatch.setattr(loading, "read_square", counted)
+    monkeypatch.setattr(crop_loader, "read_square", counted)
     batches = load_batches(make(), plan([0, 1, 2, 3, 5, 6], 1), workers=1, device="cpu")
     next(batches)
     for _ in range(3):
@@ -213,7 +213,7 @@ def test_other_errors_pass_through(
     def fail(path: Path, size: int) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(loading, "read_square", fail)
+    monkeypatch.setattr(crop_loader, "read_square", fail)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         load(make(), [0], workers=workers)
 

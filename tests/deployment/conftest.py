@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from picie.cli import main
-from picie.naming.classes import ClassNames, NamedClass, write_classes
+from picie.models.class_names import ClassNames, NamedClass, write_classes
 
 NAMES = ClassNames(
     3, (NamedClass("sky", (0,), colour="#102030"), NamedClass("rest", (2,), ignore=True))

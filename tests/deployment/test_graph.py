@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.graph import Graph, _scaled, ignored_id
 from picie.inference import Segmenter
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.types import IGNORED
 
 

@@ -14,7 +14,7 @@ from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.exports import rasters
 from picie.exports.rasters import Look, masks_of, open_raster
 from picie.inference import Segmenter
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 
 rasterio = pytest.importorskip("rasterio")
 

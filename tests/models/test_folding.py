@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from picie.models.folding import FoldedCopy, folded
-from picie.models.padding import _EvenStride
+from picie.models.folding import FoldedCopy, _EvenStride, folded
 from picie.models.picie import PiCIE
 
 BACKBONES = ["tf_efficientnet_lite0", "test_efficientnet", "resnet18", "test_convnext", "test_vit"]

@@ -7,8 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from picie.models.folding import folded
-from picie.models.padding import _EvenStride, _FixedPadding, fix_padding
+from picie.models.folding import _EvenStride, _FixedPadding, fix_padding, folded
 from picie.models.picie import PiCIE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.naming.classes import ClassNames, NamedClass, parse_classes
+from picie.models.class_names import ClassNames, NamedClass, parse_classes
 from picie.naming.document import edited
 
 HAND = """\

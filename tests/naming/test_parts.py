@@ -3,7 +3,7 @@
 import pytest
 
 from picie.errors import ConfigError
-from picie.naming.classes import NamedClass
+from picie.models.class_names import NamedClass
 from picie.naming.parts import (
     Part,
     parse_assignments,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picie.inference import Segmenter, load
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.making import make_report
 from picie.runs import Run
 

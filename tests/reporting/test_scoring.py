@@ -9,7 +9,7 @@ from PIL import Image
 from picie.data.folder import open_folder
 from picie.evaluation import evaluate
 from picie.inference import Segmenter
-from picie.naming.classes import ClassNames, NamedClass
+from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.scoring import score_of
 
 

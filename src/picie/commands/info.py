@@ -12,9 +12,9 @@ from picie.commands.arguments import Info
 from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
 from picie.models.backbones import list_backbones
-from picie.naming.classes import read_classes
+from picie.models.class_names import read_classes
+from picie.models.storage import read_tree
 from picie.runs import Run
-from picie.storage import read_tree
 
 __all__ = ["run"]
 

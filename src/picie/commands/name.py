@@ -12,7 +12,7 @@ from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError
 from picie.inference import Segmenter, load
 from picie.metrics.confusion import Matrix
-from picie.naming.classes import CLASSES_FILE, ClassNames, parse_classes, read_classes
+from picie.models.class_names import CLASSES_FILE, ClassNames, parse_classes, read_classes
 from picie.naming.document import edited
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts
 from picie.naming.past import replace_classes, undo_classes

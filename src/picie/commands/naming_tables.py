@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from picie.inference import Segmenter
-from picie.naming.classes import HEADER
+from picie.models.class_names import HEADER
 from picie.naming.parts import parts_of
 from picie.outputs import cluster_name
 from picie.renaming import Anatomy

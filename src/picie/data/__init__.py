@@ -1,1 +1,1 @@
-"""Pictures, masks and class names from folders; synthetic scenes with truth."""
+"""Folders of photos, labels, known data sets, and what reads them."""

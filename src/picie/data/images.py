@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from picie.errors import ConfigError, DataError
@@ -47,7 +47,7 @@ EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif",
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _Ids = TypeVar("_Ids", bound=np.integer[Any])
 _MOST_PIXELS = 10**9
-_LONGEST = 16
+_LONGEST = 16  # largest ratio of the sides that the network sees
 _SPARE = 2  # a reduced picture keeps so many times the side of its crop
 _Turn = Image.Transpose
 _TURNS = {
@@ -296,9 +296,6 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-_LONGEST = 16  # largest ratio of the sides that the network sees
-
-
 def check_size(size: int) -> None:
     """Refuse a short side that holds no whole cells of the coarsest grid.
 
@@ -349,13 +346,6 @@ def as_array(source: Any) -> NDArray[np.uint8]:
         f"a {type(source).__name__}{shape} is no picture; give a path, a PIL image, a uint8 array "
         "(H, W, 3) RGB, or a tensor (3, H, W) with values in [0, 1]"
     )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return image
 
 
 def _from_tensor(picture: Tensor) -> NDArray[np.uint8]:

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import scores
 from picie.inference import Segmenter
-from picie.models.folding import folded
-from picie.models.padding import fix_padding
+from picie.models.folding import fix_padding, folded
 
 __all__ = ["LEAST_SIDE", "Graph", "ignored_id"]
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
-from picie.models.networks import create_network
+from picie.models.timm_features import create_network
 
 __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 

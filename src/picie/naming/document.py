@@ -8,7 +8,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT
 
-from picie.naming.classes import HEADER, ClassNames, NamedClass, entry_text
+from picie.models.class_names import HEADER, ClassNames, NamedClass, entry_text
 
 __all__ = ["edited"]
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from picie.errors import ConfigError
-from picie.naming.classes import NamedClass
-from picie.naming.rules import check_colour
+from picie.models.class_names import NamedClass, check_colour
 
 __all__ = ["Part", "parse_assignments", "parse_colours", "parse_parts", "parts_of", "with_parts"]
 

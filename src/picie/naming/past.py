@@ -11,7 +11,7 @@ runs/first/
 from pathlib import Path
 
 from picie.errors import ConfigError
-from picie.naming.classes import CLASSES_FILE
+from picie.models.class_names import CLASSES_FILE
 from picie.runtime.files import write_atomically, writing
 
 __all__ = ["HISTORY_FOLDER", "replace_classes", "undo_classes"]

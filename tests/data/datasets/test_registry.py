@@ -11,7 +11,7 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.types import VOID
 
-DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
+DOCS = Path(__file__).parents[3] / "docs" / "datasets.md"
 
 
 @pytest.mark.parametrize("name", DATASETS)

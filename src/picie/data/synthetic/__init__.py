@@ -1,1 +1,1 @@
-"""synthetic"""
+"""Drawn scenes with their truth: streets, fields, water, towns."""

@@ -7,9 +7,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from picie.models.batchnorm import share_batch_statistics
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
+from picie.models.sync_batchnorm import share_batch_statistics
 from picie.runtime.distributed import Processes
 
 

@@ -11,7 +11,7 @@ from picie.config import make_config
 from picie.errors import ModelError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.storage import MODEL_FORMAT, load_model, save_model
+from picie.models.storage import MODEL_FORMAT, load_model, save_model
 from picie.version import __version__
 
 

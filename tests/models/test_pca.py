@@ -5,7 +5,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.models.projection import StageMoments, stage_weights
+from picie.models.pca import StageMoments, stage_weights
 
 CHANNELS = (2, 3, 4, 5)
 SIZES = (16, 8, 4, 2)

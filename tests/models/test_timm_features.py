@@ -10,8 +10,8 @@ from torch import Tensor
 
 from picie.errors import ConfigError
 from picie.models.backbones import Backbone
-from picie.models.networks import create_network
 from picie.models.picie import PiCIE
+from picie.models.timm_features import create_network
 
 
 def pictures(*size: int) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from picie.errors import ConfigError, PicieError
-from picie.naming.classes import ClassNames, NamedClass, read_classes, write_classes
+from picie.models.class_names import ClassNames, NamedClass, read_classes, write_classes
 
 ODD = (
     NamedClass('a "quoted" \\ name', (3,), (), "#00ff7F"),

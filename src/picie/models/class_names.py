@@ -13,6 +13,7 @@ Entries of one name are one class. The order of the classes is that of their ids
 that has no clusters yet keeps its id.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from picie.errors import ConfigError
-from picie.naming.rules import check_colour, check_name
 from picie.runtime.files import write_atomically
 from picie.types import IGNORED
 
@@ -30,11 +30,58 @@ __all__ = [
     "IGNORED",
     "ClassNames",
     "NamedClass",
+    "check_colour",
+    "check_name",
     "entry_text",
     "parse_classes",
     "read_classes",
     "write_classes",
 ]
+
+_RESERVED = re.compile(r"cluster \d+")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+
+
+def check_name(name: str, where: str, *, ignore: bool = False) -> None:
+    """Refuse a name that masks, lists and command lines could not carry.
+
+    Args:
+        name: of a class.
+        where: start of the message.
+        ignore: whether its pixels are void.
+
+    Raises:
+        ConfigError: it is empty, has more than one line, or is reserved.
+    """
+    if not name.strip():
+        raise ConfigError(f"{where}: the name is empty; give it a name, or remove the entry")
+    if name != name.strip() or not name.isprintable():
+        raise ConfigError(
+            f"{where}: the name {name!r} begins or ends with a space, or holds a line break or a "
+            "control character; correct it"
+        )
+    if _RESERVED.fullmatch(name):
+        raise ConfigError(
+            f"{where}: {name!r} is what clusters without a name are called; choose another name"
+        )
+    if name == "ignore" and not ignore:
+        raise ConfigError(
+            f"{where}: the name 'ignore' is for pixels that are void; add ignore = true, or choose "
+            "another name"
+        )
+
+
+def check_colour(colour: str, where: str) -> None:
+    """Refuse what is no colour.
+
+    Raises:
+        ConfigError: not of the form "#rrggbb".
+    """
+    if not _COLOUR.fullmatch(colour):
+        raise ConfigError(
+            f'{where}: {colour!r} is no colour; give red, green and blue like "#804080"'
+        )
+
 
 CLASSES_FILE = "classes.toml"
 """Name of the file inside a run folder."""
