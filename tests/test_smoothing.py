@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
-from picie.postprocessing import refine_borders
+from picie.postprocessing.refinement import refine_borders
 from picie.runtime.profiler import Clock
 from picie.smoothing import smooth_features
 from picie.targets import view_features

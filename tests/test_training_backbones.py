@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 import picie
 from picie.config import make_config, read_config
-from picie.enlarging import enlarge
 from picie.errors import ModelError
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
-from picie.tiling import blended
+from picie.postprocessing.tiling import blended
+from picie.postprocessing.upsampling import enlarge
 
 KINDS: dict[str, dict[str, Any]] = {
     "patches of 16": {"backbone": "test_vit", "backbone_layers": (-3, -1)},

@@ -17,7 +17,7 @@ from picie.data.crop_loader import BaseCrops, load_batches
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
-from picie.postprocessing import average_scales
+from picie.postprocessing.refinement import average_scales
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
 from picie.runtime.progress import Advance

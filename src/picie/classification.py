@@ -15,7 +15,7 @@ from picie.models.class_names import ClassNames
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
 from picie.outputs import cluster_name, outputs_of
-from picie.postprocessing import average_scales, refine_borders
+from picie.postprocessing.refinement import average_scales, refine_borders
 from picie.runtime.devices import autocast, choose_device
 from picie.visualization.palette import Colours, palette
 

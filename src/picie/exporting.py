@@ -14,9 +14,9 @@ from picie.exports.layout import ClassTable, Labelled, Options, Writer, WriterMa
 from picie.exports.rasters import Look
 from picie.exports.whole import check_out, whole_folder
 from picie.inference import Prediction, Segmenter
+from picie.postprocessing.tiling import check_tile
 from picie.predicting import Then, predict_each
 from picie.runtime.progress import Advance, Reporter
-from picie.tiling import check_tile
 from picie.version import __version__
 
 __all__ = ["FORMATS", "RASTER_FORMATS", "export_masks"]

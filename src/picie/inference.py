@@ -16,14 +16,14 @@ from picie.config import Config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import as_array, check_size, network_input, read_image
 from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
-from picie.enlarging import Mask, enlarge
 from picie.errors import ConfigError
 from picie.hub.remote import local_folder, upload_folder
 from picie.models.class_names import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
 from picie.models.picie import PiCIE
 from picie.models.storage import load_model, save_model
+from picie.postprocessing.tiling import blended, check_tile
+from picie.postprocessing.upsampling import Mask, enlarge
 from picie.publishing import spread, write_pretrained
-from picie.tiling import blended, check_tile
 
 __all__ = ["Mask", "Precision", "Prediction", "Segmenter", "enlarge", "load", "predict"]
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.config import Config
-from picie.postprocessing import refine_borders
+from picie.postprocessing.refinement import refine_borders
 
 __all__ = ["cell_grid", "smooth_features"]
 

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.enlarging import Mask
 from picie.errors import ConfigError, DataError
+from picie.postprocessing.upsampling import Mask
 from picie.predicting import Then
 from picie.visualization.palette import Colours
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from picie.enlarging import Mask
 from picie.errors import MissingExtraError
+from picie.postprocessing.upsampling import Mask
 
 __all__ = ["Region", "Ring", "area", "boxes_of", "one_ring", "regions", "simplified"]
 

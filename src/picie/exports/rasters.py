@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picie.data.images import network_size
-from picie.enlarging import Mask, Span, enlarge_part
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.inference import Segmenter
-from picie.tiling import Strip, Tile, cut, strips
+from picie.postprocessing.tiling import Strip, Tile, cut, strips
+from picie.postprocessing.upsampling import Mask, Span, enlarge_part
 from picie.types import IGNORED
 
 __all__ = ["Block", "Look", "Raster", "masks_of", "open_raster", "rasterio"]

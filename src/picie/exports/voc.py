@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.enlarging import Mask
 from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder
 from picie.exports.photos import put_photo_as
+from picie.postprocessing.upsampling import Mask
 from picie.predicting import Then
 from picie.visualization.palette import Colours
 

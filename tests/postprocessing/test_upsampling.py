@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import picie.enlarging
-from picie.enlarging import Span, enlarge, enlarge_part
+import picie.postprocessing.upsampling
+from picie.postprocessing.upsampling import Span, enlarge, enlarge_part
 
 
 def logits_of(count: int, height: int, width: int) -> Tensor:
@@ -48,8 +48,8 @@ def test_enlarging_does_not_depend_on_the_strips(
 ) -> None:
     logits = logits_of(3, 8, 11)
     expected = enlarge(logits, (45, 61))
-    monkeypatch.setattr(picie.enlarging, "_PIXELS", values)
-    monkeypatch.setattr(picie.enlarging, "_STRIP_PIXELS", values)
+    monkeypatch.setattr(picie.postprocessing.upsampling, "_PIXELS", values)
+    monkeypatch.setattr(picie.postprocessing.upsampling, "_STRIP_PIXELS", values)
     assert np.array_equal(enlarge(logits, (45, 61)), expected)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError
 from picie.models.picie import PiCIE
-from picie.tiling import blended, check_tile, cut, strips
+from picie.postprocessing.tiling import blended, check_tile, cut, strips
 
 LENGTHS = [32, 128, 160, 256, 288, 1024, 1056, 4000, 16000]
 TILES = [128, 160, 256, 1024]

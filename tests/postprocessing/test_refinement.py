@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from picie.errors import ConfigError
 from picie.inference import Segmenter
-from picie.postprocessing import average_scales, refine_borders
+from picie.postprocessing.refinement import average_scales, refine_borders
 
 RINGS = (1, 2, 4, 8, 16)
 

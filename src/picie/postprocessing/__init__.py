@@ -1,0 +1,1 @@
+"""From logits to masks: refined boundaries, upsampling, tiles of large images."""
