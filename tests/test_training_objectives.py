@@ -11,7 +11,7 @@ from torch import Tensor
 
 from picie.errors import ConfigError
 from picie.inference import load
-from picie.objectives.parametric import random_classifier
+from picie.objectives.mdc import random_classifier
 from picie.training import resume, train
 
 Settings = dict[str, dict[str, Any]]

@@ -12,10 +12,8 @@ from picie.config import Config
 from picie.heads import Heads
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
-from picie.objectives.mdc import mdc_losses
-from picie.objectives.overclustering import add_auxiliary
-from picie.objectives.parametric import parametric_losses
-from picie.objectives.picie import add_consistency, picie_losses
+from picie.objectives.mdc import mdc_losses, parametric_losses
+from picie.objectives.picie import add_auxiliary, add_consistency, picie_losses
 from picie.runtime.devices import adam
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock

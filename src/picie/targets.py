@@ -21,8 +21,8 @@ from picie.clustering.pseudo_labels import balance_weights
 from picie.config import Config
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
-from picie.objectives.overclustering import log_ratio_weights
-from picie.objectives.parametric import random_classifier
+from picie.objectives.mdc import random_classifier
+from picie.objectives.picie import log_ratio_weights
 from picie.objectives.prototypes import Prototypes
 from picie.runtime.devices import adam
 from picie.runtime.distributed import Processes

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from picie.errors import ConfigError
-from picie.objectives.overclustering import add_auxiliary, log_ratio_weights
+from picie.objectives.picie import add_auxiliary, log_ratio_weights
 from picie.types import Losses
 
 

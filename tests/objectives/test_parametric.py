@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.objectives.parametric import parametric_losses, random_classifier
+from picie.objectives.mdc import parametric_losses, random_classifier
 from picie.objectives.picie import picie_losses
 from picie.objectives.prototypes import Prototypes
 

@@ -1,15 +1,17 @@
 """PiCIE's objective: within-view and cross-view clustering losses (PiCIE, section 3.3)."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie.errors import ConfigError
 from picie.objectives.prototypes import Prototypes, Term, prototype_loss
 from picie.types import Losses
 
-__all__ = ["add_consistency", "picie_losses"]
+__all__ = ["add_auxiliary", "add_consistency", "log_ratio_weights", "picie_losses"]
 
 Pair = tuple[Tensor, Tensor]
 
@@ -78,3 +80,32 @@ def add_consistency(losses: Losses, rows: Pair, weight: float, pixels: Tensor) -
     mse = (first - second).square().sum() / (pixels.clamp_min(1) * first.shape[1])
     total = (1 - weight) * losses.total + weight * mse
     return Losses(total, losses.parts | {"mse": mse.detach()})
+
+
+def log_ratio_weights(clusters: int, auxiliary: int) -> tuple[float, float]:
+    """Weights of the main and the auxiliary loss; each loss starts near log K, so both start equal.
+
+    lambda_1 = log K2 / (log K1 + log K2), lambda_2 = log K1 / (log K1 + log K2).
+
+    Args:
+        clusters: K1 >= 2.
+        auxiliary: K2 >= 2.
+
+    Raises:
+        ConfigError: fewer than two clusters, whose logarithm is 0.
+
+    Example:
+        >>> [round(weight, 3) for weight in log_ratio_weights(27, 100)]
+        [0.583, 0.417]
+    """
+    if min(clusters, auxiliary) < 2:
+        raise ConfigError(f"{clusters} and {auxiliary} clusters: give 2 or more of both")
+    first, second = math.log(clusters), math.log(auxiliary)
+    return second / (first + second), first / (first + second)
+
+
+def add_auxiliary(main: Losses, auxiliary: Losses, weights: tuple[float, float]) -> Losses:
+    """Weighted sum of both totals; the auxiliary parts get the ending `_auxiliary`."""
+    total = weights[0] * main.total + weights[1] * auxiliary.total
+    named: Mapping[str, Tensor] = {f"{k}_auxiliary": v for k, v in auxiliary.parts.items()}
+    return Losses(total, {**main.parts, **named})
