@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.kmeans import KMeans
+from picie.clustering.kmeans.kmeans import KMeans
 
 GROUPS = 200
 RATIOS = {"faiss": "picie", "sklearn": "picie_sample"}

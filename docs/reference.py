@@ -229,7 +229,7 @@ def python() -> str:
     lines = [
         "# Python",
         f"`import picie` offers {len(picie.__all__)} names; they are what versions keep stable. "
-        "Modules below (`picie.clustering.kmeans`, ...) may be imported too, and have docstrings, "
+        "Modules below (`picie.clustering.linkage`, ...) may be imported too, and have docstrings, "
         "but may change.",
     ]
     values = {name: getattr(picie, name) for name in picie.__all__}

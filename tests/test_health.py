@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from picie import health
-from picie.centroids import picture_loader
-from picie.clustering.merging import merge_centroids
+from picie.clustering.linkage import build_tree
 from picie.data.cache import CropCache
-from picie.data.crop_loader import BaseCrops
+from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.health import health_text, measure_health
@@ -85,14 +84,14 @@ def test_each_half_is_joined_by_its_own_contacts(
 ) -> None:
     seen: list[float] = []
 
-    def merged(
-        centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+    def built(
+        centroids: Tensor, shared: Tensor | None = None, contacts: Tensor | None = None
     ) -> Tensor:
         if contacts is not None:
             seen.append(float(contacts[0].sum()))
-        return merge_centroids(centroids, k, shared, contacts)
+        return build_tree(centroids, shared, contacts)
 
-    monkeypatch.setattr(health, "merge_centroids", merged)
+    monkeypatch.setattr(health, "build_tree", built)
     pictures = int(measured(model, scenes)["pictures"])
     side = model.config.size // 8
     ours = 4 * side * (side - 1)  # of one picture, each pair of cells told twice

@@ -5,12 +5,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from picie.clustering.merging import linkage_tree, merge_centroids
+from picie.clustering.linkage import build_tree
+from picie.clustering.tree import cluster_groups, cut_tree, node_members
 from picie.errors import ConfigError, NotFittedError
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.outputs import cluster_groups, node_members, outputs_of
+from picie.outputs import outputs_of
 from picie.visualization.palette import palette
+
+
+def merged(
+    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
+    """(P,) cluster of each centroid when K are left."""
+    return cut_tree(build_tree(centroids, shared, contacts), k)
+
 
 # Angles of six centroids: (0, 1) and (2, 3) are pairs that join first, then 4 joins 2 and 3.
 ANGLES = (0.0, 0.02, 1.5, 1.53, 1.9, 3.0)
@@ -30,7 +39,7 @@ def bare() -> PiCIE:
 def network(bare: PiCIE) -> PiCIE:
     """Six centroids in four clusters: 0 1 | 2 3 | 4 | 5; nodes 6 = 0 1, 7 = 2 3, 8 = 2 3 4."""
     points = centroids()
-    bare.set_centroids([points], [merge_centroids(points, 4)], trees=[linkage_tree(points)])
+    bare.set_centroids([points], [merged(points, 4)], trees=[build_tree(points)])
     return bare
 
 
@@ -142,7 +151,7 @@ def test_a_cut_that_cannot_be(network: PiCIE) -> None:
 
 def test_clusters_that_coincide_leave_numbers_without_centroids(bare: PiCIE) -> None:
     points = centroids((0.0, 0.0, 0.0, 1.0))
-    tree = linkage_tree(points)
+    tree = build_tree(points)
     bare.set_centroids([points], [torch.tensor([0, 0, 0, 1])], trees=[tree])
     with pytest.raises(ConfigError, match="class 'a': cluster 2 holds no centroid of this model"):
         outputs_of(bare, ClassNames.of(3, {"a": [2]}))

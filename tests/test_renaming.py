@@ -4,14 +4,23 @@ import itertools
 
 import pytest
 import torch
+from torch import Tensor
 
-from picie.clustering.merging import linkage_tree, merge_centroids
+from picie.clustering.linkage import build_tree
+from picie.clustering.tree import cut_tree
 from picie.errors import ConfigError
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
 from picie.naming.parts import Part, parse_assignments, parse_parts
 from picie.outputs import outputs_of
 from picie.renaming import Anatomy, assign, paint, remove, take_away
+
+
+def merged(
+    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
+    """(P,) cluster of each centroid when K are left."""
+    return cut_tree(build_tree(centroids, shared, contacts), k)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,7 @@ def network() -> PiCIE:
     angles = torch.tensor((0.0, 0.02, 1.5, 1.53, 1.9, 2.7))
     points = torch.stack([angles.cos(), angles.sin()], 1)
     model = PiCIE("test_efficientnet", 2, pretrained=False)
-    model.set_centroids([points], [merge_centroids(points, 3)], trees=[linkage_tree(points)])
+    model.set_centroids([points], [merged(points, 3)], trees=[build_tree(points)])
     return model
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import group_scores, scores
+from picie.clustering.tree import cut_network
 from picie.config import Config, make_config
-from picie.cutting import cut_network
 from picie.errors import ConfigError
 from picie.models.class_names import ClassNames
 from picie.models.folding import FoldedCopy

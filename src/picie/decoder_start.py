@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from picie.clustering.kmeans import KMeans
-from picie.clustering.sampling import sample_pixels
+from picie.clustering.features import sample_pixels
+from picie.clustering.kmeans.kmeans import KMeans
 from picie.config import Config
 from picie.models.folding import folded
 from picie.models.pca import StageMoments

@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from picie.centroids import fit_clean_centroids, keep_centroids, picture_loader
+from picie.clustering.features import fit_clean_centroids, keep_centroids
 from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.cache import CropCache
-from picie.data.crop_loader import BaseCrops
+from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size

@@ -7,12 +7,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from picie.centroids import Loader, cluster_order, nothing_read
-from picie.clustering.kmeans import KMeans
-from picie.clustering.merging import merge_centroids
-from picie.clustering.overlap import shared_pixels
+from picie.clustering.affinities import ContactCells, measure_affinities
+from picie.clustering.features import cluster_order, nothing_read, sample_pixels
+from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.linkage import build_tree
 from picie.clustering.pseudo_labels import nearest
-from picie.clustering.sampling import sample_pixels
+from picie.clustering.smoothing import smooth_features
+from picie.clustering.tree import cut_tree
 from picie.clustering.validity import (
     adjusted_rand,
     contingency,
@@ -21,10 +22,9 @@ from picie.clustering.validity import (
     silhouette,
 )
 from picie.config import Config
+from picie.data.crop_loader import Loader
 from picie.inference import Segmenter
 from picie.runtime.random import Stream, numpy_generator, torch_seed
-from picie.smoothing import smooth_features
-from picie.touching import TouchingCells
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
@@ -64,7 +64,7 @@ _VIEWS = {
 class _Half:
     """What k-means sees of half of the pictures."""
 
-    cells: TouchingCells
+    cells: ContactCells
     pixels: list[Tensor] = field(default_factory=list)  # (n, D) of each picture
 
 
@@ -155,7 +155,7 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     order = cluster_order(config, _EPOCH, count)[:HEALTH_PICTURES]
     k = model.clusters
     counts = torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double()
-    sample = _Sample(*counts, (_Half(TouchingCells(config)), _Half(TouchingCells(config))))
+    sample = _Sample(*counts, (_Half(ContactCells(config.size)), _Half(ContactCells(config.size))))
     places = _place_numbers(cells)
     rank_of = {index: rank for rank, index in enumerate(order)}
     for batch in loader(order, config.sample_batch_size):
@@ -213,10 +213,10 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
             iterations=config.kmeans_iterations,
             seed=torch_seed(Stream.HEALTH_KMEANS, config.seed, number),
         ).fit(pixels)
-        by_pixels = config.merge_rule == "pixels"
-        shared = shared_pixels(pixels, kmeans.centroids_) if by_pixels else None
-        contacts = half.cells.contacts(kmeans.centroids_) if by_pixels else None
-        groups = merge_centroids(kmeans.centroids_, config.clusters, shared, contacts)
+        affinities: tuple[Tensor, ...] = ()
+        if config.merge_rule == "pixels":
+            affinities = measure_affinities(kmeans.centroids_, pixels, half.cells)
+        groups = cut_tree(build_tree(kmeans.centroids_, *affinities), config.clusters)
         unit = config.unit_features
         near = nearest(points, kmeans.centroids_, "cosine" if unit else "l2", unit=unit)
         found.append(groups[near])

@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie.clustering.merging import cut_tree
 from picie.clustering.pseudo_labels import group_scores
-from picie.cutting import trees
+from picie.clustering.tree import cluster_groups, node_members
 from picie.errors import ConfigError
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
 from picie.visualization.palette import Colours, palette
 
-__all__ = ["Outputs", "cluster_groups", "cluster_name", "node_members", "outputs_of"]
+__all__ = ["Outputs", "cluster_name", "outputs_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,55 +60,6 @@ class Outputs:
 def cluster_name(cluster: int) -> str:
     """What a cluster without a name is called."""
     return f"cluster {cluster}"
-
-
-def cluster_groups(network: PiCIE, clusters: int, origin: str = "class names") -> Tensor:
-    """The cluster 0..K-1 of each centroid of the first view, (P,) int64, at another cut.
-
-    Args:
-        network: with centroids.
-        clusters: K, 2..P.
-        origin: start of the message of an error.
-
-    Raises:
-        ConfigError: a cut that cannot be.
-        NotFittedError: nothing was learnt.
-    """
-    groups = network.view_centroids(0)[1].cpu()
-    if clusters == int(groups.max()) + 1:
-        return groups
-    if network.offsets.any():
-        raise ConfigError(
-            f"{origin}: clusters = {clusters}, but this model has {int(groups.max()) + 1} clusters "
-            "that a classifier learnt, and no other cut; set clusters to that number"
-        )
-    if not 2 <= clusters <= len(groups):
-        raise ConfigError(
-            f"{origin}: clusters = {clusters}, but the model has {len(groups)} centroids and can "
-            f"be cut into 2 to {len(groups)} clusters; correct it"
-        )
-    return cut_tree(trees(network)[0].cpu(), clusters)
-
-
-def node_members(network: PiCIE, origin: str = "class names") -> list[tuple[int, ...]]:
-    """The centroids below each of the 2P - 1 nodes of the first view's tree.
-
-    Args:
-        network: with centroids.
-        origin: start of the message of an error.
-
-    Raises:
-        ConfigError: the clusters were learnt by a classifier and form no tree.
-        NotFittedError: nothing was learnt.
-    """
-    try:
-        tree = trees(network)[0].cpu()
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: nodes cannot be used: {error}") from None
-    members: list[tuple[int, ...]] = [(number,) for number in range(len(tree) + 1)]
-    for left, right, _ in tree.tolist():
-        members.append(members[int(left)] + members[int(right)])
-    return members
 
 
 def outputs_of(network: PiCIE, names: ClassNames) -> Outputs:

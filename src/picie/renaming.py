@@ -7,13 +7,12 @@ node that was only partly taken keeps its name: it is written as the largest nod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from picie.clustering.tree import cluster_groups, node_members, trees
 from picie.config import suggest
-from picie.cutting import trees
 from picie.errors import ConfigError
 from picie.models.class_names import ClassNames, NamedClass, check_name
 from picie.models.picie import PiCIE
 from picie.naming.parts import Part, parts_of, with_parts
-from picie.outputs import cluster_groups, node_members
 
 __all__ = ["Anatomy", "assign", "paint", "remove", "take_away"]
 

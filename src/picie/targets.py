@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from picie.centroids import (
+from picie.clustering.features import (
     ClusterFit,
     Features,
-    Loader,
     cluster_features,
     cluster_order,
-    counted,
     keep_centroids,
 )
 from picie.clustering.pseudo_labels import balance_weights
+from picie.clustering.smoothing import smooth_features
 from picie.config import Config
+from picie.data.crop_loader import Loader, counted
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.objectives.mdc import random_classifier
@@ -29,7 +29,6 @@ from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_generator
-from picie.smoothing import smooth_features
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views

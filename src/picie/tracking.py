@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from picie.centroids import picture_loader
 from picie.config import MACHINE, Config
-from picie.data.crop_loader import BaseCrops
+from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.inference import Segmenter
 from picie.models.picie import PiCIE
 from picie.trackers import Trackers

@@ -13,17 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from picie.centroids import (
-    cluster_order,
-    counted,
-    fit_clean_centroids,
-    keep_centroids,
-    picture_loader,
-)
 from picie.checkpoints import load_checkpoint, save_checkpoint
+from picie.clustering.features import cluster_order, fit_clean_centroids, keep_centroids
 from picie.config import Config
 from picie.curves import curve_values
-from picie.data.crop_loader import open_crops
+from picie.data.crop_loader import counted, open_crops, picture_loader
 from picie.data.folder import Photo
 from picie.decoder_start import start_decoder
 from picie.errors import DataError

@@ -5,13 +5,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.contacts import (
+from picie.clustering.affinities import (
     contrast_distances,
     count_contacts,
     neighbour_contrasts,
     relative_contacts,
 )
-from picie.clustering.merging import linkage_tree, merge_centroids
+from picie.clustering.linkage import build_tree
+from picie.clustering.tree import cut_tree
+
+
+def merged(
+    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
+    """(P,) cluster of each centroid when K are left."""
+    return cut_tree(build_tree(centroids, shared, contacts), k)
 
 
 def scene(pictures: int = 3, clusters: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -106,10 +114,10 @@ def test_a_cut_without_an_edge_is_joined_first() -> None:
     contrasts = neighbour_contrasts(colours)
     contacts = count_contacts(labels, [contrasts, contrasts], 4)
     centroids, shared = four()
-    assert merge_centroids(centroids, 3, shared, contacts).tolist() == [0, 0, 1, 2]
+    assert merged(centroids, 3, shared, contacts).tolist() == [0, 0, 1, 2]
     turned = torch.tensor([2, 0, 3, 1])  # whatever the order of the centroids
     again = contacts[:, turned][:, :, turned]
-    groups = merge_centroids(centroids[turned], 3, shared, again)
+    groups = merged(centroids[turned], 3, shared, again)
     assert groups[1] == groups[3]
     assert len(groups.unique()) == 3
 
@@ -119,12 +127,12 @@ def test_each_contrast_counts_three_quarters(kinds: int) -> None:
     """Distances are multiples of their means, so only contrast tells the pairs apart."""
     centroids, shared = torch.eye(2), torch.eye(2, dtype=torch.float64)
     number = torch.tensor([[0.0, 60], [60, 0]])
-    tree = linkage_tree(centroids, shared, torch.stack([number, *[number * 5] * kinds]))
+    tree = build_tree(centroids, shared, torch.stack([number, *[number * 5] * kinds]))
     assert tree[0, 2] == pytest.approx(2 + kinds * 0.75)
     centroids, shared = torch.eye(3), torch.eye(3, dtype=torch.float64)
     number = torch.full((3, 3), 1e9)
     total = torch.tensor([[0.0, 0.4, 1.3], [0.4, 0, 1.3], [1.3, 1.3, 0]]) * 1e9
-    tree = linkage_tree(centroids, shared, torch.stack([number, *[total] * kinds]))
+    tree = build_tree(centroids, shared, torch.stack([number, *[total] * kinds]))
     wanted = 2 + kinds * 0.75 * torch.tensor([0.4, 1.3]).double()
     torch.testing.assert_close(tree[:, 2], wanted, rtol=1e-6, atol=0)
 
@@ -134,5 +142,5 @@ def test_without_any_contact_the_groups_are_as_before() -> None:
     centroids = normalize(torch.randn(9, 4, generator=draws), dim=1)
     shared = torch.rand(9, 9, generator=draws).double()
     shared = shared + shared.T
-    tree = linkage_tree(centroids, shared, torch.zeros(3, 9, 9))
-    assert torch.equal(tree[:, :2], linkage_tree(centroids, shared)[:, :2])
+    tree = build_tree(centroids, shared, torch.zeros(3, 9, 9))
+    assert torch.equal(tree[:, :2], build_tree(centroids, shared)[:, :2])

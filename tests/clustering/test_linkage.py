@@ -8,7 +8,7 @@ from torch import Tensor
 
 from picie.clustering import linkage as module
 from picie.clustering.linkage import flexible_linkage
-from picie.clustering.merging import cut_tree
+from picie.clustering.tree import cut_tree
 
 
 def pairs(count: int = 14, seed: int = 0) -> Tensor:

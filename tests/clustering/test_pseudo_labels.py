@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import picie.clustering.points
+import picie.clustering.kmeans.points
 from picie.clustering.pseudo_labels import Rule, balance_weights, nearest, scores
 from picie.errors import ConfigError, DataError
 
@@ -68,7 +68,7 @@ def test_nearest_does_not_depend_on_blocks_or_length(
 ) -> None:
     rows = torch.randn(101, 6, generator=torch.Generator().manual_seed(5))
     whole = nearest(rows, centroids, rule)
-    monkeypatch.setattr(picie.clustering.points, "_CPU_ROWS", 7)
+    monkeypatch.setattr(picie.clustering.kmeans.points, "_CPU_ROWS", 7)
     assert torch.equal(nearest(rows, centroids, rule), whole)
     assert torch.equal(nearest(3 * rows, centroids, rule), whole)
     assert nearest(rows[:0], centroids, rule).shape == (0,)

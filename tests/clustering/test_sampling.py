@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from picie.clustering.sampling import sample_pixels
+from picie.clustering.features import sample_pixels
 from picie.runtime.random import Stream, numpy_generator
 
 

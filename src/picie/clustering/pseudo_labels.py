@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 
-from picie.clustering.assignment import best_rows
-from picie.clustering.points import block_ranges
+from picie.clustering.kmeans.points import best_rows, block_ranges
 from picie.errors import ConfigError, DataError
 from picie.runtime.devices import for_each
 

@@ -6,7 +6,7 @@ epoch. Threads do it: Pillow decodes and resamples without holding Python's lock
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -18,9 +18,19 @@ from picie.data.folder import Photo
 from picie.data.images import read_square
 from picie.data.prefetch import Prefetch
 from picie.errors import DataError
+from picie.runtime.distributed import Processes
+from picie.runtime.progress import Advance
 from picie.types import Batch
 
-__all__ = ["BaseCrops", "available_cores", "load_batches", "open_crops"]
+__all__ = [
+    "BaseCrops",
+    "Loader",
+    "available_cores",
+    "counted",
+    "load_batches",
+    "open_crops",
+    "picture_loader",
+]
 
 _MOST_THREADS = 8
 _AHEAD = 2  # batches that are ready or under way while the caller has another
@@ -192,3 +202,41 @@ def _choose_threads(crops: BaseCrops, plan: Sequence[Sequence[int]], workers: in
     missing = sum(not crops.cache.holds(index) for indices in plan for index in indices)
     wanted = max(1, min(available_cores() - 1, _MOST_THREADS)) if workers < 0 else workers
     return min(wanted, max(1, missing))
+
+
+Loader = Callable[[list[int], int], Iterable[Batch]]
+"""Reads pictures: (positions, batch size) to batches.
+
+With several processes each gets its share of every batch, as many batches as the others, and some
+of them may be empty.
+"""
+
+
+def picture_loader(
+    crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
+) -> Loader:
+    """A function (positions, batch size) to this process' share of batches, on the device."""
+    sharing = processes or Processes()
+
+    def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
+        starts = range(0, len(order), batch_size)
+        return load_batches(
+            crops,
+            [sharing.share(order[start : start + batch_size]) for start in starts],
+            workers=config.workers,
+            device=device,
+            keep_empty=sharing.count > 1,
+        )
+
+    return loader
+
+
+def counted(loader: Loader, advance: Advance) -> Loader:
+    """The loader, telling `advance` about every batch."""
+
+    def read(order: list[int], batch_size: int) -> Iterator[Batch]:
+        for batch in loader(order, batch_size):
+            advance(len(batch.indices))
+            yield batch
+
+    return read

@@ -92,7 +92,7 @@ class PiCIE(nn.Module):
             centroids: (P, D) per view.
             groups: (P,) int64 per view, the cluster 0..K-1 that each centroid belongs to.
             offsets: (P,) per view, added to the scores; None = 0.
-            trees: (P - 1, 3) per view, as `linkage_tree` makes them; None = no tree.
+            trees: (P - 1, 3) per view, as `build_tree` makes them; None = no tree.
         """
         device = self.centroids.device
         self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)

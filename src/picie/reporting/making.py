@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from picie.clustering.merging import suggest_clusters
-from picie.cutting import trees
+from picie.clustering.tree import suggest_clusters, trees
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError
 from picie.inference import Segmenter

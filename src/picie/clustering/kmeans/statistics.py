@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from picie.clustering.assignment import assign_blocks, best_rows, score_blocks
-from picie.clustering.points import PointCloud, accumulator
+from picie.clustering.kmeans.points import (
+    PointCloud,
+    accumulator,
+    assign_blocks,
+    best_rows,
+    score_blocks,
+)
 from picie.runtime.devices import for_each
 
 __all__ = ["RunningStatistics", "Statistics", "device_statistics"]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 
-from picie.clustering import initialisation
-from picie.clustering.initialisation import Init
-from picie.clustering.kmeans import KMeans
-from picie.clustering.points import Metric, Reduce
+from picie.clustering.kmeans import initialisation
+from picie.clustering.kmeans.initialisation import Init
+from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.kmeans.points import Metric, Reduce
 from picie.errors import DataError
 
 METRICS: tuple[Metric, ...] = get_args(Metric)

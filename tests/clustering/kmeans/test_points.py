@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.points import Metric, PointCloud, identity
+from picie.clustering.kmeans.points import Metric, PointCloud, identity
 from picie.errors import DataError
 
 

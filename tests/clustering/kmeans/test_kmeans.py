@@ -9,9 +9,9 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.initialisation import Init
-from picie.clustering.kmeans import KMeans
-from picie.clustering.points import Metric
+from picie.clustering.kmeans.initialisation import Init
+from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.kmeans.points import Metric
 from picie.errors import ConfigError, DataError, NotFittedError
 
 METRICS: tuple[Metric, ...] = get_args(Metric)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from picie.clustering.smoothing import smooth_features
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
 from picie.postprocessing.refinement import refine_borders
 from picie.runtime.profiler import Clock
-from picie.smoothing import smooth_features
 from picie.targets import view_features
 from picie.types import Batch
 from picie.views.geometric import resample

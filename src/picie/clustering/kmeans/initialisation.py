@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from picie.clustering.points import PointCloud, accumulator
+from picie.clustering.kmeans.points import PointCloud, accumulator
 
 __all__ = [
     "Init",

@@ -36,19 +36,19 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
     features = maps.float()
     if config.unit_features:
         features = F.normalize(features, dim=1)
-    features = F.adaptive_avg_pool2d(features, cell_grid(features, config))
+    features = F.adaptive_avg_pool2d(features, cell_grid(features, config.size))
     smooth = refine_borders(features, images.float(), config.kmeans_smoothing)
     if config.unit_features:
         features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
     return (features + smooth).div_(2)
 
 
-def cell_grid(maps: Tensor, config: Config) -> tuple[int, int]:
+def cell_grid(maps: Tensor, size: int) -> tuple[int, int]:
     """Rows and columns of the cells that are clustered: of 8 pixels, or larger where the maps are.
 
     Args:
         maps: (B, D, h, w) of square pictures.
-        config: the `size` of the pictures.
+        size: side of the pictures in pixels.
     """
-    cells = config.size // _CELL
+    cells = size // _CELL
     return min(maps.shape[2], cells), min(maps.shape[3], cells)

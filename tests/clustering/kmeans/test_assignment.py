@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from picie.clustering import points as clouds
-from picie.clustering.assignment import assign_blocks
-from picie.clustering.points import PointCloud
+from picie.clustering.kmeans import points as clouds
+from picie.clustering.kmeans.points import PointCloud, assign_blocks
 
 
 @pytest.fixture

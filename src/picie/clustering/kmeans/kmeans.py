@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.assignment import assign_blocks
-from picie.clustering.initialisation import (
+from picie.clustering.kmeans.initialisation import (
     Init,
     principal_directions,
     random_points,
     split_empty,
     spread_points,
 )
-from picie.clustering.points import Metric, PointCloud, Reduce, identity
-from picie.clustering.statistics import RunningStatistics, Statistics
+from picie.clustering.kmeans.points import Metric, PointCloud, Reduce, assign_blocks, identity
+from picie.clustering.kmeans.statistics import RunningStatistics, Statistics
 from picie.errors import ConfigError, DataError, NotFittedError
 from picie.runtime.random import Stream, torch_generator
 

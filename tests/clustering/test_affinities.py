@@ -6,8 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.merging import cut_tree, linkage_tree, merge_centroids
-from picie.clustering.overlap import diffusion_distances, shared_pixels
+from picie.clustering.affinities import diffusion_distances, shared_pixels
+from picie.clustering.linkage import build_tree
+from picie.clustering.tree import cut_tree
+
+
+def merged(
+    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
+) -> Tensor:
+    """(P,) cluster of each centroid when K are left."""
+    return cut_tree(build_tree(centroids, shared, contacts), k)
 
 
 def pixels(count: int = 50, size: int = 6, seed: int = 0) -> Tensor:
@@ -86,7 +94,7 @@ def test_a_cluster_without_pixels_gives_no_nan() -> None:
     shared = torch.zeros(3, 3)
     shared[:2, :2] = 1
     assert diffusion_distances(shared).isfinite().all()
-    assert linkage_tree(torch.eye(3), shared).isfinite().all()
+    assert build_tree(torch.eye(3), shared).isfinite().all()
 
 
 def chain() -> tuple[Tensor, Tensor, Tensor]:
@@ -110,15 +118,15 @@ def chain() -> tuple[Tensor, Tensor, Tensor]:
 def test_pieces_with_pixels_between_them_join_before_groups_without() -> None:
     points, centroids, classes = chain()
     shared = shared_pixels(points, centroids)
-    assert torch.equal(merge_centroids(centroids, 3, shared), classes)
-    assert not torch.equal(merge_centroids(centroids, 3), classes)  # by distance alone
+    assert torch.equal(merged(centroids, 3, shared), classes)
+    assert not torch.equal(merged(centroids, 3), classes)  # by distance alone
 
 
 def test_of_equally_alike_clusters_the_small_ones_join_first() -> None:
     centroids = torch.eye(4)
     small = torch.diag(torch.tensor([50.0, 50, 5, 5], dtype=torch.float64))
     small += 1e-9  # nothing but sizes tells the pairs apart
-    groups = merge_centroids(centroids, 3, small)
+    groups = merged(centroids, 3, small)
     assert groups[2] == groups[3]
     assert len({groups[0].item(), groups[1].item(), groups[2].item()}) == 3
 
@@ -127,7 +135,7 @@ def test_sizes_scale_the_distance_by_a_small_power_of_their_harmonic_mean() -> N
     pair = torch.eye(2)
 
     def height(*pixels: float) -> float:
-        return float(linkage_tree(pair, torch.diag(torch.tensor(pixels)))[0, 2])
+        return float(build_tree(pair, torch.diag(torch.tensor(pixels)))[0, 2])
 
     # 0.2 and 1.8 times the mean: their harmonic mean is 0.36
     assert height(1, 9) / height(5, 5) == pytest.approx(0.36**0.15, rel=1e-6)
@@ -136,7 +144,7 @@ def test_sizes_scale_the_distance_by_a_small_power_of_their_harmonic_mean() -> N
 
 def test_the_tree_of_shared_pixels_is_nested_and_never_falls() -> None:
     points, centroids = pixels(400), pixels(20, seed=1)
-    tree = linkage_tree(centroids, shared_pixels(points, centroids))
+    tree = build_tree(centroids, shared_pixels(points, centroids))
     assert (tree[1:, 2] >= tree[:-1, 2]).all()
     for k in range(2, 20):
         fine, coarse = cut_tree(tree, k + 1), cut_tree(tree, k)
@@ -147,7 +155,7 @@ def test_the_tree_of_shared_pixels_is_nested_and_never_falls() -> None:
 def test_the_order_of_the_centroids_does_not_matter() -> None:
     points, centroids, _ = chain()
     order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
-    straight = merge_centroids(centroids, 3, shared_pixels(points, centroids))[order]
-    turned = merge_centroids(centroids[order], 3, shared_pixels(points, centroids[order]))
+    straight = merged(centroids, 3, shared_pixels(points, centroids))[order]
+    turned = merged(centroids[order], 3, shared_pixels(points, centroids[order]))
     same = straight[:, None] == straight
     assert torch.equal(turned[:, None] == turned, same)

@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie import touching
-from picie.clustering.contacts import count_contacts, neighbour_contrasts
+from picie.clustering.affinities import ContactCells, count_contacts, neighbour_contrasts
 from picie.config import make_config
-from picie.touching import TouchingCells
 
 SIZE = 64
 CONFIG = make_config(size=SIZE, base_size=SIZE)
@@ -25,10 +24,10 @@ def pictures(count: int = 4, side: int = 16) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def kept(*parts: slice, places: Tensor | None = None) -> TouchingCells:
+def kept(*parts: slice, places: Tensor | None = None) -> ContactCells:
     maps, images, _ = pictures()
     places = torch.arange(4) if places is None else places
-    cells = TouchingCells(CONFIG)
+    cells = ContactCells(CONFIG.size)
     for part in parts:
         cells.add(maps[part], images[part], places[part])
     return cells
@@ -70,6 +69,6 @@ def test_only_the_first_places_of_the_sample_are_kept(
 
 def test_none_is_no_contact() -> None:
     maps, images, centroids = pictures()
-    cells = TouchingCells(CONFIG)
+    cells = ContactCells(CONFIG.size)
     cells.add(maps[:0], images[:0], torch.arange(0))
     assert not cells.contacts(centroids).any()

@@ -11,16 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.centroids import ClusterFit, cluster_features, cluster_order, fit_clean_centroids
-from picie.clustering.merging import linkage_tree
-from picie.clustering.overlap import shared_pixels
-from picie.clustering.sampling import sample_pixels
+from picie.clustering.affinities import ContactCells, shared_pixels
+from picie.clustering.features import (
+    ClusterFit,
+    cluster_features,
+    cluster_order,
+    fit_clean_centroids,
+    sample_pixels,
+)
+from picie.clustering.linkage import build_tree
+from picie.clustering.smoothing import smooth_features
 from picie.config import Config, make_config
 from picie.errors import ConfigError, DataError
 from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, numpy_generator
-from picie.smoothing import smooth_features
-from picie.touching import TouchingCells
 from picie.types import Batch
 
 Loader = Callable[[list[int], int], Iterator[Batch]]
@@ -151,18 +155,18 @@ def test_the_tree_is_that_of_distances_shared_pixels_and_contacts() -> None:
     found = fit(settings(**changes))
     centroids = found.clusters.centroids
     batch = Batch(torch.arange(PICTURES), pictures())
-    cells = TouchingCells(settings())
+    cells = ContactCells(settings().size)
     cells.add(pixels(batch), batch.images, torch.arange(PICTURES))
     draws = partial(numpy_generator, Stream.CLUSTERING_PIXELS, 0, 0)
     points = pixels(batch).permute(0, 2, 3, 1).flatten(1, 2)
     shared = shared_pixels(sample_pixels(points, batch.indices, 10, draws).flatten(0, 1), centroids)
     contacts = cells.contacts(centroids)
     assert contacts[0].sum() == 2 * PICTURES * 24  # 4 x 4 cells of 8 pixels
-    torch.testing.assert_close(found.tree, linkage_tree(centroids, shared, contacts))
+    torch.testing.assert_close(found.tree, build_tree(centroids, shared, contacts))
     torch.testing.assert_close(fit(settings(**changes, kmeans_batch_size=1)).tree, found.tree)
-    assert not torch.allclose(found.tree, linkage_tree(centroids, shared))
+    assert not torch.allclose(found.tree, build_tree(centroids, shared))
     alone = fit(settings(**changes, merge_rule="distance"))
-    torch.testing.assert_close(alone.tree, linkage_tree(centroids))
+    torch.testing.assert_close(alone.tree, build_tree(centroids))
 
 
 def test_pictures_that_are_all_unreadable() -> None:

@@ -4,48 +4,66 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.clustering.kmeans import KMeans
-from picie.clustering.merging import cut_tree, linkage_tree
-from picie.clustering.overlap import shared_pixels
-from picie.clustering.sampling import sample_pixels
+from picie.clustering.affinities import ContactCells, measure_affinities
+from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.linkage import build_tree
+from picie.clustering.smoothing import smooth_features
+from picie.clustering.tree import cut_tree
 from picie.config import Config
-from picie.data.crop_loader import BaseCrops, load_batches
+from picie.data.crop_loader import Loader
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.postprocessing.refinement import average_scales
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
-from picie.runtime.progress import Advance
 from picie.runtime.random import Stream, numpy_generator, torch_seed
-from picie.smoothing import smooth_features
-from picie.touching import TouchingCells
 from picie.types import Batch, Clusters
 from picie.views.pair import clean_view
 
 __all__ = [
     "ClusterFit",
     "Features",
-    "Loader",
     "cluster_features",
     "cluster_order",
-    "counted",
     "fit_clean_centroids",
     "keep_centroids",
     "nothing_read",
-    "picture_loader",
+    "sample_pixels",
 ]
 
-Loader = Callable[[list[int], int], Iterable[Batch]]
-"""Reads pictures: (positions, batch size) to batches.
 
-With several processes each gets its share of every batch, as many batches as the others, and some
-of them may be empty.
-"""
+def sample_pixels(
+    maps: Tensor, indices: Tensor, count: int, generator: Callable[[int], np.random.Generator]
+) -> Tensor:
+    """Some pixels of each picture, the same ones whatever batch it comes in.
+
+    Args:
+        maps: (B, n, D) features of all pixels.
+        indices: (B,) numbers of the pictures.
+        count: pixels of each; 0, or n and more, for all.
+        generator: makes the random numbers of a picture from its number.
+
+    Returns:
+        (B, count, D), or `maps` itself.
+    """
+    total = maps.shape[1]
+    if not 0 < count < total:
+        return maps
+    if not len(indices):
+        return maps[:, :count]
+    chosen = [
+        generator(index).choice(total, count, replace=False, shuffle=False)
+        for index in indices.tolist()
+    ]
+    where = torch.from_numpy(np.stack(chosen)).to(maps.device)
+    return maps.gather(1, where[:, :, None].expand(-1, -1, maps.shape[2]))
+
 
 Features = Callable[[Batch], tuple[Tensor, Tensor]]
 """Looks at a batch: (B, D, h, w) features of any length, and (B, 3, H, W) what they are of, in the
@@ -62,7 +80,7 @@ class ClusterFit:
         clusters: centroids (P, D) and counts (P,).
         groups: (P,) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged.
-        tree: (P - 1, 3) float64, the order in which centroids join (`linkage_tree`).
+        tree: (P - 1, 3) float64, the order in which centroids join (`build_tree`).
         objective: mean distance of a pixel to its centroid, in the metric of k-means.
         points: pixels that it saw in full-batch iterations.
     """
@@ -72,36 +90,6 @@ class ClusterFit:
     tree: Tensor
     objective: float
     points: int
-
-
-def picture_loader(
-    crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
-) -> Loader:
-    """A function (positions, batch size) to this process' share of batches, on the device."""
-    sharing = processes or Processes()
-
-    def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
-        starts = range(0, len(order), batch_size)
-        return load_batches(
-            crops,
-            [sharing.share(order[start : start + batch_size]) for start in starts],
-            workers=config.workers,
-            device=device,
-            keep_empty=sharing.count > 1,
-        )
-
-    return loader
-
-
-def counted(loader: Loader, advance: Advance) -> Loader:
-    """The loader, telling `advance` about every batch."""
-
-    def read(order: list[int], batch_size: int) -> Iterator[Batch]:
-        for batch in loader(order, batch_size):
-            advance(len(batch.indices))
-            yield batch
-
-    return read
 
 
 def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
@@ -148,7 +136,7 @@ def cluster_features(
     size = config.sample_batch_size
     by_pixels = config.merge_rule == "pixels"
     place_of = {index: place for place, index in enumerate(sample)}
-    found, cells = [], TouchingCells(config)
+    found, cells = [], ContactCells(config.size)
     for indices, block, seen in _points(features, loader(sample, size), config, epoch, clock):
         places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
         found.append((places, block))
@@ -181,11 +169,10 @@ def cluster_features(
     fits = []
     for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
         clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        shared = contacts = None
+        affinities: tuple[Tensor, ...] = ()
         if by_pixels:
-            shared = processes.sum(shared_pixels(points, clusters.centroids))
-            contacts = processes.sum(cells.contacts(clusters.centroids))
-        tree = linkage_tree(clusters.centroids, shared, contacts)
+            affinities = measure_affinities(clusters.centroids, points, cells, reduce=processes.sum)
+        tree = build_tree(clusters.centroids, *affinities)
         fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
     return tuple(fits)
 

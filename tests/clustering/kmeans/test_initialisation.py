@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from picie.clustering import initialisation
-from picie.clustering.initialisation import (
+from picie.clustering.kmeans import initialisation
+from picie.clustering.kmeans.initialisation import (
     principal_directions,
     random_points,
     split_empty,
     spread_points,
 )
-from picie.clustering.points import PointCloud
+from picie.clustering.kmeans.points import PointCloud
 
 
 def generator(seed: int = 0) -> torch.Generator:

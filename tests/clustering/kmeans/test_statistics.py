@@ -3,9 +3,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering import points as clouds
-from picie.clustering.points import Metric, PointCloud
-from picie.clustering.statistics import (
+from picie.clustering.kmeans import points as clouds
+from picie.clustering.kmeans.points import Metric, PointCloud
+from picie.clustering.kmeans.statistics import (
     RunningStatistics,
     Statistics,
     _margins,

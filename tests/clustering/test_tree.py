@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from picie.clustering.merging import linkage_tree, suggest_clusters
-from picie.cutting import cut_network, trees
+from picie.clustering.linkage import build_tree
+from picie.clustering.tree import cut_network, suggest_clusters, trees
 from picie.errors import ConfigError, NotFittedError
 from picie.evaluation import evaluate
 from picie.inference import Segmenter, load
@@ -73,7 +73,7 @@ def test_without_a_tree(runs: dict[str, Path]) -> None:
     state = {k: v for k, v in old.state_dict().items() if k != "trees"}
     old.restore(state)
     assert old.trees.numel() == 0
-    assert torch.equal(trees(old)[0], linkage_tree(old.centroids[0]))
+    assert torch.equal(trees(old)[0], build_tree(old.centroids[0]))
 
 
 def test_the_suggestion_lies_in_the_tree(model: Segmenter) -> None:
