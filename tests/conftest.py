@@ -9,7 +9,7 @@ import torch
 
 from picie.cli import main
 from picie.data.synthetic.scenes import write_scenes
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.training import train
 
 Settings = dict[str, dict[str, Any]]

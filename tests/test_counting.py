@@ -12,7 +12,7 @@ from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.folder import open_folder
 from picie.data.images import square_crop, square_crop_mask
 from picie.errors import DataError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.runtime.progress import Reporter
 

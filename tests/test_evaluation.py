@@ -25,7 +25,7 @@ from picie.data.images import square_crop, square_crop_mask
 from picie.data.synthetic.scenes import CLASSES
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.evaluation import Evaluation, evaluate
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.metrics.scores import score
 from picie.models.picie import PiCIE
 from picie.runtime.progress import Reporter

@@ -17,7 +17,7 @@ from picie.exporting import FORMATS, RASTER_FORMATS, export_masks
 from picie.exports.layout import Options
 from picie.exports.png import PngWriter
 from picie.exports.whole import MARK
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.runtime.progress import Reporter
 

@@ -18,7 +18,7 @@ from picie.counting import Crop, LabelledPictures
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.evaluation import evaluate
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
 from picie.models.picie import PiCIE
 from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes

@@ -9,10 +9,10 @@ from torch import Tensor
 from picie.clustering.linkage import build_tree
 from picie.clustering.tree import cut_tree
 from picie.errors import ConfigError
+from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
 from picie.naming.parts import Part, parse_assignments, parse_parts
-from picie.outputs import outputs_of
 from picie.renaming import Anatomy, assign, paint, remove, take_away
 
 

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.making import make_report
 from picie.runs import Run

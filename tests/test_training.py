@@ -24,7 +24,7 @@ from picie.cli import main
 from picie.config import make_config
 from picie.data.synthetic.scenes import write_scenes
 from picie.errors import ConfigError, DataError, ModelError
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.training import resume, train
 
 Settings = dict[str, dict[str, Any]]

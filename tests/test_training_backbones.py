@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import picie
 from picie.config import make_config, read_config
 from picie.errors import ModelError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.postprocessing.tiling import blended
 from picie.postprocessing.upsampling import enlarge

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from picie.errors import ConfigError
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.objectives.mdc import random_classifier
 from picie.training import resume, train
 

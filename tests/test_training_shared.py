@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.training import train
 
 Flags = Callable[[str], list[str]]

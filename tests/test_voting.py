@@ -9,7 +9,7 @@ import pytest
 
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.models.class_names import ClassNames, NamedClass
 from picie.renaming import Anatomy

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         PicieError,
     )
     from picie.evaluation import Evaluation, evaluate
-    from picie.inference import Prediction, Segmenter, load, predict
+    from picie.inference.segmenter import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
     from picie.models.class_names import ClassNames
     from picie.training import resume, train
@@ -61,9 +61,9 @@ _HOMES = {
         "PicieError",
     ),
     "evaluation": ("Evaluation", "evaluate"),
-    "inference": ("Prediction", "Segmenter", "load", "predict"),
+    "inference.segmenter": ("Prediction", "Segmenter", "load", "predict"),
     "models.backbones": ("list_backbones",),
-    "naming.classes": ("ClassNames",),
+    "models.class_names": ("ClassNames",),
     "training": ("resume", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -14,7 +14,7 @@ from torch import Tensor
 from picie.data.folder import Photo, PhotoFolder
 from picie.data.images import network_input, read_image, square_crop, square_crop_mask
 from picie.errors import DataError
-from picie.inference import Segmenter, enlarge
+from picie.inference.segmenter import Segmenter, enlarge
 from picie.metrics.confusion import Confusion
 from picie.runtime.progress import Reporter
 

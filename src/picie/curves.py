@@ -6,7 +6,7 @@ import torch
 
 from picie.config import Config
 from picie.evaluation import evaluate
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 
 __all__ = ["curve_values"]

@@ -15,7 +15,7 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.errors import ConfigError, DataError
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
 from picie.metrics.confusion import Confusion
 from picie.metrics.groups import Groups, check_groups

@@ -13,9 +13,9 @@ from picie.errors import ConfigError, DataError
 from picie.exports.layout import ClassTable, Labelled, Options, Writer, WriterMaker, check_names
 from picie.exports.rasters import Look
 from picie.exports.whole import check_out, whole_folder
-from picie.inference import Prediction, Segmenter
+from picie.inference.predict_folder import Then, predict_each
+from picie.inference.segmenter import Prediction, Segmenter
 from picie.postprocessing.tiling import check_tile
-from picie.predicting import Then, predict_each
 from picie.runtime.progress import Advance, Reporter
 from picie.version import __version__
 

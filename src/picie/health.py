@@ -23,7 +23,7 @@ from picie.clustering.validity import (
 )
 from picie.config import Config
 from picie.data.crop_loader import Loader
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch
 from picie.views.geometric import resample

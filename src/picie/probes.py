@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from picie.counting import LabelledPictures, count_pixels
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.probing import PENALTY, check_neighbours, fit_linear, neighbour_votes
 from picie.metrics.scores import Scores, score_classes
 from picie.runtime.progress import Reporter

@@ -9,7 +9,7 @@ import torch
 
 from picie.config import MACHINE, Config
 from picie.data.crop_loader import BaseCrops, picture_loader
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.trackers import Trackers
 from picie.views.pair import clean_view

@@ -24,7 +24,7 @@ from picie.errors import DataError
 from picie.heads import Heads
 from picie.health import HEALTH_PICTURES, health_text, measure_health
 from picie.history import EpochTotals, epoch_line
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
 from picie.models.sync_batchnorm import share_batch_statistics

@@ -8,7 +8,7 @@ import torch
 from picie.config import MACHINE, Config, make_config
 from picie.data.datasets.registry import open_dataset
 from picie.errors import ConfigError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.runs import Run
 from picie.runtime.devices import choose_device, keep_freed_memory

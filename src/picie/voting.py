@@ -7,7 +7,7 @@ from pathlib import Path
 from picie.counting import LabelledPictures, count_pixels
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import ClassNames, NamedClass
 from picie.naming.parts import parts_of

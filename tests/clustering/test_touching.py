@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie import touching
+from picie.clustering import affinities
 from picie.clustering.affinities import ContactCells, count_contacts, neighbour_contrasts
 from picie.config import make_config
 
@@ -58,11 +58,11 @@ def test_only_the_first_places_of_the_sample_are_kept(
     most: int, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever of them this process has, and in whatever order they come."""
-    monkeypatch.setattr(touching, "_MOST_CELLS", most)
+    monkeypatch.setattr(affinities, "_MOST_CELLS", most)
     places = torch.tensor([2, 0, 3, 1])
     found = kept(slice(0, 3), slice(3, 4), places=places).contacts(pictures()[2])
     assert found[0].sum() == 2 * 112 * number
-    monkeypatch.setattr(touching, "_MOST_CELLS", 10**6)
+    monkeypatch.setattr(affinities, "_MOST_CELLS", 10**6)
     chosen = [slice(i, i + 1) for i in range(4) if places[i] < number]
     torch.testing.assert_close(found, kept(*chosen).contacts(pictures()[2]))
 

@@ -12,7 +12,7 @@ from PIL import Image
 import picie.commands.demo as demo
 from picie.cli import main
 from picie.data.synthetic.scenes import CLASSES, write_scenes
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.training import train
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from picie.cli import main
 from picie.commands.evaluate import show
 from picie.evaluation import Evaluation, evaluate
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import score
 

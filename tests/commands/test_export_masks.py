@@ -10,7 +10,7 @@ from PIL import Image
 from picie.cli import main
 from picie.exports.labelstudio import LabelStudioWriter
 from picie.exports.layout import Labelled
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 
 Failure = Callable[..., tuple[int, str]]
 

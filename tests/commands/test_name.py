@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from picie.cli import main
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.models.class_names import NamedClass, read_classes
 
 Failure = Callable[..., tuple[int, str]]

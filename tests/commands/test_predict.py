@@ -14,7 +14,7 @@ from picie.cli import main
 from picie.commands.predict import write_masks
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.synthetic.scenes import draw_scene
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Advance, Reporter
 from picie.visualization.masks import overlay
 from picie.visualization.palette import palette
@@ -158,7 +158,7 @@ def test_a_folder_is_listed_once(
         return open_folder(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr("picie.commands.predict.open_folder", spy)
-    monkeypatch.setattr("picie.inference.open_folder", spy)
+    monkeypatch.setattr("picie.inference.segmenter.open_folder", spy)
     predict(runs["default"], photos, "--out", tmp_path / "masks")
     assert len(listed) == 1
 
@@ -167,7 +167,7 @@ def test_the_rate_is_shown(
     model: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count(100.0, 0.5)
-    monkeypatch.setattr("picie.predicting.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("picie.inference.predict_folder.time.monotonic", lambda: next(clock))
     notes: list[str] = []
 
     class Listener(Reporter):

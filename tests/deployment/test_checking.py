@@ -10,7 +10,7 @@ from picie.deployment.checking import Check, Prediction, check_file, check_graph
 from picie.deployment.files import module_runner
 from picie.deployment.graph import Graph
 from picie.errors import ModelError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 
 SIZES = ((1, 64, 64), (2, 64, 96))
 

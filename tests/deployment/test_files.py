@@ -15,7 +15,7 @@ from PIL import Image
 import picie
 from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.files import onnx_runner, torch_runner
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.types import IGNORED
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.graph import Graph, _scaled, ignored_id
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.types import IGNORED
 

@@ -11,7 +11,7 @@ from picie.errors import MissingExtraError
 from picie.exporting import export_masks
 from picie.exports.geopackage import LAYER, GeoPackageWriter
 from picie.exports.layout import ClassTable, Options
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.visualization.palette import palette
 
 rasterio = pytest.importorskip("rasterio")

@@ -8,7 +8,7 @@ import pytest
 
 from picie.errors import DataError
 from picie.exporting import export_masks
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.visualization.palette import palette
 
 rasterio = pytest.importorskip("rasterio")

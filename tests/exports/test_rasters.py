@@ -13,7 +13,7 @@ from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.exports import rasters
 from picie.exports.rasters import Look, masks_of, open_raster
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 
 rasterio = pytest.importorskip("rasterio")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from picie.config import make_config
 from picie.errors import ModelError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import MODEL_FORMAT, load_model, save_model
 from picie.version import __version__

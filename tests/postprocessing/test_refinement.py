@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.errors import ConfigError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.postprocessing.refinement import average_scales, refine_borders
 
 RINGS = (1, 2, 4, 8, 16)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.report.document import Patch
 from picie.reporting.gathering import Memory, _Best
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.making import make_report
 from picie.runs import Run

@@ -9,7 +9,7 @@ import torch
 
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.gathering import HEAT_SIDE, Portraits
 from picie.reporting.portraits import closeness, make_portraits

@@ -10,7 +10,7 @@ from picie.commands.predict import write_masks
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation import evaluate
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Reporter
 from picie.training import train
 from picie.visualization.palette import palette

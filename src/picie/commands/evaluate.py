@@ -11,7 +11,7 @@ from picie.commands.arguments import Evaluate
 from picie.commands.predict import adjusted
 from picie.errors import ConfigError
 from picie.evaluation import Evaluation, evaluate
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import Scores
 from picie.runtime.files import write_atomically

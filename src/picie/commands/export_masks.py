@@ -7,7 +7,7 @@ from picie.exporting import RASTER_FORMATS, export_masks
 from picie.exports.layout import Options
 from picie.exports.rasters import Look
 from picie.exports.whole import check_out
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 

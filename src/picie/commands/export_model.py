@@ -7,7 +7,7 @@ from picie.data.images import check_size
 from picie.deployment.export import Exported, export_model
 from picie.deployment.graph import LEAST_SIDE
 from picie.errors import ConfigError
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.runtime.progress import Reporter
 
 __all__ = ["run"]

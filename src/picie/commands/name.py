@@ -10,7 +10,7 @@ from picie.commands.naming_arguments import Name
 from picie.commands.naming_tables import class_table, cluster_table, template, vote_table
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import CLASSES_FILE, ClassNames, parse_classes, read_classes
 from picie.naming.document import edited

@@ -3,10 +3,10 @@
 from rich.table import Table
 from rich.text import Text
 
-from picie.inference import Segmenter
+from picie.inference.outputs import cluster_name
+from picie.inference.segmenter import Segmenter
 from picie.models.class_names import HEADER
 from picie.naming.parts import parts_of
-from picie.outputs import cluster_name
 from picie.renaming import Anatomy
 from picie.voting import Vote
 

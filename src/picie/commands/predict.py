@@ -11,8 +11,8 @@ from picie.commands.export_arguments import Export
 from picie.commands.report_arguments import Report
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, PicieError
-from picie.inference import Prediction, Segmenter, load
-from picie.predicting import predict_each
+from picie.inference.predict_folder import predict_each
+from picie.inference.segmenter import Prediction, Segmenter, load
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.files import write_atomically
 from picie.runtime.progress import Reporter

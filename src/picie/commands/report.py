@@ -5,7 +5,7 @@ from pathlib import Path
 from picie.commands.predict import adjusted
 from picie.commands.report_arguments import Report
 from picie.errors import ConfigError
-from picie.inference import load
+from picie.inference.segmenter import load
 from picie.reporting.making import make_report
 from picie.runs import Run
 from picie.runtime.devices import keep_freed_memory

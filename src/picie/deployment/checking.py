@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from picie.data.synthetic.scenes import draw_scene
 from picie.deployment.files import Runner
 from picie.errors import ModelError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 
 __all__ = ["Check", "Prediction", "check_file", "check_graph", "check_sizes"]
 

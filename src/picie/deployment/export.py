@@ -18,7 +18,7 @@ from picie.deployment.files import (
 )
 from picie.deployment.graph import LEAST_SIDE, Graph, ignored_id
 from picie.errors import ConfigError, ModelError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.runtime.files import write_atomically, writing
 from picie.version import __version__
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import scores
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.models.folding import fix_padding, folded
 
 __all__ = ["LEAST_SIDE", "Graph", "ignored_id"]

@@ -12,8 +12,8 @@ from picie.errors import MissingExtraError
 from picie.exports.layout import ClassTable, Labelled, Options, append, in_folder
 from picie.exports.photos import photo_file, put_photo
 from picie.exports.polygons import boxes_of, one_ring, regions, simplified
+from picie.inference.predict_folder import Then
 from picie.postprocessing.upsampling import Mask
-from picie.predicting import Then
 
 __all__ = ["CocoWriter"]
 

@@ -9,7 +9,7 @@ from PIL import Image
 from picie.exports.layout import ClassTable, Labelled, Options, in_folder
 from picie.exports.photos import photo_file, put_photo
 from picie.exports.voc import LabelMap, object_colours
-from picie.predicting import Then
+from picie.inference.predict_folder import Then
 
 __all__ = ["CvatWriter"]
 

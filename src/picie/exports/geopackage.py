@@ -13,7 +13,7 @@ from picie.errors import DataError, MissingExtraError
 from picie.exports.geotiff import write_geotiff
 from picie.exports.layout import ClassTable, in_folder
 from picie.exports.rasters import Look, open_raster, rasterio
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 
 __all__ = ["LAYER", "GeoPackageWriter"]
 

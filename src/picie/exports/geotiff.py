@@ -9,7 +9,7 @@ import numpy as np
 from picie.errors import ConfigError
 from picie.exports.layout import ClassTable, in_folder
 from picie.exports.rasters import Look, masks_of, open_raster, rasterio
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 
 __all__ = ["GeoTiffWriter", "write_geotiff"]
 

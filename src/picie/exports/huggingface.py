@@ -8,7 +8,7 @@ from PIL import Image
 from picie.errors import ConfigError
 from picie.exports.layout import ClassTable, Labelled, Options, append, in_folder, indexed
 from picie.exports.photos import photo_file, put_photo
-from picie.predicting import Then
+from picie.inference.predict_folder import Then
 
 __all__ = ["HuggingFaceWriter"]
 

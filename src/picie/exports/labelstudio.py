@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from picie.exports.layout import ClassTable, Labelled, Options, append
 from picie.exports.photos import photo_file, put_photo
-from picie.predicting import Then
+from picie.inference.predict_folder import Then
 
 __all__ = ["LabelStudioWriter", "brush"]
 

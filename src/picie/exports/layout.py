@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picie.errors import ConfigError, DataError
+from picie.inference.predict_folder import Then
 from picie.postprocessing.upsampling import Mask
-from picie.predicting import Then
 from picie.visualization.palette import Colours
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from picie.data.images import network_size
 from picie.errors import ConfigError, DataError, MissingExtraError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.postprocessing.tiling import Strip, Tile, cut, strips
 from picie.postprocessing.upsampling import Mask, Span, enlarge_part
 from picie.types import IGNORED

@@ -9,8 +9,8 @@ from PIL import Image
 
 from picie.exports.layout import ClassTable, Labelled, Options, distinct, in_folder
 from picie.exports.photos import put_photo_as
+from picie.inference.predict_folder import Then
 from picie.postprocessing.upsampling import Mask
-from picie.predicting import Then
 from picie.visualization.palette import Colours
 
 __all__ = ["LabelMap", "VocWriter", "object_colours"]

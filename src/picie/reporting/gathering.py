@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.data.photo_loader import Picture
-from picie.inference import Mask, Segmenter
+from picie.inference.segmenter import Mask, Segmenter
 from picie.report.document import Patch, Shot
 from picie.types import IGNORED
 from picie.visualization.thumbnails import cut_patch, fit_mask, fit_photo

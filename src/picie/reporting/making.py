@@ -7,7 +7,7 @@ from pathlib import Path
 from picie.clustering.tree import suggest_clusters, trees
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError
-from picie.inference import Segmenter
+from picie.inference.segmenter import Segmenter
 from picie.report.document import Cluster, Document, Tree
 from picie.report.page import to_html
 from picie.reporting.gathering import Portraits

@@ -16,7 +16,7 @@ from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
 from picie.errors import ConfigError
-from picie.inference import Segmenter, enlarge
+from picie.inference.segmenter import Segmenter, enlarge
 from picie.reporting.gathering import Memory, Portraits, Seen
 from picie.runtime.progress import Reporter
 

@@ -8,9 +8,9 @@ import numpy as np
 from picie.data.folder import PhotoFolder
 from picie.errors import DataError
 from picie.evaluation import evaluate
-from picie.inference import Segmenter
+from picie.inference.outputs import cluster_name
+from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
-from picie.outputs import cluster_name
 from picie.report.document import Score
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED

@@ -8,9 +8,9 @@ from torch import Tensor
 from picie.clustering.linkage import build_tree
 from picie.clustering.tree import cluster_groups, cut_tree, node_members
 from picie.errors import ConfigError, NotFittedError
+from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.outputs import outputs_of
 from picie.visualization.palette import palette
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import picie.data.photo_loader
-import picie.inference
+import picie.inference.segmenter
 from picie.clustering.pseudo_labels import group_scores
 from picie.config import make_config
 from picie.data.folder import open_folder
 from picie.data.images import read_image
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
-from picie.inference import Prediction, Segmenter, enlarge, load, predict
+from picie.inference.segmenter import Prediction, Segmenter, enlarge, load, predict
 from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
 from picie.visualization.palette import palette
@@ -237,7 +237,7 @@ def test_a_folder_that_is_open_is_not_opened_again(
     model: Segmenter, scenes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = open_folder(scenes, "val")
-    monkeypatch.delattr(picie.inference, "open_folder")
+    monkeypatch.delattr(picie.inference.segmenter, "open_folder")
     names = (scenes / "val.txt").read_text().split()
     assert [one.name for one in model.predict_folder(folder)] == names
 
@@ -361,7 +361,7 @@ def test_the_size_that_the_network_sees(model: Segmenter, photos: Path) -> None:
 def test_what_fits_is_not_cut(model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     image = picture(45, 61)
     expected = model.predict(image, size=128, tile=0)
-    monkeypatch.delattr(picie.inference, "blended")
+    monkeypatch.delattr(picie.inference.segmenter, "blended")
     assert np.array_equal(model.predict(image, size=128, tile=192), expected)
     with pytest.raises(NameError):
         model.predict(image, size=128, tile=128)

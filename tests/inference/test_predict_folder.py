@@ -7,8 +7,8 @@ import pytest
 
 from picie.data.folder import open_folder
 from picie.errors import DataError
-from picie.inference import Prediction, Segmenter
-from picie.predicting import Then, predict_each
+from picie.inference.predict_folder import Then, predict_each
+from picie.inference.segmenter import Prediction, Segmenter
 from picie.runtime.progress import Reporter
 
 QUIET = Reporter(quiet=True)

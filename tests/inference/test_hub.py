@@ -11,7 +11,7 @@ from PIL import Image
 import picie
 from picie.config import Config
 from picie.errors import ConfigError, DataError, NotFittedError
-from picie.inference import Segmenter, load
+from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 from picie.models.picie import PiCIE
 

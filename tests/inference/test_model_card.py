@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from picie.errors import ConfigError
-from picie.hub.card import Card, card_text, check_licence
+from picie.inference.model_card import Card, card_text, check_licence
 
 CARD = Card(
     source="user/streets",

@@ -9,8 +9,8 @@ import pytest
 
 import picie
 from picie.errors import ConfigError, MissingExtraError, ModelError
-from picie.hub.remote import Repository, find_repository, local_folder
-from picie.inference import Segmenter, load
+from picie.inference.hub import Repository, find_repository, local_folder
+from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

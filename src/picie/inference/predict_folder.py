@@ -10,7 +10,7 @@ from typing import Any
 
 from picie.data.folder import PhotoFolder
 from picie.data.photo_loader import choose_workers
-from picie.inference import Prediction, Segmenter
+from picie.inference.segmenter import Prediction, Segmenter
 from picie.runtime.progress import Advance, Reporter
 
 __all__ = ["Then", "predict_each"]
