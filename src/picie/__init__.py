@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         NotFittedError,
         PicieError,
     )
-    from picie.evaluation import Evaluation, evaluate
+    from picie.evaluation.scoring import Evaluation, evaluate
     from picie.inference.segmenter import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
     from picie.models.class_names import ClassNames
@@ -60,7 +60,7 @@ _HOMES = {
         "NotFittedError",
         "PicieError",
     ),
-    "evaluation": ("Evaluation", "evaluate"),
+    "evaluation.scoring": ("Evaluation", "evaluate"),
     "inference.segmenter": ("Prediction", "Segmenter", "load", "predict"),
     "models.backbones": ("list_backbones",),
     "models.class_names": ("ClassNames",),

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from picie.config import Config
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 

@@ -21,8 +21,8 @@ from picie.data.crop_loader import counted, open_crops, picture_loader
 from picie.data.folder import Photo
 from picie.decoder_start import start_decoder
 from picie.errors import DataError
+from picie.evaluation.health import HEALTH_PICTURES, health_text, measure_health
 from picie.heads import Heads
-from picie.health import HEALTH_PICTURES, health_text, measure_health
 from picie.history import EpochTotals, epoch_line
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from picie.counting import LabelledPictures, count_pixels
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
+from picie.evaluation.labelled import LabelledPictures, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import ClassNames, NamedClass

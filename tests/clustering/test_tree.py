@@ -8,7 +8,7 @@ import torch
 from picie.clustering.linkage import build_tree
 from picie.clustering.tree import cut_network, suggest_clusters, trees
 from picie.errors import ConfigError, NotFittedError
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.models.picie import PiCIE
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from picie.cli import main
 from picie.commands.evaluate import show
-from picie.evaluation import Evaluation, evaluate
+from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import Segmenter
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import score

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from picie.data.folder import open_folder
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.scoring import score_of

@@ -30,7 +30,7 @@ from picie.benchmarking.suite import Suite
 from picie.benchmarking.suite_file import read_suite
 from picie.config import MACHINE
 from picie.errors import ConfigError, DataError
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.runs import Run
 from picie.runtime.progress import Reporter

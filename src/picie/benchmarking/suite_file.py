@@ -21,7 +21,7 @@ from picie.benchmarking.suite import (
 from picie.config import Config, suggest
 from picie.data.images import check_size
 from picie.errors import ConfigError
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 
 __all__ = ["read_suite"]
 

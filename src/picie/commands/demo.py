@@ -9,7 +9,7 @@ from picie.commands.evaluate import show
 from picie.commands.predict import write_masks
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.errors import ConfigError
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Reporter
 from picie.training import train

@@ -10,7 +10,7 @@ from rich.table import Table
 from picie.commands.arguments import Evaluate
 from picie.commands.predict import adjusted
 from picie.errors import ConfigError
-from picie.evaluation import Evaluation, evaluate
+from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import load
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import Scores

@@ -7,7 +7,7 @@ import numpy as np
 
 from picie.data.folder import PhotoFolder
 from picie.errors import DataError
-from picie.evaluation import evaluate
+from picie.evaluation.scoring import evaluate
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores

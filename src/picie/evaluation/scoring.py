@@ -8,20 +8,20 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from picie.clustering.features import fit_clean_centroids, keep_centroids
-from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.errors import ConfigError, DataError
+from picie.evaluation.labelled import Crop, LabelledPictures, count_pixels
+from picie.evaluation.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
 from picie.metrics.confusion import Confusion
 from picie.metrics.groups import Groups, check_groups
 from picie.metrics.matching import Matching, check_matching
 from picie.metrics.scores import Scores, score
-from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "Evaluation", "Matching", "evaluate"]

@@ -12,16 +12,16 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import picie.probes
+import picie.evaluation.probes
 from picie.config import make_config
-from picie.counting import Crop, LabelledPictures
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
-from picie.evaluation import evaluate
+from picie.evaluation.labelled import Crop, LabelledPictures
+from picie.evaluation.probes import Probe, ProbeSettings, check_disjoint, run_probes
+from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
 from picie.models.picie import PiCIE
-from picie.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.runtime.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -140,8 +140,8 @@ def test_knn_equals_scikit_learn_on_all_cells(scenes: Path, model: Segmenter) ->
 def test_probes_change_nothing_and_are_a_function_of_the_seed(
     scenes: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picie.probes, "_PIXELS", 9)
-    monkeypatch.setattr(picie.probes, "_BANK", 40)
+    monkeypatch.setattr(picie.evaluation.probes, "_PIXELS", 9)
+    monkeypatch.setattr(picie.evaluation.probes, "_BANK", 40)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     first, again, other = (probed(model, scenes, seed=seed) for seed in (0, 0, 1))
     after = model.network.state_dict()
@@ -157,7 +157,7 @@ def test_probes_change_nothing_and_are_a_function_of_the_seed(
 def test_every_picture_gives_a_share_of_the_most(
     labelled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picie.probes, "_MOST", 10)
+    monkeypatch.setattr(picie.evaluation.probes, "_MOST", 10)
     found = probed(colours(), labelled, "linear")["linear"]
     assert "on 10 feature pixels" in found.protocol["probe"]
 

@@ -8,9 +8,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 from torch.nn import functional as F
 
-import picie.metrics.probing
+import picie.evaluation.probes
 from picie.errors import ConfigError, DataError
-from picie.metrics.probing import PENALTY, fit_linear, neighbour_votes
+from picie.evaluation.probes import PENALTY, fit_linear, neighbour_votes
 
 
 def samples(count: int, classes: int, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def test_linear_equals_scikit_learn() -> None:
 def test_linear_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = samples(200, 3)
     whole = fit_linear(features, labels, 3)
-    monkeypatch.setattr(picie.metrics.probing, "_ROWS", 37)
+    monkeypatch.setattr(picie.evaluation.probes, "_ROWS", 37)
     parts = fit_linear(features, labels, 3)
     one, other = (F.softmax(features @ w.T + b, dim=1) for w, b in (whole, parts))
     torch.testing.assert_close(one, other, atol=5e-3, rtol=0)
@@ -98,7 +98,7 @@ def test_votes_do_not_depend_on_the_blocks_nor_on_lengths(monkeypatch: pytest.Mo
     whole = neighbour_votes(queries, bank, labels, 5, 7)
     assert whole.shape == (40, 5)
     torch.testing.assert_close(whole.sum(1), torch.ones(40))
-    monkeypatch.setattr(picie.metrics.probing, "_SCORES", 1)
+    monkeypatch.setattr(picie.evaluation.probes, "_SCORES", 1)
     lengths = torch.arange(1.0, 91)[:, None]
     assert torch.equal(neighbour_votes(3 * queries, lengths * bank, labels, 5, 7), whole)
 

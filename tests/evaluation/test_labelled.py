@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from picie.counting import Crop, LabelledPictures, count_pixels
 from picie.data.folder import open_folder
 from picie.data.images import square_crop, square_crop_mask
 from picie.errors import DataError
+from picie.evaluation.labelled import Crop, LabelledPictures, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.runtime.progress import Reporter

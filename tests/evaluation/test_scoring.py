@@ -17,14 +17,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import picie.evaluation
+import picie.evaluation.scoring
 from picie.config import make_config
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import square_crop, square_crop_mask
 from picie.data.synthetic.scenes import CLASSES
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
-from picie.evaluation import Evaluation, evaluate
+from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.scores import score
 from picie.models.picie import PiCIE
@@ -313,7 +313,7 @@ def test_a_failure_on_the_way_leaves_the_model_as_it_was(
             raise KeyboardInterrupt
         return original(*args, **options)
 
-    monkeypatch.setattr(picie.evaluation, "score", fails_later)
+    monkeypatch.setattr(picie.evaluation.scoring, "score", fails_later)
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, scenes, split="val", fresh_clusters=1)
     after = model.network.state_dict()
@@ -348,7 +348,7 @@ def test_groups_come_along_with_a_data_set(labelled: Path, monkeypatch: pytest.M
     def opened(*args: Any, **options: Any) -> PhotoFolder:
         return replace(open_dataset(*args, **options), groups={"first": (0,)})
 
-    monkeypatch.setattr(picie.evaluation, "open_dataset", opened)
+    monkeypatch.setattr(picie.evaluation.scoring, "open_dataset", opened)
     assert list(evaluate(perfect(), labelled).scores.groups) == ["first"]
     assert list(evaluate(perfect(), labelled, groups={"mine": (1,)}).scores.groups) == ["mine"]
     assert evaluate(perfect(), labelled, groups={}).scores.groups == {}
@@ -360,7 +360,7 @@ def test_groups_that_cannot_be_are_named_before_scoring(
     def never(*args: Any, **options: Any) -> None:
         raise AssertionError("scored all the same")
 
-    monkeypatch.setattr(picie.evaluation, "count_pixels", never)
+    monkeypatch.setattr(picie.evaluation.scoring, "count_pixels", never)
     with pytest.raises(DataError, match="group 'things' holds class id 4; known ids: 0 to 3"):
         evaluate(perfect(), labelled, groups={"things": (4,)})
 

@@ -14,7 +14,7 @@ from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
-from picie.health import health_text, measure_health
+from picie.evaluation.health import health_text, measure_health
 from picie.inference.segmenter import Segmenter
 
 NAMES = {

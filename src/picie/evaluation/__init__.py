@@ -1,0 +1,1 @@
+"""How good a model is: against labels, by probes, and without labels."""
