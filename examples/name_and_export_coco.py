@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import picie
-from picie.exporting import export_masks
+from picie.export.masks import export_masks
 from picie.models.class_names import ClassNames
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from picie.cli import main
-from picie.exports.labelstudio import LabelStudioWriter
-from picie.exports.layout import Labelled
+from picie.export.formats.labelstudio import LabelStudioWriter
+from picie.export.formats.layout import Labelled
 from picie.inference.segmenter import Segmenter
 
 Failure = Callable[..., tuple[int, str]]

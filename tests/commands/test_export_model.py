@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import picie.deployment.export as export
+import picie.export.model.export as export
 from picie.cli import main
-from picie.deployment.files import Runner, module_runner
 from picie.errors import PicieError
+from picie.export.model.runtimes import Runner, module_runner
 
 Failure = Callable[..., tuple[int, str]]
 

@@ -3,10 +3,9 @@
 from picie.commands.export_arguments import Export
 from picie.commands.predict import adjusted, check_counts
 from picie.errors import ConfigError
-from picie.exporting import RASTER_FORMATS, export_masks
-from picie.exports.layout import Options
-from picie.exports.rasters import Look
-from picie.exports.whole import check_out
+from picie.export.formats.layout import Options
+from picie.export.formats.rasters import Look
+from picie.export.masks import RASTER_FORMATS, check_out, export_masks
 from picie.inference.segmenter import load
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter

@@ -4,9 +4,9 @@ import torch
 
 from picie.commands.export_arguments import Export
 from picie.data.images import check_size
-from picie.deployment.export import Exported, export_model
-from picie.deployment.graph import LEAST_SIDE
 from picie.errors import ConfigError
+from picie.export.model.export import Exported, export_model
+from picie.export.model.graph import LEAST_SIDE
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.progress import Reporter
 

@@ -1,1 +1,0 @@
-"""A trained model in files that need no picie: a traced graph, its formats, and its check."""

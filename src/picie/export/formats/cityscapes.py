@@ -1,0 +1,85 @@
+"""The tree of Cityscapes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from picie.export.formats.layout import (
+    ClassTable,
+    Labelled,
+    Options,
+    distinct,
+    in_folder,
+    indexed,
+    put_photo_as,
+    unlike,
+)
+from picie.visualization.masks import colour_mask
+
+__all__ = ["CityscapesWriter"]
+
+_VOID = 255
+_BLACK = (0, 0, 0)
+_TREE = "train"
+
+
+class CityscapesWriter:
+    """leftImg8bit/train/<city>/<name>_leftImg8bit.png, gtFine/train/<city>/<name>_gtFine_*.png.
+
+    The city is the first folder of a photo's name, or "photos"; folders below it become part of
+    the name (a/b/c is a/b__c). _labelIds holds the ids, 255 where the class is ignored, _color the
+    mask in colours, ignored black. labels.json has names and colours. Photos that are no PNG are
+    written anew as such.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: photos.
+
+    Raises:
+        ConfigError: more classes than fit.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        classes.at_most(_VOID, "cityscapes")
+        self._out, self._options = out, options
+        self._classes = ClassTable(classes.names, distinct(classes.colours, (_BLACK,)))
+        taken: set[str] = set()
+        self._places = {name: _place(name, taken) for name in names}
+
+    def add(self, one: Labelled) -> None:
+        """Write one photo and its two masks."""
+        place = self._places[one.name]
+        photo = self._out / "leftImg8bit" / _TREE / f"{place}_leftImg8bit.png"
+        put_photo_as(one, photo, self._options.photos, ".png")
+        start = self._out / "gtFine" / _TREE / place
+        ids = in_folder(start.with_name(f"{start.name}_gtFine_labelIds.png"))
+        Image.fromarray(indexed(one.mask, first=0, void=_VOID)).save(ids, format="PNG")
+        painted = colour_mask(one.mask, self._classes.colours)
+        painted[one.mask < 0] = _BLACK
+        colour = start.with_name(f"{start.name}_gtFine_color.png")
+        Image.fromarray(painted).save(colour, format="PNG")
+
+    def close(self) -> None:
+        """Write the names."""
+        rows = np.asarray(self._classes.colours).tolist()
+        labels = [
+            {"id": number, "name": name, "color": colour}
+            for number, (name, colour) in enumerate(zip(self._classes.names, rows, strict=True))
+        ]
+        (self._out / "labels.json").write_text(
+            json.dumps(labels, indent=1) + "\n", encoding="ascii"
+        )
+
+
+def _place(name: str, taken: set[str]) -> str:
+    """city/name of a picture, unlike those before it."""
+    city, _, rest = name.partition("/")
+    if not rest:
+        city, rest = "photos", name
+    return unlike(f"{city}/{rest.replace('/', '__')}", taken)

@@ -1,0 +1,70 @@
+"""CVAT's archive "Segmentation mask 1.1"."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from picie.export.formats.layout import (
+    ClassTable,
+    Labelled,
+    Options,
+    in_folder,
+    photo_file,
+    put_photo,
+)
+from picie.export.formats.voc import LabelMap, object_colours
+from picie.inference.predict_folder import Then
+
+__all__ = ["CvatWriter"]
+
+_MASKS = ("SegmentationClass", "SegmentationObject")
+
+
+class CvatWriter:
+    """OUT/annotations.zip to upload, and the photos in OUT/images/ to make the task from.
+
+    The archive has labelmap.txt, ImageSets/Segmentation/default.txt and, painted in the colours of
+    the label map, SegmentationClass and SegmentationObject; each class of a picture is one object.
+    Ignored pixels are background, which CVAT leaves empty.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: photos.
+
+    Raises:
+        ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        self._out, self._options = out, options
+        self._labels = LabelMap.of(classes, "cvat")
+        self._names: list[str] = []
+
+    def add(self, one: Labelled) -> Then:
+        """Write one photo and its two masks; the masks enter the archive at the end."""
+        put_photo(one, self._out / "images" / photo_file(one), self._options.photos)
+        values = self._labels.apply(one.mask, 0)
+        colours = (self._labels.colours, object_colours(256))
+        for folder, painted in zip(_MASKS, colours, strict=True):
+            path = in_folder(self._out / folder / f"{one.name}.png")
+            Image.fromarray(painted[values]).save(path, format="PNG")
+        return lambda: self._names.append(one.name)
+
+    def close(self) -> None:
+        """Write the archive."""
+        names = "".join(f"{name}\n" for name in self._names)
+        # PNG files are compressed already.
+        with zipfile.ZipFile(self._out / "annotations.zip", "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("labelmap.txt", self._labels.text())
+            listed = names.encode("utf-8", "surrogateescape")
+            archive.writestr("ImageSets/Segmentation/default.txt", listed)
+            for folder in _MASKS:
+                for name in self._names:
+                    archive.write(self._out / folder / f"{name}.png", f"{folder}/{name}.png")
+                shutil.rmtree(self._out / folder, ignore_errors=True)

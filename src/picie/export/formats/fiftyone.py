@@ -1,0 +1,50 @@
+"""FiftyOne's ImageSegmentationDirectory."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from picie.export.formats.layout import (
+    ClassTable,
+    Labelled,
+    Options,
+    in_folder,
+    photo_file,
+    put_photo,
+)
+from picie.visualization.masks import mask_picture
+
+__all__ = ["FiftyOneWriter"]
+
+
+class FiftyOneWriter:
+    """OUT/data/, OUT/labels/ and mask_targets.json.
+
+    FiftyOne takes 0 for background and does not show it, so value i + 1 is id i, and 0 is ignored.
+    Masks are indexed PNG, or 16-bit beyond 254 classes.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: photos.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        self._out, self._classes, self._options = out, classes, options
+        self._colours = np.vstack([np.zeros((1, 3), np.uint8), classes.colours])
+
+    def add(self, one: Labelled) -> None:
+        """Write one photo and its mask."""
+        put_photo(one, self._out / "data" / photo_file(one), self._options.photos)
+        picture = mask_picture(one.mask + 1, self._colours)
+        picture.save(in_folder(self._out / "labels" / f"{one.name}.png"), format="PNG")
+
+    def close(self) -> None:
+        """Write the names by value."""
+        targets = dict(enumerate(self._classes.names, 1))
+        text = json.dumps(targets, indent=1) + "\n"
+        (self._out / "mask_targets.json").write_text(text, encoding="ascii")

@@ -1,0 +1,130 @@
+"""GeoPackage polygons of georeferenced rasters."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from picie.errors import DataError, MissingExtraError
+from picie.export.formats.geotiff import write_geotiff
+from picie.export.formats.layout import ClassTable, in_folder
+from picie.export.formats.rasters import Look, open_raster, rasterio
+from picie.inference.segmenter import Segmenter
+
+__all__ = ["LAYER", "GeoPackageWriter"]
+
+LAYER = "classes"
+"""Name of the layer of polygons."""
+
+_AT_ONCE = 10_000  # polygons that are written together
+
+
+class GeoPackageWriter:
+    """OUT/<name>.gpkg for each raster: a polygon for each connected region.
+
+    Polygons follow the edges of pixels and may have holes. Their attributes are id, name, colour
+    (#rrggbb) and pixels. Pixels without data and ignored classes are in none. They are made from a
+    mask on disk, which is removed, so that the raster need not fit into memory (the polygons of one
+    raster must).
+
+    Args:
+        out: the folder.
+        classes: ids.
+        tolerance: most pixels by which polygons may leave the border; 0 = none.
+
+    Raises:
+        MissingExtraError: an optional package is missing.
+    """
+
+    def __init__(self, out: Path, classes: ClassTable, tolerance: float) -> None:
+        rasterio()
+        _vectors()
+        self._out, self._classes, self._tolerance = out, classes, tolerance
+
+    def add(
+        self, name: str, path: Path, model: Segmenter, look: Look, done: Callable[[float], object]
+    ) -> None:
+        """Segment one raster, as `GeoTiffWriter.add`.
+
+        Raises:
+            DataError: it cannot be read, or has no transform.
+            OSError: a file cannot be written.
+        """
+        with open_raster(path, look) as raster:
+            if raster.file.crs is None:
+                raise DataError(
+                    f"{path}: has ground control points but no transform; warp it first "
+                    "(gdalwarp), or choose --format geotiff, which keeps the points"
+                )
+        target = in_folder(self._out / f"{name}.gpkg")
+        mask = target.with_name(f"{target.name}.part.tif")
+        try:
+            write_geotiff(mask, path, model, self._classes, look, done)
+            self._write(mask, target)
+        finally:
+            mask.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing comes last."""
+
+    def _write(self, mask: Path, target: Path) -> None:
+        with rasterio().open(mask) as file:
+            found = self._polygons(file)
+            batch = list(islice(found, _AT_ONCE))
+            self._put(target, file, batch, append=False)  # also without polygons: an empty layer
+            while batch := list(islice(found, _AT_ONCE)):
+                self._put(target, file, batch, append=True)
+
+    def _polygons(self, file: Any) -> Iterator[tuple[int, Any]]:
+        _, shapely = _vectors()
+        band = rasterio().band(file, 1)
+        transform = file.transform
+        for shape, value in rasterio().features.shapes(band, connectivity=4, transform=transform):
+            if value != file.nodata:
+                yield int(value), shapely.geometry.shape(shape)
+
+    def _put(self, target: Path, file: Any, batch: list[tuple[int, Any]], *, append: bool) -> None:
+        pyogrio, shapely = _vectors()
+        pixel = abs(file.transform.determinant)
+        ids = np.array([number for number, _ in batch], np.int32)
+        shapes = np.array([shape for _, shape in batch], object)
+        pixels = np.rint(shapely.area(shapes) / pixel).astype(np.int64)
+        if self._tolerance:
+            shapes = shapely.simplify(shapes, self._tolerance * math.sqrt(pixel))
+        colours = [f"#{bytes(row).hex()}" for row in self._classes.colours.tolist()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pyogrio.raw.write(
+                target,
+                shapely.to_wkb(shapes),
+                [
+                    ids,
+                    np.array([self._classes.names[number] for number in ids], object),
+                    np.array([colours[number] for number in ids], object),
+                    pixels,
+                ],
+                ["id", "name", "colour", "pixels"],
+                layer=LAYER,
+                driver="GPKG",
+                geometry_type="Polygon",
+                crs=file.crs.to_wkt(),
+                encoding="utf-8",
+                append=append,
+            )
+
+
+def _vectors() -> tuple[Any, Any]:
+    """The packages pyogrio and shapely."""
+    try:
+        import pyogrio
+        import shapely
+        import shapely.geometry
+    except ImportError:
+        raise MissingExtraError(
+            'picie export --format geopackage needs pyogrio and shapely: pip install "picie[geo]"'
+        ) from None
+    return pyogrio, shapely

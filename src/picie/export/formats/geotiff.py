@@ -1,0 +1,124 @@
+"""GeoTIFF masks: the coordinate system and the transform of the raster are kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from picie.errors import ConfigError
+from picie.export.formats.layout import ClassTable, in_folder
+from picie.export.formats.rasters import Look, masks_of, open_raster, rasterio
+from picie.inference.segmenter import Segmenter
+
+__all__ = ["GeoTiffWriter", "write_geotiff"]
+
+
+class GeoTiffWriter:
+    """OUT/<name>.tif for each raster, and classes.txt.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        tolerance: does not matter here.
+    """
+
+    def __init__(self, out: Path, classes: ClassTable, tolerance: float) -> None:
+        rasterio()
+        if len(classes.names) > 65535:
+            raise ConfigError("a GeoTIFF mask holds 65535 classes; pass --clusters with fewer")
+        self._out, self._classes = out, classes
+
+    def add(
+        self, name: str, path: Path, model: Segmenter, look: Look, done: Callable[[float], object]
+    ) -> None:
+        """Segment one raster.
+
+        Args:
+            name: unique path without extension.
+            path: the raster.
+            model: a trained model.
+            look: how the network sees rasters.
+            done: is called with the share of the raster that is done, 0..1.
+
+        Raises:
+            DataError: it cannot be read.
+            OSError: the mask cannot be written.
+        """
+        target = in_folder(self._out / f"{name}.tif")
+        write_geotiff(target, path, model, self._classes, look, done)
+
+    def close(self) -> None:
+        """Write the names."""
+        text = "".join(f"{name}\n" for name in self._classes.names)
+        (self._out / "classes.txt").write_text(text, encoding="utf-8")
+
+
+def write_geotiff(
+    target: Path,
+    path: Path,
+    model: Segmenter,
+    classes: ClassTable,
+    look: Look,
+    done: Callable[[float], object],
+) -> None:
+    """Write the mask of one raster; what is left of it when that fails is removed.
+
+    One band, 8-bit with a colour table up to 255 classes, else 16-bit; the largest value is the
+    nodata value, for pixels without data and ignored classes. Names are tags of the band, CLASS_0
+    and so on.
+
+    Args:
+        target: file to write.
+        path: the raster.
+        model: a trained model.
+        classes: ids.
+        look: how the network sees rasters.
+        done: is called with the share that is done, 0..1.
+
+    Raises:
+        DataError: the raster cannot be read.
+        OSError: the mask cannot be written.
+    """
+    try:
+        with open_raster(path, look) as raster:
+            small = len(classes.names) <= 255
+            with rasterio().open(target, "w", **_profile(raster.file, small=small)) as file:
+                _describe(file, raster.file, classes, small=small)
+                for block in masks_of(model, raster, look):
+                    # IGNORED wraps to the largest value, which is nodata.
+                    ids = block.ids.astype(np.uint8 if small else np.uint16)
+                    height, width = ids.shape
+                    window = rasterio().windows.Window(block.left, block.top, width, height)
+                    file.write(ids, 1, window=window)
+                    done(block.share)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _profile(source: Any, *, small: bool) -> dict[str, Any]:
+    profile = {
+        "driver": "GTiff",
+        "dtype": "uint8" if small else "uint16",
+        "count": 1,
+        "height": source.height,
+        "width": source.width,
+        "crs": source.crs,
+        "transform": source.transform,
+        "nodata": 255 if small else 65535,
+        "compress": "deflate",
+        "tiled": True,
+        "bigtiff": "if_safer",
+    }
+    points, crs = source.gcps
+    return profile | ({"gcps": points, "crs": crs} if crs is not None else {})
+
+
+def _describe(file: Any, source: Any, classes: ClassTable, *, small: bool) -> None:
+    file.set_band_description(1, "class")
+    file.update_tags(1, **{f"CLASS_{n}": name for n, name in enumerate(classes.names)})
+    if small:
+        rows = classes.colours.tolist()
+        table = {number: (*row, 255) for number, row in enumerate(rows)}
+        file.write_colormap(1, table | {255: (0, 0, 0, 0)})

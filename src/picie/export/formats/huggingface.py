@@ -1,0 +1,100 @@
+"""A folder that datasets.load_dataset of Hugging Face reads."""
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from picie.errors import ConfigError
+from picie.export.formats.layout import (
+    ClassTable,
+    Labelled,
+    Options,
+    append,
+    in_folder,
+    indexed,
+    photo_file,
+    put_photo,
+)
+from picie.inference.predict_folder import Then
+
+__all__ = ["HuggingFaceWriter"]
+
+_VOID = 255
+_HEAD = """\
+---
+task_categories:
+- image-segmentation
+configs:
+- config_name: default
+  drop_labels: true
+  data_files:
+  - split: train
+    path:
+    - metadata.jsonl
+    - images/**
+    - masks/**
+---
+# Photos with predicted masks
+
+Written by picie. `image` is the photo, `mask` a picture of the same size whose values are the ids
+below, 255 where the class is ignored. The masks are predictions, not labels made by people.
+
+```python
+from datasets import load_dataset
+
+photos = load_dataset("this/folder", split="train")
+```
+
+| id | name |
+|---|---|
+"""
+
+
+class HuggingFaceWriter:
+    """OUT/images, OUT/masks, metadata.jsonl, id2label.json and a card (README.md).
+
+    `load_dataset(OUT)` gives the columns image and mask; masks are 8-bit grey PNG, 255 = ignored.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: photos; not "none".
+
+    Raises:
+        ConfigError: more classes than fit, or photos left out.
+        OSError: the list cannot be begun.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        classes.at_most(_VOID, "huggingface")
+        if options.photos == "none":
+            raise ConfigError(
+                "--photos none: a data set of --format huggingface holds its photos; choose copy "
+                "or link"
+            )
+        self._out, self._classes, self._options = out, classes, options
+        self._rows = out / "metadata.jsonl"
+        append(self._rows, "")
+
+    def add(self, one: Labelled) -> Then:
+        """Write one photo and its mask; its row comes later."""
+        photo, mask = f"images/{photo_file(one)}", f"masks/{one.name}.png"
+        put_photo(one, self._out / photo, self._options.photos)
+        picture = Image.fromarray(indexed(one.mask, first=0, void=_VOID))
+        picture.save(in_folder(self._out / mask), format="PNG")
+        row = json.dumps({"file_name": photo, "mask_file_name": mask})
+        return lambda: append(self._rows, f"{row}\n")
+
+    def close(self) -> None:
+        """Write names and card."""
+        names = dict(enumerate(self._classes.names))
+        text = json.dumps(names, indent=1) + "\n"
+        (self._out / "id2label.json").write_text(text, encoding="ascii")
+        rows = [
+            f"| {number} | {name.replace('|', chr(92) + '|')} |\n" for number, name in names.items()
+        ]
+        (self._out / "README.md").write_text(_HEAD + "".join(rows), encoding="utf-8")

@@ -1,0 +1,136 @@
+"""Brush predictions for Label Studio.
+
+Its brush masks are the alpha channel of a picture whose four channels are all 0 or 255, row by row,
+as a stream of bits, high bits first:
+
+    32 bits   number of values (4 for each pixel)
+     5 bits   bits of a value, less 1: 7
+    4 x 4 bits   widths in bits of the four kinds of length, less 1
+    then, until all values are there:
+     1 bit    1 = one value that repeats, 0 = a list of values
+     2 bits   kind of the length
+     n bits   length, less 1
+     8 bits   the value (or as many values as the length says)
+
+The stream is filled up with zeros to whole bytes; JSON holds them as numbers.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picie.export.formats.layout import ClassTable, Labelled, Options, append, photo_file, put_photo
+from picie.inference.predict_folder import Then
+
+__all__ = ["LabelStudioWriter", "brush"]
+
+_WIDTHS = (3, 6, 11, 16)  # the last holds 65536 values, 16384 pixels
+_VALUE = 8
+_FROM, _TO = "brush", "image"
+
+
+class LabelStudioWriter:
+    """OUT/tasks.json to import, OUT/label_config.xml, and the photos in OUT/images/.
+
+    A task for each photo, with one brush mask for each of its classes as a prediction. Photos are
+    named by local paths: Label Studio serves them where LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is
+    the folder around OUT. Ignored pixels are in no mask. The list grows in its file.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: photos, title.
+
+    Raises:
+        OSError: the list cannot be begun.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        self._out, self._classes, self._options = out, classes, options
+        self._tasks = out / "tasks.json"
+        append(self._tasks, "[\n")
+        self._number = 0
+
+    def add(self, one: Labelled) -> Then:
+        """Write one photo; its task comes later."""
+        name = photo_file(one)
+        put_photo(one, self._out / "images" / name, self._options.photos)
+        place = quote(f"{self._options.title}/images/{name}", errors="surrogateescape")
+        results = [
+            self._result(one, number) for number in np.unique(one.mask).tolist() if number >= 0
+        ]
+        task = {
+            "data": {_TO: f"/data/local-files/?d={place}", "name": one.name},
+            "predictions": [{"model_version": "picie", "result": results}],
+        }
+        text = json.dumps(task, separators=(",", ":"))
+        return lambda: self._list(text)
+
+    def close(self) -> None:
+        """Finish the list, and write the labelling interface."""
+        append(self._tasks, "\n]\n")
+        labels = "".join(
+            f'    <Label value={quoteattr(name)} background="#{bytes(colour).hex()}"/>\n'
+            for name, colour in zip(
+                self._classes.names, self._classes.colours.tolist(), strict=True
+            )
+        )
+        text = (
+            f'<View>\n  <Image name="{_TO}" value="${_TO}" zoom="true"/>\n'
+            f'  <BrushLabels name="{_FROM}" toName="{_TO}">\n{labels}  </BrushLabels>\n</View>\n'
+        )
+        (self._out / "label_config.xml").write_text(text, encoding="utf-8")
+
+    def _list(self, task: str) -> None:
+        append(self._tasks, ",\n" * (self._number > 0) + task)
+        self._number += 1
+
+    def _result(self, one: Labelled, number: int) -> dict[str, Any]:
+        height, width = one.mask.shape
+        return {
+            "id": f"class{number}",
+            "type": "brushlabels",
+            "from_name": _FROM,
+            "to_name": _TO,
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {
+                "format": "rle",
+                "rle": list(brush(one.mask == number)),
+                "brushlabels": [self._classes.names[number]],
+            },
+        }
+
+
+def brush(inside: NDArray[np.bool_]) -> bytes:
+    """The stream of bits at the top of this module, for the pixels of one class.
+
+    Args:
+        inside: (H, W).
+    """
+    flat = inside.ravel()
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = 4 * np.diff(starts, append=flat.size)
+    bits = [f"{4 * flat.size:032b}{_VALUE - 1:05b}", *(f"{width - 1:04b}" for width in _WIDTHS)]
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        value = f"{255 * int(flat[start]):0{_VALUE}b}"
+        for part in _parts(length):
+            kind = next(n for n, width in enumerate(_WIDTHS) if part <= 2**width)
+            bits.append(f"1{kind:02b}{part - 1:0{_WIDTHS[kind]}b}{value}")
+    text = "".join(bits)
+    count = -(-len(text) // 8)
+    return int(text.ljust(8 * count, "0"), 2).to_bytes(count, "big")
+
+
+def _parts(length: int) -> list[int]:
+    most = 2 ** _WIDTHS[-1]
+    return [most] * (length // most) + [length % most] * bool(length % most)

@@ -1,0 +1,36 @@
+"""Indexed PNG masks and a list of class names."""
+
+from pathlib import Path
+
+from picie.export.formats.layout import ClassTable, Labelled, Options, in_folder
+from picie.visualization.masks import mask_picture
+
+__all__ = ["PngWriter"]
+
+
+class PngWriter:
+    """OUT/<name>.png, the value of a pixel its id; classes.txt, line i names id i.
+
+    Up to 255 classes: 8-bit with a palette, 255 = ignored. More: 16-bit grey, 65535 = ignored.
+
+    Args:
+        out: the folder.
+        classes: ids.
+        names: of all pictures.
+        options: none matters here.
+    """
+
+    def __init__(
+        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
+    ) -> None:
+        self._out, self._classes = out, classes
+
+    def add(self, one: Labelled) -> None:
+        """Write one mask."""
+        picture = mask_picture(one.mask, self._classes.colours)
+        picture.save(in_folder(self._out / f"{one.name}.png"), format="PNG")
+
+    def close(self) -> None:
+        """Write the names."""
+        text = "".join(f"{name}\n" for name in self._classes.names)
+        (self._out / "classes.txt").write_text(text, encoding="utf-8")

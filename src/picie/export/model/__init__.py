@@ -1,0 +1,1 @@
+"""A trained model as a traced graph: its formats, and its check."""

@@ -1,0 +1,139 @@
+"""A trained model written to one file that runs without picie, and checked."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from picie.errors import ConfigError, ModelError
+from picie.export.model.checking import Check, Prediction, check_file, check_graph, check_sizes
+from picie.export.model.graph import LEAST_SIDE, Graph, ignored_id
+from picie.export.model.runtimes import (
+    Kind,
+    check_opset,
+    module_runner,
+    onnx_runner,
+    require,
+    torch_runner,
+    trace,
+    write_onnx,
+    write_torch,
+)
+from picie.inference.segmenter import Segmenter
+from picie.runtime.files import write_atomically, writing
+from picie.version import __version__
+
+__all__ = ["Exported", "export_model"]
+
+_ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
+_GRAPH_TOLERANCE = 1e-3  # of the largest logit, between the graph and prediction
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        check: it against torch.
+        graph_difference: largest difference between the graph's logits and those of prediction, as
+            a share of the largest logit.
+    """
+
+    path: Path
+    bytes: int
+    check: Check
+    graph_difference: float
+
+
+def export_model(
+    model: Segmenter, path: str | Path, kind: Kind, *, opset: int = 18, overwrite: bool = False
+) -> Exported:
+    """Write a model to one file: from pictures (B, H, W, 3) uint8 RGB to ids (B, H, W) int64.
+
+    Normalisation, network, classification with names, averaging of several sizes and enlarging are
+    in the file. Border refinement (`refine`) is not. The file appears only if it does what torch
+    does.
+
+    Args:
+        model: trained.
+        path: ends in .onnx, or in .pt2 for `torch`.
+        kind: `onnx` or `torch` (a torch.export program).
+        opset: version of ONNX's operators, 18 to 23.
+        overwrite: replace a file that is already there.
+
+    Raises:
+        ConfigError: another ending, a file that is already there, or an opset that cannot be.
+        MissingExtraError: packages for ONNX are not installed.
+        ModelError: the network cannot be exported, or the file does something else than torch.
+        NotFittedError: nothing was learnt.
+        PicieError: the file cannot be written.
+    """
+    path = Path(path)
+    _check_path(path, kind, overwrite=overwrite)
+    check_opset(opset)
+    require(kind)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    graph = Graph(model)
+    torch_run, own = module_runner(graph), Prediction(model)
+    sizes = check_sizes(max(model.config.size, LEAST_SIDE))
+    apart = check_graph(torch_run, own, sizes[-1][1])
+    if apart > _GRAPH_TOLERANCE:
+        raise ModelError(
+            f"the graph of this network differs from its own prediction by {apart:.1%} of the "
+            f"largest logit, so no file was written; backbone {model.config.backbone} pads its "
+            "pictures in a way that cannot be exported"
+        )
+    program = trace(graph)
+    metadata = _metadata(model)
+    checks: list[Check] = []
+
+    def write(part: Path) -> None:
+        if kind == "onnx":
+            write_onnx(program, part, metadata, opset)
+        else:
+            write_torch(program, part, metadata)
+        run = onnx_runner(part) if kind == "onnx" else torch_runner(part)
+        checks.append(check_file(run, torch_run, own, sizes))
+        if not checks[0].good:
+            raise ModelError(
+                f"{path}: not written, since the exported network differs from torch: logits by "
+                f"{checks[0].difference:.2%} of the largest, {checks[0].pixels:.2%} of the pixels; "
+                "try another --opset, or other versions of torch and onnxruntime"
+            )
+
+    write_atomically(path, write)
+    return Exported(path, path.stat().st_size, checks[0], apart)
+
+
+def _check_path(path: Path, kind: Kind, *, overwrite: bool) -> None:
+    if kind not in _ENDINGS:
+        raise ConfigError(f"unknown kind of model {kind!r}; known: {', '.join(_ENDINGS)}")
+    if path.suffix != _ENDINGS[kind]:
+        raise ConfigError(
+            f"--out {path}: give a file that ends in {_ENDINGS[kind]} for --model {kind}"
+        )
+    if path.is_dir():
+        raise ConfigError(f"--out {path}: is a folder; give a file that ends in {_ENDINGS[kind]}")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} is already there; choose another --out, or pass --overwrite")
+
+
+def _metadata(model: Segmenter) -> dict[str, str]:
+    """What a program needs to use the file, as texts; lists are JSON. No paths of this machine."""
+    config = model.config
+    return {
+        "picie_version": __version__,
+        "class_names": json.dumps(model.names),
+        "class_colours": json.dumps(model.colours.tolist()),
+        "ignored_id": str(ignored_id(model.clusters)),
+        "short_side": str(max(config.size, LEAST_SIDE)),
+        "multiple_of": "32",
+        "input": "images (batch, height, width, 3) uint8 RGB, sides of 64 pixels or more",
+        "output": "ids (batch, height, width) int64; logits (batch, class, h, w) float32, which "
+        "ids are enlarged from bilinearly",
+        "predict_scales": json.dumps(config.predict_scales),
+        "refine_left_out": str(config.refine),
+        "backbone": config.backbone,
+    }

@@ -1,0 +1,205 @@
+"""A traced graph in the formats that programs without picie read: ONNX and torch.export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from picie.errors import ConfigError, MissingExtraError, ModelError
+from picie.export.model.graph import LEAST_SIDE, Graph
+
+__all__ = [
+    "Kind",
+    "Runner",
+    "check_opset",
+    "module_runner",
+    "onnx_runner",
+    "require",
+    "torch_runner",
+    "trace",
+    "write_onnx",
+    "write_torch",
+]
+
+Kind = Literal["onnx", "torch"]
+Runner = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
+"""From images (B, H, W, 3) uint8 to ids (B, H, W) int64 and logits (B, N, h, w) float32."""
+
+_EXAMPLE = (2, 96, 160, 3)
+_OPSETS = range(18, 24)
+_AXES = ("batch", "height", "width")
+
+
+def require(kind: Kind) -> None:
+    """Refuse a format whose packages are missing.
+
+    Raises:
+        MissingExtraError: names what to install.
+    """
+    if kind != "onnx":
+        return
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"picie export --model onnx needs onnx, onnxscript and onnxruntime (no {error.name}): "
+            'pip install "picie[onnx]"'
+        ) from None
+
+
+def check_opset(opset: int) -> None:
+    """Refuse versions of ONNX's operators that cannot be written.
+
+    Raises:
+        ConfigError: another than 18 to 23.
+    """
+    if opset not in _OPSETS:
+        raise ConfigError(
+            f"--opset {opset}: the graph can be written with the operators of ONNX "
+            f"{_OPSETS[0]} to {_OPSETS[-1]}; leave it out for 18, which most programs read"
+        )
+
+
+def trace(graph: Graph) -> torch.export.ExportedProgram:
+    """Record the operations, for any number of pictures of any size from 64 pixels.
+
+    Raises:
+        ModelError: the backbone does things that depend on the size or the values of pictures.
+    """
+    example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
+    least = (1, LEAST_SIDE, LEAST_SIDE)
+    sizes = {
+        axis: torch.export.Dim(name, min=low)
+        for axis, (name, low) in enumerate(zip(_AXES, least, strict=True))
+    }
+    try:
+        with torch.no_grad():
+            program = torch.export.export(
+                graph,
+                (example,),
+                dynamic_shapes=(sizes,),
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except Exception as error:  # tracing has errors of many kinds with no common base
+        raise _untraceable(error) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+def write_onnx(
+    program: torch.export.ExportedProgram, path: Path, metadata: dict[str, str], opset: int
+) -> None:
+    """Write an .onnx file that holds everything.
+
+    Args:
+        program: from `trace`.
+        path: the file.
+        metadata: texts by key, kept in the file.
+        opset: version of ONNX's operators.
+
+    Raises:
+        ModelError: an operation that ONNX does not have.
+    """
+    try:
+        written = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["ids", "logits"],
+            opset_version=opset,
+            verbose=False,
+        )
+    except Exception as error:
+        raise _untraceable(error) from error
+    assert written is not None  # without a path it returns the model
+    model = written.model
+    _forget_origin(model)
+    _name_axes(model)
+    model.metadata_props.clear()
+    model.metadata_props.update(metadata)
+    model.producer_name, model.producer_version = "picie", metadata["picie_version"]
+    written.save(str(path), external_data=False)
+
+
+def write_torch(
+    program: torch.export.ExportedProgram, path: Path, metadata: dict[str, str]
+) -> None:
+    """Write a .pt2 file that `torch.export.load` reads.
+
+    Args:
+        program: from `trace`.
+        path: the file.
+        metadata: texts by key, kept in the file.
+    """
+    torch.export.save(program, path, extra_files=dict(metadata))
+
+
+def onnx_runner(path: Path) -> Runner:
+    """Run an .onnx file in ONNX Runtime on the CPU, with as many threads as torch has here."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        ids, logits = session.run(["ids", "logits"], {"images": images})
+        return ids, logits
+
+    return run
+
+
+def torch_runner(path: Path) -> Runner:
+    """Run a .pt2 file in torch on the CPU."""
+    return module_runner(torch.export.load(path).module())
+
+
+def module_runner(module: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Runner:
+    """Run a module in torch on the CPU."""
+
+    def run(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        with torch.no_grad():
+            ids, logits = module(torch.from_numpy(images))
+        return ids.numpy(), logits.numpy()
+
+    return run
+
+
+def _forget_origin(model: Any) -> None:
+    """Take out what the exporter notes about its source: paths of this machine, and much text."""
+    values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        values += node.outputs
+    for value in values:
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()
+
+
+def _name_axes(model: Any) -> None:
+    """Call the free axes of inputs and outputs by their names."""
+    import onnx_ir
+
+    names = {"images": (*_AXES, 3), "ids": _AXES}
+    for value in [*model.graph.inputs, *model.graph.outputs]:
+        if value.name in names:
+            value.shape = onnx_ir.Shape(names[value.name])
+
+
+def _untraceable(error: Exception) -> ModelError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Some errors begin with a listing of everything that was recorded before them.
+    telling = [line for line in lines if line.startswith(("Could not", "Constraints", "- "))]
+    reason = [*telling, *lines, type(error).__name__][0][:200]
+    return ModelError(
+        f"the network cannot be exported for pictures of any size ({reason}); train with a "
+        "convolutional backbone, such as the default"
+    )

@@ -1,1 +1,0 @@
-"""Exports: masks in the forms that other tools open, one module a form."""

@@ -1,0 +1,67 @@
+"""GeoPackage polygons, read back with pyogrio and shapely."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picie.errors import MissingExtraError
+from picie.export.formats.geopackage import LAYER, GeoPackageWriter
+from picie.export.formats.layout import ClassTable, Options
+from picie.export.masks import export_masks
+from picie.inference.segmenter import Segmenter
+from picie.visualization.palette import palette
+
+rasterio = pytest.importorskip("rasterio")
+pyogrio = pytest.importorskip("pyogrio")
+shapely = pytest.importorskip("shapely")
+features = pytest.importorskip("rasterio.features")
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_polygons_are_the_mask(
+    model: Segmenter, field: Path, tmp_path: Path, tolerance: float
+) -> None:
+    export_masks(model, "geotiff", field, tmp_path / "tif")
+    export_masks(model, "geopackage", field, tmp_path / "out", options=Options(tolerance=tolerance))
+    found = sorted(path.name for path in (tmp_path / "out" / "ü").iterdir())
+    assert found == ["north.gpkg"]
+    path = tmp_path / "out" / "ü" / "north.gpkg"
+    info = pyogrio.read_info(path, layer=LAYER)
+    assert info["crs"] == "EPSG:25832"
+    meta, _, geometry, columns = pyogrio.raw.read(path, layer=LAYER)
+    fields = dict(zip(meta["fields"], columns, strict=True))
+    shapes = shapely.from_wkb(geometry)
+    assert shapely.is_valid(shapes).all()
+    names = [model.names[number] for number in fields["id"]]
+    assert fields["name"].tolist() == names
+    assert all(len(colour) == 7 for colour in fields["colour"])
+    with rasterio.open(tmp_path / "tif" / "ü" / "north.tif") as file:
+        mask, place = file.read(1), file.transform
+    assert fields["pixels"].sum() == (mask != 255).sum()
+    pairs = list(zip(shapes, fields["id"].tolist(), strict=True))
+    drawn = features.rasterize(pairs, mask.shape, fill=255, transform=place, dtype="uint8")
+    assert (drawn == mask).mean() > (0.95 if tolerance else 0.9999999)
+    if not tolerance:
+        for number in range(3):
+            area = shapely.area(shapes[fields["id"] == number]).sum()
+            assert area == pytest.approx(0.25 * (mask == number).sum())
+
+
+def test_nothing_but_void_is_an_empty_layer(
+    model: Segmenter, tmp_path: Path, write_raster: Callable[..., None]
+) -> None:
+    bands = np.zeros((3, 40, 40), np.uint8)
+    place = rasterio.Affine(2, 0, 0, 0, -2, 0)
+    write_raster(tmp_path / "in" / "x.tif", bands, crs="EPSG:25832", transform=place, nodata=0)
+    export_masks(model, "geopackage", tmp_path / "in", tmp_path / "out")
+    assert pyogrio.read_info(tmp_path / "out" / "x.gpkg", layer=LAYER)["features"] == 0
+
+
+def test_pyogrio_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
+    table = ClassTable(("a",), palette(1))
+    with pytest.raises(MissingExtraError, match=r"geopackage needs pyogrio and shapely: pip inst"):
+        GeoPackageWriter(tmp_path, table, 0)
