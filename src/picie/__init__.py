@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from picie.inference.segmenter import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
     from picie.models.class_names import ClassNames
-    from picie.training import resume, train
+    from picie.training.loop import resume, train
 
 __all__ = [
     "PRESETS",
@@ -64,7 +64,7 @@ _HOMES = {
     "inference.segmenter": ("Prediction", "Segmenter", "load", "predict"),
     "models.backbones": ("list_backbones",),
     "models.class_names": ("ClassNames",),
-    "training": ("resume", "train"),
+    "training.loop": ("resume", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

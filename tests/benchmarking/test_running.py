@@ -15,7 +15,7 @@ from picie.benchmarking.running import Benchmark, open_benchmark
 from picie.benchmarking.standing import State
 from picie.errors import ConfigError, DataError
 from picie.runtime.progress import Reporter
-from picie.trainer import Trainer
+from picie.training.trainer import Trainer
 
 WriteSuite = Callable[..., Path]
 QUIET = Reporter(quiet=True)

@@ -12,7 +12,7 @@ from picie.config import Config, make_config
 from picie.models.picie import PiCIE
 from picie.postprocessing.refinement import refine_borders
 from picie.runtime.profiler import Clock
-from picie.targets import view_features
+from picie.training.targets import view_features
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views

@@ -16,7 +16,7 @@ from picie.models.picie import PiCIE
 def test_a_cut_is_what_training_at_that_number_gives(
     scenes: Path, settings: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
-    from picie.training import train
+    from picie.training.loop import train
 
     values: dict[str, object] = settings["default"] | {"epochs": 0}
     whole = train(scenes, tmp_path / "three", **values)  # type: ignore[arg-type]

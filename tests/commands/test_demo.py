@@ -13,7 +13,7 @@ import picie.commands.demo as demo
 from picie.cli import main
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.inference.segmenter import Segmenter, load
-from picie.training import train
+from picie.training.loop import train
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from picie.commands.parsing import VERBS
 from picie.config import PRESETS
 from picie.data import synthetic
 from picie.data.synthetic.scenes import write_scenes
-from picie.training import train
+from picie.training.loop import train
 from picie.visualization.masks import write_mask
 from picie.visualization.palette import palette
 

@@ -34,7 +34,7 @@ from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.runs import Run
 from picie.runtime.progress import Reporter
-from picie.training import resume, train
+from picie.training.loop import resume, train
 
 __all__ = ["Benchmark", "Failure", "open_benchmark"]
 

@@ -12,7 +12,7 @@ from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Reporter
-from picie.training import train
+from picie.training.loop import train
 from picie.visualization.palette import palette
 from picie.visualization.sheet import write_sheet
 

@@ -3,7 +3,7 @@
 from picie.commands.arguments import Train
 from picie.config import MACHINE, Config
 from picie.runtime.distributed import leave_processes
-from picie.training import resume, train
+from picie.training.loop import resume, train
 
 __all__ = ["run"]
 

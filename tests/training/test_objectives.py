@@ -12,7 +12,7 @@ from torch import Tensor
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
 from picie.objectives.mdc import random_classifier
-from picie.training import resume, train
+from picie.training.loop import resume, train
 
 Settings = dict[str, dict[str, Any]]
 
@@ -132,7 +132,7 @@ def test_the_classifier_of_mdc_starts_anew_in_each_epoch(
         drawn.append(layer.weight.detach().clone())
         return layer
 
-    monkeypatch.setattr("picie.targets.random_classifier", draw)
+    monkeypatch.setattr("picie.training.targets.random_classifier", draw)
     train(scenes, tmp_path / "run", **settings["reference"] | {"objective": "mdc", "epochs": 2})
     assert len(drawn) == 2
     assert not torch.equal(drawn[0], drawn[1])

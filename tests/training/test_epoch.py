@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from picie.history import EpochTotals, epoch_line
+from picie.training.epoch import EpochTotals, epoch_line
 from picie.types import Losses
 
 

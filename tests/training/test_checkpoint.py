@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.errors import ModelError
 from picie.models.picie import PiCIE
+from picie.training.checkpoint import load_checkpoint, save_checkpoint
 
 State = tuple[PiCIE, torch.optim.Optimizer]
 

@@ -13,17 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from picie.checkpoints import load_checkpoint, save_checkpoint
 from picie.clustering.features import cluster_order, fit_clean_centroids, keep_centroids
 from picie.config import Config
-from picie.curves import curve_values
 from picie.data.crop_loader import counted, open_crops, picture_loader
 from picie.data.folder import Photo
-from picie.decoder_start import start_decoder
 from picie.errors import DataError
 from picie.evaluation.health import HEALTH_PICTURES, health_text, measure_health
-from picie.heads import Heads
-from picie.history import EpochTotals, epoch_line
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
@@ -35,9 +30,13 @@ from picie.runtime.files import write_atomically
 from picie.runtime.profiler import Clock
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
-from picie.steps import compute_losses, make_optimizer
-from picie.targets import Targets, fit_targets
-from picie.tracking import Tracking
+from picie.training.checkpoint import load_checkpoint, save_checkpoint
+from picie.training.decoder_init import start_decoder
+from picie.training.epoch import EpochTotals, epoch_line
+from picie.training.step import compute_losses, make_optimizer
+from picie.training.targets import Heads, Targets, fit_targets
+from picie.training.tracking import Tracking
+from picie.training.validation import curve_values
 from picie.types import Batch, Losses
 from picie.views.pair import Views
 

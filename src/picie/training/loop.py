@@ -15,8 +15,8 @@ from picie.runtime.devices import choose_device, keep_freed_memory
 from picie.runtime.distributed import Processes, join_processes
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
-from picie.trackers import check_trackers
-from picie.trainer import Surroundings, Trainer
+from picie.training.tracking import check_trackers
+from picie.training.trainer import Surroundings, Trainer
 from picie.version import __version__
 from picie.views.pair import Views
 

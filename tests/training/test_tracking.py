@@ -12,7 +12,7 @@ import pytest
 from picie.config import make_config
 from picie.errors import ConfigError, MissingExtraError, PicieError
 from picie.runs import Run
-from picie.training import resume, train
+from picie.training.loop import resume, train
 
 Settings = dict[str, dict[str, Any]]
 event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_may_be_tracked_from_then_on(
 ) -> None:
     folder = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("picie.trainer.Trainer.result", _killed)
+        patch.setattr("picie.training.trainer.Trainer.result", _killed)
         with pytest.raises(KeyboardInterrupt):
             train(scenes, folder, **settings["default"] | {"epochs": 1})
     assert not (folder / "tensorboard").exists()
@@ -141,7 +141,7 @@ class FakeWandb(ModuleType):
 def wandb(monkeypatch: pytest.MonkeyPatch) -> FakeWandb:
     fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    monkeypatch.setattr("picie.trackers.find_spec", lambda name: object())
+    monkeypatch.setattr("picie.training.tracking.find_spec", lambda name: object())
     return fake
 
 
@@ -194,7 +194,7 @@ def test_a_missing_package_is_named_before_there_is_a_run(
     name: str,
     command: str,
 ) -> None:
-    monkeypatch.setattr("picie.trackers.find_spec", lambda name: None)
+    monkeypatch.setattr("picie.training.tracking.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=f"needs {name}: pip install {command}"):
         train(scenes, tmp_path / "run", **settings["default"] | {"track": name})
     assert not (tmp_path / "run").exists()

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import nearest
 from picie.config import Config
-from picie.heads import Heads
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
 from picie.objectives.mdc import mdc_losses, parametric_losses
@@ -17,7 +16,7 @@ from picie.objectives.picie import add_auxiliary, add_consistency, picie_losses
 from picie.runtime.devices import adam
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
-from picie.targets import Level, Targets
+from picie.training.targets import Heads, Level, Targets
 from picie.types import Losses, ViewPair
 from picie.views.geometric import resample
 

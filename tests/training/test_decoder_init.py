@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from picie.config import make_config
-from picie.decoder_start import start_decoder
 from picie.models.pca import StageMoments
 from picie.models.picie import PiCIE
+from picie.training.decoder_init import start_decoder
 from picie.types import Batch
 
 CONFIG = make_config(size=64, base_size=64, feature_size=8)

@@ -18,14 +18,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-import picie.checkpoints
 import picie.models.storage
+import picie.training.checkpoint
 from picie.cli import main
 from picie.config import make_config
 from picie.data.synthetic.scenes import write_scenes
 from picie.errors import ConfigError, DataError, ModelError
 from picie.inference.segmenter import Segmenter, load
-from picie.training import resume, train
+from picie.training.loop import resume, train
 
 Settings = dict[str, dict[str, Any]]
 
@@ -121,8 +121,16 @@ _POINTS: dict[str, tuple[Any, str, int]] = {
     # what dies, and after how many calls (two steps an epoch, one checkpoint)
     "in the first step": (torch.optim.Adam, "step", 0),
     "in the last step of epoch 1": (torch.optim.Adam, "step", 3),
-    "between the record and the checkpoint of epoch 0": (picie.checkpoints, "write_atomically", 0),
-    "between the record and the checkpoint of epoch 2": (picie.checkpoints, "write_atomically", 2),
+    "between the record and the checkpoint of epoch 0": (
+        picie.training.checkpoint,
+        "write_atomically",
+        0,
+    ),
+    "between the record and the checkpoint of epoch 2": (
+        picie.training.checkpoint,
+        "write_atomically",
+        2,
+    ),
     "before the weights are written": (picie.models.storage, "write_atomically", 0),
     "between the weights and their card": (picie.models.storage, "write_atomically", 1),
 }
@@ -521,7 +529,7 @@ def test_a_failed_compilation_is_explained(
     def fail(*_: object, **__: object) -> None:
         raise NoCompiler("no working C++ compiler found\nmore")
 
-    monkeypatch.setattr("picie.trainer.compute_losses", fail)
+    monkeypatch.setattr("picie.training.trainer.compute_losses", fail)
     message = r"torch.compile failed \(no working C\+\+ compiler found\); install a C\+\+ compiler"
     with pytest.raises(ConfigError, match=message):
         train(scenes, tmp_path / "bad", **settings["default"] | {"compile": True})

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from picie.inference.segmenter import load
-from picie.training import train
+from picie.training.loop import train
 
 Flags = Callable[[str], list[str]]
 
