@@ -13,7 +13,7 @@ import pytest
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
 from picie.models.class_names import CLASSES_FILE
-from picie.naming.past import HISTORY_FOLDER
+from picie.naming.file import HISTORY_FOLDER
 from picie.runs import FORMAT, Run
 from picie.runtime.files import write_atomically
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import picie.naming.past
+import picie.naming.file
 from picie.errors import ConfigError, PicieError
-from picie.naming.past import replace_classes, undo_classes
+from picie.naming.file import replace_classes, undo_classes
 from picie.runtime.files import write_atomically
 
 
@@ -50,7 +50,7 @@ def test_a_failed_change_leaves_no_step(tmp_path: Path, monkeypatch: pytest.Monk
             raise PicieError("disk full")
         write_atomically(path, data)
 
-    monkeypatch.setattr(picie.naming.past, "write_atomically", full)
+    monkeypatch.setattr(picie.naming.file, "write_atomically", full)
     with pytest.raises(PicieError, match="disk full"):
         replace_classes(tmp_path, "two")
     assert state(tmp_path) == before

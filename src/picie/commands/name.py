@@ -13,12 +13,11 @@ from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import CLASSES_FILE, ClassNames, parse_classes, read_classes
-from picie.naming.document import edited
+from picie.naming.assign import Anatomy, assign, paint, remove, take_away
+from picie.naming.file import edited, replace_classes, undo_classes
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts
-from picie.naming.past import replace_classes, undo_classes
-from picie.renaming import Anatomy, assign, paint, remove, take_away
+from picie.naming.votes import Vote, add_votes, count_labels, open_labelled, votes
 from picie.runtime.progress import Reporter
-from picie.voting import Vote, add_votes, count_labels, open_labelled, votes
 
 __all__ = ["run"]
 

@@ -6,9 +6,9 @@ from rich.text import Text
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import HEADER
+from picie.naming.assign import Anatomy
 from picie.naming.parts import parts_of
-from picie.renaming import Anatomy
-from picie.voting import Vote
+from picie.naming.votes import Vote
 
 __all__ = ["class_table", "cluster_table", "template", "vote_table"]
 

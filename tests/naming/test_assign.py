@@ -12,8 +12,8 @@ from picie.errors import ConfigError
 from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
+from picie.naming.assign import Anatomy, assign, paint, remove, take_away
 from picie.naming.parts import Part, parse_assignments, parse_parts
-from picie.renaming import Anatomy, assign, paint, remove, take_away
 
 
 def merged(

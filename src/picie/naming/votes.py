@@ -10,8 +10,8 @@ from picie.evaluation.labelled import LabelledPictures, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import ClassNames, NamedClass
+from picie.naming.assign import Anatomy
 from picie.naming.parts import parts_of
-from picie.renaming import Anatomy
 from picie.runtime.progress import Reporter
 
 __all__ = ["Vote", "add_votes", "count_labels", "open_labelled", "votes"]

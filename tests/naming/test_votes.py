@@ -12,9 +12,9 @@ from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.models.class_names import ClassNames, NamedClass
-from picie.renaming import Anatomy
+from picie.naming.assign import Anatomy
+from picie.naming.votes import Vote, add_votes, count_labels, open_labelled, votes
 from picie.runtime.progress import Reporter
-from picie.voting import Vote, add_votes, count_labels, open_labelled, votes
 
 QUIET = Reporter(quiet=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from picie.models.class_names import ClassNames, NamedClass, parse_classes
-from picie.naming.document import edited
+from picie.naming.file import edited
 
 HAND = """\
 # mine
