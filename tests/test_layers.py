@@ -10,7 +10,7 @@ SRC = Path(__file__).parents[1] / "src" / "picie"
 FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
     "errors types version",
     "config runtime visualization",
-    "data metrics models objectives postprocessing report runs tables views",
+    "data metrics models objectives postprocessing runs tables views",
     "clustering",
     "inference",
     "evaluation export",

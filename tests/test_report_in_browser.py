@@ -20,7 +20,7 @@ from PIL import Image
 
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
-from picie.reporting.making import make_report
+from picie.reporting.make import make_report
 from picie.runs import Run
 
 SECONDS = 60  # until an answer must be there

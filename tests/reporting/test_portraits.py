@@ -11,8 +11,7 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
-from picie.reporting.gathering import HEAT_SIDE, Portraits
-from picie.reporting.portraits import closeness, make_portraits
+from picie.reporting.collect import HEAT_SIDE, Portraits, closeness, make_portraits
 
 NAMES = ClassNames(3, (NamedClass("a", (2,)), NamedClass("b", (0,), ignore=True)))
 

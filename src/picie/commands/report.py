@@ -6,7 +6,7 @@ from picie.commands.predict import adjusted
 from picie.commands.report_arguments import Report
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
-from picie.reporting.making import make_report
+from picie.reporting.make import make_report
 from picie.runs import Run
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.files import write_atomically, writing

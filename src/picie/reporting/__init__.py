@@ -1,1 +1,1 @@
-"""Reports of runs: photos looked at, models scored, pages put together."""
+"""The report of a run: one HTML page of clusters, photos, tree, health and scores."""

@@ -8,11 +8,10 @@ from picie.clustering.tree import suggest_clusters, trees
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
-from picie.report.document import Cluster, Document, Tree
-from picie.report.page import to_html
-from picie.reporting.gathering import Portraits
-from picie.reporting.portraits import closeness, make_portraits
-from picie.reporting.scoring import score_of
+from picie.reporting.collect import Portraits, closeness, make_portraits
+from picie.reporting.content import Cluster, Document, Tree
+from picie.reporting.html import to_html
+from picie.reporting.scores import score_of
 from picie.runs import Run
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED

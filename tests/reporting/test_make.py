@@ -8,7 +8,7 @@ import pytest
 
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, NamedClass
-from picie.reporting.making import make_report
+from picie.reporting.make import make_report
 from picie.runs import Run
 
 

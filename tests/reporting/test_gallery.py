@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from picie.report.document import Cluster, Shot
-from picie.report.gallery import gallery
+from picie.reporting.content import Cluster, Shot
+from picie.reporting.html import gallery
 
 NOTHING = np.zeros((0, 0))
 CLUSTERS = {

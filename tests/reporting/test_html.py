@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from picie.report.document import Cluster, Document, Patch, Score, Shot, Tree
-from picie.report.page import to_html
+from picie.reporting.content import Cluster, Document, Patch, Score, Shot, Tree
+from picie.reporting.html import to_html
 from picie.types import IGNORED
 from picie.visualization.palette import palette
 from picie.visualization.thumbnails import fit_mask, fit_photo

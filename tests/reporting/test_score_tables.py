@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from picie.report.document import Cluster, Score
-from picie.report.matrix import score_tables
+from picie.reporting.content import Cluster, Score
+from picie.reporting.score_tables import score_tables
 
 CLUSTERS = {0: Cluster(0, "road", "", (1, 2, 3), 0.5, 1, np.zeros((0, 0)))}
 SCORE = Score(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from picie.report.verdicts import verdicts
+from picie.reporting.verdicts import verdicts
 
 FULL = {
     "view_agreement": 0.84,

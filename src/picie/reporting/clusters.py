@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.report.document import Cluster, Patch
+from picie.reporting.content import Cluster, Patch
 from picie.types import IGNORED
 from picie.visualization.thumbnails import PATCH_SIDE, colour_code, data_uri, heat_map, text
 

@@ -7,7 +7,7 @@ paper.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from picie.report.document import Cluster, Tree
+from picie.reporting.content import Cluster, Tree
 from picie.visualization.thumbnails import colour_code, text
 
 __all__ = ["draw_tree", "merges_in_words"]

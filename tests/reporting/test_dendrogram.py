@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from picie.report.dendrogram import draw_tree, merges_in_words
-from picie.report.document import Cluster, Tree
+from picie.reporting.content import Cluster, Tree
+from picie.reporting.dendrogram import draw_tree, merges_in_words
 
 NOTHING = np.zeros((0, 0))
 # 0 and 1 join at 1, 2 and 3 at 2, then with 4 at 3, all at 5.

@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 
-from picie.report.cards import swatch
-from picie.report.document import Cluster, Score
+from picie.reporting.clusters import swatch
+from picie.reporting.content import Cluster, Score
 from picie.visualization.confusion_matrix import columns_by_class, draw_confusion
 from picie.visualization.thumbnails import data_uri, text
 

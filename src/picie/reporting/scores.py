@@ -11,7 +11,7 @@ from picie.evaluation.scoring import evaluate
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
-from picie.report.document import Score
+from picie.reporting.content import Score
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
 

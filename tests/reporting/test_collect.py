@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from picie.inference.segmenter import Segmenter
-from picie.report.document import Patch
-from picie.reporting.gathering import Memory, _Best
+from picie.reporting.collect import Memory, _Best
+from picie.reporting.content import Patch
 
 
 def best(values: dict[int, float], *, photos: int, most: int = 2) -> list[str]:

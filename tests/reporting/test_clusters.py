@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from picie.report.cards import percent, share_bar, swatch, whereabouts
-from picie.report.document import Cluster
+from picie.reporting.clusters import percent, share_bar, swatch, whereabouts
+from picie.reporting.content import Cluster
 from picie.types import IGNORED
 
 NOTHING = np.zeros((0, 0))

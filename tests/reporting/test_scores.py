@@ -10,7 +10,7 @@ from picie.data.folder import open_folder
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
-from picie.reporting.scoring import score_of
+from picie.reporting.scores import score_of
 
 
 def test_they_are_those_of_evaluate(model: Segmenter, scenes: Path) -> None:
