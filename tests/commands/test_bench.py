@@ -115,7 +115,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("picie.benchmarking.running.train", stopped)
+    monkeypatch.setattr("picie.benchmark.run.train", stopped)
     code, text = failure(*ARGS, "--quiet")
     assert code == 130
     assert "stopped; go on with: the same picie bench" in text

@@ -3,8 +3,8 @@
 import sys
 from collections import Counter
 
-from picie.benchmarking.running import Benchmark, Failure, open_benchmark
-from picie.benchmarking.standing import State
+from picie.benchmark.records import State
+from picie.benchmark.run import Benchmark, Failure, open_benchmark
 from picie.commands.arguments import Bench
 from picie.errors import PicieError
 from picie.runtime.progress import Reporter

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from picie.benchmarking.plan import Job, describe_pictures, plan
-from picie.benchmarking.records import write_json
-from picie.benchmarking.standing import Standing, State, find_standing, read_note
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.plan import Job, describe_pictures, plan
+from picie.benchmark.records import Standing, State, find_standing, read_note, write_json
+from picie.benchmark.suite import read_suite
 
 WriteSuite = Callable[..., Path]
 

@@ -1,7 +1,7 @@
 """Markdown: tables stay tables whatever stands in their cells."""
 
-from picie.tables.document import Document, Section, Table
-from picie.tables.markdown import to_markdown
+from picie.benchmark.summary import Document, Section, Table
+from picie.benchmark.tables import to_markdown
 
 SCORES = Table(("system", "mIoU"), (("a | b", "1.0"), ("c", "2.0")), foreign=frozenset({1}))
 SECTION = Section("photos", ("Protocol.",), SCORES, ("[1] a log",), None, SCORES, (), ())

@@ -3,13 +3,99 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from picie.tables.correlation import spearman
-from picie.tables.document import Chart, Section, Table
-from picie.tables.protocol import Record, code_of, protocol
+import numpy as np
+from numpy.typing import NDArray
+
 from picie.visualization.charts import PANELS, Line, epoch_points, is_number, stroke
 
-__all__ = ["Row", "spread", "summarise"]
+__all__ = [
+    "Chart",
+    "Document",
+    "Record",
+    "Row",
+    "Section",
+    "Table",
+    "code_of",
+    "protocol",
+    "provenance",
+    "ranks",
+    "spearman",
+    "spread",
+    "summarise",
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings.
+
+    Attributes:
+        columns: the headings.
+        rows: as many cells each as there are columns.
+        text_columns: so many columns from the left hold text, the others numbers.
+        foreign: positions of the rows that others measured.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+    foreign: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One quantity over the epochs."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One data set.
+
+    Attributes:
+        title: its name.
+        protocol: sentences that say what was scored and how.
+        scores: the table that the benchmark is about.
+        sources: where published numbers stand, numbered as in the table.
+        correlations: rank correlation of label-free numbers with mIoU; None with too few runs.
+        runs: every single run.
+        charts: curves over the epochs.
+        legend: name and stroke of each line.
+    """
+
+    title: str
+    protocol: tuple[str, ...]
+    scores: Table
+    sources: tuple[str, ...]
+    correlations: Table | None
+    runs: Table
+    charts: tuple[Chart, ...]
+    legend: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole benchmark.
+
+    Attributes:
+        title: of the suite.
+        sections: one for each data set.
+        systems: their settings.
+        notes: who measured with what, and what failed.
+    """
+
+    title: str
+    sections: tuple[Section, ...]
+    systems: Table
+    notes: tuple[str, ...]
+
+
+Record = Mapping[str, Any]
+"""A finished or failed run, as `records` keeps it."""
 
 _NONE = "-"
 _FEWEST_RUNS = 5  # below, a rank correlation says nothing
@@ -210,3 +296,127 @@ def _mean(curves: Sequence[Mapping[float, float]]) -> tuple[tuple[float, float],
     """Mean at those epochs that every run has, so that no jump comes from a run that ended."""
     epochs = sorted(set.intersection(*(set(points) for points in curves))) if curves else []
     return tuple((x, statistics.mean(points[x] for points in curves)) for x in epochs)
+
+
+def ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Places from 1 in rising order; equal values share the mean of their places.
+
+    Args:
+        values: N finite numbers.
+
+    Returns:
+        (N,) float64.
+
+    Example:
+        >>> ranks([0.5, 0.1, 0.5]).tolist()
+        [2.5, 1.0, 2.5]
+    """
+    given = np.asarray(values, dtype=np.float64)
+    below = (given[None, :] < given[:, None]).sum(1)
+    equal = (given[None, :] == given[:, None]).sum(1)
+    return np.asarray(below + (equal + 1) / 2, dtype=np.float64)
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rho: Pearson's correlation of the ranks (Spearman 1904).
+
+    Args:
+        first: N finite numbers.
+        second: N finite numbers.
+
+    Returns:
+        -1..1, or None where one of the two never changes or N < 2, which leaves it undefined.
+
+    Example:
+        >>> spearman([1, 2, 3, 4], [10, 20, 40, 30])
+        0.8
+    """
+    if len(first) < 2:
+        return None
+    a, b = (ranks(values) - (len(first) + 1) / 2 for values in (first, second))
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size > 0 else None
+
+
+_WORDING = {
+    "K": "K = {}",
+    "size": "short side {} px",
+    "crop": "crop {}",
+    "matching": "matching {}",
+    "post_processing": "post-processing {}",
+    "centroids": "centroids: {}",
+    "unreadable": "unreadable pictures: {}",
+}
+_TOLD_OTHERWISE = {"data", "split", "images", "clusters"}
+_MAY_DIFFER = {"centroids"}
+
+
+def protocol(records: Sequence[Record]) -> tuple[str, ...]:
+    """What was scored and how; then in what the runs differ, which makes them hard to compare.
+
+    Args:
+        records: the runs of one data set.
+    """
+    if not records:
+        return ("No run is done yet.",)
+    protocols = [record["scores"]["protocol"] for record in records]
+    keys = {key: None for key in _WORDING if any(key in one for one in protocols)}
+    others = {key for one in protocols for key in one} - set(_WORDING) - _TOLD_OTHERWISE
+    told = [_pictures([record["data"] for record in records])]
+    for key in [*keys, *sorted(others)]:
+        text = _alternatives(one.get(key, "unknown") for one in protocols)
+        if (key, text) != ("unreadable", "0"):
+            told.append(_WORDING.get(key, key.replace("_", " ") + " {}").format(text))
+    told.append("backbone " + _alternatives(record["backbone"] for record in records))
+    differing = [
+        key
+        for key in keys
+        if key not in _MAY_DIFFER and len({str(one.get(key)) for one in protocols}) > 1
+    ]
+    warning = f"The runs differ in {', '.join(differing)}: compare them with care."
+    return ("; ".join(told) + ".", *([warning] if differing else []))
+
+
+def provenance(records: Sequence[Record]) -> str:
+    """Versions, code and machines that the records name."""
+    if not records:
+        return "No run is done yet."
+    version = {
+        name: _alternatives(record["versions"].get(name) for record in records)
+        for name in ("picie", "torch", "python")
+    }
+    machines = _alternatives(_machine(record["machine"]) for record in records)
+    return (
+        f"Measured with picie {version['picie']} "
+        f"({_alternatives(code_of(record) for record in records)}), torch {version['torch']}, "
+        f"Python {version['python']}; {machines}. Minutes are the median wall time of training, "
+        "with the scoring for curves where there are any. Mean ± sample standard deviation over "
+        "the seeds; a single run has no deviation."
+    )
+
+
+def code_of(record: Record) -> str:
+    """Commit of the source, where it is known."""
+    commit = record["commit"]
+    if commit is None:
+        return "installed package"
+    return f"commit {commit['id'][:10]}" + " with changes" * bool(commit["changed"])
+
+
+def _machine(machine: Record) -> str:
+    parts = [f"{machine['system']} {machine['processor']}", f"{machine['cores']} cores"]
+    parts.append(f"{machine['threads']} threads")
+    return ", ".join(parts + [machine["accelerator"]] * bool(machine["accelerator"]))
+
+
+def _pictures(data: Sequence[Record]) -> str:
+    def named(role: str) -> str:
+        split = _alternatives(one[role] or "all pictures" for one in data)
+        count = _alternatives(one["pictures"][role]["images"] for one in data)
+        return f"{split} ({count} pictures)"
+
+    return f"Learnt from {named('train')} without labels, scored on {named('eval')}"
+
+
+def _alternatives(values: Iterable[Any]) -> str:
+    return " / ".join(dict.fromkeys(str(value) for value in values))

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from picie.tables.document import Section
-from picie.tables.summary import Row, spread, summarise
+from picie.benchmark.summary import Row, Section, spread, summarise
 
 MakeRecord = Callable[..., dict[str, Any]]
 MINE = Row("photos", "mine", "resnet18")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.suite import read_suite
 
 WriteSuite = Callable[..., Path]
 

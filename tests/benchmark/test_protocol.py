@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from picie.tables.protocol import code_of, protocol, provenance
+from picie.benchmark.summary import code_of, protocol, provenance
 
 MakeRecord = Callable[..., dict[str, Any]]
 

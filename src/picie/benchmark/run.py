@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from picie.benchmarking.pages import make_document, write_pages
-from picie.benchmarking.plan import (
+from picie.benchmark.plan import (
     Job,
     absence,
     describe_pictures,
@@ -24,10 +23,18 @@ from picie.benchmarking.plan import (
     plan,
     select,
 )
-from picie.benchmarking.records import make_record, read_record, surroundings, write_json
-from picie.benchmarking.standing import Standing, State, find_standing, read_note
-from picie.benchmarking.suite import Suite
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.records import (
+    Standing,
+    State,
+    find_standing,
+    make_record,
+    read_note,
+    read_record,
+    surroundings,
+    write_json,
+)
+from picie.benchmark.suite import Suite, read_suite
+from picie.benchmark.tables import make_document, write_pages
 from picie.config import MACHINE
 from picie.errors import ConfigError, DataError
 from picie.evaluation.scoring import evaluate

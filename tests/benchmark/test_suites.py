@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from picie.benchmarking.plan import plan
-from picie.benchmarking.running import open_benchmark
-from picie.benchmarking.standing import State
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.plan import plan
+from picie.benchmark.records import State
+from picie.benchmark.run import open_benchmark
+from picie.benchmark.suite import read_suite
 from picie.runtime.progress import Reporter
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 import picie
-from picie.benchmarking.running import Benchmark, open_benchmark
-from picie.benchmarking.standing import State
+from picie.benchmark.records import State
+from picie.benchmark.run import Benchmark, open_benchmark
 from picie.errors import ConfigError, DataError
 from picie.runtime.progress import Reporter
 from picie.training.trainer import Trainer
@@ -34,7 +34,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("nothing was to be trained")
 
     for name in ("train", "resume"):
-        monkeypatch.setattr(f"picie.benchmarking.running.{name}", never)
+        monkeypatch.setattr(f"picie.benchmark.run.{name}", never)
 
 
 def record(bench: Benchmark, number: int = 0) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_a_failure_does_not_stop_the_others_and_is_tried_again(
         return train(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr("picie.benchmarking.running.train", failing)
+        patch.setattr("picie.benchmark.run.train", failing)
         [failure] = bench.run(QUIET)
     assert (failure["slug"], failure["error"]) == (bench.jobs[0].slug, "RuntimeError")
     assert "in failing" in failure["traceback"]

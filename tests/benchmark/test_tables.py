@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from picie.benchmarking.pages import make_document, write_pages
-from picie.benchmarking.plan import plan
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.plan import plan
+from picie.benchmark.suite import read_suite
+from picie.benchmark.tables import make_document, write_pages
 
 WriteSuite = Callable[..., Path]
 

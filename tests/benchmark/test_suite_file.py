@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.suite import read_suite
 from picie.errors import ConfigError
 
 Values = dict[str, Any]

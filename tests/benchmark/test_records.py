@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 import picie
-from picie.benchmarking.plan import Job, describe_pictures, plan
-from picie.benchmarking.records import (
+from picie.benchmark.plan import Job, describe_pictures, plan
+from picie.benchmark.records import (
     FORMAT,
     differences,
     read_record,
     surroundings,
     write_json,
 )
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.suite import read_suite
 from picie.config import make_config
 from picie.errors import ModelError
 from picie.runs import Run

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from picie.benchmarking.plan import (
+from picie.benchmark.plan import (
     Job,
     absence,
     describe_pictures,
@@ -16,7 +16,7 @@ from picie.benchmarking.plan import (
     plan,
     select,
 )
-from picie.benchmarking.suite_file import read_suite
+from picie.benchmark.suite import read_suite
 from picie.errors import ConfigError, DataError
 
 WriteSuite = Callable[..., Path]

@@ -3,8 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-from picie.tables.document import Chart, Document, Section, Table
-from picie.tables.page import to_html
+from picie.benchmark.summary import Chart, Document, Section, Table
+from picie.benchmark.tables import to_html
 from picie.visualization.charts import Line, stroke
 
 SCORES = Table(("system", "mIoU"), (("a <b>", "1.0"), ("c", "2.0")), foreign=frozenset({1}))

@@ -19,24 +19,30 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from picie.benchmarking.plan import Job
+from picie.benchmark.plan import Job
 from picie.config import MACHINE, Config, make_config
-from picie.errors import ConfigError, ModelError
+from picie.errors import ConfigError, ModelError, PicieError
 from picie.runs import Run
 from picie.runtime.files import write_atomically
 from picie.version import __version__
 
 __all__ = [
     "FORMAT",
+    "Standing",
+    "State",
     "differences",
+    "find_standing",
     "make_record",
+    "read_note",
     "read_record",
     "setting_differences",
     "surroundings",
@@ -238,3 +244,86 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+_PROTOCOL = "[evaluate]"
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    DONE = "done"
+    TRAINED = "trained, not scored"
+    STARTED = "cut off"
+    WAITING = "waiting"
+    CHANGED = "changed"
+    ABSENT = "no data"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is, and what is to be done.
+
+    Attributes:
+        state: as it is shown.
+        changes: in what the files differ from the suite; empty unless CHANGED.
+        todo: the state to go on from: WAITING, STARTED, TRAINED or DONE.
+    """
+
+    state: State
+    todo: State
+    changes: tuple[str, ...] = ()
+
+
+def find_standing(
+    job: Job, *, pictures: Mapping[str, Any] | None, evaluate: Mapping[str, Any]
+) -> Standing:
+    """Look at the record of a run, or else at its run folder.
+
+    Args:
+        job: the run.
+        pictures: from `describe_pictures`; None where they are not at hand.
+        evaluate: the protocol of the suite.
+
+    Raises:
+        ModelError: its record is damaged or too new.
+    """
+    record = read_record(job.record_path)
+    if record is None:
+        return _unfinished(job, pictures)
+    found = differences(record, job, pictures=pictures, evaluate=evaluate)
+    if not found:
+        return Standing(State.DONE, State.DONE)
+    # Another protocol alone needs no new training.
+    trained = _unfinished(job, pictures).todo is State.TRAINED
+    if trained and all(change.startswith(_PROTOCOL) for change in found):
+        return Standing(State.CHANGED, State.TRAINED, tuple(found))
+    return Standing(State.CHANGED, State.WAITING, tuple(found))
+
+
+def read_note(job: Job) -> dict[str, Any]:
+    """What was written down of a run before it was finished: pictures, seconds."""
+    try:
+        note = json.loads(job.note_path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _unfinished(job: Job, pictures: Mapping[str, Any] | None) -> Standing:
+    if not (job.folder / "config.toml").is_file():
+        return Standing(State.WAITING, State.WAITING)
+    try:
+        run = Run.open(job.folder)
+    except PicieError as error:
+        return Standing(State.CHANGED, State.WAITING, (str(error),))
+    trained = run.model_config_path.is_file()  # written last
+    # Training can only go on with pictures that lie where they lay.
+    found = setting_differences(run.config, job.config, place=not trained)
+    begun_with = read_note(job).get("pictures", pictures)
+    if pictures is not None and begun_with != pictures:
+        found.append("data: the pictures have changed")
+    if found:
+        return Standing(State.CHANGED, State.WAITING, tuple(found))
+    state = State.TRAINED if trained else State.STARTED
+    return Standing(state, state)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from picie.benchmarking.suite import Data, Suite, Synthetic, System
+from picie.benchmark.suite import Data, Suite, Synthetic, System
 from picie.config import Config
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from picie.tables.correlation import ranks, spearman
+from picie.benchmark.summary import ranks, spearman
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,1 +1,0 @@
-"""Tables and curves of benchmarks, as Markdown and as one HTML page."""
