@@ -19,9 +19,10 @@ from picie.data.folder import open_folder
 from picie.data.images import read_image
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
-from picie.inference.segmenter import Prediction, Segmenter, enlarge, load, predict
+from picie.inference.segmenter import Prediction, Segmenter, load, predict
 from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
+from picie.postprocessing.upsampling import enlarge
 from picie.visualization.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
@@ -80,7 +81,8 @@ def test_every_form_of_a_picture_gives_the_same_mask(model: Segmenter, tmp_path:
         assert np.array_equal(model.predict(form), expected), type(form)
     batch = torch.stack([whole, whole.flip(2)])
     masks = model.predict(batch)
-    assert (masks.shape, masks.dtype) == ((2, 45, 61), np.int64)
+    assert masks.shape == (2, 45, 61)
+    assert masks.dtype == np.int64
     assert np.array_equal(masks[0], expected)
     assert np.array_equal(masks[1], model.predict(whole.flip(2)))
     assert np.array_equal(model.predict(batch / 255), masks)

@@ -14,8 +14,9 @@ from torch import Tensor
 from picie.data.folder import Photo, PhotoFolder
 from picie.data.images import network_input, read_image, square_crop, square_crop_mask
 from picie.errors import DataError
-from picie.inference.segmenter import Segmenter, enlarge
+from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
+from picie.postprocessing.upsampling import enlarge
 from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "LabelledPicture", "LabelledPictures", "count_pixels"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,15 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError, MissingExtraError, ModelError
 from picie.inference.model_card import Card, card_text, check_licence
-from picie.inference.segmenter import PixelClassifier
 from picie.models.class_names import CLASSES_FILE, write_classes
 from picie.models.storage import save_model
 from picie.runs import Run
 from picie.runtime.files import write_atomically, writing
 from picie.version import __version__
 from picie.visualization.sheet import write_sheet
+
+if TYPE_CHECKING:
+    from picie.inference.segmenter import Segmenter
 
 __all__ = [
     "FILES",
@@ -66,7 +68,7 @@ class Shown(Protocol):
 
 
 def write_pretrained(
-    model: PixelClassifier,
+    model: "Segmenter",
     folder: Path,
     *,
     run: Path | None = None,
@@ -166,7 +168,7 @@ def _count(config: Config) -> int | None:
         return None
 
 
-def _ignored(model: PixelClassifier) -> list[str]:
+def _ignored(model: "Segmenter") -> list[str]:
     if model.class_names is None:
         return []
     return [one.name for one in model.class_names.merged if one.ignore]

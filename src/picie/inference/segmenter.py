@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,32 +34,67 @@ from picie.visualization.palette import Colours, palette
 
 __all__ = [
     "Mask",
-    "PixelClassifier",
+    "Pixels",
     "Precision",
     "Prediction",
     "Segmenter",
-    "enlarge",
     "load",
     "predict",
 ]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Pixels = Image.Image | NDArray[np.uint8] | Tensor
+"""One picture in memory, or a tensor (B, 3, H, W) of several."""
+
+_TILE = 1024
 
 
-class PixelClassifier:
-    """A network with its settings, on its device, in the precision it computes in.
+@dataclass(frozen=True)
+class Prediction:
+    """One picture of a folder.
+
+    Attributes:
+        name: its path inside the folder, without the extension.
+        path: the file.
+        image: (H, W, 3) uint8 RGB; empty where it could not be read.
+        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None where it could not be read.
+        problem: why it could not be read, else "".
+    """
+
+    name: str
+    path: Path
+    image: NDArray[np.uint8]
+    mask: Mask | None
+    problem: str = ""
+
+
+class Segmenter:
+    """A trained model that turns pictures into cluster masks.
+
+    The network may be trained further or loaded anew afterwards; predictions follow it. Names do
+    not change it: `network` always has the clusters that were trained.
 
     Args:
         network: features and centroids.
         config: the settings it was trained with.
-        precision: of the network's arithmetic; auto is bf16 on a CUDA device that has it, else
-            fp32. Logits are float32 in any case.
+        precision: of the network's arithmetic: fp32, bf16 or fp16; auto is bf16 on a CUDA device
+            that has it, else fp32. Logits are float32 in any case.
         class_names: names of its clusters; None = ids are cluster numbers.
+
+    Attributes:
+        run: folder that it was read from; None where it was not, or has other clusters now.
 
     Raises:
         ConfigError: an unknown device or precision, or names that do not fit the model.
         NotFittedError: names for a model that has learnt nothing.
+
+    Example:
+        >>> model = picie.load("runs/first")  # doctest: +SKIP
+        >>> model.predict("photo.jpg").shape  # doctest: +SKIP
+        (480, 640)
     """
+
+    run: Path | None = None
 
     def __init__(
         self,
@@ -78,6 +114,107 @@ class PixelClassifier:
         self._folded = FoldedCopy(self.network)
         self.class_names = class_names
         self._outputs = None if class_names is None else outputs_of(self.network, class_names)
+
+    @overload
+    def predict(
+        self, source: Pixels, *, view: int = 0, size: int | None = None, tile: int = _TILE
+    ) -> Mask: ...
+
+    @overload
+    def predict(
+        self, source: PhotoFolder, *, view: int = 0, size: int | None = None, tile: int = _TILE
+    ) -> Iterator[Prediction]: ...
+
+    @overload
+    def predict(
+        self, source: str | Path, *, view: int = 0, size: int | None = None, tile: int = _TILE
+    ) -> Any: ...
+
+    def predict(
+        self,
+        source: Pixels | PhotoFolder | str | Path,
+        *,
+        view: int = 0,
+        size: int | None = None,
+        tile: int = _TILE,
+    ) -> Any:
+        """Ids of one picture, or of a folder of them: of named classes, else of clusters.
+
+        Args:
+            source: a path to a picture or to a folder of them; a PIL image; an array (H, W, 3)
+                uint8 RGB or (H, W) grey; a tensor (3, H, W) or (B, 3, H, W), float in [0, 1] or
+                uint8, RGB.
+            view: which set of centroids, from 0 (a model of the reference preset keeps two; names
+                are those of the first).
+            size: short side in pixels at which the network sees a picture, a multiple of 32; as in
+                training if None.
+            tile: most pixels of a side that go through the network at once, a multiple of 32 from
+                128; what the network sees of larger pictures is cut into overlapping tiles and
+                their logits are blended. 0 = never.
+
+        Returns:
+            (H, W) int64 at the picture's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
+            for a folder an iterator of `Prediction`, so that thousands of pictures do not fill the
+            memory. A type checker cannot know whether a path is a folder: use `predict_folder`
+            where types matter.
+
+        Raises:
+            DataError: a path or a value that is no picture.
+            ConfigError: a size or a tile that cannot be, or a view that names do not belong to.
+        """
+        if isinstance(source, PhotoFolder):
+            return self.predict_folder(source, view=view, size=size, tile=tile)
+        if isinstance(source, str | Path):
+            path = Path(source)
+            if path.is_dir():
+                return self.predict_folder(path, view=view, size=size, tile=tile)
+            source = read_image(open_folder(path).photos[0].path)
+        size = self._checked(size, tile, view)
+        if isinstance(source, Tensor) and source.ndim == 4 and len(source):
+            return np.stack([self._one(picture, view, size, tile) for picture in source])
+        return self._one(source, view, size, tile)
+
+    def predict_folder(
+        self,
+        source: str | Path | PhotoFolder,
+        *,
+        split: str = "",
+        view: int = 0,
+        batch_size: int = 8,
+        size: int | None = None,
+        tile: int = _TILE,
+        workers: int = -1,
+    ) -> Iterator[Prediction]:
+        """Masks of all pictures of a folder, in the order of their names.
+
+        Pictures that cannot be read come with a `problem` instead of a mask. Masks do not depend on
+        `workers`, nor, but for the rounding of the network's sums, on `batch_size`.
+
+        Args:
+            source: a folder or one picture, or a folder that is opened already.
+            split: list file of the folder; not for one that is opened already.
+            view: which set of centroids, from 0.
+            batch_size: most pictures of one size that go through the network together. Pictures of
+                other sizes may lie between them.
+            size: as in `predict`.
+            tile: as in `predict`.
+            workers: threads that read pictures while the network computes; 0 = none, -1 = chosen
+                from the cores.
+
+        Raises:
+            DataError: no such folder, split or pictures.
+            ConfigError: a size, tile, batch size or number of workers that cannot be.
+        """
+        size = self._checked(size, tile, view)
+        if batch_size < 1 or workers < -1:
+            raise ConfigError(
+                f"batch size {batch_size}, workers {workers}: give 1 or more pictures in a batch, "
+                "and 0 or more workers or -1 for a number chosen from the cores"
+            )
+        folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
+        workers = choose_workers(workers, self.device)
+        pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
+        return self._predictions(pictures, batch_size, view, tile)
 
     @property
     def clusters(self) -> int:
@@ -170,12 +307,6 @@ class PixelClassifier:
         found = scores(features, centroids, rule) + offsets[:, None, None]
         return self._grouped(found, view)
 
-    def _grouped(self, values: Tensor, view: int) -> Tensor:
-        """(B, N or N + 1, h, w) score of each id from (B, P, h, w) of each centroid."""
-        if self._outputs is not None:
-            return self._outputs.scores(values)
-        return group_scores(values, self.network.view_centroids(view)[1])
-
     def check_view(self, view: int) -> None:
         """Refuse a set of centroids that masks cannot be made from.
 
@@ -231,138 +362,6 @@ class PixelClassifier:
         config = make_config(**self.config.model_dump() | values)
         return self._changed(self.network, config, self.class_names)
 
-    def _changed(self, network: PiCIE, config: Config, class_names: ClassNames | None) -> Self:
-        return type(self)(network, config, precision=self._precision, class_names=class_names)
-
-
-_TILE = 1024
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One picture of a folder.
-
-    Attributes:
-        name: its path inside the folder, without the extension.
-        path: the file.
-        image: (H, W, 3) uint8 RGB; empty where it could not be read.
-        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None where it could not be read.
-        problem: why it could not be read, else "".
-    """
-
-    name: str
-    path: Path
-    image: NDArray[np.uint8]
-    mask: Mask | None
-    problem: str = ""
-
-
-class Segmenter(PixelClassifier):
-    """A trained model that turns pictures into cluster masks.
-
-    The network may be trained further or loaded anew afterwards; predictions follow it. Names do
-    not change it: `network` always has the clusters that were trained.
-
-    Args:
-        network: features and centroids.
-        config: the settings it was trained with.
-        precision: of the network's arithmetic: fp32, bf16 or fp16; auto is bf16 on a CUDA device
-            that has it, else fp32. Logits are float32 in any case.
-        class_names: names of its clusters; None = ids are cluster numbers.
-
-    Attributes:
-        run: folder that it was read from; None where it was not, or has other clusters now.
-
-    Raises:
-        ConfigError: an unknown device or precision, or names that do not fit the model.
-        NotFittedError: names for a model that has learnt nothing.
-
-    Example:
-        >>> model = picie.load("runs/first")  # doctest: +SKIP
-        >>> model.predict("photo.jpg").shape  # doctest: +SKIP
-        (480, 640)
-    """
-
-    run: Path | None = None
-
-    def predict(
-        self, source: Any, *, view: int = 0, size: int | None = None, tile: int = _TILE
-    ) -> Any:
-        """Ids of one picture, or of a folder of them: of named classes, else of clusters.
-
-        Args:
-            source: a path to a picture or to a folder of them; a PIL image; an array (H, W, 3)
-                uint8 RGB or (H, W) grey; a tensor (3, H, W) or (B, 3, H, W), float in [0, 1] or
-                uint8, RGB.
-            view: which set of centroids, from 0 (a model of the reference preset keeps two; names
-                are those of the first).
-            size: short side in pixels at which the network sees a picture, a multiple of 32; as in
-                training if None.
-            tile: most pixels of a side that go through the network at once, a multiple of 32 from
-                128; what the network sees of larger pictures is cut into overlapping tiles and
-                their logits are blended. 0 = never.
-
-        Returns:
-            (H, W) int64 at the picture's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
-            for a folder an iterator of `Prediction`, so that thousands of pictures do not fill the
-            memory.
-
-        Raises:
-            DataError: a path or a value that is no picture.
-            ConfigError: a size or a tile that cannot be, or a view that names do not belong to.
-        """
-        if isinstance(source, str | Path):
-            path = Path(source)
-            if path.is_dir():
-                return self.predict_folder(path, view=view, size=size, tile=tile)
-            source = read_image(open_folder(path).photos[0].path)
-        size = self._checked(size, tile, view)
-        if isinstance(source, Tensor) and source.ndim == 4 and len(source):
-            return np.stack([self._one(picture, view, size, tile) for picture in source])
-        return self._one(source, view, size, tile)
-
-    def predict_folder(
-        self,
-        source: str | Path | PhotoFolder,
-        *,
-        split: str = "",
-        view: int = 0,
-        batch_size: int = 8,
-        size: int | None = None,
-        tile: int = _TILE,
-        workers: int = -1,
-    ) -> Iterator[Prediction]:
-        """Masks of all pictures of a folder, in the order of their names.
-
-        Pictures that cannot be read come with a `problem` instead of a mask. Masks do not depend on
-        `workers`, nor, but for the rounding of the network's sums, on `batch_size`.
-
-        Args:
-            source: a folder or one picture, or a folder that is opened already.
-            split: list file of the folder; not for one that is opened already.
-            view: which set of centroids, from 0.
-            batch_size: most pictures of one size that go through the network together. Pictures of
-                other sizes may lie between them.
-            size: as in `predict`.
-            tile: as in `predict`.
-            workers: threads that read pictures while the network computes; 0 = none, -1 = chosen
-                from the cores.
-
-        Raises:
-            DataError: no such folder, split or pictures.
-            ConfigError: a size, tile, batch size or number of workers that cannot be.
-        """
-        size = self._checked(size, tile, view)
-        if batch_size < 1 or workers < -1:
-            raise ConfigError(
-                f"batch size {batch_size}, workers {workers}: give 1 or more pictures in a batch, "
-                "and 0 or more workers or -1 for a number chosen from the cores"
-            )
-        folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
-        workers = choose_workers(workers, self.device)
-        pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
-        return self._predictions(pictures, batch_size, view, tile)
-
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `config.json`, and `classes.toml` if there are names."""
         save_model(self.network, self.config, Path(folder))
@@ -410,8 +409,14 @@ class Segmenter(PixelClassifier):
             self.save_pretrained(folder, source=name, **card)
             return upload_folder(Path(folder), name, private=private, token=token)
 
+    def _grouped(self, values: Tensor, view: int) -> Tensor:
+        """(B, N or N + 1, h, w) score of each id from (B, P, h, w) of each centroid."""
+        if self._outputs is not None:
+            return self._outputs.scores(values)
+        return group_scores(values, self.network.view_centroids(view)[1])
+
     def _changed(self, network: PiCIE, config: Config, class_names: ClassNames | None) -> Self:
-        other = super()._changed(network, config, class_names)
+        other = type(self)(network, config, precision=self._precision, class_names=class_names)
         other.run = self.run if network is self.network else None
         return other
 
@@ -494,7 +499,15 @@ def load(
     return model
 
 
-def predict(model: Segmenter | str | Path, source: Any) -> Any:
+@overload
+def predict(model: Segmenter | str | Path, source: Pixels) -> Mask: ...
+
+
+@overload
+def predict(model: Segmenter | str | Path, source: str | Path) -> Any: ...
+
+
+def predict(model: Segmenter | str | Path, source: Pixels | str | Path) -> Any:
     """Ids of one picture, or of a folder of them; see `Segmenter.predict`.
 
     Args:

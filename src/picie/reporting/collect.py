@@ -18,7 +18,8 @@ from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
 from picie.errors import ConfigError
-from picie.inference.segmenter import Mask, Segmenter, enlarge
+from picie.inference.segmenter import Segmenter
+from picie.postprocessing.upsampling import Mask, enlarge
 from picie.reporting.content import Patch, Shot
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED

@@ -1,6 +1,6 @@
 """What a training shows to experiment trackers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -242,7 +242,7 @@ class Tracking:
         segmenter = Segmenter(model, self._device)
         pictures = clean_view(batch.images, self._config.size).cpu()
         shown = (pictures * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        masks: Sequence[Any] = segmenter.predict(pictures)
+        masks = segmenter.predict(pictures)
         colours = segmenter.colours
         blended = [overlay(one, mask, colours) for one, mask in zip(shown, masks, strict=True)]
         self._trackers.pictures(f"{prefix}masks", np.stack(blended), step)
