@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import picie
-from picie.cli import main
+from picie.cli.app import main
 from picie.visualization.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]

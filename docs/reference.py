@@ -24,7 +24,7 @@ from unittest import mock
 import tyro
 
 import picie
-from picie.commands import parsing
+from picie.cli import app
 from picie.config import OBJECTIVES, PRESETS, Config
 
 __all__ = ["PAGES", "main"]
@@ -61,7 +61,7 @@ def record(verb: str) -> type[Any]:
         raise _Seen
 
     with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Seen):
-        parsing.VERBS[verb](["--help"])
+        app.VERBS[verb](["--help"])
     return seen[0]
 
 
@@ -126,7 +126,7 @@ def command_line() -> str:
         "impossible settings with 2, Ctrl-C with 130; `-v` shows the full traceback. Switches "
         "without values are off unless given.",
     ]
-    for verb in parsing.VERBS:
+    for verb in app.VERBS:
         made = record(verb)
         found = list(arguments(made))
         own = [one for one in found if _key(one) not in settings or _key(one) == "data"]

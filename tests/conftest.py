@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
 from picie.inference.segmenter import Segmenter, load
 from picie.training.loop import train

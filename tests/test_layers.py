@@ -16,7 +16,6 @@ FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
     "evaluation export",
     "naming reporting training",
     "benchmark",
-    "commands",
     "cli",
     "__main__",
 ]
@@ -34,14 +33,14 @@ HOMES = {  # packages that only some rooms know
     "pydantic": "benchmark config",
     "pyogrio": "export",
     "rasterio": "export",
-    "rich": "commands runtime",
+    "rich": "cli runtime",
     "safetensors": "models training",
     "scipy": "clustering export metrics",
     "shapely": "export",
     "timm": "models",
     "tomli_w": "config",
     "tomlkit": "naming",
-    "tyro": "commands",
+    "tyro": "cli",
 }
 
 

@@ -48,7 +48,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import picie", "import picie.cli", "import picie.commands.arguments"]
+    "statement", ["import picie", "import picie.cli.app", "import picie.cli.arguments"]
 )
 def test_importing_is_silent_and_changes_nothing(statement: str) -> None:
     program = f"""

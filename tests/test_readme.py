@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.config import PRESETS
 from picie.data.synthetic.scenes import write_scenes
 

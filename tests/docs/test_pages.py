@@ -20,8 +20,7 @@ from typing import Any
 
 import pytest
 
-from picie.cli import main
-from picie.commands.parsing import VERBS
+from picie.cli.app import VERBS, main
 from picie.config import PRESETS
 from picie.data import synthetic
 from picie.data.synthetic.scenes import write_scenes

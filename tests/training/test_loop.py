@@ -20,7 +20,7 @@ from torch import Tensor
 
 import picie.models.storage
 import picie.training.checkpoint
-from picie.cli import main
+from picie.cli.app import main
 from picie.config import make_config
 from picie.data.synthetic.scenes import write_scenes
 from picie.errors import ConfigError, DataError, ModelError

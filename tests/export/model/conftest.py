@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.models.class_names import ClassNames, NamedClass, write_classes
 
 NAMES = ClassNames(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.cli import main
+from picie.cli.app import main
 
 
 def test_it_writes_one_file_and_says_what_it_did(

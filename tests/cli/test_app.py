@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import picie
-from picie.cli import main
+from picie.cli.app import main
 from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
@@ -31,8 +31,8 @@ def test_the_module_is_the_program() -> None:
 
 def test_help_and_its_modules_come_without_torch() -> None:
     code = (
-        "import sys, picie.cli\n"
-        "try: picie.cli.main(['train', '--help'])\n"
+        "import sys, picie.cli.app\n"
+        "try: picie.cli.app.main(['train', '--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.cli import main
-from picie.commands.evaluate import show
+from picie.cli.app import main
+from picie.cli.evaluate import show
 from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import Segmenter
 from picie.metrics.groups import READINGS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.config import read_config
 from picie.data.datasets.registry import DATASETS
 

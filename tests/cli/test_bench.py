@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
 
 Failure = Callable[..., tuple[int, str]]

@@ -6,9 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from picie.commands.arguments import Evaluate, Predict
-from picie.commands.export_arguments import Export
-from picie.commands.report_arguments import Report
+from picie.cli.arguments import Evaluate, Export, Predict, Report
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, PicieError
 from picie.inference.predict_folder import predict_each

@@ -4,9 +4,9 @@ import itertools
 import shutil
 from pathlib import Path
 
-from picie.commands.arguments import Demo
-from picie.commands.evaluate import show
-from picie.commands.predict import write_masks
+from picie.cli.arguments import Demo
+from picie.cli.evaluate import show
+from picie.cli.predict import write_masks
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.export.formats.labelstudio import LabelStudioWriter
 from picie.export.formats.layout import Labelled
 from picie.inference.segmenter import Segmenter

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from picie.cli.arguments import Info
 from picie.clustering.tree import suggest_clusters
-from picie.commands.arguments import Info
 from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
 from picie.models.backbones import list_backbones

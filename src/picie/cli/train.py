@@ -1,6 +1,6 @@
 """`picie train`."""
 
-from picie.commands.arguments import Train
+from picie.cli.arguments import Train
 from picie.config import MACHINE, Config
 from picie.runtime.distributed import leave_processes
 from picie.training.loop import resume, train

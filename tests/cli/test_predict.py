@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.cli import main
-from picie.commands.predict import write_masks
+from picie.cli.app import main
+from picie.cli.predict import write_masks
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.synthetic.scenes import draw_scene
 from picie.inference.segmenter import Segmenter
@@ -157,7 +157,7 @@ def test_a_folder_is_listed_once(
         listed.append(args)
         return open_folder(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("picie.commands.predict.open_folder", spy)
+    monkeypatch.setattr("picie.cli.predict.open_folder", spy)
     monkeypatch.setattr("picie.inference.segmenter.open_folder", spy)
     predict(runs["default"], photos, "--out", tmp_path / "masks")
     assert len(listed) == 1

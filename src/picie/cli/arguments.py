@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from picie.config import Config
 
-__all__ = ["Bench", "Demo", "Evaluate", "Info", "Predict", "Train"]
+__all__ = ["Bench", "Demo", "Evaluate", "Export", "Info", "Name", "Predict", "Report", "Train"]
 
 
 @dataclass(frozen=True)
@@ -200,5 +200,177 @@ class Demo:
     """Seed of the scenes and of the training."""
     overwrite: bool = False
     """Replace an earlier demo."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write masks in the form that another tool opens, or the model in a form that others run.
+
+    With --format the photos of --images are segmented and the folder --out is written:
+    png (indexed PNG), coco (JSON, run-lengths or polygons), voc (Pascal VOC), cvat ("Segmentation
+    mask 1.1" archive), labelstudio (brush predictions), yolo (polygons), cityscapes, huggingface
+    (a folder for datasets.load_dataset), fiftyone, geotiff and geopackage (rasters keep their
+    coordinate system). docs/export.md says for each what opens it and how. The folder appears whole
+    or not at all. With --model the network itself is written to the file --out instead. Exactly one
+    of the two is given.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model."""
+    out: Path
+    """Folder to make (--format), or file to write (--model)."""
+    format: (
+        Literal[
+            "png",
+            "coco",
+            "voc",
+            "cvat",
+            "labelstudio",
+            "yolo",
+            "cityscapes",
+            "huggingface",
+            "fiftyone",
+            "geotiff",
+            "geopackage",
+        ]
+        | None
+    ) = None
+    """Form of the masks."""
+    model: Literal["onnx", "torch"] | None = None
+    """Form of the network."""
+    images: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    """A photo or a folder of them, for --format."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    photos: Literal["copy", "link", "none"] = "copy"
+    """How photos come into the layouts that hold them: copied, as hard links (no further space; a
+    program that changes one in place changes yours), or not at all. Photos that the camera stored
+    turned are written anew, upright as their masks are."""
+    polygons: bool = False
+    """coco: a polygon for each connected region, in place of run-lengths for each class."""
+    tolerance: float = 0.0
+    """Most pixels by which polygons may leave the border of the mask to save corners; 0 = none, the
+    polygons follow the pixels exactly."""
+    bands: tuple[int, ...] = ()
+    """geotiff, geopackage: the three bands, from 1, that are shown as red, green and blue, or one
+    for grey; the first three (or the only one) if left out."""
+    stretch: tuple[float, float] | None = None
+    """geotiff, geopackage: the values of the bands that are shown as black and white. As stored if
+    left out where bands hold bytes, else the 2nd and 98th per cent of each raster."""
+    clusters: int | None = None
+    """Another number of clusters than in training, as in picie predict."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a photo, a multiple of 32; as in training if
+    left out, and for rasters (geotiff, geopackage) one pixel for each of theirs."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
+    refine: int | None = None
+    """Iterations that draw the borders of masks to edges, as in picie predict."""
+    tile: int = 1024
+    """Most pixels of a side that go through the network at once, as in picie predict."""
+    batch_size: int = 8
+    """Most photos of one size that go through the network together."""
+    workers: int = -1
+    """Threads that read photos, and as many that write masks, while the network computes; 0 = none,
+    -1 = chosen from the cores."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the network's arithmetic; auto = bf16 on a CUDA device that has it, else fp32."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    opset: int = 18
+    """Version of ONNX's operators, for --model onnx."""
+    overwrite: bool = False
+    """Replace the export that is already there; other files are never replaced by a folder."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """Show the clusters of a model, and give them names.
+
+    Without options it prints the clusters, their colours and names, and which clusters are most
+    like them in the tree. Names are kept in RUN/classes.toml, which may be edited by hand as well:
+    comments stay. picie predict then writes masks of classes; clusters of one name are one class.
+    The model itself is not changed, and every change can be undone.
+
+    A number is a cluster. An n and a number is a node of the tree, with everything below it: use
+    nodes to join clusters of one branch, or to take a cluster apart.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID,...=NAME ...")] = ()
+    """Name clusters and nodes: 3=road 7,9=building n70=vegetation. The name ignore makes their
+    pixels void. Quote names with spaces: "3=traffic light". What had another name moves."""
+    unset: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID ...")] = ()
+    """Take the name from these clusters and nodes."""
+    clear: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Take out these classes; their clusters have no name then."""
+    colour: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=#RRGGBB ...")] = ()
+    """Colours of classes in masks: road=#804080. road=auto is one of the palette again."""
+    clusters: int | None = None
+    """The cut that cluster numbers refer to, as in picie predict --clusters; as in training if
+    there are no names yet. More clusters are more names to give, and finer classes."""
+    from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="LABELLED")] = None
+    """A few labelled pictures (a folder with images/, masks/ and classes.txt, where not every
+    picture needs a mask) that name the clusters: each gets the class that most of its labelled
+    pixels have. Names that are there already stay."""
+    split: str = ""
+    """List file inside LABELLED, by stem; empty = all. With --dataset one of its splits."""
+    dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
+    min_pixels: int = 1
+    """Labelled pixels that a cluster needs to get a name by --from."""
+    overwrite: bool = False
+    """Begin anew: take out all names before the others are given."""
+    list: bool = False
+    """Show the ids in masks: their names and colours, and the clusters that they are made of."""
+    init: bool = False
+    """Write a RUN/classes.toml to fill in by hand."""
+    undo: bool = False
+    """Take back the last change; again for the one before."""
+    device: str = ""
+    """auto, cpu, cuda or mps, for --from; as in training if empty."""
+    quiet: bool = False
+    """Show no progress and no list of changes."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Show what a model found, as one HTML page that needs nothing beside it.
+
+    The page holds the health and the curves of the run, a portrait of every cluster (its most and
+    least typical pieces of photos, where in the picture it is, what is most like it), photos with
+    their masks, and the tree of clusters. Where PHOTOS has masks/ and classes.txt, the scores of
+    picie evaluate are on it too. docs/report.md says how to read it.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model."""
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """A photo or a folder of them; every one is looked at and counted."""
+    out: Path
+    """The page, a file that ends in .html; an existing one is replaced."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    clusters: int | None = None
+    """Another number of clusters than in training, as in picie predict."""
+    gallery: int = 200
+    """Most photos that are shown with their masks, 0 to 1000, chosen at even distances in the order
+    of their names. The page stays below 15 MB."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a photo; as in training if left out."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
+    refine: int | None = None
+    """Iterations that draw borders to edges of the photo, as in picie predict."""
+    workers: int = -1
+    """Threads that read photos while the network computes; 0 = none, -1 = chosen from the cores."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the network's arithmetic, as in picie predict."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
     quiet: bool = False
     """Show no progress."""

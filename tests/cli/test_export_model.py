@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import picie.export.model.export as export
-from picie.cli import main
+from picie.cli.app import main
 from picie.errors import PicieError
 from picie.export.model.runtimes import Runner, module_runner
 

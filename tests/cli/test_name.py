@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.inference.segmenter import load
 from picie.models.class_names import NamedClass, read_classes
 

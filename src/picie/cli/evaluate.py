@@ -7,8 +7,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from picie.commands.arguments import Evaluate
-from picie.commands.predict import adjusted
+from picie.cli.arguments import Evaluate
+from picie.cli.predict import adjusted
 from picie.errors import ConfigError
 from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import load

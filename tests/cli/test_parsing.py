@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from picie.commands.arguments import Predict
-from picie.commands.parsing import parse, parse_train
+from picie.cli.app import parse, parse_train
+from picie.cli.arguments import Predict
 from picie.config import PRESETS, Config, make_config
 from picie.errors import ConfigError
 from picie.runs import Run

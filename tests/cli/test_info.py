@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.cli import main
+from picie.cli.app import main
 from picie.config import make_config
 from picie.runs import Run
 

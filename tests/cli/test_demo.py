@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import picie.commands.demo as demo
-from picie.cli import main
+import picie.cli.demo as demo
+from picie.cli.app import main
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.inference.segmenter import Segmenter, load
 from picie.training.loop import train

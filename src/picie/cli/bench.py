@@ -5,7 +5,7 @@ from collections import Counter
 
 from picie.benchmark.records import State
 from picie.benchmark.run import Benchmark, Failure, open_benchmark
-from picie.commands.arguments import Bench
+from picie.cli.arguments import Bench
 from picie.errors import PicieError
 from picie.runtime.progress import Reporter
 

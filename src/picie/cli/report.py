@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from picie.commands.predict import adjusted
-from picie.commands.report_arguments import Report
+from picie.cli.arguments import Report
+from picie.cli.predict import adjusted
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
 from picie.reporting.make import make_report

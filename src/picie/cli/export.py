@@ -1,0 +1,149 @@
+"""`picie export`: masks for another tool, or the model for another program."""
+
+import torch
+
+from picie.cli.arguments import Export
+from picie.cli.predict import adjusted, check_counts
+from picie.data.images import check_size
+from picie.errors import ConfigError
+from picie.export.formats.layout import Options
+from picie.export.formats.rasters import Look
+from picie.export.masks import RASTER_FORMATS, check_out, export_masks
+from picie.export.model.export import Exported, export_model
+from picie.export.model.graph import LEAST_SIDE
+from picie.inference.segmenter import Segmenter, load
+from picie.runtime.devices import keep_freed_memory
+from picie.runtime.progress import Reporter
+
+__all__ = ["run"]
+
+_RUNTIMES = {"onnx": "ONNX Runtime", "torch": "the loaded program"}
+
+
+def run(options: Export) -> None:
+    """Export masks or the model, whichever is asked for.
+
+    Raises:
+        ConfigError: neither or both of --format and --model.
+    """
+    if options.format is None and options.model is None:
+        raise ConfigError(
+            "what to export? Give --format (masks of --images, say --format coco) or --model "
+            "(the network, say --model onnx)"
+        )
+    if options.format is not None and options.model is not None:
+        raise ConfigError(
+            f"--format {options.format} exports masks and --model {options.model} the network; "
+            "give one of them, and the other in a second call"
+        )
+    (_export_masks if options.format is not None else _export_model)(options)
+
+
+def _export_model(options: Export) -> None:
+    """Write the model to one file, and say how near it is to torch.
+
+    Raises:
+        ConfigError: flags that only masks have.
+    """
+    assert options.model is not None  # `run` looks at that
+    for flag, given in (("--images", options.images), ("--split", options.split)):
+        if given:
+            raise ConfigError(f"{flag} is for masks (--format); leave it out with --model")
+    model = load(options.run, device="cpu", precision="fp32")
+    if options.clusters is not None:
+        model = model.cut(options.clusters)
+    if options.scales or options.refine is not None:
+        model = model.post_processed(scales=options.scales or None, refine=options.refine)
+    if options.size is not None:
+        model = _resized(model, options.size)
+    reporter = Reporter(quiet=options.quiet)
+    reporter.say("tracing the network; takes up to a minute or two")
+    found = export_model(
+        model, options.out, options.model, opset=options.opset, overwrite=options.overwrite
+    )
+    _show(found, model, _RUNTIMES[options.model], reporter)
+
+
+def _resized(model: Segmenter, size: int) -> Segmenter:
+    check_size(size)
+    config = model.config.model_copy(update={"size": size})
+    return Segmenter(model.network, config, precision="fp32", class_names=model.class_names)
+
+
+def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -> None:
+    check = found.check
+    (own, other), (_, height, width) = check.seconds, check.sizes[-1]
+    sizes = ", ".join(f"{batch}x{high}x{wide}" for batch, high, wide in check.sizes)
+    threads = torch.get_num_threads()
+    reporter.say(f"{found.path} ({found.bytes / 1e6:.1f} MB), {model.clusters} classes")
+    reporter.say(
+        f"checked against torch on {sizes}: logits differ by {check.difference:.1e} of the "
+        f"largest, {check.pixels:.4%} of the pixels have another id"
+    )
+    reporter.say(
+        f"a picture of {height}x{width} takes {runtime} {1000 * own:.0f} ms and picie in "
+        f"torch {1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
+    )
+    reporter.say(
+        f"give it pictures (B, H, W, 3) uint8 RGB with a short side of "
+        f"{max(model.config.size, LEAST_SIDE)} pixels and sides that are multiples of 32"
+    )
+    if model.config.refine:
+        reporter.say(
+            f"not in the file: the {model.config.refine} iterations of border refinement that "
+            "picie predict adds"
+        )
+
+
+def _export_masks(options: Export) -> None:
+    """Write the masks of --images in the layout of --format.
+
+    Raises:
+        ConfigError: no --images, or flags that do not fit the format.
+    """
+    assert options.format is not None  # else the other half of the verb is meant
+    if options.images is None:
+        raise ConfigError(
+            f"which photos? Give them: picie export {options.run} --format {options.format} "
+            "--images PHOTOS --out DIR"
+        )
+    _check_flags(options, options.format)
+    raster = options.format in RASTER_FORMATS
+    look = Look(options.bands, options.stretch, options.size, options.tile) if raster else None
+    keep_freed_memory()
+    # Before the model is loaded, since people wait for that.
+    check_out(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
+    model = load(options.run, device=options.device, precision=options.precision)
+    prediction = {
+        "size": options.size,
+        "tile": options.tile,
+        "batch_size": options.batch_size,
+        "workers": options.workers,
+    }
+    export_masks(
+        adjusted(model, options),
+        options.format,
+        options.images,
+        options.out,
+        split=options.split,
+        options=Options(options.photos, options.polygons, options.tolerance),
+        look=look,
+        overwrite=options.overwrite,
+        keep=(options.run,),
+        reporter=Reporter(quiet=options.quiet),
+        **({} if raster else prediction),
+    )
+
+
+def _check_flags(options: Export, format: str) -> None:
+    """A flag that would change nothing is a mistake, which must not pass silently."""
+    polygons = format in ("yolo", "geopackage") or (format == "coco" and options.polygons)
+    for flag, given, fits, where in (
+        ("--polygons", options.polygons, format == "coco", "coco"),
+        ("--tolerance", options.tolerance, polygons, "coco --polygons, yolo, geopackage"),
+        ("--bands", options.bands, format in RASTER_FORMATS, "geotiff, geopackage"),
+        ("--stretch", options.stretch, format in RASTER_FORMATS, "geotiff, geopackage"),
+    ):
+        if given and not fits:
+            raise ConfigError(f"{flag} does nothing for --format {format}; it is for {where}")
+    check_counts(options)
