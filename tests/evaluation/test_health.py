@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from picie import health
 from picie.clustering.linkage import build_tree
 from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, picture_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
+from picie.evaluation import health
 from picie.evaluation.health import health_text, measure_health
 from picie.inference.segmenter import Segmenter
 
