@@ -60,12 +60,12 @@ def rivals(
     rows, first = points.numpy(), start.numpy()
 
     def ours() -> Tensor:
-        model = KMeans(k, metric=args.metric, iterations=args.iterations)
-        return model.fit(points, start).centroids_
+        model = KMeans(k, metric=args.metric, max_iter=args.iterations)
+        return model.fit(points, start).cluster_centers_
 
     def ours_on_a_sample() -> Tensor:
-        model = KMeans(k, metric=args.metric, iterations=10)
-        return model.fit(points[: max(32_768, 128 * k)], start).centroids_
+        model = KMeans(k, metric=args.metric, max_iter=10)
+        return model.fit(points[: max(32_768, 128 * k)], start).cluster_centers_
 
     def by_faiss() -> Tensor:
         model = faiss.Kmeans(
@@ -104,7 +104,7 @@ def measure(args: argparse.Namespace, points: Tensor, k: int, threads: int) -> d
                 began = time.perf_counter()
                 centroids = learn()
                 seconds.setdefault(name, []).append(time.perf_counter() - began)
-            judge = KMeans(k, metric=args.metric, iterations=0).fit(points, centroids)
+            judge = KMeans(k, metric=args.metric, max_iter=0).fit(points, centroids)
             objective[name] = judge.history_[-1]
     return {
         "points": len(points),

@@ -1,8 +1,8 @@
-"""Peak memory of a training over the number of pictures; it should not grow with them.
+"""Peak memory of a training over the number of images; it should not grow with them.
 
     python benchmarks/memory.py PHOTOS --counts 1000 10000 100000
 
-Makes folders of links to the pictures in PHOTOS, as many as asked for, and trains on each in a
+Makes folders of links to the images in PHOTOS, as many as asked for, and trains on each in a
 process of its own: one epoch with a small network and small crops on the CPU, k-means on a fixed
 sample, room for 16 MB of crops in memory, so that all but the smallest set go to the file. Further
 flags are those of `picie train`. Prints one line of JSON: the peak resident memory of each process
@@ -43,12 +43,12 @@ _FLAGS = {
 }
 
 
-def link(pictures: list[Path], folder: Path, count: int) -> None:
+def link(images: list[Path], folder: Path, count: int) -> None:
     """Fill a new folder with `count` links, spread over folders of a thousand."""
-    for number, picture in enumerate(islice(cycle(pictures), count)):
-        place = folder / f"{number // 1000:04d}" / f"{number:07d}{picture.suffix}"
+    for number, image in enumerate(islice(cycle(images), count)):
+        place = folder / f"{number // 1000:04d}" / f"{number:07d}{image.suffix}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(picture)
+        place.symlink_to(image)
 
 
 def measure(photos: Path, out: Path, settings: list[str]) -> dict[str, Any]:
@@ -63,16 +63,16 @@ def measure(photos: Path, out: Path, settings: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="folder of pictures to link to")
+    parser.add_argument("photos", type=Path, help="folder of images to link to")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10_000, 100_000])
     args, settings = parser.parse_known_args()
-    pictures = [photo.path.resolve() for photo in open_folder(args.photos).photos]
+    images = [photo.path.resolve() for photo in open_folder(args.photos).photos]
     found = {}
     # Children report the largest peak so far: in rising order that is the one of the last child.
     for count in sorted(args.counts):
         with tempfile.TemporaryDirectory() as folder:
             photos = Path(folder, "photos")
-            link(pictures, photos, count)
+            link(images, photos, count)
             found[str(count)] = measure(photos, Path(folder, "run"), settings)
     peaks = [one["peak_mb"] for one in found.values()]
     record = {

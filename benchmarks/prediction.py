@@ -3,7 +3,7 @@
     picie train PHOTOS --epochs 0 --clusters 11 --out runs/speed
     python benchmarks/prediction.py PHOTOS --run runs/speed
 
-End to end is `Segmenter.predict_folder`: decode, resize, network, enlarge, mask. The bare backbone
+End to end is `Segmenter.predict_folder`: decode, resize, network, upsample, mask. The bare backbone
 is timm's network of the same name and size of input with its stages as output, in evaluation mode,
 without gradients, in channels_last, on random pixels that are ready in memory. Both run in turn in
 one process; the medians over the rounds count, and the ratio is the median of the rounds' ratios.
@@ -81,7 +81,7 @@ def _end_to_end(
 def _bare(
     model: picie.Segmenter, folder: PhotoFolder, args: argparse.Namespace
 ) -> Callable[[], None]:
-    """The backbone on as many pictures of the size that the first one has in the network."""
+    """The backbone on as many images of the size that the first one has in the network."""
     name, device = model.config.backbone, model.device
     probe = timm.create_model(name, pretrained=False, features_only=True)
     stages = [i for i, s in enumerate(probe.feature_info.reduction()) if s >= 4]
@@ -111,9 +111,9 @@ def _seconds(call: Callable[[], None]) -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="a folder of pictures, best of one size")
+    parser.add_argument("photos", type=Path, help="a folder of images, best of one size")
     parser.add_argument("--run", type=Path, required=True, help="run folder of a trained model")
-    parser.add_argument("--images", type=int, default=32, help="most pictures that are taken")
+    parser.add_argument("--images", type=int, default=32, help="most images that are taken")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=320, help="short side in the network")
     parser.add_argument("--tile", type=int, default=1024)

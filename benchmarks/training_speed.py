@@ -5,12 +5,12 @@
     python benchmarks/training_speed.py quality CAMVID             # wall time to a given mIoU
     python benchmarks/training_speed.py growth CAMVID --plot docs/images/growth.png
 
-`step` alternates whole training steps (pictures from the cache, views, labels, losses, optimiser)
+`step` alternates whole training steps (images from the cache, views, labels, losses, optimiser)
 with the bare network on tensors of the same sizes: forward and backward of both views, and the two
-forward passes of the copy that makes the pseudo-labels. `epoch` reads every picture from its file
+forward passes of the copy that makes the pseudo-labels. `epoch` reads every image from its file
 in its first epoch and from the cache in the second. `quality` starts a new process each time, so
-start-up and decoding are part of it. `growth` varies the number of pictures, K and the size of the
-pictures, one at a time, and fits straight lines.
+start-up and decoding are part of it. `growth` varies the number of images, K and the size of the
+images, one at a time, and fits straight lines.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _step(args: argparse.Namespace, preset: str, size: int) -> dict[str, Any]:
     with _trainer(args, preset, size=size, batch_size=args.batch, clusters=11, **settings) as one:
         views, targets = _first_targets(one)
         order = list(range(min(len(one.photos), args.batch * (args.repeats + 2))))
-        one.model.train(one.config.batchnorm == "batch")
+        one.model.train(one.config.batchnorm != "running")
         bare = _bare_network(one, targets.teacher, args.batch, size)
         whole, alone = [], []
         batches = iter(one.loader(order, args.batch))
@@ -110,7 +110,7 @@ def epoch(args: argparse.Namespace) -> dict[str, Any]:
             began = time.perf_counter()
             views = Views(one.config, number, one.feature_size)
             targets = one.fit_targets(views, number)
-            one.pass_over_pictures(views, targets, number)
+            one.pass_over_images(views, targets, number)
             total = time.perf_counter() - began
             parts = {k: round(v, 2) for k, v in sorted(one.clock.seconds.items())}
             network = sum(one.clock.seconds.get(part, 0.0) for part in NETWORK)
@@ -144,7 +144,7 @@ def quality(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def growth(args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of an epoch of `reference` against pictures, K and pixels, with fitted lines."""
+    """Seconds of an epoch of `reference` against images, K and pixels, with fitted lines."""
     count = len(open_folder(args.data, args.split).photos)
     axes: dict[str, list[tuple[float, dict[str, Any]]]] = {
         "pictures": [(n, {"pictures": n}) for n in (count // 4, count // 2, count)],
@@ -169,17 +169,17 @@ def growth(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _epoch_seconds(args: argparse.Namespace, *, pictures: int = 96, **change: Any) -> float:
+def _epoch_seconds(args: argparse.Namespace, *, images: int = 96, **change: Any) -> float:
     settings = COMPARISON | change
-    with _trainer(args, "reference", pictures=pictures, **settings) as one:
+    with _trainer(args, "reference", images=images, **settings) as one:
         one.start()
-        list(one.loader(list(range(pictures)), 16))  # decoding is not what grows here
+        list(one.loader(list(range(images)), 16))  # decoding is not what grows here
         seconds = []
         for number in range(2):
             views = Views(one.config, number, one.feature_size)
             began = time.perf_counter()
             targets = one.fit_targets(views, number)
-            one.pass_over_pictures(views, targets, number)
+            one.pass_over_images(views, targets, number)
             seconds.append(time.perf_counter() - began)
     return min(seconds)
 
@@ -204,14 +204,14 @@ class _trainer:
     """A training that is ready to start, in a folder that goes away."""
 
     def __init__(
-        self, args: argparse.Namespace, preset: str, *, pictures: int | None = None,
+        self, args: argparse.Namespace, preset: str, *, images: int | None = None,
         profile: bool = False, **settings: Any,
     ) -> None:  # fmt: skip
         self.config: Config = make_config(
             preset, data=str(args.data), split=args.split, device=args.device,
             backbone=args.backbone, pretrained=args.pretrained, **settings,
         )  # fmt: skip
-        self.photos = open_folder(args.data, args.split).photos[:pictures]
+        self.photos = open_folder(args.data, args.split).photos[:images]
         self.profile = profile
         self.folder = tempfile.TemporaryDirectory()
 
@@ -230,9 +230,9 @@ class _trainer:
 
 
 def _first_targets(one: Trainer) -> tuple[Views, Any]:
-    """Targets from a few pictures: what they are does not matter to a step's time."""
+    """Targets from a few images: what they are does not matter to a step's time."""
     views = Views(one.config, 0, one.feature_size)
-    few = one.config.model_copy(update={"kmeans_images": 32, "kmeans_iterations": 2})
+    few = one.config.model_copy(update={"kmeans_images": 32})
     one.config, whole = few, one.config
     targets = one.fit_targets(views, 0)
     one.config = whole
@@ -254,7 +254,7 @@ def main() -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for call in (step, epoch, quality, growth):
         verb = verbs.add_parser(call.__name__, help=call.__doc__)
-        verb.add_argument("data", type=Path, help="folder of pictures")
+        verb.add_argument("data", type=Path, help="folder of images")
         verb.add_argument("--split", default="train", help="list file in it")
         verb.add_argument("--device", default="auto")
         verb.add_argument("--backbone", default="tf_efficientnet_lite0", help="any timm name")

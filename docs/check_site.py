@@ -2,7 +2,7 @@
 
     python docs/check_site.py site      # the end of `make docs`
 
-zensical checks links between pages. This checks what the browser gets: every link, picture, script
+zensical checks links between pages. This checks what the browser gets: every link, image, script
 and anchor of the HTML, that each page of docs/ is in the navigation, and that nothing is fetched
 from another machine.
 """

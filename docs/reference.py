@@ -61,7 +61,7 @@ def record(verb: str) -> type[Any]:
         raise _Seen
 
     with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Seen):
-        app.VERBS[verb](["--help"])
+        app.VERBS[verb]([])
     return seen[0]
 
 

@@ -3,7 +3,7 @@
     python examples/predict_in_notebook.py runs/first photo.jpg cuts.png
 
 Shows the photo beside its masks at a coarse, the usual and a fine number of clusters. The model is
-loaded once; every cut shares its weights. In a notebook the last line of the file is the picture.
+loaded once; every cut shares its weights. In a notebook the last line of the file is the image.
 """
 
 # %% what to look at
@@ -35,6 +35,6 @@ for clusters in sorted(
     panels.append(colour_mask(mask, cut.colours))
 
 # %% side by side
-picture = Image.fromarray(np.concatenate(panels, axis=1))
-picture.save(out)
-picture  # noqa: B018
+row = Image.fromarray(np.concatenate(panels, axis=1))
+row.save(out)
+row  # noqa: B018

@@ -21,7 +21,7 @@ def main(model: str, photo: str, out: str) -> None:
     pixels = np.asarray(image.resize(sides, Image.Resampling.BILINEAR))
     logits = session.run(["logits"], {"images": pixels[None]})[0][0]  # (classes, h, w)
 
-    # Enlarged class by class, so that a large photo needs little memory.
+    # Upsampled class by class, so that a large photo needs little memory.
     best, mask = None, np.zeros((image.height, image.width), np.uint8 if len(logits) < 256 else int)
     for number, plane in enumerate(logits):
         plane = np.asarray(Image.fromarray(plane).resize(image.size, Image.Resampling.BILINEAR))

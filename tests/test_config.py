@@ -1,11 +1,24 @@
+import json
 import tomllib
+import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from pydantic import ValidationError
 
-from picie.config import PRESETS, Config, make_config, read_config, write_config
+from picie.clustering.kmeans.kmeans import KMeans
+from picie.config import (
+    PRESETS,
+    Config,
+    lost_settings,
+    make_config,
+    read_config,
+    translate_settings,
+    write_config,
+)
 from picie.errors import ConfigError
 
 # What the authors' code does, revision c3aa029.
@@ -13,38 +26,27 @@ PUBLISHED: dict[str, Any] = {
     "clusters": 27,
     "epochs": 10,
     "batch_size": 128,
-    "kmeans_batch_size": 0,  # twice the training batch: 256
+    "sample_batch_size": 256,
     "learning_rate": 1e-4,
     "size": 320,
     "base_size": 640,
-    "eval_size": 320,
     "feature_size": 128,
     "decoder_init": "random",
-    "brightness": 0.3,
-    "contrast": 0.3,
-    "saturation": 0.3,
+    "jitter": 0.3,
     "hue": 0.1,
-    "jitter_chance": 0.8,
     "grayscale": 0.0,
     "blur": 0.5,
-    "colour_rule": "stepwise",
-    "blur_rule": "authors",
+    "view_rule": "authors",
     "crop_min": 0.5,
-    "crop_max": 1.0,
     "flip": 0.5,
-    "crop_rule": "rounded",
-    "crop_antialias": False,
-    "kmeans_metric": "euclidean",
+    "spherical": False,
     "kmeans_init": "random",
-    "kmeans_iterations": 20,
     "kmeans_images": 20 * 256,
     "kmeans_pixels": 256,
-    "kmeans_update": False,
-    "kmeans_batchnorm": "batch",
     "overclusters": 0,
     "final_centroids": "trained",
+    "similarity": "dot",
     "label_rule": "l2",
-    "logit_rule": "dot",
     "predict_rule": "dot",
     "temperature": 1.0,
     "balance": "frequency",
@@ -58,21 +60,24 @@ def test_reference_holds_the_published_value(name: str) -> None:
     assert getattr(make_config("reference"), name) == PUBLISHED[name]
 
 
+def test_k_means_has_the_published_number_of_iterations() -> None:
+    assert KMeans(2).max_iter == 20
+
+
 def test_paper_differs_from_reference_where_the_text_differs_from_the_code() -> None:
     paper, reference = (make_config(p).model_dump() for p in ("paper", "reference"))
     assert {k: v for k, v in paper.items() if v != reference[k]} == {
         "grayscale": 0.2,
-        "blur_rule": "uniform",
-        "crop_rule": "aligned",
-        "crop_antialias": True,
-        "kmeans_metric": "spherical",
+        "view_rule": "exact",
         "kmeans_init": "k-means++",
-        "kmeans_batchnorm": "running",
-        "label_rule": "cosine",
-        "logit_rule": "cosine",
-        "predict_rule": "cosine",
+        "similarity": "cosine",
+        "batchnorm": "training",
         "balance": "inverse",
     }
+
+
+def test_there_are_few_settings() -> None:
+    assert len(Config.model_fields) <= 50
 
 
 def test_default_is_the_bare_model() -> None:
@@ -116,14 +121,16 @@ def test_a_config_is_frozen() -> None:
         ({"epochs": -1}, "epochs = -1: Input should be greater than or equal to 0"),
         ({"epochs": 2.5}, "epochs = 2.5: Input should be a valid integer"),
         ({"size": 100}, "size = 100: Input should be a multiple of 32"),
-        ({"brightness": 1.0}, "brightness = 1.0: Input should be less than 1"),
+        ({"jitter": 1.0}, "jitter = 1.0: Input should be less than 1"),
         ({"flip": 1.2}, "flip = 1.2: Input should be less than or equal to 1"),
         ({"temperature": 0}, "temperature = 0: Input should be greater than 0"),
         ({"balance": "some"}, "balance = 'some': Input should be 'none', 'frequency' or"),
         ({"seed": "one"}, "seed = 'one': Input should be a valid integer"),
         ({"batch_size": 1}, "batch_size = 1: Input should be greater than or equal to 2"),
-        ({"crop_min": 0.9, "crop_max": 0.5}, "crop_min is larger than crop_max"),
-        ({"blur_min": 3.0}, "blur_min is larger than blur_max"),
+        ({"unit_features": False}, "cosine similarity divides features by their length: set"),
+        ({"predict_scales": (5,)}, "predict_scales [5.0]: give one or more factors from 0.25 to"),
+        ({"brightness": 0.3}, "'brightness' is no setting any more; use jitter for all three"),
+        ({"kmeans_iterations": 9}, "'kmeans_iterations' is no setting any more; it is always 20"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(wrong: dict[str, Any], message: str) -> None:
@@ -201,8 +208,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_objective_brings_settings_that_the_user_can_replace(preset: str) -> None:
     mdc = make_config(preset, objective="mdc")
-    assert (mdc.classifier, mdc.final_centroids, mdc.views) == ("parametric", "clean", (0,))
-    assert make_config(preset, objective="mdc", classifier="prototype").classifier == "prototype"
+    assert (mdc.learns_classifier, mdc.final_centroids, mdc.views) == (True, "clean", (0,))
+    kept = make_config(preset, objective="mdc", final_centroids="trained")
+    assert (kept.final_centroids, kept.predict_rule) == ("trained", "dot")
+    prototypes = make_config(preset, objective="mdc-prototypes")
+    assert (prototypes.learns_classifier, prototypes.final_centroids) == (False, "clean")
+    assert prototypes.views == (0,)
     frozen = make_config(preset, objective="frozen")
     assert (frozen.epochs, frozen.overclusters) == (0, 0)
     iic = make_config(preset, objective="iic")
@@ -221,3 +232,343 @@ def test_a_config_file_may_name_its_objective(tmp_path: Path) -> None:
     path.write_text('preset = "reference"\nobjective = "mdc"\n')
     assert read_config(path) == make_config("reference", objective="mdc")
     assert read_config(path, objective="picie") == make_config("reference")
+
+
+# --- settings of earlier versions
+
+EARLIER: dict[str, Any] = {
+    "data": "",
+    "split": "",
+    "dataset": "",
+    "eval_split": "",
+    "eval_size": 320,
+    "clusters": 27,
+    "seed": 0,
+    "epochs": 2,
+    "batch_size": 16,
+    "size": 320,
+    "base_size": 320,
+    "backbone": "tf_efficientnet_lite0",
+    "pretrained": True,
+    "backbone_layers": [],
+    "backbone_weights": "",
+    "feature_size": 128,
+    "decoder_init": "pca",
+    "pca_origin": "balanced",
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "hue": 0.0,
+    "jitter_chance": 0.8,
+    "grayscale": 0.0,
+    "blur": 0.5,
+    "blur_min": 0.1,
+    "blur_max": 2.0,
+    "blur_rule": "uniform",
+    "colour_rule": "stepwise",
+    "crop_min": 0.5,
+    "crop_max": 1.0,
+    "flip": 0.5,
+    "crop_rule": "aligned",
+    "crop_antialias": True,
+    "kmeans_metric": "spherical",
+    "kmeans_init": "k-means++",
+    "kmeans_iterations": 20,
+    "kmeans_images": 256,
+    "kmeans_pixels": 400,
+    "kmeans_scales": [1.0],
+    "kmeans_smoothing": 3,
+    "kmeans_update": False,
+    "kmeans_batchnorm": "running",
+    "kmeans_batch_size": 0,
+    "overclusters": 64,
+    "merge_rule": "pixels",
+    "final_centroids": "clean",
+    "objective": "picie",
+    "auxiliary_clusters": 100,
+    "classifier": "prototype",
+    "cross_view": True,
+    "mse_weight": 0.0,
+    "displacement": 1,
+    "unit_features": True,
+    "label_rule": "cosine",
+    "logit_rule": "cosine",
+    "predict_rule": "cosine",
+    "predict_scales": [1.0],
+    "refine": 0,
+    "temperature": 0.1,
+    "balance": "none",
+    "learning_rate": 0.0001,
+    "backbone_rate": 0.0,
+    "batchnorm": "running",
+    "device": "auto",
+    "precision": "auto",
+    "compile": False,
+    "workers": -1,
+    "cache_mb": 256,
+    "cache_disk_mb": 20000,
+    "cache_dir": "",
+    "track": "",
+    "track_images": 1,
+}
+"""All settings of the preset `default` of picie 0.1."""
+EARLIER_PAPER: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 128,
+    "base_size": 640,
+    "decoder_init": "random",
+    "hue": 0.1,
+    "grayscale": 0.2,
+    "kmeans_images": 5120,
+    "kmeans_pixels": 256,
+    "kmeans_smoothing": 0,
+    "overclusters": 0,
+    "final_centroids": "trained",
+    "temperature": 1.0,
+    "balance": "inverse",
+    "backbone_rate": 1.0,
+    "batchnorm": "batch",
+}
+EARLIER_REFERENCE: dict[str, Any] = EARLIER_PAPER | {
+    "grayscale": 0.0,
+    "blur_rule": "authors",
+    "crop_rule": "rounded",
+    "crop_antialias": False,
+    "kmeans_metric": "euclidean",
+    "kmeans_init": "random",
+    "kmeans_batchnorm": "batch",
+    "label_rule": "l2",
+    "logit_rule": "dot",
+    "predict_rule": "dot",
+    "balance": "frequency",
+}
+EARLIER_PRESETS: dict[str, dict[str, Any]] = {
+    "default": EARLIER,
+    "best": EARLIER | {"epochs": 4, "predict_scales": [1.0, 1.5], "refine": 10},
+    "reference": EARLIER | EARLIER_REFERENCE,
+    "paper": EARLIER | EARLIER_PAPER,
+}
+EARLIER_OBJECTIVES: dict[str, dict[str, Any]] = {
+    "picie": {},
+    "picie-h": {"objective": "picie-h"},
+    "mdc": {"objective": "mdc", "classifier": "parametric", "final_centroids": "clean"},
+    "iic": {
+        "objective": "iic",
+        "unit_features": False,
+        "predict_rule": "dot",
+        "final_centroids": "trained",
+    },
+    "frozen": {
+        "objective": "frozen",
+        "epochs": 0,
+        "overclusters": 0,
+        "pca_origin": "mean",
+        "kmeans_smoothing": 0,
+    },
+}
+
+
+def translated(values: dict[str, Any], tmp_path: Path) -> tuple[Config, str]:
+    """What config.toml gives, and the one warning about it."""
+    path = tmp_path / "config.toml"
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    with pytest.warns(FutureWarning) as caught:
+        config = read_config(path)
+    [warning] = caught
+    text = str(warning.message)
+    assert text.startswith(f"{path}: written by an earlier picie; these settings no longer exist: ")
+    assert text.endswith("; a finished model gives the same masks")
+    assert "\n" not in text
+    return config, text
+
+
+@pytest.mark.parametrize("objective", EARLIER_OBJECTIVES)
+@pytest.mark.parametrize("preset", EARLIER_PRESETS)
+def test_an_earlier_preset_is_that_of_today(tmp_path: Path, preset: str, objective: str) -> None:
+    values = EARLIER_PRESETS[preset] | EARLIER_OBJECTIVES[objective]
+    config, warning = translated(values, tmp_path)
+    assert config == make_config(preset, objective=objective)
+    assert "training no longer offers" not in warning
+    assert lost_settings(tmp_path / "config.toml") == {}
+    # as model cards have it, and as JSON gives it back
+    with pytest.warns(FutureWarning, match="config.json"):
+        values = translate_settings(json.loads(json.dumps(values)), tmp_path / "config.json")
+    assert make_config(**values) == config
+
+
+@pytest.mark.parametrize("preset", EARLIER_PRESETS)
+@pytest.mark.parametrize(
+    ("own", "today"),
+    [
+        ({"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}, {"jitter": 0.2}),
+        ({"jitter_chance": 0}, {"jitter": 0, "hue": 0}),
+        ({"kmeans_update": False, "eval_size": 32, "kmeans_batch_size": 4}, {}),
+        ({"cross_view": False}, {"objective": "picie-within"}),
+        ({"classifier": "parametric", "predict_rule": "dot"}, {"objective": "picie-parametric"}),
+        ({"objective": "mdc", "classifier": "prototype"}, {"objective": "mdc-prototypes"}),
+        ({"objective": "mdc", "crop_max": 1.0}, {"objective": "mdc"}),
+        ({"objective": "mdc", "pca_origin": "balanced"}, {"objective": "mdc"}),
+        ({"objective": "iic", "displacement": 1}, {"objective": "iic"}),
+        ({"objective": "frozen", "pca_origin": "mean"}, {"objective": "frozen"}),
+    ],
+)
+def test_a_file_of_an_earlier_version_may_hold_few_settings(
+    tmp_path: Path, preset: str, own: dict[str, Any], today: dict[str, Any]
+) -> None:
+    if own.get("predict_rule") == "dot" and preset in ("default", "best"):
+        today = today | {"similarity": "dot"}  # these keep no classifier: of the centroids
+    config, _ = translated({"preset": preset} | own, tmp_path)
+    assert config == make_config(preset, **today)
+
+
+def test_parts_of_a_rule_are_completed_by_the_preset_of_then(tmp_path: Path) -> None:
+    reference, _ = translated(
+        {"preset": "reference", "kmeans_batchnorm": "running", "kmeans_metric": "euclidean"},
+        tmp_path,
+    )
+    assert reference == make_config("reference", batchnorm="training")
+    paper, _ = translated({"preset": "paper", "kmeans_batchnorm": "batch"}, tmp_path)
+    assert paper == make_config("paper", batchnorm="batch")
+
+
+@pytest.mark.parametrize(
+    ("own", "today", "lost"),
+    [
+        (
+            {"kmeans_iterations": 50, "mse_weight": 0.5},
+            {},
+            "kmeans_iterations = 50, mse_weight = 0.5",
+        ),
+        ({"kmeans_scales": [1.0, 2.0]}, {}, "kmeans_scales = [1.0, 2.0]"),
+        ({"contrast": 0.1}, {"jitter": 0.3}, "contrast = 0.1"),
+        (
+            {"brightness": 0, "contrast": 0, "saturation": 0, "jitter_chance": 0.5},
+            {"jitter": 0},
+            "",
+        ),
+        (
+            {"brightness": 0, "contrast": 0, "saturation": 0, "jitter_chance": 0.5, "hue": 0.1},
+            {"jitter": 0, "hue": 0.1},
+            "jitter_chance = 0.5",
+        ),
+        ({"crop_rule": "rounded"}, {"view_rule": "authors"}, "blur_rule = 'uniform', crop_antial"),
+        ({"blur_rule": "authors"}, {}, "blur_rule = 'authors'"),
+        ({"crop_antialias": False}, {}, "crop_antialias = False"),
+        ({"kmeans_batchnorm": "batch"}, {"batchnorm": "batch"}, "batchnorm = 'running'"),
+        ({"batchnorm": "batch"}, {"batchnorm": "training"}, ""),
+        ({"pca_origin": "mean"}, {}, "pca_origin = 'mean'"),
+        ({"cross_view": False}, {"objective": "picie-within"}, ""),
+        (
+            {"cross_view": False, "classifier": "parametric"},
+            {"objective": "picie-parametric"},
+            "cross_view = False",
+        ),
+        (
+            {"objective": "picie-h", "classifier": "parametric", "cross_view": False},
+            {"objective": "picie-h"},
+            "classifier = 'parametric', cross_view = False",
+        ),
+        ({"logit_rule": "dot"}, {}, "logit_rule = 'dot'"),
+        (
+            {"objective": "mdc", "classifier": "parametric", "logit_rule": "dot"},
+            {"objective": "mdc"},
+            "",
+        ),
+        (
+            {"predict_rule": "l2", "logit_rule": "l2"},
+            {"similarity": "l2"},
+            "kmeans_metric = 'spherical', label_r",
+        ),
+        (
+            {
+                "predict_rule": "l2",
+                "logit_rule": "l2",
+                "label_rule": "l2",
+                "kmeans_metric": "euclidean",
+            },
+            {"similarity": "l2"},
+            "",
+        ),
+        (
+            {"unit_features": False, "kmeans_metric": "euclidean"},
+            {},
+            "kmeans_metric = 'euclidean', unit_features = False",
+        ),
+    ],
+)
+def test_what_training_lost_is_named(
+    tmp_path: Path, own: dict[str, Any], today: dict[str, Any], lost: str
+) -> None:
+    config, warning = translated(EARLIER | own, tmp_path)
+    assert config == make_config(**today)
+    assert config.predict_rule == own.get("predict_rule", "cosine")
+    named = warning.partition("; training no longer offers ")[2]
+    assert named.startswith(lost)
+    assert bool(named) == bool(lost)
+    assert bool(lost_settings(tmp_path / "config.toml")) == bool(lost)
+
+
+RULES = ("cosine", "l2", "dot")
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "objective": ("picie", "picie-h", "mdc", "iic", "frozen"),
+    "classifier": ("prototype", "parametric"),
+    "final_centroids": ("clean", "trained"),
+    "epochs": (0, 1),
+    "unit_features": (True, False),
+    "kmeans_metric": ("spherical", "euclidean"),
+    "label_rule": RULES,
+    "logit_rule": RULES,
+    "predict_rule": RULES,
+}
+
+
+def was_allowed(old: dict[str, Any]) -> bool:
+    kept = old["final_centroids"] == "trained" and old["epochs"] > 0
+    learnt = old["classifier"] == "parametric" or old["objective"] == "iic"
+    plain = not old["unit_features"] and old["objective"] != "iic"
+    return not (
+        (old["objective"] == "frozen" and old["epochs"])
+        or (kept and learnt and old["predict_rule"] != "dot")
+        or (plain and old["kmeans_metric"] == "spherical")
+    )
+
+
+def test_every_model_of_an_earlier_version_predicts_as_it_did(tmp_path: Path) -> None:
+    checked = 0
+    for values in product(*CHOICES.values()):
+        old = dict(zip(CHOICES, values, strict=True))
+        if not was_allowed(old):
+            continue
+        with pytest.warns(FutureWarning):
+            new = make_config(**translate_settings(EARLIER | old, tmp_path))
+        assert new.predict_rule == old["predict_rule"], old
+        if new.predict_rule != "cosine":  # which does not tell lengths
+            assert new.unit_features == old["unit_features"], old
+        checked += 1
+    assert checked > 1000
+
+
+def test_settings_of_today_pass_without_a_word(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for preset, objective in product(PRESETS, ("picie", "picie-within", "mdc", "iic")):
+            config = make_config(preset, objective=objective)
+            write_config(config, tmp_path / "config.toml")
+            assert read_config(tmp_path / "config.toml") == config
+            assert lost_settings(tmp_path / "config.toml") == {}
+            values = config.model_dump()
+            assert translate_settings(values, tmp_path) == values
+
+
+def test_settings_of_today_win_beside_earlier_ones(tmp_path: Path) -> None:
+    both = {"jitter": 0.1, "brightness": 0.2, "similarity": "l2", "label_rule": "dot"}
+    config, _ = translated(both | {"view_rule": "exact", "crop_rule": "rounded"}, tmp_path)
+    assert config == make_config(jitter=0.1, similarity="l2")
+
+
+@pytest.mark.parametrize("text", ["preset = [1]", "objective = 3", "objective = ['mdc']"])
+def test_nonsense_beside_earlier_settings_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text + '\nclassifier = "parametric"\nlabel_rule = 3\nkmeans_scales = 1\n')
+    with pytest.warns(FutureWarning), pytest.raises(ConfigError, match=text.split()[0]):
+        read_config(path)

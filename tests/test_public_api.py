@@ -19,7 +19,7 @@ PROMISED: list[str] = json.loads((Path(__file__).parent / "public_api.json").rea
 def test_the_promised_names_are_exactly_those_of_the_list() -> None:
     # A name added or removed is a change for users: change the list and CHANGELOG.md with it.
     assert sorted(picie.__all__) == PROMISED
-    assert len(PROMISED) <= 20
+    assert len(PROMISED) <= 24
 
 
 @pytest.mark.parametrize("name", PROMISED)
@@ -107,7 +107,7 @@ def test_functions_are_short() -> None:
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) is not None else node.body
                 lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
-                long += [f"{path.relative_to(SRC)}: {node.name} ({lines})"] * (lines > 60)
+                long += [f"{path.relative_to(SRC)}: {node.name} ({lines})"] * (lines > 45)
     assert long == []
 
 

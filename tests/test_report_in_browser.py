@@ -256,10 +256,10 @@ def test_it_is_drawn_without_a_complaint_and_without_asking_for_anything(
 ) -> None:
     page.look(report, width=width, dark=dark)
     assert clean(page, report)
-    picture = page.shot()
-    assert picture.shape[1] == width
-    assert (np.median(picture) < 60) == dark
-    assert picture.std() > 10
+    image = page.shot()
+    assert image.shape[1] == width
+    assert (np.median(image) < 60) == dark
+    assert image.std() > 10
     assert page.run("document.documentElement.scrollWidth") == width  # nothing sticks out
     broken = "[...document.images].filter(one => one.complete && !one.naturalWidth).length"
     assert page.run(broken) == 0

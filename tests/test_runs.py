@@ -12,9 +12,8 @@ import pytest
 
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.models.class_names import CLASSES_FILE
 from picie.naming.file import HISTORY_FOLDER
-from picie.runs import FORMAT, Run
+from picie.runs import CLASSES_FILE, FORMAT, Run
 from picie.runtime.files import write_atomically
 
 
@@ -182,6 +181,26 @@ def test_metrics_come_back_in_order(tmp_path: Path) -> None:
         run.append_metrics(record)
     assert run.metrics() == records
     assert len(run.metrics_path.read_text().splitlines()) == 3
+
+
+def test_a_record_is_on_the_disk_when_it_has_been_appended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path / "run")
+    synced: list[tuple[int, bytes]] = []
+    sync = os.fsync
+
+    def fsync(number: int) -> None:
+        synced.append((os.fstat(number).st_ino, run.metrics_path.read_bytes()))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for epoch in range(2):
+        run.append_metrics({"epoch": epoch})
+        assert len(synced) == epoch + 1
+        made = run.metrics_path.stat().st_ino
+        assert synced[-1] == (made, run.metrics_path.read_bytes())  # whole, line by line
+    assert run.metrics() == [{"epoch": 0}, {"epoch": 1}]
 
 
 def test_numbers_that_json_does_not_know_become_null(tmp_path: Path) -> None:

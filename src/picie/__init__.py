@@ -10,6 +10,7 @@ Importing this package is quick and changes nothing: the parts are loaded when t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from picie.runtime import moved as _moved
 from picie.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
         PicieError,
     )
     from picie.evaluation.scoring import Evaluation, evaluate
+    from picie.export.masks import export_masks
+    from picie.export.model.export import export_model
+    from picie.inference.predict_folder import predict_folder
     from picie.inference.segmenter import Prediction, Segmenter, load, predict
     from picie.models.backbones import list_backbones
     from picie.models.class_names import ClassNames
+    from picie.naming.name import name
+    from picie.reporting.make import report
     from picie.training.loop import resume, train
 
 __all__ = [
@@ -42,10 +48,15 @@ __all__ = [
     "Prediction",
     "Segmenter",
     "evaluate",
+    "export_masks",
+    "export_model",
     "list_backbones",
     "load",
     "make_config",
+    "name",
     "predict",
+    "predict_folder",
+    "report",
     "resume",
     "train",
 ]
@@ -61,12 +72,19 @@ _HOMES = {
         "PicieError",
     ),
     "evaluation.scoring": ("Evaluation", "evaluate"),
+    "export.masks": ("export_masks",),
+    "export.model.export": ("export_model",),
+    "inference.predict_folder": ("predict_folder",),
     "inference.segmenter": ("Prediction", "Segmenter", "load", "predict"),
     "models.backbones": ("list_backbones",),
     "models.class_names": ("ClassNames",),
+    "naming.name": ("name",),
+    "reporting.make": ("report",),
     "training.loop": ("resume", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,16 +13,23 @@ from picie.errors import ConfigError
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "EARLIER",
+    "FIRST",
+    "GROUPS",
     "MACHINE",
     "OBJECTIVES",
     "PRESETS",
     "TRACKERS",
     "Config",
     "Objective",
+    "Similarity",
     "check_together",
+    "lost_settings",
+    "lost_text",
     "make_config",
     "read_config",
     "suggest",
+    "translate_settings",
     "write_config",
 ]
 
@@ -34,24 +42,16 @@ _REFERENCE: dict[str, Any] = {
     "decoder_init": "random",
     "hue": 0.1,
     "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
-    "blur_rule": "authors",
-    "crop_rule": "rounded",
-    "crop_antialias": False,
-    "kmeans_metric": "euclidean",
+    "view_rule": "authors",
     "kmeans_init": "random",
-    "kmeans_iterations": 20,
     "kmeans_images": 5120,
-    # The code clusters all pixels of the first 5,120 pictures or so, 17 GB of features, and then
-    # moves the centroids over the other pictures, by next to nothing.
+    # The code clusters all pixels of the first 5,120 images or so, 17 GB of features, and then
+    # moves the centroids over the other images, by next to nothing.
     "kmeans_pixels": 256,
     "kmeans_smoothing": 0,
-    "kmeans_update": False,
-    "kmeans_batchnorm": "batch",
     "overclusters": 0,
     "final_centroids": "trained",
-    "label_rule": "l2",
-    "logit_rule": "dot",
-    "predict_rule": "dot",
+    "similarity": "dot",
     "temperature": 1.0,
     "balance": "frequency",
     "learning_rate": 1e-4,
@@ -62,19 +62,14 @@ _REFERENCE: dict[str, Any] = {
 # What the paper says where it differs from the code.
 _PAPER: dict[str, Any] = _REFERENCE | {
     "grayscale": 0.2,
-    "blur_rule": "uniform",
-    "crop_rule": "aligned",
-    "crop_antialias": True,
-    "kmeans_metric": "spherical",
+    "view_rule": "exact",
     "kmeans_init": "k-means++",
-    "kmeans_batchnorm": "running",
-    "label_rule": "cosine",
-    "logit_rule": "cosine",
-    "predict_rule": "cosine",
+    "similarity": "cosine",
+    "batchnorm": "training",
     "balance": "inverse",
 }
 
-# What gave the best masks of few pictures: longer training, and time spent on prediction.
+# What gave the best masks of few images: longer training, and time spent on prediction.
 _BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.0, 1.5), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -83,13 +78,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "reference": _REFERENCE,
     "paper": _PAPER,
 }
-"""Named settings: `default` (few pictures and a CPU), `best` (the best masks so far, slower to
+"""Named settings: `default` (few images and a CPU), `best` (the best masks so far, slower to
 predict), `reference` (the authors' code), `paper` (the paper's text)."""
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
-    "frozen": {"epochs": 0, "overclusters": 0, "pca_origin": "mean", "kmeans_smoothing": 0},
-    "mdc": {"classifier": "parametric", "final_centroids": "clean"},
-    "iic": {"unit_features": False, "predict_rule": "dot", "final_centroids": "trained"},
+    "frozen": {"epochs": 0, "overclusters": 0, "kmeans_smoothing": 0},
+    "mdc": {"final_centroids": "clean"},
+    "mdc-prototypes": {"final_centroids": "clean"},
+    "iic": {"unit_features": False, "final_centroids": "trained"},
 }
 """What an objective sets besides itself, after the preset and before the user."""
 
@@ -115,37 +111,35 @@ def check_together(config: Any) -> None:
 
 
 def _check_ranges(config: Any) -> None:
-    if config.crop_min > config.crop_max:
-        raise ValueError("crop_min is larger than crop_max")
-    if config.blur_min > config.blur_max:
-        raise ValueError("blur_min is larger than blur_max")
-    for name in ("kmeans_scales", "predict_scales"):
-        scales = getattr(config, name)
-        if not scales or not all(0.25 <= one <= 4 for one in scales):
-            raise ValueError(
-                f"{name} {list(scales)}: give one or more factors from 0.25 to 4, such as 1 and 1.5"
-            )
+    scales = config.predict_scales
+    if not scales or not all(0.25 <= scale <= 4 for scale in scales):
+        raise ValueError(
+            f"predict_scales {list(scales)}: give one or more factors from 0.25 to 4, such as 1 "
+            "and 1.5"
+        )
 
 
 def _check_objective(config: Any) -> None:
     if config.objective == "frozen" and config.epochs:
         raise ValueError("objective frozen trains nothing: set epochs to 0")
-    kept = config.final_centroids == "trained" and config.epochs > 0
-    learnt = config.classifier == "parametric" or config.objective == "iic"
-    if kept and learnt and config.predict_rule != "dot":
+    if not config.unit_features and config.objective != "iic" and config.similarity == "cosine":
         raise ValueError(
-            "a learnt classifier predicts by dot products: set predict_rule to dot, or "
-            "final_centroids to clean"
-        )
-    plain = not config.unit_features and config.objective != "iic"
-    if plain and config.kmeans_metric == "spherical":
-        raise ValueError(
-            "spherical k-means divides features by their length: set kmeans_metric to "
-            "euclidean, or leave unit_features on"
+            "cosine similarity divides features by their length: set similarity to l2 or dot, or "
+            "leave unit_features on"
         )
 
 
-Objective = Literal["picie", "picie-h", "mdc", "iic", "frozen"]
+Objective = Literal[
+    "picie",
+    "picie-h",
+    "picie-within",
+    "picie-parametric",
+    "mdc",
+    "mdc-prototypes",
+    "iic",
+    "frozen",
+]
+Similarity = Literal["cosine", "l2", "dot"]
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 MACHINE = (
     *("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
@@ -153,11 +147,34 @@ MACHINE = (
 """Settings that a resumed run may change: they say where and how it runs, not what comes out."""
 
 
+FIRST = ("clusters", "epochs", "size", "backbone", "seed", "device")
+"""Settings that people choose first; the short help shows these."""
+GROUPS = {
+    "images": ("split", "dataset", "eval_split", "base_size", "batch_size"),
+    "network": (
+        *("pretrained", "backbone_layers", "backbone_weights", "feature_size", "decoder_init"),
+        *("precision", "compile"),
+    ),
+    "views": ("jitter", "hue", "grayscale", "blur", "crop_min", "flip", "view_rule"),
+    "clustering": (
+        *("kmeans_init", "kmeans_images", "kmeans_pixels", "kmeans_smoothing", "overclusters"),
+        *("merge_rule", "final_centroids"),
+    ),
+    "objective": (
+        *("objective", "auxiliary_clusters", "similarity", "unit_features", "temperature"),
+        *("balance", "learning_rate", "backbone_rate", "batchnorm"),
+    ),
+    "prediction": ("predict_scales", "refine"),
+    "machine": ("workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
+}
+"""All other settings by what they are about, for the long help and the docs."""
+
+
 class Config(BaseModel, frozen=True, extra="forbid"):
     """All settings of a run. `Config()` is the preset `default`."""
 
     # --- what to learn from
-    data: str = Field("", description="folder of pictures (the positional argument of `train`)")
+    data: str = Field("", description="folder of images (the positional argument of `train`)")
     split: str = Field(
         "", description="list file inside the folder, by stem: `train` reads train.txt; empty = all"
     )
@@ -171,15 +188,12 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "",
         description="labelled split to score after every epoch, for curves only",
     )
-    eval_size: int = Field(
-        320, ge=32, multiple_of=32, description="side of the pictures in that scoring, in pixels"
-    )
     clusters: int = Field(27, ge=2, le=65535, description="number of clusters K")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random draw")
     epochs: int = Field(
-        2, ge=0, description="passes over the pictures; 0 = cluster once, no training"
+        2, ge=0, description="passes over the images; 0 = cluster once, no training"
     )
-    batch_size: int = Field(16, ge=2, description="pictures per training step")
+    batch_size: int = Field(16, ge=2, description="images per training step")
     size: int = Field(
         320, ge=32, multiple_of=32, description="side of both views and of prediction, in pixels"
     )
@@ -208,73 +222,38 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     decoder_init: Literal["pca", "random"] = Field(
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
     )
-    pca_origin: Literal["balanced", "mean"] = Field(
-        "balanced",
-        description="with pca: what features are seen from, the middle of 64 clusters, so that a "
-        "background that fills most of each picture counts once, or the mean of all pixels",
-    )
 
     # --- views: photometric
-    brightness: float = Field(0.3, ge=0, lt=1, description="strength of brightness jitter")
-    contrast: float = Field(0.3, ge=0, lt=1, description="strength of contrast jitter")
-    saturation: float = Field(0.3, ge=0, lt=1, description="strength of saturation jitter")
+    jitter: float = Field(
+        0.3, ge=0, lt=1, description="strength of brightness, contrast and saturation jitter"
+    )
     hue: float = Field(0.0, ge=0, le=0.5, description="largest hue shift, in turns of the circle")
-    jitter_chance: float = Field(0.8, ge=0, le=1, description="chance of each of the four jitters")
     grayscale: float = Field(0.0, ge=0, le=1, description="chance of grayscale per view")
     blur: float = Field(0.5, ge=0, le=1, description="chance of Gaussian blur per view")
-    blur_min: float = Field(0.1, ge=0, description="smallest sigma, in pixels of the base crop")
-    blur_max: float = Field(2.0, ge=0, description="largest sigma, in pixels of the base crop")
-    blur_rule: Literal["uniform", "authors"] = Field(
-        "uniform", description="sigma from U(min, max), or the authors' effective |U(-1.8, 0.1)|"
-    )
-    colour_rule: Literal["stepwise", "affine"] = Field(
-        "stepwise",
-        description="the four jitters and grayscale one after the other, clipped after each, with "
-        "the hue of HSV, or as one affine map of the colours with the hue of YIQ (faster)",
-    )
 
     # --- views: geometric
-    crop_min: float = Field(0.5, gt=0, le=1, description="smallest crop side, as a fraction")
-    crop_max: float = Field(1.0, gt=0, le=1, description="largest crop side, as a fraction")
-    flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
-    crop_rule: Literal["aligned", "rounded"] = Field(
-        "aligned",
-        description="the same crop for picture and features, or one rounded at each scale "
-        "(authors' code)",
+    view_rule: Literal["exact", "authors"] = Field(
+        "exact",
+        description="exact: one crop for image and features, low-passed where it shrinks, blur "
+        "with sigma from 0.1 to 2 pixels; authors: as their code does, with crops rounded at each "
+        "scale, no low-pass and another law of sigma",
     )
-    crop_antialias: bool = Field(True, description="low-pass view 1 where its crop is shrunk")
+    crop_min: float = Field(0.5, gt=0, le=1, description="smallest crop side, as a fraction")
+    flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
 
     # --- clustering
-    kmeans_metric: Literal["spherical", "euclidean"] = Field(
-        "spherical", description="unit centroids and cosine, or plain means and L2 (authors' code)"
-    )
     kmeans_init: Literal["k-means++", "pca", "random"] = Field(
         "k-means++", description="how the first centroids are chosen"
     )
-    kmeans_iterations: int = Field(20, ge=1, description="most iterations over the sample")
-    kmeans_images: int = Field(256, ge=1, description="pictures in the clustering sample")
+    kmeans_images: int = Field(256, ge=1, description="images in the clustering sample")
     kmeans_pixels: int = Field(
         400, ge=0, description="feature pixels taken from each of them; 0 = every pixel"
-    )
-    kmeans_scales: tuple[float, ...] = Field(
-        (1.0,),
-        description="sizes at which the last clustering sees un-augmented pictures, as factors of "
-        "--size; their features are averaged",
     )
     kmeans_smoothing: int = Field(
         3,
         ge=0,
-        description="iterations that draw features to those of neighbours of a similar colour, "
-        "before they are clustered; 0 = none",
-    )
-    kmeans_update: bool = Field(
-        False, description="then move the centroids by mini-batches over all other pictures"
-    )
-    kmeans_batchnorm: Literal["running", "batch"] = Field(
-        "running", description="BatchNorm statistics while features are clustered"
-    )
-    kmeans_batch_size: int = Field(
-        0, ge=0, description="pictures per clustering batch; 0 = twice --batch-size"
+        description="iterations that smooth features over neighbours of similar colour before they "
+        "are clustered; 0 = none",
     )
 
     overclusters: int = Field(
@@ -286,63 +265,52 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     merge_rule: Literal["pixels", "distance"] = Field(
         "pixels",
-        description="which centroids are alike: those that are near, share pixels and touch "
-        "without an edge, or only those that are near",
+        description="merge centroids by distance, shared pixels and boundary contrast, or by "
+        "distance alone",
     )
     final_centroids: Literal["clean", "trained"] = Field(
         "clean",
-        description="centroids of the model: a last clustering of un-augmented pictures, or those "
+        description="centroids of the model: a last clustering of un-augmented images, or those "
         "that the last epoch was trained with",
     )
 
     # --- objective
     objective: Objective = Field(
         "picie",
-        description="what training minimises: PiCIE, PiCIE+H (an auxiliary over-clustering), "
-        "modified DeepCluster (one view), IIC (mutual information), or frozen: k-means only",
+        description="what training minimises: PiCIE; with an auxiliary over-clustering (picie-h), "
+        "without the cross-view loss (picie-within) or with a learnt classifier "
+        "(picie-parametric); modified DeepCluster with a learnt classifier (mdc) or prototypes "
+        "(mdc-prototypes); mutual information (iic); or nothing: k-means on frozen features "
+        "(frozen)",
     )
     auxiliary_clusters: int = Field(
         100, ge=2, le=65535, description="clusters K2 of the second head of picie-h and iic"
     )
-    classifier: Literal["prototype", "parametric"] = Field(
-        "prototype",
-        description="centroids as fixed weights, or weights learnt anew in each epoch (mdc's own)",
-    )
-    cross_view: bool = Field(True, description="PiCIE's cross-view loss beside the within-view one")
-    mse_weight: float = Field(
-        0.0, ge=0, le=1, description="share of the MSE between both views' features in the loss"
-    )
-    displacement: int = Field(
-        1, ge=0, description="iic: largest displacement of paired pixels, in feature cells"
+    similarity: Similarity = Field(
+        "cosine",
+        description="how features and centroids are compared: cosine everywhere, with spherical "
+        "k-means; l2 everywhere; or dot, the authors' code: Euclidean k-means, labels by L2, "
+        "logits and masks by dot products",
     )
     unit_features: bool = Field(
         True, description="features are divided by their length before anything compares them"
     )
-    label_rule: Literal["cosine", "l2", "dot"] = Field(
-        "cosine", description="how a pixel chooses its pseudo-label"
-    )
-    logit_rule: Literal["cosine", "l2", "dot"] = Field(
-        "cosine", description="similarity inside the cross-entropy"
-    )
-    predict_rule: Literal["cosine", "l2", "dot"] = Field(
-        "cosine", description="similarity used by prediction and evaluation"
-    )
     predict_scales: tuple[float, ...] = Field(
         (1.0,),
-        description="sizes at which prediction sees a picture, as factors of --size; their logits "
+        description="sizes at which prediction sees an image, as factors of --size; their logits "
         "are averaged",
     )
     refine: int = Field(
         0,
         ge=0,
-        description="iterations that draw the borders of masks to edges of the picture, at "
-        "prediction; 0 = none",
+        description="iterations of boundary refinement at prediction, which aligns masks with "
+        "edges of the image; 0 = none",
     )
     temperature: float = Field(0.1, gt=0, description="temperature of the cross-entropy")
     balance: Literal["none", "frequency", "inverse"] = Field(
         "none",
         description="weight of a cluster in the loss: none, its frequency (authors' code), or the "
-        "inverse (the paper's words)",
+        "inverse (the paper)",
     )
 
     # --- optimiser
@@ -350,8 +318,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     backbone_rate: float = Field(
         0.0, ge=0, description="learning rate of the backbone, as a factor; 0 = frozen"
     )
-    batchnorm: Literal["running", "batch"] = Field(
-        "running", description="BatchNorm statistics while training"
+    batchnorm: Literal["running", "training", "batch"] = Field(
+        "running",
+        description="where BatchNorm uses the statistics of the batch: nowhere, while training, or "
+        "while clustering too (authors' code)",
     )
 
     # --- machine; on one device only the precision changes the result
@@ -365,15 +335,15 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         False, description="compile the network with torch.compile; needs a C++ compiler"
     )
     workers: int = Field(
-        -1, ge=-1, description="threads that read pictures ahead; 0 = none, -1 = from the cores"
+        -1, ge=-1, description="threads that read images ahead; 0 = none, -1 = from the cores"
     )
     cache_mb: int = Field(
-        256, ge=0, description="memory for decoded pictures, in MB; larger sets go to a file"
+        256, ge=0, description="memory for decoded images, in MB; larger sets go to a file"
     )
     cache_disk_mb: int = Field(
         20000,
         ge=0,
-        description="size of that file, in MB, at most half of the free space; pictures beyond it "
+        description="size of that file, in MB, at most half of the free space; images beyond it "
         "are read again in every pass; 0 = no file",
     )
     cache_dir: str = Field(
@@ -381,13 +351,13 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     track: str = Field(
         "",
-        description="who is shown losses, scores, settings and pictures of masks meanwhile: "
-        "tensorboard, wandb (sent to its server), or both joined by a comma; empty = none",
+        description="trackers that receive losses, scores, settings and images of masks: "
+        "tensorboard, wandb (sent to its server), or both, separated by a comma; empty = none",
     )
     track_images: int = Field(
         1,
         ge=0,
-        description="epochs from one picture of masks in the trackers to the next; 0 = none",
+        description="epochs from one image of masks in the trackers to the next; 0 = send none",
     )
 
     @property
@@ -404,12 +374,34 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     @property
     def views(self) -> tuple[int, ...]:
         """Numbers of the views that are clustered and trained on."""
-        return (0,) if self.objective == "mdc" else (0, 1)
+        return (0,) if self.objective.startswith("mdc") else (0, 1)
 
     @property
     def sample_batch_size(self) -> int:
-        """Pictures per batch in the passes without gradients."""
-        return self.kmeans_batch_size or 2 * self.batch_size
+        """Images per batch in the passes without gradients."""
+        return 2 * self.batch_size
+
+    @property
+    def learns_classifier(self) -> bool:
+        """Whether the classifier has weights that are learnt, in place of prototypes."""
+        return self.objective in ("mdc", "picie-parametric", "iic")
+
+    @property
+    def spherical(self) -> bool:
+        """Whether k-means is spherical; else Euclidean."""
+        return self.similarity == "cosine"
+
+    @property
+    def label_rule(self) -> Similarity:
+        """How a pixel chooses its pseudo-label."""
+        return "cosine" if self.spherical else "l2"
+
+    @property
+    def predict_rule(self) -> Similarity:
+        """How masks choose their cluster: a learnt classifier is always a dot product."""
+        kept = self.final_centroids == "trained" and self.epochs > 0
+        learnt = self.objective == "iic" or (self.learns_classifier and kept)
+        return "dot" if learnt else self.similarity
 
     @property
     def trackers(self) -> tuple[str, ...]:
@@ -421,7 +413,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         """What follows the network at prediction, in words; "none" for nothing."""
         scales = " ".join(f"{scale:g}" for scale in self.predict_scales)
         parts = [f"mean of scales {scales}"] * (self.predict_scales != (1.0,))
-        parts += [f"{self.refine} iterations of border refinement"] * (self.refine > 0)
+        parts += [f"{self.refine} iterations of boundary refinement"] * (self.refine > 0)
         return ", ".join(parts) or "none"
 
     @model_validator(mode="after")
@@ -460,9 +452,14 @@ def read_config(path: Path, **settings: Any) -> Config:
 
     Raises:
         ConfigError: missing file, broken TOML, unknown key or bad value.
+
+    Warns:
+        FutureWarning: settings of an earlier version, in one line.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8")) | settings
+        values = (
+            translate_settings(tomllib.loads(path.read_text(encoding="utf-8")), path) | settings
+        )
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -496,9 +493,223 @@ def _build(values: dict[str, Any], *, where: str) -> Config:
 def _problem(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
+        if name in _RETIRED:
+            return f"{name!r} is no setting any more; {_RETIRED[name]}"
         return f"unknown setting {name!r}; {suggest(name, list(Config.model_fields))}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {item['input']!r}: {message}" if name else message
+
+
+EARLIER = "written by an earlier picie"
+"""What the warning about a file with settings of another version says."""
+
+_FIXED: dict[str, Any] = {
+    "blur_max": 2.0,
+    "blur_min": 0.1,
+    "colour_rule": "stepwise",
+    "crop_max": 1.0,
+    "displacement": 1,
+    "jitter_chance": 0.8,
+    "kmeans_iterations": 20,
+    "kmeans_scales": [1.0],
+    "kmeans_update": False,
+    "mse_weight": 0.0,
+}
+"""Settings of earlier versions, and the value that they always have now."""
+_RETIRED = {
+    **{name: f"it is always {value!r}" for name, value in _FIXED.items()},
+    **dict.fromkeys(("brightness", "contrast", "saturation"), "use jitter for all three"),
+    **dict.fromkeys(("blur_rule", "crop_rule", "crop_antialias"), "use view_rule"),
+    **dict.fromkeys(
+        ("label_rule", "logit_rule", "predict_rule", "kmeans_metric"), "use similarity"
+    ),
+    "kmeans_batchnorm": "use batchnorm",
+    "classifier": "use the objectives picie-parametric, mdc and mdc-prototypes",
+    "cross_view": "use the objective picie-within",
+    "pca_origin": "it follows from the objective",
+    "eval_size": "curves are scored at size",
+    "kmeans_batch_size": "it is twice batch_size",
+}
+"""Settings of earlier versions, and what takes their place."""
+
+
+def translate_settings(values: dict[str, Any], origin: Path) -> dict[str, Any]:
+    """Settings of an earlier version in terms of this one; others as they are.
+
+    Args:
+        values: settings by name, perhaps those of picie 0.1.
+        origin: the file they come from, for the warning.
+
+    Returns:
+        fields of `Config`, such that a finished model predicts the same masks.
+
+    Warns:
+        FutureWarning: in one line, which settings no longer exist, and which of them had a value
+            that training no longer offers.
+    """
+    old = [name for name in values if name in _RETIRED]
+    if not old:
+        return values
+    new, lost = _translated(values)
+    shown = ", ".join(sorted(old)[:3]) + f" and {len(old) - 3} more" * (len(old) > 3)
+    text = f"{origin}: {EARLIER}; these settings no longer exist: {shown}"
+    if lost:
+        text += f"; training no longer offers {lost_text(lost)}"
+    warnings.warn(f"{text}; a finished model gives the same masks", FutureWarning, stacklevel=2)
+    return new
+
+
+def lost_settings(path: Path) -> dict[str, Any]:
+    """Settings of a config.toml of an earlier version that training no longer offers.
+
+    Args:
+        path: a config.toml that `read_config` can read.
+    """
+    return _translated(tomllib.loads(path.read_text(encoding="utf-8")))[1]
+
+
+def lost_text(lost: dict[str, Any]) -> str:
+    """Settings and their values in one line."""
+    return ", ".join(f"{name} = {value!r}" for name, value in sorted(lost.items()))
+
+
+_DEFAULTS_EARLIER: dict[str, Any] = {
+    "final_centroids": "clean",
+    "epochs": 2,
+    "hue": 0.0,
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "jitter_chance": 0.8,
+    "blur_rule": "uniform",
+    "crop_rule": "aligned",
+    "crop_antialias": True,
+    "batchnorm": "running",
+    "kmeans_batchnorm": "running",
+    "kmeans_metric": "spherical",
+    "label_rule": "cosine",
+    "logit_rule": "cosine",
+    "predict_rule": "cosine",
+    "unit_features": True,
+    "objective": "picie",
+    "classifier": "prototype",
+    "cross_view": True,
+}
+"""What a file of an earlier version left out, as far as the translation asks for it."""
+_PAPER_EARLIER = {"final_centroids": "trained", "hue": 0.1, "batchnorm": "batch"}
+_REFERENCE_EARLIER = _PAPER_EARLIER | {
+    "blur_rule": "authors",
+    "crop_rule": "rounded",
+    "crop_antialias": False,
+    "kmeans_batchnorm": "batch",
+    "kmeans_metric": "euclidean",
+    "label_rule": "l2",
+    "logit_rule": "dot",
+    "predict_rule": "dot",
+}
+_PRESETS_EARLIER = {"reference": _REFERENCE_EARLIER, "paper": _PAPER_EARLIER}
+_OBJECTIVES_EARLIER: dict[str, dict[str, Any]] = {
+    "frozen": {"epochs": 0, "pca_origin": "mean"},
+    "mdc": {"classifier": "parametric", "final_centroids": "clean"},
+    "iic": {"unit_features": False, "predict_rule": "dot", "final_centroids": "trained"},
+}
+
+
+def _translated(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings in today's terms, and old ones whose value cannot be told in them."""
+    new = {name: value for name, value in values.items() if name not in _RETIRED}
+    lost = {name: values[name] for name, now in _FIXED.items() if values.get(name, now) != now}
+    preset, objective = str(values.get("preset")), str(values.get("objective"))
+    old = (
+        _DEFAULTS_EARLIER
+        | _PRESETS_EARLIER.get(preset, {})
+        | _OBJECTIVES_EARLIER.get(objective, {})
+    )
+    old |= values
+    for names, fold in _FOLDS:
+        if names & values.keys():
+            lost |= fold(old, new)
+    if new.get("jitter") == 0 and new.get("hue", old["hue"]) == 0:
+        lost.pop("jitter_chance", None)
+    return new, lost
+
+
+def _fold_jitter(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    if old["jitter_chance"] == 0:
+        new |= {"jitter": 0.0, "hue": 0.0}
+        return {}
+    new.setdefault("jitter", old["brightness"])
+    names = ("brightness", "contrast", "saturation")
+    return {name: old[name] for name in names if old[name] != new["jitter"]}
+
+
+def _fold_views(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    exact = {"blur_rule": "uniform", "crop_rule": "aligned", "crop_antialias": True}
+    authors = {"blur_rule": "authors", "crop_rule": "rounded", "crop_antialias": False}
+    new.setdefault("view_rule", "authors" if old["crop_rule"] == "rounded" else "exact")
+    wanted = authors if new["view_rule"] == "authors" else exact
+    return {name: old[name] for name, value in wanted.items() if old[name] != value}
+
+
+def _fold_batchnorm(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    training = old["batchnorm"]
+    if old["kmeans_batchnorm"] == "batch":
+        new["batchnorm"] = "batch"
+        return {"batchnorm": training} if training != "batch" else {}
+    new["batchnorm"] = "training" if training == "batch" else training
+    return {}
+
+
+def _fold_objective(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    objective, learnt = str(old["objective"]), old["classifier"] == "parametric"
+    lost: dict[str, Any] = {}
+    if objective == "mdc" and not learnt:
+        new["objective"] = "mdc-prototypes"
+    elif objective == "picie" and learnt:
+        new["objective"] = "picie-parametric"
+    elif objective == "picie" and not old["cross_view"]:
+        new["objective"] = "picie-within"
+    elif objective == "picie-h" and learnt:
+        lost["classifier"] = "parametric"
+    if not old["cross_view"] and (objective == "picie-h" or (objective == "picie" and learnt)):
+        lost["cross_view"] = False
+    origin = "mean" if objective == "frozen" else "balanced"
+    if old.get("pca_origin", origin) != origin:
+        lost["pca_origin"] = old["pca_origin"]
+    return lost
+
+
+def _fold_similarity(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """By the rule of prediction, or of labels where the masks come from a learnt classifier."""
+    label, predict = old["label_rule"], old["predict_rule"]
+    objective, lost = new.get("objective", old["objective"]), {}
+    kept = old["final_centroids"] == "trained" and old["epochs"] != 0
+    if objective == "iic" and predict != "dot":  # never of the learnt head: of a clustering
+        new["objective"], lost["objective"] = "picie", objective
+    learnt = objective in ("mdc", "picie-parametric", "iic")
+    dot = predict == "dot" and (objective == "iic" or (learnt and kept))
+    lengths = not old["unit_features"] and objective != "iic"  # a dot product tells them apart
+    by_label = "cosine" if label == "cosine" and not lengths else "dot"
+    new.setdefault("similarity", by_label if dot else predict)
+    cosine = new["similarity"] == "cosine"
+    wanted = {"label_rule": "cosine" if cosine else "l2"}
+    wanted["kmeans_metric"] = "spherical" if cosine else "euclidean"
+    if not learnt:  # a learnt classifier has no rule in the loss
+        wanted["logit_rule"] = new["similarity"]
+    if cosine and not old["unit_features"] and new.get("objective", objective) != "iic":
+        new["unit_features"] = True  # cosine does not tell lengths apart
+        lost["unit_features"] = False
+    return lost | {name: old[name] for name, now in wanted.items() if old[name] != now}
+
+
+_FOLDS = (
+    ({"brightness", "contrast", "saturation", "jitter_chance"}, _fold_jitter),
+    ({"blur_rule", "crop_rule", "crop_antialias"}, _fold_views),
+    ({"kmeans_batchnorm"}, _fold_batchnorm),
+    ({"classifier", "cross_view", "pca_origin"}, _fold_objective),
+    ({"label_rule", "logit_rule", "predict_rule", "kmeans_metric"}, _fold_similarity),
+)
+"""Settings of earlier versions, and what makes one setting of today of them, in this order."""
 
 
 def suggest(name: str, known: list[str]) -> str:

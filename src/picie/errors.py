@@ -2,7 +2,7 @@
 
 PicieError                 exit code 1
 ├── ConfigError            exit code 2: a flag, a key or a value that cannot be used
-├── DataError              a folder, a picture, a mask or a list file that cannot be used
+├── DataError              a folder, an image, a mask or a list file that cannot be used
 ├── ModelError             a backbone, a run folder or a weight file that cannot be used
 │   └── NotFittedError     a model without centroids was asked for clusters
 └── MissingExtraError      an optional package is needed and absent
@@ -33,7 +33,7 @@ class ConfigError(PicieError):
 
 
 class DataError(PicieError):
-    """Pictures, masks or list files that are missing, unreadable or inconsistent."""
+    """Images, masks or list files that are missing, unreadable or inconsistent."""
 
 
 class ModelError(PicieError):

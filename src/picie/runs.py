@@ -29,14 +29,18 @@ from picie.config import Config, read_config, write_config
 from picie.errors import ConfigError, ModelError
 from picie.runtime.files import PART, write_atomically, writing
 
-__all__ = ["FORMAT", "Run"]
+__all__ = ["CLASSES_FILE", "FORMAT", "MODEL_CONFIG_FILE", "WEIGHTS_FILE", "Run"]
 
 FORMAT = 1
 """Version of the run folder's layout that this picie writes, and the newest that it reads."""
 
+WEIGHTS_FILE = "model.safetensors"
+MODEL_CONFIG_FILE = "config.json"
+CLASSES_FILE = "classes.toml"
+"""Files of a model: weights, what is needed to read them, and names of its clusters."""
+
 _HEADER = "run.json"
 _CONFIG = "config.toml"
-_NAMES = "classes.toml"
 _PAST_NAMES = "classes.history"
 _TRACKED = ("tensorboard", "wandb")  # folders of experiment trackers
 
@@ -107,15 +111,25 @@ class Run:
             )
         return cls(folder, read_config(folder / _CONFIG), str(header.get("picie", "unknown")))
 
+    @staticmethod
+    def is_run(folder: Path) -> bool:
+        """Whether a training run wrote the folder; else it may hold a model alone."""
+        return (folder / _HEADER).exists()
+
     @property
     def model_path(self) -> Path:
         """The weights, safetensors."""
-        return self.folder / "model.safetensors"
+        return self.folder / WEIGHTS_FILE
 
     @property
     def model_config_path(self) -> Path:
         """What the weights need to be read, JSON."""
-        return self.folder / "config.json"
+        return self.folder / MODEL_CONFIG_FILE
+
+    @property
+    def config_path(self) -> Path:
+        """Every setting, TOML."""
+        return self.folder / _CONFIG
 
     @property
     def checkpoint_path(self) -> Path:
@@ -125,7 +139,7 @@ class Run:
     @property
     def names_path(self) -> Path:
         """Names of clusters, TOML; absent unless people gave them."""
-        return self.folder / _NAMES
+        return self.folder / CLASSES_FILE
 
     @property
     def metrics_path(self) -> Path:
@@ -271,8 +285,8 @@ def _clear(run: Run) -> None:
 
 def _set_names_aside(folder: Path) -> None:
     """Names are people's work, but would be wrong for the clusters of another model."""
-    if (folder / _NAMES).exists():
-        os.replace(folder / _NAMES, folder / "classes.old.toml")
+    if (folder / CLASSES_FILE).exists():
+        os.replace(folder / CLASSES_FILE, folder / "classes.old.toml")
     if (folder / _PAST_NAMES).is_dir():
         shutil.rmtree(folder / _PAST_NAMES)
 

@@ -1,10 +1,10 @@
 """The nouns that flow between the rooms, and the alphabet of their shapes.
 
-B batch · C channels · H W picture · h w feature map · D feature · K clusters · L classes · N points
+B batch · C channels · H W image · h w feature map · D feature · K clusters · L classes · N points
 
-Pictures are RGB. On disk and in loaders they are uint8 in 0..255; inside the views and the network
-they are float32 in [0, 1]. Positions are fractions of the picture (0 = left or top edge, 1 = right
-or bottom edge), so that one geometric draw means the same for a picture and for its feature map.
+Images are RGB. On disk and in loaders they are uint8 in 0..255; inside the views and the network
+they are float32 in [0, 1]. Positions are fractions of the image (0 = left or top edge, 1 = right
+or bottom edge), so that one geometric draw means the same for an image and for its feature map.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IGNORED = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """Square base crops of some pictures.
+    """Square base crops of some images.
 
     Attributes:
         indices: (B,) int64, positions in the folder's sorted list; they seed the views.
@@ -39,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class ViewPair:
-    """Two views of the same pictures, in one geometric frame (PiCIE, section 3.3).
+    """Two views of the same images, in one geometric frame (PiCIE, section 3.3).
 
     Attributes:
         first: (B, 3, H, W) float in [0, 1], G(P1(x)): already transformed.

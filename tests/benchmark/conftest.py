@@ -33,7 +33,6 @@ def values(scenes: Path) -> Values:
             "workers": 0,
             "device": "cpu",
             "eval_split": "val",
-            "eval_size": 32,
         },
         "data": [{"name": "scenes", "path": str(scenes)}],
         "systems": [
@@ -93,7 +92,7 @@ def make_record() -> MakeRecord:
             "K": 11,
             "matching": "hungarian (one-to-one)",
             "post_processing": "none",
-            "centroids": "trained model, clean pictures",
+            "centroids": "trained model, clean images",
             "unreadable": 0,
         }
         record = {

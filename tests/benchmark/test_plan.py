@@ -1,4 +1,4 @@
-"""Runs of a suite: their order, names and pictures."""
+"""Runs of a suite: their order, names and images."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 from picie.benchmark.plan import (
     Job,
     absence,
-    describe_pictures,
+    describe_images,
     draw_scenes,
     is_at_hand,
     plan,
@@ -53,10 +53,10 @@ def test_data_sets_come_one_after_another(write_suite: WriteSuite) -> None:
     assert [job.data.name for job in jobs] == ["b"] * 4 + ["a"] * 4
 
 
-def test_where_the_pictures_are(write_suite: WriteSuite, tmp_path: Path) -> None:
+def test_where_the_images_are(write_suite: WriteSuite, tmp_path: Path) -> None:
     data = [{"name": "a"}, {"name": "b", "path": "x/y"}, {"name": "c", "path": "/absolute"}]
     suite = write_suite(data=[*data, {"name": "d d", "synthetic": {}}])
-    places = [job.pictures for job in jobs_of(suite, tmp_path, tmp_path / "out")[::4]]
+    places = [job.images for job in jobs_of(suite, tmp_path, tmp_path / "out")[::4]]
     assert places[:3] == [tmp_path / "a", tmp_path / "x" / "y", Path("/absolute")]
     assert places[3] == tmp_path / "out" / "data" / "d-d"
 
@@ -107,17 +107,17 @@ def test_scenes_are_drawn_once_and_again_when_they_change(
     assert (absence(first), is_at_hand(first)) == ("", False)
     draw_scenes(first)
     assert is_at_hand(first)
-    pictures = describe_pictures(first)
-    assert (pictures["train"]["images"], pictures["eval"]["images"]) == (2, 1)
-    (first.pictures / "images" / "scene_0000.jpg").unlink()
+    images = describe_images(first)
+    assert (images["train"]["images"], images["eval"]["images"]) == (2, 1)
+    (first.images / "images" / "scene_0000.jpg").unlink()
     draw_scenes(first)  # nothing is done
-    assert not (first.pictures / "images" / "scene_0000.jpg").exists()
+    assert not (first.images / "images" / "scene_0000.jpg").exists()
     assert not is_at_hand(job(3))
     draw_scenes(job(3))
-    assert describe_pictures(job(3))["train"]["images"] == 3
+    assert describe_images(job(3))["train"]["images"] == 3
 
 
-def test_the_digest_follows_pictures_and_labels_but_not_the_place(
+def test_the_digest_follows_images_and_labels_but_not_the_place(
     write_suite: WriteSuite, scenes: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
@@ -125,15 +125,15 @@ def test_the_digest_follows_pictures_and_labels_but_not_the_place(
     [first, second] = [
         jobs_of(write_suite(data=[{"name": "a", "path": str(path)}]))[0] for path in (scenes, copy)
     ]
-    before = describe_pictures(first)
-    assert describe_pictures(second) == before
+    before = describe_images(first)
+    assert describe_images(second) == before
     with (copy / "masks" / "scene_0008.png").open("ab") as file:  # of val
         file.write(b"0")
-    assert describe_pictures(second)["train"] == before["train"]
-    assert describe_pictures(second)["eval"] != before["eval"]
+    assert describe_images(second)["train"] == before["train"]
+    assert describe_images(second)["eval"] != before["eval"]
     lines = (copy / "train.txt").read_text().splitlines()
     (copy / "train.txt").write_text("\n".join(lines[1:]))
-    assert describe_pictures(second)["train"]["images"] == 5
+    assert describe_images(second)["train"]["images"] == 5
     shutil.rmtree(copy / "masks")
     with pytest.raises(DataError, match="labels are needed"):
-        describe_pictures(second)
+        describe_images(second)

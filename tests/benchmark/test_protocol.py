@@ -11,15 +11,15 @@ MakeRecord = Callable[..., dict[str, Any]]
 def test_the_protocol_is_told_once_for_all_runs(make_record: MakeRecord) -> None:
     [text] = protocol([make_record(seed=0), make_record(seed=1)])
     assert text == (
-        "Learnt from train (6 pictures) without labels, scored on val (3 pictures); K = 11; short "
+        "Learnt from train (6 images) without labels, scored on val (3 images); K = 11; short "
         "side 320 px; crop center; matching hungarian (one-to-one); post-processing none; "
-        "centroids: trained model, clean pictures; backbone resnet18."
+        "centroids: trained model, clean images; backbone resnet18."
     )
 
 
 def test_what_is_not_known_here_is_told_too(make_record: MakeRecord) -> None:
     [text] = protocol([make_record(protocol={"bootstrap": 1000, "unreadable": 2})])
-    assert "unreadable pictures: 2; bootstrap 1000; backbone" in text
+    assert "unreadable images: 2; bootstrap 1000; backbone" in text
 
 
 def test_runs_that_cannot_be_compared_are_named(make_record: MakeRecord) -> None:
@@ -31,7 +31,7 @@ def test_runs_that_cannot_be_compared_are_named(make_record: MakeRecord) -> None
 
 def test_other_centroids_are_told_but_no_reason_for_a_warning(make_record: MakeRecord) -> None:
     [text] = protocol([make_record(), make_record(protocol={"centroids": "view 1"})])
-    assert "centroids: trained model, clean pictures / view 1" in text
+    assert "centroids: trained model, clean images / view 1" in text
 
 
 def test_all_machines_and_all_code_are_named(make_record: MakeRecord) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import picie
-from picie.benchmark.plan import Job, describe_pictures, plan
+from picie.benchmark.plan import Job, describe_images, plan
 from picie.benchmark.records import (
     FORMAT,
     differences,
@@ -87,11 +87,11 @@ def test_differences_from_the_suite(
     job, evaluate = jobs_of(suite, finished)[0], read_suite(suite).evaluate
     record = read_record(job.record_path)
     assert record is not None
-    pictures = describe_pictures(job)
-    assert differences(record, job, pictures=pictures, evaluate=evaluate) == found
+    images = describe_images(job)
+    assert differences(record, job, images=images, evaluate=evaluate) == found
 
 
-def test_differences_in_settings_and_pictures(
+def test_differences_in_settings_and_images(
     write_suite: WriteSuite, finished: Path, values: dict[str, Any]
 ) -> None:
     defaults = values["defaults"] | {"epochs": 3, "workers": 1}
@@ -100,14 +100,14 @@ def test_differences_in_settings_and_pictures(
     job = jobs_of(suite, finished)[0]
     record = read_record(job.record_path)
     assert record is not None
-    pictures = describe_pictures(job)
-    found = differences(record, job, pictures=pictures, evaluate={"size": 32})
+    images = describe_images(job)
+    found = differences(record, job, images=images, evaluate={"size": 32})
     assert found == [
         "epochs = 2, now 3",  # and not the machine's workers
         'data eval = "val", now ""',
-        "data: the pictures of eval have changed",
+        "data: the images of eval have changed",
     ]
-    assert differences(record, job, pictures=None, evaluate={"size": 32}) == found[:2]
+    assert differences(record, job, images=None, evaluate={"size": 32}) == found[:2]
 
 
 def test_a_setting_that_is_newer_than_the_record_had_its_default(
@@ -117,9 +117,9 @@ def test_a_setting_that_is_newer_than_the_record_had_its_default(
     record = read_record(job.record_path)
     assert record is not None
     del record["config"]["compile"]
-    assert differences(record, job, pictures=None, evaluate={"size": 32}) == []
+    assert differences(record, job, images=None, evaluate={"size": 32}) == []
     record["config"]["long_gone"] = 1
-    [found] = differences(record, job, pictures=None, evaluate={"size": 32})
+    [found] = differences(record, job, images=None, evaluate={"size": 32})
     assert "unknown setting 'long_gone'" in found
 
 

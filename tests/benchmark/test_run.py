@@ -44,7 +44,7 @@ def record(bench: Benchmark, number: int = 0) -> dict[str, Any]:
 
 
 def states(bench: Benchmark) -> list[State]:
-    return [bench.standing(job).state for job in bench.jobs]
+    return [bench.status(job).state for job in bench.jobs]
 
 
 def test_the_scores_are_those_of_evaluate(
@@ -100,7 +100,7 @@ def test_an_interrupted_run_goes_on_with_the_result_of_an_unbroken_one(
         patch.setattr(Trainer, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bench.run(QUIET)
-    assert [bench.standing(job).state for job in bench.chosen] == [State.STARTED]
+    assert [bench.status(job).state for job in bench.chosen] == [State.STARTED]
     assert (tmp_path / "new" / "table.md").is_file()
     bench = open_benchmark(suite, tmp_path / "new", only=only)
     assert bench.run(QUIET) == []
@@ -172,7 +172,7 @@ def test_another_protocol_is_scored_without_training(write_suite: WriteSuite, ou
     assert "short side 64 px; crop center; matching majority" in (out / "table.md").read_text()
 
 
-def test_other_pictures_are_noticed(
+def test_other_images_are_noticed(
     write_suite: WriteSuite, out: Path, scenes: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(scenes, tmp_path / "root" / "scenes")
@@ -181,7 +181,7 @@ def test_other_pictures_are_noticed(
     with (tmp_path / "root" / "scenes" / "masks" / "scene_0008.png").open("ab") as file:
         file.write(b"0")
     bench = open_benchmark(suite, out, root=tmp_path / "root")
-    with pytest.raises(ConfigError, match="data: the pictures of eval have changed"):
+    with pytest.raises(ConfigError, match="data: the images of eval have changed"):
         bench.run(QUIET)
 
 
@@ -242,4 +242,4 @@ def test_fresh_centroids_and_drawn_scenes(
     text = (tmp_path / "new" / "table.md").read_text()
     assert "| system | seeds | accuracy | mIoU | fresh accuracy | fresh mIoU | minutes |" in text
     assert "| default | 1 of 2 |" in text
-    assert "Learnt from train (4 pictures) without labels, scored on val (2 pictures)" in text
+    assert "Learnt from train (4 images) without labels, scored on val (2 images)" in text

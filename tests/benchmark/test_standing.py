@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from picie.benchmark.plan import Job, describe_pictures, plan
-from picie.benchmark.records import Standing, State, find_standing, read_note, write_json
+from picie.benchmark.plan import Job, describe_images, plan
+from picie.benchmark.records import JobStatus, State, find_standing, read_note, write_json
 from picie.benchmark.suite import read_suite
 
 WriteSuite = Callable[..., Path]
@@ -24,65 +24,65 @@ def job_of(suite: Path, out: Path) -> Job:
     return plan(read_suite(suite), root=Path(), out=out)[0]
 
 
-def standing(job: Job, evaluate: dict[str, Any] | None = None) -> Standing:
-    return find_standing(job, pictures=describe_pictures(job), evaluate=evaluate or {"size": 32})
+def status(job: Job, evaluate: dict[str, Any] | None = None) -> JobStatus:
+    return find_standing(job, images=describe_images(job), evaluate=evaluate or {"size": 32})
 
 
 def test_from_the_end_to_the_beginning(write_suite: WriteSuite, out: Path) -> None:
     job = job_of(write_suite(), out)
-    assert standing(job) == Standing(State.DONE, State.DONE)
+    assert status(job) == JobStatus(State.DONE, State.DONE)
     job.record_path.unlink()
-    assert standing(job) == Standing(State.TRAINED, State.TRAINED)
+    assert status(job) == JobStatus(State.TRAINED, State.TRAINED)
     (job.folder / "config.json").unlink()
-    assert standing(job) == Standing(State.STARTED, State.STARTED)
+    assert status(job) == JobStatus(State.STARTED, State.STARTED)
     (job.folder / "config.toml").unlink()  # killed between the first two files
-    assert standing(job) == Standing(State.WAITING, State.WAITING)
+    assert status(job) == JobStatus(State.WAITING, State.WAITING)
     shutil.rmtree(job.folder)
-    assert standing(job) == Standing(State.WAITING, State.WAITING)
+    assert status(job) == JobStatus(State.WAITING, State.WAITING)
 
 
 def test_another_protocol_needs_no_training(write_suite: WriteSuite, out: Path) -> None:
-    found = standing(job_of(write_suite(), out), {"size": 64})
-    assert found == Standing(State.CHANGED, State.TRAINED, ("[evaluate] size = 32, now 64",))
+    found = status(job_of(write_suite(), out), {"size": 64})
+    assert found == JobStatus(State.CHANGED, State.TRAINED, ("[evaluate] size = 32, now 64",))
 
 
 def test_other_settings_need_training(
     write_suite: WriteSuite, out: Path, values: dict[str, Any]
 ) -> None:
     job = job_of(write_suite(defaults=values["defaults"] | {"epochs": 3}), out)
-    expected = Standing(State.CHANGED, State.WAITING, ("epochs = 2, now 3",))
-    assert standing(job) == expected
+    expected = JobStatus(State.CHANGED, State.WAITING, ("epochs = 2, now 3",))
+    assert status(job) == expected
     job.record_path.unlink()
-    assert standing(job) == expected
+    assert status(job) == expected
 
 
-def test_a_run_that_was_begun_with_other_pictures(write_suite: WriteSuite, out: Path) -> None:
+def test_a_run_that_was_begun_with_other_images(write_suite: WriteSuite, out: Path) -> None:
     job = job_of(write_suite(), out)
     job.record_path.unlink()
     write_json(job.note_path, {"pictures": {"train": {"images": 5}}})
-    expected = ("data: the pictures have changed",)
-    assert standing(job) == Standing(State.CHANGED, State.WAITING, expected)
+    expected = ("data: the images have changed",)
+    assert status(job) == JobStatus(State.CHANGED, State.WAITING, expected)
 
 
-def test_training_cannot_go_on_with_pictures_elsewhere(
+def test_training_cannot_go_on_with_images_elsewhere(
     write_suite: WriteSuite, out: Path, scenes: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(scenes, tmp_path / "moved")
     data = [{"name": "scenes", "path": str(tmp_path / "moved")}]
     job = job_of(write_suite(data=data), out)
-    assert standing(job).state is State.DONE
+    assert status(job).state is State.DONE
     job.record_path.unlink()
-    assert standing(job).state is State.TRAINED
+    assert status(job).state is State.TRAINED
     (job.folder / "config.json").unlink()
-    assert standing(job).state is State.CHANGED
-    assert str(tmp_path / "moved") in standing(job).changes[0]
+    assert status(job).state is State.CHANGED
+    assert str(tmp_path / "moved") in status(job).changes[0]
 
 
 def test_a_run_folder_in_disorder(write_suite: WriteSuite, out: Path) -> None:
     job = job_of(write_suite(), out)
     job.record_path.unlink()
     (job.folder / "config.toml").write_text("clusters =")
-    found = standing(job)
+    found = status(job)
     assert (found.state, found.todo) == (State.CHANGED, State.WAITING)
     assert "is not valid TOML" in found.changes[0]
 

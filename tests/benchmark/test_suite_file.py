@@ -37,7 +37,10 @@ def one(**changes: Any) -> list[Values]:
         ({"systems": one(backbone="a")}, "'backbone' is set for each run; give it as [grid]"),
         ({"systems": one(preset="refernce")}, "system 'x' on 'scenes': unknown preset 'refernce'"),
         ({"systems": one(clusters=1)}, "system 'x' on 'scenes': settings: clusters = 1: Input"),
-        ({"systems": one(crop_min=0.9, crop_max=0.5)}, "crop_min is larger than crop_max"),
+        (
+            {"systems": one(unit_features=False)},
+            "cosine similarity divides features by their length",
+        ),
         ({"systems": [*one(), *one()]}, "[[systems]] name 'x' occurs twice; make names unique"),
         (
             {"defaults": {"epohcs": 1}},

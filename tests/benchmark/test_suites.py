@@ -30,7 +30,7 @@ def test_every_suite_can_be_read(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["camvid", "msrc"])
-def test_trained_systems_see_the_same_pictures_as_often(name: str) -> None:
+def test_trained_systems_see_the_same_images_as_often(name: str) -> None:
     [path] = [path for path in SUITES if path.stem == name]
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     seen = {"size", "base_size", "batch_size", "epochs"}
@@ -46,5 +46,5 @@ def test_the_smoke_suite_runs(tmp_path: Path) -> None:
     bench = open_benchmark(path, tmp_path / "out")
     assert bench.run(Reporter(quiet=True)) == []
     assert time.monotonic() - began < FAST
-    assert {bench.standing(job).state for job in bench.jobs} == {State.DONE}
+    assert {bench.status(job).state for job in bench.jobs} == {State.DONE}
     assert (tmp_path / "out" / "table.html").stat().st_size > 10_000

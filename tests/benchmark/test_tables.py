@@ -33,11 +33,11 @@ def test_failures_and_published_numbers_are_explained(
 ) -> None:
     number = {"system": "theirs", "data": "scenes", "miou": 14.4, "source": "a paper"}
     suite = read_suite(write_suite(published=[number]))
-    failure = {"slug": "one", "error": "DataError", "message": "no pictures"}
+    failure = {"slug": "one", "error": "DataError", "message": "no images"}
     jobs = plan(suite, root=tmp_path, out=tmp_path)
     document = make_document(suite, jobs, [], [failure])
     assert document.notes[1].startswith("Rows in italics are published numbers")
-    assert document.notes[2] == "Failed: one: DataError: no pictures"
+    assert document.notes[2] == "Failed: one: DataError: no images"
     [section] = document.sections
     assert [row[:3] for row in section.scores.rows] == [
         ("default", "0 of 2", "-"),

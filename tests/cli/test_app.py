@@ -1,6 +1,7 @@
 """The command line: exit codes, and errors of one line that say what to do."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 import picie
 from picie.cli.app import main
+from picie.config import FIRST, GROUPS, Config
 from picie.errors import ConfigError, DataError
 
 Failure = Callable[..., tuple[int, str]]
@@ -57,7 +59,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
     ("verb", "names"),
     [
         ("train", ["PHOTOS", "--out", "--clusters", "--preset", "--resume", "--overwrite"]),
-        ("train", ["--seed", "--epochs", "--workers", "--no-pretrained", "--config", "--size"]),
+        ("train", ["--seed", "--epochs", "--config", "--size", "--help-all"]),
         ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
         ("name", ["RUN", "--set", "--unset", "--clear", "--colour", "--clusters", "--from"]),
         ("name", ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo"]),
@@ -80,6 +82,37 @@ def test_help_of_a_verb(
     text = capsys.readouterr().out
     assert f"usage: picie {verb}" in text
     assert [name for name in names if name not in text] == []
+
+
+def test_the_help_of_train_shows_what_people_choose_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A dozen flags on one screen; all of them, by group, with --help-all."""
+    shown = {}
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit) as caught:
+            main(["train", flag])
+        assert caught.value.code == 0
+        shown[flag] = capsys.readouterr().out
+    short = set(re.findall(r"^[│ ]*(--[a-z][a-z-]*)", shown["--help"], re.MULTILINE))
+    assert short == {
+        *("--out", "--preset", "--config", "--resume", "--overwrite", "--clusters", "--epochs"),
+        *("--size", "--backbone", "--seed", "--device"),
+    }
+    assert "picie train --help-all shows all 50 settings" in shown["--help"]
+    assert len(shown["--help"].splitlines()) <= 45
+    every = set(re.findall(r"(--[a-z][a-z-]+)", shown["--help-all"]))
+    assert {
+        f"--{name.replace('_', '-')}" for name in Config.model_fields if name != "data"
+    } <= every
+    for group in GROUPS:
+        assert f"{group} options" in shown["--help-all"]
+    assert "PHOTOS" in shown["--help-all"]
+
+
+def test_every_setting_is_in_one_group() -> None:
+    names = [*FIRST, *(name for group in GROUPS.values() for name in group)]
+    assert sorted(names) == sorted(set(Config.model_fields) - {"data"})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +141,7 @@ def test_unknown_verbs(failure: Failure, verb: str, message: str) -> None:
         (["--preset", "refrence"], "unknown preset 'refrence'; did you mean 'reference'?"),
         (["--preset=x"], "unknown preset 'x'; known: default, best, reference, paper"),
         (["--backbone", "resnet1"], "backbone 'resnet1': timm knows no such model; did you mean"),
-        (["--crop-min", "0.9", "--crop-max", "0.5"], "crop_min is larger than crop_max"),
+        (["--no-unit-features"], "cosine similarity divides features by their length: set"),
         (["--config", "gone.toml"], "gone.toml: cannot be read"),
         (["--config", "gone.toml", "--preset", "paper"], "give --preset or --config, not both"),
         (["--device", "toaster"], "device 'toaster' cannot be used"),
@@ -161,9 +194,9 @@ def test_wrong_usage(args: list[str], capsys: pytest.CaptureFixture[str]) -> Non
     assert "Traceback" not in text
 
 
-def test_pictures_and_run_are_asked_for(failure: Failure, scenes: Path) -> None:
+def test_images_and_run_are_asked_for(failure: Failure, scenes: Path) -> None:
     assert failure("train") == (2, failure("train", "--out", "run")[1])
-    assert "which pictures? Give a folder: picie train PHOTOS --out" in failure("train")[1]
+    assert "which images? Give a folder: picie train PHOTOS --out" in failure("train")[1]
     assert "where to? Give a run folder: picie train PHOTOS --out" in failure("train", scenes)[1]
 
 
@@ -173,18 +206,18 @@ def test_folders_that_cannot_be_used(failure: Failure, tmp_path: Path, flags: Fl
     for name, content in (("empty", None), ("text", "a.txt"), ("broken", "a.jpg")):
         (tmp_path / name).mkdir()
         if content:
-            (tmp_path / name / content).write_text("no picture")
+            (tmp_path / name / content).write_text("no image")
     for name, message in (
         ("gone", "gone: does not exist; check the path"),
-        ("empty", "empty: no pictures (0 files); supported: .jpg"),
-        ("text", "text: no pictures (1 file, first: a.txt); supported: .jpg"),
+        ("empty", "empty: no images (0 files); supported: .jpg"),
+        ("text", "text: no images (1 file, first: a.txt); supported: .jpg"),
     ):
         code, text = failure("train", tmp_path / name, "--out", out, *values)
         assert (code, out.exists()) == (1, False)
         assert message in text
     code, text = failure("train", tmp_path / "broken", "--out", out, *values)
     assert code == 1
-    assert "none of the 1 pictures can be read" in text
+    assert "none of the 1 images can be read" in text
     code, text = failure("train", tmp_path / "broken", "--out", out, *values)
     assert code == 2
     assert "choose another --out, continue it with --resume" in text
@@ -239,7 +272,7 @@ def test_labels_that_cannot_be_used(
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(mask)
     code, text = failure(*args)
     assert code == 1
-    assert "scene_0000.png: is 9 x 9 pixels and its picture 64 x 48; make them equal" in text
+    assert "scene_0000.png: is 9 x 9 pixels and its image 64 x 48; make them equal" in text
     shutil.rmtree(tmp_path / "data" / "masks")
     assert "labels are needed; expected images/<name>.jpg" in failure(*args)[1]
 

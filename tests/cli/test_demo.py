@@ -53,7 +53,7 @@ def test_the_demo_makes_scenes_model_masks_scores_and_a_sheet(
     assert "accuracy" in captured.out
     assert all(name in captured.out for name in CLASSES)
     assert "4/4" in captured.err
-    assert f"picture sheet: {out / 'sheet.png'}" in captured.err
+    assert f"image sheet: {out / 'sheet.png'}" in captured.err
 
 
 @pytest.mark.usefixtures("small")

@@ -35,7 +35,7 @@ def test_table_and_file_hold_the_scores(
     text = capsys.readouterr().out
     scores = found.scores
     assert f"accuracy {scores.accuracy:.1f} %, mIoU {scores.miou:.1f} %" in text
-    assert "(3 pictures, 64 px, crop none, K = 3, majority (many-to-one" in text
+    assert "(3 images, 64 px, crop none, K = 3, majority (many-to-one" in text
     assert "with fresh centroids, mean and sd of 2: accuracy" in text
     for name in scores.classes:
         assert name in text
@@ -66,17 +66,17 @@ def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[st
     assert "interval" not in text
 
 
-def test_unreadable_pictures_are_named(
+def test_unreadable_images_are_named(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
         for name in ("a", "b"):
             Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / folder / f"{name}.png")
-    (tmp_path / "images" / "b.png").write_text("no picture")
+    (tmp_path / "images" / "b.png").write_text("no image")
     (tmp_path / "classes.txt").write_text("sky\n")
     main(["evaluate", str(runs["default"]), str(tmp_path)])
-    assert capsys.readouterr().err.count("b.png: cannot be read as a picture") == 1
+    assert capsys.readouterr().err.count("b.png: cannot be read as an image") == 1
 
 
 def test_fewer_than_no_fresh_clusters(
@@ -104,13 +104,13 @@ def test_readings_of_groups_are_named_and_explained(capsys: pytest.CaptureFixtur
 def test_intervals_and_probes_are_shown_and_written(
     runs: dict[str, Path], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, picture = tmp_path / "scores.json", tmp_path / "new folder" / "confusion.png"
+    file, image = tmp_path / "scores.json", tmp_path / "new folder" / "confusion.png"
     args = ["--split", "val", "--bootstrap", "100", "--bootstrap-rematch", "--seed", "3"]
     args += ["--probe", "both", "--probe-split", "train", "--neighbours", "5"]
-    files = [f"--json={file}", f"--confusion={picture}"]
+    files = [f"--json={file}", f"--confusion={image}"]
     main(["evaluate", str(runs["default"]), str(scenes), *args, *files])
     out, err = capsys.readouterr()
-    assert "95 % interval over 100 resamples of 3 pictures: accuracy" in out
+    assert "95 % interval over 100 resamples of 3 images: accuracy" in out
     assert "(matching: again in each resample)" in out
     assert "probe (USES LABELS)" in out
     assert "  linear: multinomial logistic regression by L-BFGS on" in out
@@ -118,9 +118,9 @@ def test_intervals_and_probes_are_shown_and_written(
     assert (values["bootstrap"]["resamples"], values["bootstrap"]["seed"]) == (100, 3)
     assert [one["uses_labels"] for one in values["probes"].values()] == [True, True]
     assert "votes of the 5 most similar" in values["probes"]["knn"]["protocol"]["probe"]
-    with Image.open(picture) as drawn:
+    with Image.open(image) as drawn:
         assert drawn.format == "PNG"
-    assert f"confusion matrix in {picture}" in err
+    assert f"confusion matrix in {image}" in err
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_intervals_and_probes_are_shown_and_written(
         (["--probe", "linear"], 2, "(--probe-split train)"),
         (["--probe-split", "train"], 2, "add --probe linear, knn or both, or leave"),
         (["--probe=knn", "--probe-split=train", "--neighbours=0"], 2, "0 neighbours cannot vote"),
-        (["--probe=knn", "--probe-split=train"], 1, "6 pictures are in the probe split 'train'"),
+        (["--probe=knn", "--probe-split=train"], 1, "6 images are in the probe split 'train'"),
         (["--seed", "-1"], 2, "seed -1: give 0 or more"),
     ],
 )
@@ -165,4 +165,4 @@ def test_post_processing_is_named_in_the_protocol(
     flags = ["--scales", "1", "1.5", "--refine=2", f"--json={file}", "--quiet", "--split=val"]
     main(["evaluate", str(runs["default"]), str(scenes), *flags])
     named = json.loads(file.read_text())["protocol"]["post_processing"]
-    assert named == "mean of scales 1 1.5, 2 iterations of border refinement"
+    assert named == "mean of scales 1 1.5, 2 iterations of boundary refinement"

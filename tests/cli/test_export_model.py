@@ -57,9 +57,9 @@ def test_it_says_how_near_the_file_is_and_what_is_not_in_it(
     assert "4 classes" in said
     assert "1x64x64, 1x109x185, 3x96x161, 1x96x128: logits differ by 0.0e+00" in said
     assert "0.0000% of the pixels have another id" in said
-    assert "a picture of 96x128 takes the loaded program" in said
+    assert "an image of 96x128 takes the loaded program" in said
     assert "short side of 96 pixels" in said
-    assert "not in the file: the 7 iterations of border refinement" in said
+    assert "not in the file: the 7 iterations of boundary refinement" in said
     assert out.read_bytes() == b"written"
     [notes] = quick
     assert (notes["refine_left_out"], notes["predict_scales"]) == ("7", "[1.0, 1.5]")
@@ -156,7 +156,7 @@ def test_a_network_that_cannot_be_traced(
     )
     assert code == 1
     assert (
-        "cannot be exported for pictures of any size (Could not guard on u0); train with a conv"
+        "cannot be exported for images of any size (Could not guard on u0); train with a conv"
         in text
     )
 

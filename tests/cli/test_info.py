@@ -16,7 +16,7 @@ def test_a_finished_run(
     main(["info", str(runs["default"])])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{runs['default']} (picie ")
-    assert lines[1].split(maxsplit=1) == ["pictures", f"{scenes}, train.txt"]
+    assert lines[1].split(maxsplit=1) == ["images", f"{scenes}, train.txt"]
     assert lines[2].split(maxsplit=1) == ["network", "test_efficientnet, 3 clusters, 32 px"]
     assert lines[3].split(maxsplit=1) == ["objective", "picie"]
     assert lines[4].split(maxsplit=1)[1].startswith("default, but epochs = 3, batch_size = 3")
@@ -49,7 +49,7 @@ def test_a_run_that_has_just_begun(tmp_path: Path, capsys: pytest.CaptureFixture
     main(["info", str(run.folder)])
     text = capsys.readouterr().out
     assert f"{run.folder} (picie 0.0)" in text  # brackets are no markup
-    assert "pictures   /photos [old]\n" in text
+    assert "images   /photos [old]\n" in text
     assert "preset     paper\n" in text
     assert "epochs     0 of 10 done" in text
 

@@ -139,7 +139,7 @@ def test_names_from_labels_are_the_majority(
     table = rows(text)
     assert len(table) == 8
     assert {row[2] for row in table} <= {*classes, "- (no name)"}
-    assert "6 labelled pictures name " in text
+    assert "6 labelled images name " in text
     names = read_classes(run / "classes.toml")
     assert names.clusters == 8
     assert [one.name for one in names.classes] == classes
@@ -225,9 +225,9 @@ def test_masks_of_a_named_model(
     main([*args, "--overlay", "--quiet"])
     assert (out / "classes.txt").read_text() == "sky\ncluster 1\n"
     for photo in sorted((scenes / "images").iterdir())[-3:]:
-        with Image.open(out / f"{photo.stem}.png") as picture:
-            assert np.array_equal(np.asarray(picture), np.array([255, 1, 0])[plain.predict(photo)])
-            assert picture.getpalette("RGB")[:3] == [0, 0, 255]  # type: ignore[index]
+        with Image.open(out / f"{photo.stem}.png") as image:
+            assert np.array_equal(np.asarray(image), np.array([255, 1, 0])[plain.predict(photo)])
+            assert image.getpalette("RGB")[:3] == [0, 0, 255]  # type: ignore[index]
     main([*args, "--overwrite", "--clusters", "2"])
     text = capsys.readouterr().err
     assert f"names of {run / 'classes.toml'} are left out: with --clusters masks hold" in text

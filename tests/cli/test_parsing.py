@@ -32,8 +32,8 @@ def test_no_flag_is_the_default_preset() -> None:
 
 
 def test_flags_override_the_preset_wherever_they_stand() -> None:
-    expected = make_config("reference", data="photos", size=64, kmeans_update=False)
-    flags = ["--size", "64", "--no-kmeans-update"]
+    expected = make_config("reference", data="photos", size=64, unit_features=False)
+    flags = ["--size", "64", "--no-unit-features"]
     assert settings(*flags, "--preset", "reference") == expected
     assert settings("--preset=reference", *flags) == expected
 
@@ -51,10 +51,12 @@ def test_every_setting_is_a_flag() -> None:
     }
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in changes.items()]
     assert settings(*flags) == make_config(data="photos", **changes)
-    assert settings("--no-pretrained", "--no-crop-antialias", "--kmeans-update") == make_config(
-        data="photos", pretrained=False, crop_antialias=False, kmeans_update=True
+    assert settings("--no-pretrained", "--no-unit-features", "--similarity=l2", "--compile") == (
+        make_config(
+            data="photos", pretrained=False, unit_features=False, similarity="l2", compile=True
+        )
     )
-    assert settings("--preset=reference", "--crop-antialias").crop_antialias
+    assert settings("--objective=iic", "--unit-features").unit_features
 
 
 def test_flags_override_the_config_file(tmp_path: Path) -> None:
@@ -112,8 +114,8 @@ def test_an_objective_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
     assert settings("--objective", "frozen") == make_config(data="photos", objective="frozen")
     flags = ["--preset=reference", "--objective=mdc"]
     assert settings(*flags) == make_config("reference", data="photos", objective="mdc")
-    own = make_config("reference", data="photos", objective="mdc", classifier="prototype")
-    assert settings(*flags, "--classifier=prototype") == own
+    own = make_config("reference", data="photos", objective="mdc", final_centroids="trained")
+    assert settings(*flags, "--final-centroids=trained") == own
     file = tmp_path / "own.toml"
     file.write_text("clusters = 5\n")
     found = settings("--config", str(file), "--objective", "iic")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.cli.app import main
-from picie.cli.predict import write_masks
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.synthetic.scenes import draw_scene
+from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Advance, Reporter
 from picie.visualization.masks import overlay
@@ -103,24 +103,24 @@ def test_masks_are_replaced_only_if_asked(
 def test_unreadable_photos_are_named_and_counted(
     runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (photos / "b.jpg").write_text("no picture")
+    (photos / "b.jpg").write_text("no image")
     main(["predict", str(runs["default"]), str(photos), "--out", str(tmp_path / "masks")])
     text = capsys.readouterr().err
-    assert text.count("b.jpg: cannot be read as a picture") == 1
+    assert text.count("b.jpg: cannot be read as an image") == 1
     assert "3 masks in" in text
-    assert "1 pictures could not be read" in text
+    assert "1 images could not be read" in text
     assert files(tmp_path / "masks") == sorted(f"{name}.png" for name in NAMES)
 
 
 def test_nothing_readable_is_an_error(
     failure: Failure, runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     args = ("predict", runs["default"], tmp_path / "text.jpg", "--out", tmp_path / "masks")
     code, text = failure(*args, "--quiet")
     assert code == 1
-    assert "none of the 1 pictures could be read; first: " in text
-    assert "text.jpg: cannot be read as a picture" in text
+    assert "none of the 1 images could be read; first: " in text
+    assert "text.jpg: cannot be read as an image" in text
 
 
 def test_options_of_the_model_reach_it(
@@ -157,7 +157,7 @@ def test_a_folder_is_listed_once(
         listed.append(args)
         return open_folder(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("picie.cli.predict.open_folder", spy)
+    monkeypatch.setattr("picie.inference.predict_folder.open_folder", spy)
     monkeypatch.setattr("picie.inference.segmenter.open_folder", spy)
     predict(runs["default"], photos, "--out", tmp_path / "masks")
     assert len(listed) == 1
@@ -181,7 +181,7 @@ def test_the_rate_is_shown(
 
             yield advance
 
-    write_masks(model, photos, tmp_path / "masks", reporter=Listener(quiet=True))
+    predict_folder(model, photos, tmp_path / "masks", reporter=Listener(quiet=True))
     assert notes == ["2.0 images/s"] * 3
 
 

@@ -18,7 +18,7 @@ def test_it_writes_one_file_and_says_what_it_did(
     main(["report", str(runs["default"]), str(photos), "--out", str(out), "--gallery", "2"])
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     said = capsys.readouterr().err
-    assert "broken [b].jpg: cannot be read as a picture" in said
+    assert "broken [b].jpg: cannot be read as an image" in said
     assert "Only 9 of 10 photos have a mask" in said
     assert f"9 photos in {out} (" in said
     assert "1 could not be read" in said
@@ -51,7 +51,7 @@ def test_other_clusters_and_post_processing(
     main(["report", str(runs["default"]), str(scenes), "--out", str(out), *flags])
     page = out.read_text(encoding="utf-8")
     assert "cut at 4" in page
-    assert "mean of scales 1 1.5, 2 iterations of border refinement" in page
+    assert "mean of scales 1 1.5, 2 iterations of boundary refinement" in page
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_progress_is_said_unless_quiet(
     main([*loud, "--out", str(tmp_path / "loud")])
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "6 pictures, 3 clusters, test_efficientnet on cpu" in captured.err
+    assert "6 images, 3 clusters, test_efficientnet on cpu" in captured.err
     assert "epoch 1/1: loss" in captured.err
     main(["train", "--resume", str(tmp_path / "loud"), "--workers", "0"])
     assert "resuming" in capsys.readouterr().err
@@ -89,7 +89,7 @@ def test_a_known_data_set_is_trained_on_and_scored(
     camvid: Path, flags: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
     out, named = str(tmp_path / "run"), ["--dataset", "camvid11"]
-    args = [*flags("default"), "--epochs=1", "--eval-split=val", "--eval-size=32"]
+    args = [*flags("default"), "--epochs=1", "--eval-split=val"]
     main(["train", str(camvid), "--out", out, *args, *named])
     config = read_config(tmp_path / "run" / "config.toml")
     assert (config.dataset, config.split) == ("camvid11", "train")
@@ -125,8 +125,8 @@ def test_a_known_data_set_is_checked_before_the_run_begins(
 
 
 def test_help_lists_the_known_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("train", "evaluate"):
+    for verb, flag in (("train", "--help-all"), ("evaluate", "--help")):
         with pytest.raises(SystemExit):
-            main([verb, "--help"])
+            main([verb, flag])
         text = capsys.readouterr().out
         assert [name for name in DATASETS if name not in text] == []

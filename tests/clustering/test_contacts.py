@@ -22,11 +22,11 @@ def merged(
     return cut_tree(build_tree(centroids, shared, contacts), k)
 
 
-def scene(pictures: int = 3, clusters: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
+def scene(images: int = 3, clusters: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
     """(B, 6, 7) clusters and (B, 4, 6, 7) values."""
     draws = torch.Generator().manual_seed(seed)
-    labels = torch.randint(clusters, (pictures, 6, 7), generator=draws)
-    return labels, torch.randn(pictures, 4, 6, 7, generator=draws)
+    labels = torch.randint(clusters, (images, 6, 7), generator=draws)
+    return labels, torch.randn(images, 4, 6, 7, generator=draws)
 
 
 def slow(labels: Tensor, values: Tensor, clusters: int) -> Tensor:
@@ -68,7 +68,7 @@ def test_contacts_of_parts_add_up() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.01, 30.0])
-def test_contrast_is_told_in_that_of_the_picture(scale: float) -> None:
+def test_contrast_is_told_in_that_of_the_image(scale: float) -> None:
     values = scene()[1]
     changed = values.clone()
     changed[1] *= scale
@@ -77,7 +77,7 @@ def test_contrast_is_told_in_that_of_the_picture(scale: float) -> None:
     torch.testing.assert_close(found.mean(1), torch.ones(3))
 
 
-def test_a_picture_of_one_colour_has_no_contrast() -> None:
+def test_a_image_of_one_colour_has_no_contrast() -> None:
     assert not neighbour_contrasts(torch.full((1, 3, 4, 4), 0.5)).any()
     assert neighbour_contrasts(torch.zeros(2, 3, 1, 1)).shape == (2, 0)
     assert neighbour_contrasts(torch.zeros(0, 3, 4, 4)).shape == (0, 24)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,20 @@ from picie.clustering.features import (
     fit_clean_centroids,
     sample_pixels,
 )
+from picie.clustering.kmeans.kmeans import KMeans
 from picie.clustering.linkage import build_tree
 from picie.clustering.smoothing import smooth_features
 from picie.config import Config, make_config
-from picie.errors import ConfigError, DataError
+from picie.errors import DataError
 from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, numpy_generator
 from picie.types import Batch
 
 Loader = Callable[[list[int], int], Iterator[Batch]]
-PICTURES = 6
+IMAGES = 6
 
 
-def pictures(count: int = PICTURES, side: int = 32) -> Tensor:
+def make_images(count: int = IMAGES, side: int = 32) -> Tensor:
     values = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
     return torch.from_numpy(values)
 
@@ -47,8 +47,17 @@ def loader(images: Tensor, log: list[list[int]] | None = None) -> Loader:
     return read
 
 
+def in_batches_of(size: int) -> Loader:
+    """Whatever size is asked for."""
+    return lambda order, _: loader(make_images())(order, size)
+
+
+def let_kmeans_run(monkeypatch: pytest.MonkeyPatch, iterations: int) -> None:
+    monkeypatch.setattr("picie.clustering.features.KMeans", partial(KMeans, max_iter=iterations))
+
+
 def pixels(batch: Batch) -> Tensor:
-    """(B, 3, 8, 8) unit vectors, each picture on its own."""
+    """(B, 3, 8, 8) unit vectors, each image on its own."""
     small = F.avg_pool2d(batch.images.double(), 4).float() - 127
     return F.normalize(small, dim=1)
 
@@ -59,8 +68,8 @@ def settings(**changes: Any) -> Config:
 
 
 def fit(config: Config, *, order: list[int] | None = None, **changes: Any) -> ClusterFit:
-    read = changes.pop("loader", loader(pictures()))
-    where = list(range(PICTURES)) if order is None else order
+    read = changes.pop("loader", loader(make_images()))
+    where = list(range(IMAGES)) if order is None else order
     where_from = {"epoch": 0, "stream": 0} | changes
     (only,) = cluster_features(
         lambda batch: (pixels(batch), batch.images), read, where, config, **where_from
@@ -81,36 +90,39 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert len({tuple(order) for order in orders}) == 4
 
 
-def test_pixels_of_a_picture_do_not_depend_on_its_batch() -> None:
-    fits = [fit(settings(kmeans_batch_size=size)) for size in (1, 2, 4, 100)]
+def test_pixels_of_a_image_do_not_depend_on_its_batch() -> None:
+    fits = [fit(settings(), loader=in_batches_of(size)) for size in (1, 2, 4, 100)]
     assert all(same(fits[0], other) for other in fits)
     assert [one.points for one in fits] == [60] * 4
 
 
-def test_the_default_batch_is_twice_that_of_training() -> None:
+def test_a_batch_is_twice_that_of_training() -> None:
     log: list[list[int]] = []
-    fit(settings(batch_size=2), loader=loader(pictures(), log))
+    fit(settings(batch_size=2), loader=loader(make_images(), log))
     assert [len(part) for part in log] == [4, 2]
 
 
 @pytest.mark.parametrize(("wanted", "taken"), [(0, 64), (10, 10), (63, 63), (64, 64), (1000, 64)])
-def test_number_of_pixels_per_picture(wanted: int, taken: int) -> None:
+def test_number_of_pixels_per_image(wanted: int, taken: int) -> None:
     found = fit(settings(kmeans_pixels=wanted))
-    assert found.points == PICTURES * taken == int(found.clusters.counts.sum())
+    assert found.points == IMAGES * taken == int(found.clusters.counts.sum())
 
 
-def test_the_sample_changes_with_seed_and_epoch_and_the_start_with_the_stream() -> None:
+def test_the_sample_changes_with_seed_and_epoch_and_the_start_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     base = fit(settings())
     assert same(base, fit(settings()))
     assert not same(base, fit(settings(seed=1)))
     assert not same(base, fit(settings(), epoch=1))
-    random = {"kmeans_init": "random", "kmeans_iterations": 1}
-    assert not same(fit(settings(**random)), fit(settings(**random), stream=1))
+    let_kmeans_run(monkeypatch, 1)
+    random = settings(kmeans_init="random")
+    assert not same(fit(random), fit(random, stream=1))
 
 
 def test_the_objective_is_the_mean_distance_of_the_sampled_pixels() -> None:
     found = fit(settings(kmeans_pixels=0))
-    points = pixels(Batch(torch.arange(PICTURES), pictures())).permute(0, 2, 3, 1).reshape(-1, 3)
+    points = pixels(Batch(torch.arange(IMAGES), make_images())).permute(0, 2, 3, 1).reshape(-1, 3)
     nearest = (points @ found.clusters.centroids.T).max(1).values
     assert found.objective == pytest.approx(float((1 - nearest).mean()), abs=1e-5)
     assert found.clusters.counts.tolist() == torch.bincount(
@@ -118,24 +130,13 @@ def test_the_objective_is_the_mean_distance_of_the_sampled_pixels() -> None:
     ).tolist()  # fmt: skip
 
 
-def test_only_the_first_pictures_make_the_sample() -> None:
+def test_only_the_first_images_make_the_sample() -> None:
     log: list[list[int]] = []
     order = [3, 1, 5, 0, 2, 4]
-    found = fit(settings(kmeans_images=2), order=order, loader=loader(pictures(), log))
+    found = fit(settings(kmeans_images=2), order=order, loader=loader(make_images(), log))
     assert log == [[3, 1]]
     assert found.points == 20
     assert same(found, fit(settings(), order=[3, 1]))
-
-
-def test_an_update_moves_the_centroids_by_all_other_pictures() -> None:
-    log: list[list[int]] = []
-    order = [3, 1, 5, 0, 2, 4]
-    config = settings(kmeans_images=2, kmeans_update=True)
-    found = fit(config, order=order, loader=loader(pictures(), log))
-    assert list(chain(*log)) == order
-    assert found.points == 20
-    assert int(found.clusters.counts.sum()) == 60
-    assert not same(found, fit(settings(kmeans_images=2), order=order))
 
 
 def test_too_few_pixels_say_what_to_change() -> None:
@@ -150,27 +151,28 @@ def test_too_few_pixels_say_what_to_change() -> None:
 
 
 def test_the_tree_is_that_of_distances_shared_pixels_and_contacts() -> None:
-    """The same whatever batches the pictures come in; by distance alone it is another."""
+    """The same whatever batches the images come in; by distance alone it is another."""
     changes = {"overclusters": 12, "kmeans_smoothing": 0}
     found = fit(settings(**changes))
     centroids = found.clusters.centroids
-    batch = Batch(torch.arange(PICTURES), pictures())
+    batch = Batch(torch.arange(IMAGES), make_images())
     cells = ContactCells(settings().size)
-    cells.add(pixels(batch), batch.images, torch.arange(PICTURES))
+    cells.add(pixels(batch), batch.images, torch.arange(IMAGES))
     draws = partial(numpy_generator, Stream.CLUSTERING_PIXELS, 0, 0)
     points = pixels(batch).permute(0, 2, 3, 1).flatten(1, 2)
     shared = shared_pixels(sample_pixels(points, batch.indices, 10, draws).flatten(0, 1), centroids)
     contacts = cells.contacts(centroids)
-    assert contacts[0].sum() == 2 * PICTURES * 24  # 4 x 4 cells of 8 pixels
+    assert contacts[0].sum() == 2 * IMAGES * 24  # 4 x 4 cells of 8 pixels
     torch.testing.assert_close(found.tree, build_tree(centroids, shared, contacts))
-    torch.testing.assert_close(fit(settings(**changes, kmeans_batch_size=1)).tree, found.tree)
+    one_by_one = fit(settings(**changes), loader=in_batches_of(1))
+    torch.testing.assert_close(one_by_one.tree, found.tree)
     assert not torch.allclose(found.tree, build_tree(centroids, shared))
     alone = fit(settings(**changes, merge_rule="distance"))
     torch.testing.assert_close(alone.tree, build_tree(centroids))
 
 
-def test_pictures_that_are_all_unreadable() -> None:
-    with pytest.raises(DataError, match="none of the pictures could be read"):
+def test_images_that_are_all_unreadable() -> None:
+    with pytest.raises(DataError, match="none of the images could be read"):
         fit(settings(), loader=lambda order, batch_size: iter(()))
 
 
@@ -183,7 +185,7 @@ def network() -> PiCIE:
 
 def clean(network: PiCIE, repeat: int = 0, **changes: Any) -> ClusterFit:
     config = settings(**changes)
-    return fit_clean_centroids(network, loader(pictures()), PICTURES, config, repeat=repeat)
+    return fit_clean_centroids(network, loader(make_images()), IMAGES, config, repeat=repeat)
 
 
 def test_clean_centroids_are_a_function_of_seed_and_repeat(network: PiCIE) -> None:
@@ -200,11 +202,14 @@ def test_over_clusters_are_merged_to_k(network: PiCIE) -> None:
     assert clean(network, overclusters=0).groups.tolist() == [0, 1, 2]
 
 
-def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -> None:
-    """Slow transcription: every pixel of every picture, centroids are means of their pixels."""
-    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_smoothing=0)
+def test_clean_centroids_are_those_of_the_unaugmented_features(
+    network: PiCIE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow transcription: every pixel of every image, centroids are means of their pixels."""
+    let_kmeans_run(monkeypatch, 300)
+    found = clean(network, kmeans_pixels=0, kmeans_smoothing=0)
     with torch.no_grad():
-        maps = F.normalize(network.eval()(pictures().float() / 255), dim=1)
+        maps = F.normalize(network.eval()(make_images().float() / 255), dim=1)
     points = maps.permute(0, 2, 3, 1).reshape(-1, 8)
     labels = (points @ found.clusters.centroids.T).argmax(1)
     for k in range(3):
@@ -212,47 +217,27 @@ def test_clean_centroids_are_those_of_the_unaugmented_features(network: PiCIE) -
         torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
 
 
-def test_clean_centroids_can_be_those_of_features_averaged_over_sizes(network: PiCIE) -> None:
-    """Slow transcription, on the grid of the finest stage of the first size."""
-    changes = {"kmeans_pixels": 0, "kmeans_iterations": 300, "kmeans_smoothing": 0}
-    found = clean(network, kmeans_scales=(1.0, 2.0), **changes)
-    images = pictures().float() / 255
-    large = F.interpolate(images, size=(64, 64), mode="bilinear", align_corners=False)
-    with torch.no_grad():
-        one, two = (F.normalize(network.eval()(x), dim=1) for x in (images, large))
-    two = F.interpolate(two, size=(8, 8), mode="bilinear", align_corners=False, antialias=True)
-    points = F.normalize(((one + two) / 2).permute(0, 2, 3, 1).reshape(-1, 8), dim=1)
-    labels = (points @ found.clusters.centroids.T).argmax(1)
-    for k in range(3):
-        mean = F.normalize(points[labels == k].mean(0), dim=0)
-        torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
-    assert not same(found, clean(network, **changes))
-
-
-def test_clean_centroids_are_those_of_smoothed_features(network: PiCIE) -> None:
+def test_clean_centroids_are_those_of_smoothed_features(
+    network: PiCIE, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Slow transcription, on the grid of 8 pixels."""
-    found = clean(network, kmeans_pixels=0, kmeans_iterations=300, kmeans_smoothing=2)
-    images = pictures().float() / 255
+    let_kmeans_run(monkeypatch, 300)
+    found = clean(network, kmeans_pixels=0, kmeans_smoothing=2)
+    images = make_images().float() / 255
     with torch.no_grad():
         maps = smooth_features(network.eval()(images), images, settings(kmeans_smoothing=2))
     points = F.normalize(maps.permute(0, 2, 3, 1).reshape(-1, 8), dim=1)
-    assert found.points == len(points) == PICTURES * 16
+    assert found.points == len(points) == IMAGES * 16
     labels = (points @ found.clusters.centroids.T).argmax(1)
     for k in range(3):
         mean = F.normalize(points[labels == k].mean(0), dim=0)
         torch.testing.assert_close(found.clusters.centroids[k], mean, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("scales", [(), (0.1,), (1.0, 5.0)])
-def test_sizes_that_cannot_be(scales: tuple[float, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"kmeans_scales .* from 0.25 to 4"):
-        settings(kmeans_scales=scales)
-
-
-@pytest.mark.parametrize("mode", ["running", "batch"])
+@pytest.mark.parametrize("mode", ["running", "training", "batch"])
 def test_batch_statistics_move_only_if_asked_for(network: PiCIE, mode: str) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    clean(network, kmeans_batchnorm=mode)
+    clean(network, batchnorm=mode)
     after = network.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert not network.training
@@ -264,11 +249,11 @@ def test_batch_statistics_move_only_if_asked_for(network: PiCIE, mode: str) -> N
 def test_larger_base_crops_are_shrunk_to_the_view(network: PiCIE) -> None:
     found = fit_clean_centroids(
         network,
-        loader(pictures(side=80)),
-        PICTURES,
+        loader(make_images(side=80)),
+        IMAGES,
         settings(kmeans_pixels=0, kmeans_smoothing=0, size=64),
     )
-    assert found.points == PICTURES * 16 * 16
+    assert found.points == IMAGES * 16 * 16
 
 
 def test_clustering_leaves_the_global_random_state(network: PiCIE) -> None:

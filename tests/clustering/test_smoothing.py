@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from picie.clustering.smoothing import smooth_features
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
-from picie.postprocessing.refinement import refine_borders
+from picie.postprocessing.refinement import refine_boundaries
 from picie.runtime.profiler import Clock
 from picie.training.targets import view_features
 from picie.types import Batch
@@ -46,8 +46,8 @@ def spread(maps: Tensor) -> float:
 def test_it_is_half_the_features_and_half_their_surroundings() -> None:
     maps, images = noisy(), halves()
     found = smooth_features(maps, images, settings(kmeans_smoothing=2))
-    cells = F.avg_pool2d(F.normalize(maps, dim=1), 2)  # 4 pixels of the picture a cell, then 8
-    around = refine_borders(cells, F.avg_pool2d(images, 8), 2)
+    cells = F.avg_pool2d(F.normalize(maps, dim=1), 2)  # 4 pixels of the image a cell, then 8
+    around = refine_boundaries(cells, F.avg_pool2d(images, 8), 2)
     expected = (F.normalize(cells, dim=1) + F.normalize(around, dim=1)) / 2
     torch.testing.assert_close(found, expected)
 
@@ -76,7 +76,7 @@ def test_only_grids_finer_than_eight_pixels_become_coarser(side: int, cells: int
     assert found.shape == (2, 5, cells, cells)
 
 
-def test_a_process_without_pictures_has_nothing_to_smooth() -> None:
+def test_a_process_without_images_has_nothing_to_smooth() -> None:
     found = smooth_features(torch.empty(0, 5, 16, 16), torch.empty(0, 3, SIZE, SIZE), settings())
     assert found.shape == (0, 5, 8, 8)
 
@@ -85,7 +85,7 @@ def test_the_length_of_unit_features_does_not_count() -> None:
     maps, images = noisy(), halves()
     lengths = torch.rand(1, 1, 16, 16) + 0.5
     for unit, same in ((True, True), (False, False)):
-        config = settings(unit_features=unit, kmeans_metric="euclidean")
+        config = settings(unit_features=unit, similarity="l2")
         one, other = (smooth_features(x, images, config) for x in (maps, maps * lengths))
         assert torch.allclose(one, other, atol=1e-5) is same
 
@@ -105,7 +105,7 @@ def network() -> PiCIE:
 @pytest.mark.parametrize("view", [0, 1])
 def test_both_views_are_smoothed_in_the_frame_of_the_crop(network: PiCIE, view: int) -> None:
     """View 2 is cut out after the network; colours and features must be cut alike."""
-    config = settings(crop_min=0.5, crop_max=0.5)
+    config = settings(crop_min=0.5)
     draws = torch.Generator().manual_seed(3)
     images = torch.randint(0, 256, (2, 3, SIZE, SIZE), generator=draws, dtype=torch.uint8)
     batch = Batch(torch.arange(2), images)

@@ -13,7 +13,7 @@ SIZE = 64
 CONFIG = make_config(size=SIZE, base_size=SIZE)
 
 
-def pictures(count: int = 4, side: int = 16) -> tuple[Tensor, Tensor, Tensor]:
+def make_images(count: int = 4, side: int = 16) -> tuple[Tensor, Tensor, Tensor]:
     """Features on a grid of 4 pixels, images, centroids."""
     draws = torch.Generator().manual_seed(0)
     maps = torch.randn(count, 5, side, side, generator=draws)
@@ -25,7 +25,7 @@ def pictures(count: int = 4, side: int = 16) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def kept(*parts: slice, places: Tensor | None = None) -> ContactCells:
-    maps, images, _ = pictures()
+    maps, images, _ = make_images()
     places = torch.arange(4) if places is None else places
     cells = ContactCells(CONFIG.size)
     for part in parts:
@@ -34,7 +34,7 @@ def kept(*parts: slice, places: Tensor | None = None) -> ContactCells:
 
 
 def test_contacts_are_those_of_cells_of_eight_pixels() -> None:
-    maps, images, centroids = pictures()
+    maps, images, centroids = make_images()
     features = F.normalize(F.avg_pool2d(maps, 2), dim=1)
     near = torch.einsum("bdhw,pd->bphw", features.half().float(), F.normalize(centroids, dim=1))
     both = [neighbour_contrasts(x) for x in (F.avg_pool2d(images, 8), features)]
@@ -45,7 +45,7 @@ def test_contacts_are_those_of_cells_of_eight_pixels() -> None:
 
 
 def test_batches_do_not_matter_and_parts_add_up() -> None:
-    centroids = pictures()[2]
+    centroids = make_images()[2]
     whole = kept(slice(None)).contacts(centroids)
     single = kept(*(slice(i, i + 1) for i in range(4)))
     torch.testing.assert_close(single.contacts(centroids), whole)
@@ -60,15 +60,15 @@ def test_only_the_first_places_of_the_sample_are_kept(
     """Whichever of them this process has, and in whatever order they come."""
     monkeypatch.setattr(affinities, "_MOST_CELLS", most)
     places = torch.tensor([2, 0, 3, 1])
-    found = kept(slice(0, 3), slice(3, 4), places=places).contacts(pictures()[2])
+    found = kept(slice(0, 3), slice(3, 4), places=places).contacts(make_images()[2])
     assert found[0].sum() == 2 * 112 * number
     monkeypatch.setattr(affinities, "_MOST_CELLS", 10**6)
     chosen = [slice(i, i + 1) for i in range(4) if places[i] < number]
-    torch.testing.assert_close(found, kept(*chosen).contacts(pictures()[2]))
+    torch.testing.assert_close(found, kept(*chosen).contacts(make_images()[2]))
 
 
 def test_none_is_no_contact() -> None:
-    maps, images, centroids = pictures()
+    maps, images, centroids = make_images()
     cells = ContactCells(CONFIG.size)
     cells.add(maps[:0], images[:0], torch.arange(0))
     assert not cells.contacts(centroids).any()

@@ -83,19 +83,19 @@ def test_one_crop(photos: tuple[Photo, ...], make: Crops) -> None:
         crop[...] = 0  # what callers do to it must not reach the cache
 
 
-def test_an_unreadable_picture_has_a_reason_and_is_not_kept(
+def test_an_unreadable_image_has_a_reason_and_is_not_kept(
     photos: tuple[Photo, ...], make: Crops
 ) -> None:
     crops = make()
     for _ in range(2):
         reason = crops.read(BROKEN, np.empty((3, SIZE, SIZE), np.uint8))
-        assert reason.startswith(f"{photos[BROKEN].path}: cannot be read as a picture")
+        assert reason.startswith(f"{photos[BROKEN].path}: cannot be read as an image")
     assert not crops.cache.holds(BROKEN)
 
 
 @pytest.mark.parametrize("index", [-1, COUNT])
 def test_index_out_of_range(make: Crops, index: int) -> None:
-    with pytest.raises(IndexError, match=f"picture {index} of {COUNT}"):
+    with pytest.raises(IndexError, match=f"image {index} of {COUNT}"):
         make().read(index, np.empty((3, SIZE, SIZE), np.uint8))
 
 
@@ -115,7 +115,7 @@ def test_batches_are_the_same_whatever_reads_and_keeps_them(
             for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
                 np.testing.assert_array_equal(image.numpy(), expected(photos[index]))
         assert list(crops.unreadable) == [photos[BROKEN].path]
-        assert "cannot be read as a picture" in crops.unreadable[photos[BROKEN].path]
+        assert "cannot be read as an image" in crops.unreadable[photos[BROKEN].path]
     kept = [index for index in range(COUNT) if crops.cache.holds(index)]
     assert kept == [index for index in range(max(memory, disk)) if index != BROKEN]
     crops.close()
@@ -123,7 +123,7 @@ def test_batches_are_the_same_whatever_reads_and_keeps_them(
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("disk", [0, COUNT])
-def test_cached_pictures_are_not_read_again(
+def test_cached_images_are_not_read_again(
     photos: tuple[Photo, ...], make: Crops, workers: int, disk: int
 ) -> None:
     crops = make(COUNT - disk, disk)

@@ -33,7 +33,7 @@ def labelled_tree(root: Path) -> Path:
     return root
 
 
-def test_finds_pictures_at_any_depth_sorted_by_name(tmp_path: Path) -> None:
+def test_finds_images_at_any_depth_sorted_by_name(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "cam2/1.png", "cam1/x/9.webp", "a.v2.tiff", "notes.txt", "c.heic")
     assert names(tmp_path) == ["a.v2", "b", "cam1/x/9", "cam2/1"]
     assert open_folder(tmp_path).photos[1].path == tmp_path / "b.JPG"
@@ -56,7 +56,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_a_folder_called_like_a_picture_is_searched(tmp_path: Path) -> None:
+def test_a_folder_called_like_a_image_is_searched(tmp_path: Path) -> None:
     assert names(touch(tmp_path, "a.jpg/b.jpg")) == ["a.jpg/b"]
 
 
@@ -77,7 +77,7 @@ def test_links_to_files_count_even_when_they_dangle(tmp_path: Path) -> None:
     assert names(tmp_path / "photos") == ["one", "two"]
 
 
-def test_same_stem_keeps_both_pictures_under_unique_names(tmp_path: Path) -> None:
+def test_same_stem_keeps_both_images_under_unique_names(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "a.jpg", "a.png.jpg", "masks/a.png", "masks/a.png.png")
     folder = open_folder(tmp_path)
     found = {photo.name: photo.path.name for photo in folder.photos}
@@ -86,17 +86,17 @@ def test_same_stem_keeps_both_pictures_under_unique_names(tmp_path: Path) -> Non
     assert masks == ["a.png", "a.png.png", None]
 
 
-def test_one_picture_file(tmp_path: Path) -> None:
+def test_one_image_file(tmp_path: Path) -> None:
     folder = open_folder(touch(tmp_path, "a.b.jpg") / "a.b.jpg")
     assert [(photo.name, photo.mask) for photo in folder.photos] == [("a.b", None)]
-    with pytest.raises(DataError, match=r"a\.b\.jpg: is one picture and has no split 'train'"):
+    with pytest.raises(DataError, match=r"a\.b\.jpg: is one image and has no split 'train'"):
         open_folder(tmp_path / "a.b.jpg", "train")
     with pytest.raises(DataError, match=r"a\.b\.jpg: labels are needed; .*there is no masks/"):
         open_folder(tmp_path / "a.b.jpg", labelled=True)
 
 
 def test_one_file_of_another_kind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.pdf: is not a supported picture; supported: \.jpg"):
+    with pytest.raises(DataError, match=r"a\.pdf: is not a supported image; supported: \.jpg"):
         open_folder(touch(tmp_path, "a.pdf") / "a.pdf")
 
 
@@ -105,11 +105,11 @@ def test_missing_root(tmp_path: Path) -> None:
         open_folder(tmp_path / "gone")
 
 
-def test_no_pictures_says_what_was_found(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no pictures \(0 files\); supported: \.jpg .* \.tiff"):
+def test_no_images_says_what_was_found(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no images \(0 files\); supported: \.jpg .* \.tiff"):
         open_folder(tmp_path)
     touch(tmp_path, "b.heic", "a.heic")
-    with pytest.raises(DataError, match=r"no pictures \(2 files, first: a\.heic\)"):
+    with pytest.raises(DataError, match=r"no images \(2 files, first: a\.heic\)"):
         open_folder(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: Any) -> None:
         open_folder(tmp_path)
 
 
-def test_a_listed_picture_takes_little_memory(tmp_path: Path) -> None:
+def test_a_listed_image_takes_little_memory(tmp_path: Path) -> None:
     touch(tmp_path, *(f"images/{number:05d}.jpg" for number in range(1000)))
     tracemalloc.start()
     try:
@@ -156,7 +156,7 @@ def test_split_takes_names_or_paths_in_any_order(tmp_path: Path, within: str) ->
     assert folder.split == "train"
 
 
-def test_split_tells_pictures_of_one_stem_apart(tmp_path: Path) -> None:
+def test_split_tells_images_of_one_stem_apart(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "a.png", "b.jpg", "b.png")
     (tmp_path / "val.txt").write_text("a.png\nb\n")
     assert [photo.path.name for photo in open_folder(tmp_path, "val").photos] == ["a.png", "b.jpg"]
@@ -181,7 +181,7 @@ def test_missing_list_names_those_that_exist(tmp_path: Path) -> None:
 
 def test_empty_list(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "val.txt")
-    with pytest.raises(DataError, match=r"val\.txt: names no picture"):
+    with pytest.raises(DataError, match=r"val\.txt: names no image"):
         open_folder(tmp_path, "val")
 
 
@@ -216,7 +216,7 @@ def test_labels_are_optional(tmp_path: Path) -> None:
     [
         ("masks", "there is no masks/"),
         ("classes.txt", r"there is no classes\.txt"),
-        ("masks/a.png", r"1 of 2 pictures have no mask \(a\)"),
+        ("masks/a.png", r"1 of 2 images have no mask \(a\)"),
     ],
 )
 def test_missing_labels_say_what_is_expected_and_found(

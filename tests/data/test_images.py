@@ -64,10 +64,10 @@ def test_transparency_is_composited_over_white(tmp_path: Path, channels: int) ->
 
 
 def test_palette_with_and_without_a_transparent_entry(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.array([[0, 1], [2, 3]], dtype=np.uint8))
-    picture.putpalette(PALETTE)
-    picture.save(tmp_path / "opaque.png")
-    picture.save(tmp_path / "clear.png", transparency=1)
+    image = Image.fromarray(np.array([[0, 1], [2, 3]], dtype=np.uint8))
+    image.putpalette(PALETTE)
+    image.save(tmp_path / "opaque.png")
+    image.save(tmp_path / "clear.png", transparency=1)
     expected = np.array(PALETTE, dtype=np.uint8).reshape(2, 2, 3)
     np.testing.assert_array_equal(read_image(tmp_path / "opaque.png"), expected)
     expected[0, 1] = 255
@@ -150,17 +150,15 @@ def test_truncated_file_is_named(tmp_path: Path) -> None:
     Image.fromarray(noise(64, 64, 3)).save(buffer, "JPEG")
     path = tmp_path / "cut.jpg"
     path.write_bytes(buffer.getvalue()[:1500])
-    with pytest.raises(DataError, match=r"cut\.jpg: cannot be read as a picture \(.*truncated"):
+    with pytest.raises(DataError, match=r"cut\.jpg: cannot be read as an image \(.*truncated"):
         read_image(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"]
-)
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"])
 def test_other_files_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "note.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"note\.png: cannot be read as a picture \(.+\); replace"):
+    with pytest.raises(DataError, match=r"note\.png: cannot be read as an image \(.+\); replace"):
         read_image(path)
 
 
@@ -169,7 +167,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "none.png")
 
 
-def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, monkeypatch: Any) -> None:
+def test_broken_exif_does_not_lose_the_image(tmp_path: Path, monkeypatch: Any) -> None:
     def fail(image: Image.Image) -> Image.Exif:
         raise SyntaxError("not a TIFF header")
 
@@ -234,7 +232,7 @@ def test_image_and_mask_stay_on_each_other() -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_thin_strip_is_cut_like_any_picture(axis: int) -> None:
+def test_a_thin_strip_is_cut_like_any_image(axis: int) -> None:
     shape = (4, 1200, 3) if axis else (1200, 4, 3)
     image = noise(*shape)
     whole = CenterCrop(16)(Resize(16)(Image.fromarray(image)))
@@ -289,11 +287,14 @@ def test_a_large_photo_is_decoded_smaller(
 
 @pytest.mark.parametrize("extension", ["jpg", "png"])
 @pytest.mark.parametrize("size", [41, 60, 100])
-def test_other_crops_are_those_of_the_whole_picture(
-    tmp_path: Path, extension: str, size: int
+@pytest.mark.parametrize("orientation", [1, 2, 6])
+def test_other_crops_are_those_of_the_whole_image(
+    tmp_path: Path, extension: str, size: int, orientation: int
 ) -> None:
     image, _ = draw_scene(0, 2, (163, 220))  # 4 x 41 is more than 163: half would be too small
-    path = save(tmp_path / f"a.{extension}", image)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"a.{extension}", image, exif=exif)
     np.testing.assert_array_equal(read_square(path, size), full_square(path, size))
 
 
@@ -311,14 +312,14 @@ def test_a_long_thin_photo_is_cut_from_a_smaller_one_too(tmp_path: Path) -> None
     assert 0 < mean_difference(read_square(path, 20), full_square(path, 20)) < 1
 
 
-def test_a_picture_for_prediction_keeps_its_size(tmp_path: Path) -> None:
+def test_a_image_for_prediction_keeps_its_size(tmp_path: Path) -> None:
     image, _ = draw_scene(0, 5, (300, 410))
     path = save(tmp_path / "a.jpg", image)
     read_square(path, 32)
     assert read_image(path).shape == (300, 410, 3)
 
 
-def test_errors_of_crops_are_those_of_pictures(tmp_path: Path) -> None:
+def test_errors_of_crops_are_those_of_images(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(noise(640, 640, 3)).save(buffer, "JPEG")
     for name, content in (("cut.jpg", buffer.getvalue()[:9000]), ("note.png", b"text")):
@@ -339,5 +340,5 @@ def test_whether_a_file_is_upright(tmp_path: Path, name: str, orientation: int |
     path = save(tmp_path / name, noise(6, 8, 3), exif=tags)
     assert stored_upright(path) == (orientation not in (3, 6))
     (tmp_path / "b.jpg").write_text("text")
-    with pytest.raises(DataError, match=r"b\.jpg: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image"):
         stored_upright(tmp_path / "b.jpg")

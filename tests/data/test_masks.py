@@ -53,7 +53,7 @@ def test_few_bits_of_grey_are_refused_because_decoders_stretch_them(tmp_path: Pa
 
 def test_other_size_names_both(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", Image.fromarray(IDS))
-    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels and its picture 30 x 20"):
+    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels and its image 30 x 20"):
         read_mask(path, image_size=(30, 20), num_classes=3)
 
 

@@ -1,4 +1,4 @@
-"""Pictures read ahead, and put together by size."""
+"""Images read ahead, and put together by size."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,30 +14,30 @@ from PIL import Image
 import picie.data.photo_loader
 from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
-from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Photo]:
-    """Twelve pictures; the third cannot be read."""
+    """Twelve images; the third cannot be read."""
     made = []
     for number in range(12):
         path = tmp_path / f"{number:02}.png"
         Image.new("RGB", (40 + number, 32), (number, 0, 0)).save(path)
         made.append(Photo(str(path), path.stem, None))
-    made[2].path.write_text("no picture")
+    made[2].path.write_text("no image")
     return made
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize("ahead", [0, 1, 5, 100])
-def test_pictures_come_in_their_order(photos: list[Photo], ahead: int, workers: int) -> None:
+def test_images_come_in_their_order(photos: list[Photo], ahead: int, workers: int) -> None:
     found = list(read_ahead(photos, 32, ahead=ahead, workers=workers))
     assert [one.photo for one in found] == photos
     for one in found:
         if one.photo is photos[2]:
             assert (one.image.shape, one.pixels) == ((0, 0, 3), None)
-            assert "02.png: cannot be read as a picture" in one.problem
+            assert "02.png: cannot be read as an image" in one.problem
             continue
         assert one.problem == ""
         assert np.array_equal(one.image, read_image(one.photo.path))
@@ -70,9 +70,7 @@ def test_no_more_is_read_ahead_than_asked(
         assert len(read) == number + expected
 
 
-def test_large_pictures_do_not_pile_up(
-    photos: list[Photo], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_images_do_not_pile_up(photos: list[Photo], monkeypatch: pytest.MonkeyPatch) -> None:
     read = spy_on_reading(monkeypatch)
     monkeypatch.setattr(picie.data.photo_loader, "_MOST_PIXELS", 1)
     for number, _ in enumerate(read_ahead(photos, 32, ahead=9, workers=1), 1):
@@ -88,7 +86,7 @@ def test_threads_end_with_the_stream(photos: list[Photo]) -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("picie-read")]
 
 
-def test_an_error_that_is_no_picture_error_is_not_swallowed(
+def test_an_error_that_is_no_image_error_is_not_swallowed(
     photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path) -> None:
@@ -112,25 +110,27 @@ def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> N
 # --- batches
 
 
-def pictures(shapes: str) -> Iterator[Picture]:
-    """One picture per letter, of a size per letter; "-" is one that cannot be read."""
+def make_images(shapes: str) -> Iterator[LoadedPhoto]:
+    """One image per letter, of a size per letter; "-" is one that cannot be read."""
     for number, letter in enumerate(shapes):
         size = 32 * (1 + ord(letter) - ord("a"))
         pixels = None if letter == "-" else torch.zeros(3, 32, size, dtype=torch.uint8)
         image = np.zeros((0 if letter == "-" else 1, 1, 3), np.uint8)
-        yield Picture(Photo(letter, f"{letter}{number}", None), image, pixels)
+        yield LoadedPhoto(Photo(letter, f"{letter}{number}", None), image, pixels)
 
 
 def batches(shapes: str, batch_size: int) -> list[str]:
-    """The names of each batch; checks that each picture comes in its place with its own mask."""
+    """The names of each batch; checks that each image comes in its place with its own mask."""
     seen: list[str] = []
 
-    def apply(batch: Sequence[Picture]) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    def apply(
+        batch: Sequence[LoadedPhoto],
+    ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
         seen.append(" ".join(one.photo.name for one in batch))
         return [np.full((1, 1), int(one.photo.name[1:])) for one in batch]
 
-    found = list(in_batches(pictures(shapes), batch_size, apply))
-    assert [one.photo.name for one, _ in found] == [one.photo.name for one in pictures(shapes)]
+    found = list(in_batches(make_images(shapes), batch_size, apply))
+    assert [one.photo.name for one, _ in found] == [one.photo.name for one in make_images(shapes)]
     for number, (one, mask) in enumerate(found):
         assert (mask is None) == (one.pixels is None)
         assert mask is None or mask.item() == number
@@ -149,7 +149,7 @@ def batches(shapes: str, batch_size: int) -> list[str]:
         ("abbbcbbba", ["a0", "b1 b2", "b3 b5", "c4", "b6 b7", "a8"]),  # a0 waited for a window
     ],
 )
-def test_pictures_of_one_size_go_together(shapes: str, expected: list[str]) -> None:
+def test_images_of_one_size_go_together(shapes: str, expected: list[str]) -> None:
     assert batches(shapes, 2) == expected
 
 
@@ -161,7 +161,7 @@ def test_alternating_sizes_fill_their_batches(batch_size: int) -> None:
     assert len(sizes) <= 48 // batch_size + 3
 
 
-def test_large_pictures_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picie.data.photo_loader, "_MOST_PIXELS", 2)
     assert batches("abab", 4) == ["a0", "b1", "a2", "b3"]
 

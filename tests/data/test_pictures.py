@@ -1,4 +1,4 @@
-"""Pictures in any form as arrays, and at the size of the network."""
+"""Images in any form as arrays, and at the size of the network."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,7 @@ import pytest
 
 from picie.cli.app import VERBS, main
 from picie.config import PRESETS
-from picie.data import synthetic
+from picie.data.synthetic import scenes as synthetic
 from picie.data.synthetic.scenes import write_scenes
 from picie.training.loop import train
 from picie.visualization.masks import write_mask

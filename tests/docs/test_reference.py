@@ -34,7 +34,7 @@ def pages(reference: ModuleType) -> dict[str, str]:
 def help_of(verb: str) -> str:
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), pytest.raises(SystemExit):
-        VERBS[verb](["--help"])
+        VERBS[verb](["--help-all" if verb == "train" else "--help"])
     return shown.getvalue()
 
 

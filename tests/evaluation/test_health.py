@@ -10,7 +10,7 @@ from torch import Tensor
 
 from picie.clustering.linkage import build_tree
 from picie.data.cache import CropCache
-from picie.data.crop_loader import BaseCrops, picture_loader
+from picie.data.crop_loader import BaseCrops, image_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.evaluation import health
@@ -33,7 +33,7 @@ def measured(model: Segmenter, scenes: Path) -> dict[str, float]:
     photos = open_folder(scenes, "train").photos
     base = model.config.base_size
     crops = BaseCrops(photos, base, CropCache(len(photos), base, memory_mb=10))
-    loader = picture_loader(crops, model.config, torch.device("cpu"))
+    loader = image_loader(crops, model.config, torch.device("cpu"))
     return measure_health(model, loader, len(photos))
 
 
@@ -67,7 +67,7 @@ def test_one_cluster_that_swallows_all_is_seen(scenes: Path, model: Segmenter) -
 
 
 def test_views_are_the_same_whatever_a_run_was_trained_with(scenes: Path, model: Segmenter) -> None:
-    still = {"crop_min": 1.0, "flip": 0.0, "jitter_chance": 0.0, "grayscale": 0.0, "blur": 0.0}
+    still = dict.fromkeys(("flip", "jitter", "hue", "grayscale", "blur"), 0.0) | {"crop_min": 1.0}
     one, other = measured(model, scenes), measured(changed(model, **still), scenes)
     assert one == pytest.approx(other)
     assert one["view_agreement"] < 1
@@ -92,23 +92,23 @@ def test_each_half_is_joined_by_its_own_contacts(
         return build_tree(centroids, shared, contacts)
 
     monkeypatch.setattr(health, "build_tree", built)
-    pictures = int(measured(model, scenes)["pictures"])
+    images = int(measured(model, scenes)["pictures"])
     side = model.config.size // 8
-    ours = 4 * side * (side - 1)  # of one picture, each pair of cells told twice
-    assert seen == [pictures // 2 * ours, (pictures - pictures // 2) * ours]
+    ours = 4 * side * (side - 1)  # of one image, each pair of cells told twice
+    assert seen == [images // 2 * ours, (images - images // 2) * ours]
     measured(changed(model, merge_rule="distance"), scenes)
     assert len(seen) == 2  # distances alone ask for none
 
 
 def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:
-    with pytest.raises(DataError, match="none of the pictures could be read"):
+    with pytest.raises(DataError, match="none of the images could be read"):
         measure_health(model, lambda order, size: iter(()), 3)
 
 
 def test_the_text_names_every_measure() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"pictures": 64.0, "effective_clusters": 7.24}
     text = health_text(health, 11)
-    assert text.startswith("health, without labels, on 64 of the pictures:\n")
+    assert text.startswith("health, without labels, on 64 of the images:\n")
     assert "agree on 25% of the pixels (information 0.25)" in text
     assert "7.2 effective clusters of 11, the largest has 25%" in text
     assert "explains 25% of the clusters" in text

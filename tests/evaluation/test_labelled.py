@@ -1,4 +1,4 @@
-"""Labelled pictures as they are scored, and the counts of one pass."""
+"""Labelled images as they are scored, and the counts of one pass."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image
 from picie.data.folder import open_folder
 from picie.data.images import square_crop, square_crop_mask
 from picie.errors import DataError
-from picie.evaluation.labelled import Crop, LabelledPictures, count_pixels
+from picie.evaluation.labelled import Crop, LabelledImages, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.runtime.progress import Reporter
@@ -19,24 +19,24 @@ from picie.runtime.progress import Reporter
 QUIET = Reporter(quiet=True)
 
 
-def pictures_of(scenes: Path, crop: Crop = "center", split: str = "val") -> LabelledPictures:
-    return LabelledPictures(open_folder(scenes, split, labelled=True), 32, crop)
+def images_of(scenes: Path, crop: Crop = "center", split: str = "val") -> LabelledImages:
+    return LabelledImages(open_folder(scenes, split, labelled=True), 32, crop)
 
 
 @pytest.fixture
 def broken(scenes: Path, tmp_path: Path) -> Path:
-    """A copy of the scenes in which the second val picture cannot be read."""
+    """A copy of the scenes in which the second val image cannot be read."""
     root = shutil.copytree(scenes, tmp_path / "scenes")
     names = (root / "val.txt").read_text().split()
-    (root / "images" / f"{names[1]}.jpg").write_text("no picture")
+    (root / "images" / f"{names[1]}.jpg").write_text("no image")
     return root
 
 
-def test_centre_crops_come_together_and_whole_pictures_alone(scenes: Path) -> None:
-    [crops] = pictures_of(scenes).batches("reading", QUIET)
+def test_centre_crops_come_together_and_whole_images_alone(scenes: Path) -> None:
+    [crops] = images_of(scenes).batches("reading", QUIET)
     assert [one.index for one in crops] == [0, 1, 2]
     assert {(one.image.shape, one.truth.shape) for one in crops} == {((32, 32, 3), (32, 32))}
-    whole = list(pictures_of(scenes, "none").batches("reading", QUIET))
+    whole = list(images_of(scenes, "none").batches("reading", QUIET))
     assert [[one.index for one in batch] for batch in whole] == [[0], [1], [2]]
     for one, [full] in zip(crops, whole, strict=True):
         assert full.image.shape == (48, 64, 3)
@@ -45,12 +45,12 @@ def test_centre_crops_come_together_and_whole_pictures_alone(scenes: Path) -> No
 
 
 def test_what_the_network_sees(scenes: Path) -> None:
-    pictures = pictures_of(scenes)
-    [batch] = pictures.batches("reading", QUIET)
-    images = pictures.for_network(batch)
+    labelled = images_of(scenes)
+    [batch] = labelled.batches("reading", QUIET)
+    images = labelled.for_network(batch)
     assert (images.shape, images.dtype) == ((3, 3, 32, 32), torch.float32)
     np.testing.assert_allclose(images[1].permute(1, 2, 0).numpy() * 255, batch[1].image, atol=1e-4)
-    whole = pictures_of(scenes, "none")
+    whole = images_of(scenes, "none")
     shapes = {whole.for_network(one).shape for one in whole.batches("reading", QUIET)}
     assert shapes == {
         (1, 3, 32, 32)
@@ -58,37 +58,37 @@ def test_what_the_network_sees(scenes: Path) -> None:
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
-def test_unreadable_pictures_leave_the_positions_of_others_alone(broken: Path, crop: Crop) -> None:
-    pictures = pictures_of(broken, crop)
-    found = [one.index for batch in pictures.batches("reading", QUIET) for one in batch]
+def test_unreadable_images_leave_the_positions_of_others_alone(broken: Path, crop: Crop) -> None:
+    images = images_of(broken, crop)
+    found = [one.index for batch in images.batches("reading", QUIET) for one in batch]
     assert found == [0, 2]
-    [(path, reason)] = pictures.problems.items()
+    [(path, reason)] = images.problems.items()
     assert str(path) in reason
-    again = [one.index for batch in pictures.batches("reading", QUIET) for one in batch]
+    again = [one.index for batch in images.batches("reading", QUIET) for one in batch]
     assert again == [0, 2]
-    assert len(pictures.problems) == 1
+    assert len(images.problems) == 1
 
 
 def test_nothing_readable_is_an_error(broken: Path) -> None:
     for path in (broken / "images").iterdir():
-        path.write_text("no picture")
+        path.write_text("no image")
     with pytest.raises(DataError, match=r"none of the 3 .* could be read; first: .*cannot be"):
-        list(pictures_of(broken).batches("reading", QUIET))
+        list(images_of(broken).batches("reading", QUIET))
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
 def test_counts_are_those_of_the_masks(scenes: Path, model: Segmenter, crop: Crop) -> None:
     sized = Segmenter(model.network, model.config)
-    pictures = LabelledPictures(open_folder(scenes, "val", labelled=True), model.config.size, crop)
-    counted = count_pixels(sized, pictures, keep_pictures=True, reporter=QUIET)
-    assert len(counted.pictures) == 3
-    assert counted.matrix.sum() == counted.pictures.counts.sum()
-    expected = Confusion(len(pictures.folder.classes), model.clusters)
-    for batch in pictures.batches("reading", QUIET):
+    images = LabelledImages(open_folder(scenes, "val", labelled=True), model.config.size, crop)
+    counted = count_pixels(sized, images, keep_images=True, reporter=QUIET)
+    assert len(counted.images) == 3
+    assert counted.matrix.sum() == counted.images.counts.sum()
+    expected = Confusion(len(images.folder.classes), model.clusters)
+    for batch in images.batches("reading", QUIET):
         for one in batch:
             expected.update(one.truth, model.predict(Image.fromarray(one.image)))
     if crop == "none":
         np.testing.assert_array_equal(counted.matrix, expected.matrix)
     else:  # batches of another size may move a pixel at a border
         assert np.abs(counted.matrix - expected.matrix).sum() <= 0.002 * expected.matrix.sum()
-    assert len(count_pixels(sized, pictures, reporter=QUIET).pictures) == 0
+    assert len(count_pixels(sized, images, reporter=QUIET).images) == 0

@@ -16,7 +16,7 @@ import picie.evaluation.probes
 from picie.config import make_config
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
-from picie.evaluation.labelled import Crop, LabelledPictures
+from picie.evaluation.labelled import Crop, LabelledImages
 from picie.evaluation.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
@@ -47,7 +47,7 @@ def colours() -> Segmenter:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
-    """Four pictures in the colours of their classes, void black; two in each split."""
+    """Four images in the colours of their classes, void black; two in each split."""
     rng = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
@@ -107,15 +107,15 @@ def test_only_the_probes_asked_for(labelled: Path) -> None:
 
 
 def test_knn_equals_scikit_learn_on_all_cells(scenes: Path, model: Segmenter) -> None:
-    """Six pictures of 8 x 8 cells are fewer than a probe takes: nothing is drawn."""
+    """Six images of 8 x 8 cells are fewer than a probe takes: nothing is drawn."""
     found = probed(model, scenes, "knn", neighbours=5)["knn"]
     sized = Segmenter(model.network, model.config)
     size = model.config.size
 
     def cells(split: str) -> list[tuple[NDArray[np.float32], NDArray[np.uint8], Any]]:
-        pictures = LabelledPictures(open_folder(scenes, split, labelled=True), size, "center")
-        [batch] = pictures.batches("reading", QUIET)
-        features = F.normalize(sized.features(pictures.for_network(batch)), dim=1).numpy()
+        images = LabelledImages(open_folder(scenes, split, labelled=True), size, "center")
+        [batch] = images.batches("reading", QUIET)
+        features = F.normalize(sized.features(images.for_network(batch)), dim=1).numpy()
         step = size // features.shape[2]
         return [
             (maps.reshape(len(maps), -1).T, one.truth[step // 2 :: step, step // 2 :: step], one)
@@ -148,13 +148,13 @@ def test_probes_change_nothing_and_are_a_function_of_the_seed(
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert first == again
     assert first["linear"].confusion != other["linear"].confusion
-    assert "on 54 feature pixels" in first["linear"].protocol["probe"]  # 9 of each of six pictures
+    assert "on 54 feature pixels" in first["linear"].protocol["probe"]  # 9 of each of six images
     assert "of 40 feature pixels" in first["knn"].protocol["probe"]
     plain = evaluate(model, scenes, split="val").scores
     assert evaluate(model, scenes, split="val", probe="both", probe_split="train").scores == plain
 
 
-def test_every_picture_gives_a_share_of_the_most(
+def test_every_image_gives_a_share_of_the_most(
     labelled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picie.evaluation.probes, "_MOST", 10)
@@ -173,19 +173,19 @@ def test_void_is_not_learnt(labelled: Path) -> None:
         probed(colours(), labelled, "linear")
 
 
-def test_an_unreadable_picture_of_the_probe_split_is_named(
+def test_an_unreadable_image_of_the_probe_split_is_named(
     labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (labelled / "images/a.png").write_text("no picture")
+    (labelled / "images/a.png").write_text("no image")
     found = probed(colours(), labelled, "linear", reporter=Reporter())
     assert found["linear"].accuracy == 100
-    assert capsys.readouterr().err.count("a.png: cannot be read as a picture") == 1
+    assert capsys.readouterr().err.count("a.png: cannot be read as an image") == 1
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ProbeSettings("linear", ""), r"name the pictures it may learn from \(--probe-split train"),
+        (ProbeSettings("linear", ""), r"name the images it may learn from \(--probe-split train"),
         (ProbeSettings("linear", "val"), "would learn from split 'val', which is scored; give ano"),
         (ProbeSettings("knn", "train", neighbours=0), "0 neighbours cannot vote; give 1 or more"),
     ],
@@ -201,20 +201,18 @@ def test_an_unknown_probe_is_named(labelled: Path) -> None:
         probed(colours(), labelled, wrong)
 
 
-def test_pictures_in_both_splits_are_refused(labelled: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"2 pictures are in the probe split 'train' and in what is"
-    ):
-        evaluate(colours(), labelled, probe="linear", probe_split="train")  # all pictures
+def test_images_in_both_splits_are_refused(labelled: Path) -> None:
+    with pytest.raises(DataError, match=r"2 images are in the probe split 'train' and in what is"):
+        evaluate(colours(), labelled, probe="linear", probe_split="train")  # all images
     (labelled / "train.txt").write_text("b\nc\n")
     learnt, scored = (open_folder(labelled, split, labelled=True) for split in ("train", "val"))
-    with pytest.raises(DataError, match=r"1 pictures are in .* scored, val \(first: .*c.png\)"):
+    with pytest.raises(DataError, match=r"1 images are in .* scored, val \(first: .*c.png\)"):
         check_disjoint(learnt, scored)
 
 
 def test_more_neighbours_than_samples_are_named(labelled: Path) -> None:
     learnt, scored = (
-        LabelledPictures(open_folder(labelled, split, labelled=True), 32, "center")
+        LabelledImages(open_folder(labelled, split, labelled=True), 32, "center")
         for split in ("train", "val")
     )
     settings = ProbeSettings("knn", "train", neighbours=1000)

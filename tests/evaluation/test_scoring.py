@@ -53,14 +53,14 @@ def perfect(order: list[int] | None = None) -> Segmenter:
 
 
 def write_labelled(root: Path, masks: dict[str, Ids], classes: int = 4) -> Path:
-    """Pictures in the colours of their classes; void pixels are black."""
+    """Images in the colours of their classes; void pixels are black."""
     for name, mask in masks.items():
         image = np.zeros((*mask.shape, 3), np.uint8)
         image[mask != 255] = COLOURS[mask[mask != 255]]
-        for folder, picture in (("images", image), ("masks", mask)):
+        for folder, pixels in (("images", image), ("masks", mask)):
             path = root / folder / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            Image.fromarray(pixels).save(path)
     (root / "classes.txt").write_text("".join(f"class {i}\n" for i in range(classes)))
     return root
 
@@ -73,7 +73,7 @@ def random_mask(height: int, width: int, seed: int = 0) -> Ids:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
-    """Three pictures with a short side of 32, so that nothing is resampled."""
+    """Three images with a short side of 32, so that nothing is resampled."""
     masks = {"a": random_mask(32, 32), "b": random_mask(32, 48, 1), "c/d": random_mask(64, 32, 2)}
     return write_labelled(tmp_path / "labelled", masks)
 
@@ -127,7 +127,7 @@ def test_scores_do_not_depend_on_the_numbers_of_clusters(scenes: Path, model: Se
     assert after.mapping == {(k + 1) % 3: name for k, name in before.mapping.items()}
 
 
-def test_whole_pictures_against_a_slow_recomputation(scenes: Path, model: Segmenter) -> None:
+def test_whole_images_against_a_slow_recomputation(scenes: Path, model: Segmenter) -> None:
     pairs = masks_of(scenes)
     accuracy, miou = slow_scores([m for _, m in pairs], [model.predict(p) for p, _ in pairs])
     scores = evaluate(model, scenes, split="val", crop="none").scores
@@ -181,28 +181,28 @@ def test_what_json_holds(scenes: Path, runs: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
-def test_an_unreadable_picture_is_named_counted_and_left_out(
+def test_an_unreadable_image_is_named_counted_and_left_out(
     labelled: Path, crop: Literal["center", "none"], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mask = random_mask(32, 32, 5)
     write_labelled(labelled, {"b2": mask})
-    (labelled / "images/b2.png").write_text("no picture")
+    (labelled / "images/b2.png").write_text("no image")
     scores = evaluate(perfect(), labelled, crop=crop, reporter=Reporter()).scores
     assert (scores.accuracy, scores.miou) == (100, 100)
     assert (scores.protocol["images"], scores.protocol["unreadable"]) == (4, 1)
-    assert capsys.readouterr().err.count("b2.png: cannot be read as a picture") == 1
+    assert capsys.readouterr().err.count("b2.png: cannot be read as an image") == 1
 
 
 def test_nothing_readable_is_an_error(labelled: Path) -> None:
     for path in (labelled / "images").rglob("*.png"):
-        path.write_text("no picture")
-    with pytest.raises(DataError, match=r"none of the 3 pictures .* first: .*a.png: cannot be"):
+        path.write_text("no image")
+    with pytest.raises(DataError, match=r"none of the 3 images .* first: .*a.png: cannot be"):
         evaluate(perfect(), labelled)
 
 
 def test_a_mask_of_another_size_is_an_error(labelled: Path) -> None:
     Image.fromarray(random_mask(32, 33)).save(labelled / "masks/a.png")
-    with pytest.raises(DataError, match=r"a.png: is 33 x 32 pixels and its picture 32 x 32"):
+    with pytest.raises(DataError, match=r"a.png: is 33 x 32 pixels and its image 32 x 32"):
         evaluate(perfect(), labelled)
 
 
@@ -217,7 +217,7 @@ def test_ids_without_a_class_are_an_error(labelled: Path) -> None:
     [
         ("masks", "there is no masks/"),
         ("classes.txt", "there is no classes.txt"),
-        ("masks/a.png", r"1 of 3 pictures have no mask \(a\)"),
+        ("masks/a.png", r"1 of 3 images have no mask \(a\)"),
     ],
 )
 def test_missing_labels_are_an_error(labelled: Path, gone: str, message: str) -> None:
@@ -245,7 +245,7 @@ def test_masks_that_are_all_void_are_an_error(tmp_path: Path) -> None:
         ({"bootstrap": -1}, "a bootstrap of -1 resamples; give 100 or more"),
         ({"bootstrap_rematch": True}, "needs resamples; add --bootstrap 1000, or leave --boot"),
         ({"probe_split": "train"}, "nothing learns from probe split 'train'; add --probe linear"),
-        ({"probe": "knn"}, r"must not be those that are scored; name the pictures .*--probe-split"),
+        ({"probe": "knn"}, r"must not be those that are scored; name the images .*--probe-split"),
         ({"seed": -1}, "seed -1: give 0 or more"),
     ],
 )
@@ -288,7 +288,7 @@ def test_fresh_centroids_leave_the_model_as_it_was(
     assert again.fresh == found.fresh  # a function of the seed
     assert found.fresh[0].confusion != found.fresh[1].confusion
     protocols = [scores.protocol["centroids"] for scores in found.fresh]
-    assert protocols == [f"fresh k-means on clean pictures, repeat {i}" for i in (1, 2)]
+    assert protocols == [f"fresh k-means on clean images, repeat {i}" for i in (1, 2)]
 
 
 def test_fresh_scores_are_summed_up_by_mean_and_sd(scenes: Path, model: Segmenter) -> None:
@@ -320,9 +320,9 @@ def test_a_failure_on_the_way_leaves_the_model_as_it_was(
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_fresh_centroids_need_the_training_pictures(scenes: Path, model: Segmenter) -> None:
+def test_fresh_centroids_need_the_training_images(scenes: Path, model: Segmenter) -> None:
     homeless = Segmenter(model.network, model.config.model_copy(update={"data": ""}))
-    with pytest.raises(DataError, match="does not say which pictures it was trained on"):
+    with pytest.raises(DataError, match="does not say which images it was trained on"):
         evaluate(homeless, scenes, split="val", fresh_clusters=1)
     moved = Segmenter(model.network, model.config.model_copy(update={"data": "/gone"}))
     with pytest.raises(DataError, match="/gone: does not exist"):
@@ -373,7 +373,7 @@ def test_intervals_hold_the_scores(scenes: Path, model: Segmenter, rematch: bool
     assert 0 <= low < high <= 100
     assert 0 <= least < most <= 100
     assert low < found.scores.accuracy < high
-    assert (found.intervals.pictures, found.intervals.resamples) == (9, 300)
+    assert (found.intervals.images, found.intervals.resamples) == (9, 300)
     assert found.to_json()["bootstrap"] == found.intervals.to_json()
     assert found == evaluate(model, scenes, bootstrap=300, bootstrap_rematch=rematch)
     other = evaluate(model, scenes, bootstrap=300, bootstrap_rematch=rematch, seed=1)
@@ -389,7 +389,7 @@ def test_intervals_are_those_of_the_first_view(scenes: Path, runs: dict[str, Pat
     assert len(found.other_views) == 1
 
 
-def test_one_picture_has_no_interval(tmp_path: Path) -> None:
+def test_one_image_has_no_interval(tmp_path: Path) -> None:
     one = write_labelled(tmp_path, {"a": random_mask(32, 32)})
-    with pytest.raises(DataError, match="1 picture with labelled pixels to draw from"):
+    with pytest.raises(DataError, match="1 image with labelled pixels to draw from"):
         evaluate(perfect(), one, bootstrap=100)

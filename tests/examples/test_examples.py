@@ -77,8 +77,8 @@ def test_predict_in_notebook(
     run: Run, runs: dict[str, Path], scenes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("predict_in_notebook", runs["default"], scenes / "images" / "scene_0006.jpg", "cuts.png")
-    with Image.open("cuts.png") as picture:
-        assert picture.size == (4 * 64, 48)
+    with Image.open("cuts.png") as image:
+        assert image.size == (4 * 64, 48)
     assert capsys.readouterr().out.splitlines()[1].startswith("3 clusters; here ")
 
 

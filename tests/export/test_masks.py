@@ -79,11 +79,11 @@ def test_names_and_ignored_classes(model: Segmenter, photos: Path, tmp_path: Pat
 
 
 def test_a_turned_photo_and_its_mask_fit(model: Segmenter, tmp_path: Path) -> None:
-    picture = draw_scene(1, 0, (48, 80))[0]
+    image = draw_scene(1, 0, (48, 80))[0]
     tags = Image.Exif()
     tags[0x112] = 6
     (tmp_path / "in").mkdir()
-    turned = Image.fromarray(picture).rotate(90, expand=True)
+    turned = Image.fromarray(image).rotate(90, expand=True)
     turned.save(tmp_path / "in" / "x.jpg", exif=tags, quality=95)
     export_masks(
         model, "fiftyone", tmp_path / "in", tmp_path / "out", options=Options(photos="link")
@@ -97,13 +97,13 @@ def test_a_turned_photo_and_its_mask_fit(model: Segmenter, tmp_path: Path) -> No
 def test_unreadable_photos_are_named_and_left_out(
     model: Segmenter, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (photos / "b.jpg").write_text("no picture")
+    (photos / "b.jpg").write_text("no image")
     count = export_masks(model, "coco", photos, tmp_path / "out", reporter=Reporter())
     assert count == len(NAMES)
     text = capsys.readouterr().err
-    assert text.count("b.jpg: cannot be read as a picture") == 1
-    assert "5 pictures in" in text
-    assert "(coco), 1 pictures could not be read" in text
+    assert text.count("b.jpg: cannot be read as an image") == 1
+    assert "5 images in" in text
+    assert "(coco), 1 images could not be read" in text
     read = json.loads((tmp_path / "out/annotations/instances_default.json").read_text())
     assert [image["id"] for image in read["images"]] == [1, 2, 3, 4, 5]
     assert "b.jpg" not in {image["file_name"] for image in read["images"]}
@@ -111,8 +111,8 @@ def test_unreadable_photos_are_named_and_left_out(
 
 def test_nothing_readable_leaves_nothing(model: Segmenter, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "b.jpg").write_text("no picture")
-    with pytest.raises(DataError, match="none of the 1 pictures could be read"):
+    (tmp_path / "in" / "b.jpg").write_text("no image")
+    with pytest.raises(DataError, match="none of the 1 images could be read"):
         export_masks(model, "coco", tmp_path / "in", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from picie.errors import ConfigError, PicieError
-from picie.export.masks import MARK, check_out, whole_folder
+from picie.export.masks import MARK, atomic_folder, check_out
 
 
 def make(out: Path, text: str) -> None:
-    with whole_folder(out, {"format": "test"}) as part:
+    with atomic_folder(out, {"format": "test"}) as part:
         (part / "sub").mkdir()
         (part / "sub" / "file").write_text(text)
 
@@ -36,7 +36,7 @@ def test_nothing_of_a_failure_is_left(tmp_path: Path, there: bool, error: Except
     kind = PicieError if isinstance(error, OSError) else KeyError
 
     def fail() -> None:
-        with whole_folder(out, {}) as part:
+        with atomic_folder(out, {}) as part:
             (part / "file").write_text("new")
             raise error
 

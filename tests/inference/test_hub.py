@@ -15,7 +15,7 @@ from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 from picie.models.picie import PiCIE
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_it_reads_back_the_same(named: Segmenter, tmp_path: Path) -> None:
     named.save_pretrained(tmp_path / "a folder" / "ü")
     again = picie.load(tmp_path / "a folder" / "ü")
     assert again.names == named.names
-    assert (again.predict(PICTURE) == named.predict(PICTURE)).all()
+    assert (again.predict(IMAGE) == named.predict(IMAGE)).all()
     assert again.config.clusters == named.config.clusters
 
 
@@ -59,12 +59,12 @@ def test_no_setting_that_holds_a_path_is_passed_on(model: Segmenter, tmp_path: P
     assert "| backbone_weights | weights.pth |" in (tmp_path / "README.md").read_text()
 
 
-def test_the_card_counts_the_pictures_and_tells_the_health(
+def test_the_card_counts_the_images_and_tells_the_health(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:
     load(runs["default"]).save_pretrained(tmp_path / "out")
     text = (tmp_path / "out/README.md").read_text()
-    assert "6 pictures, without labels" in text
+    assert "6 images, without labels" in text
     assert "## Health" in text
     assert "| silhouette |" in text
     assert "| learning_rate | 0.01 |" in text
@@ -85,10 +85,10 @@ def test_a_model_fresh_from_training_knows_its_run(runs: dict[str, Path]) -> Non
     assert load(runs["default"]).run == runs["default"]
 
 
-def test_pictures_that_are_gone_are_not_counted(model: Segmenter, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_not_counted(model: Segmenter, tmp_path: Path) -> None:
     config = model.config.model_copy(update={"data": str(tmp_path / "gone")})
     Segmenter(model.network, config).save_pretrained(tmp_path / "out")
-    assert "A folder of pictures, without labels" in (tmp_path / "out/README.md").read_text()
+    assert "A folder of images, without labels" in (tmp_path / "out/README.md").read_text()
 
 
 def test_scores_of_the_run_or_of_a_file_or_given(runs: dict[str, Path], tmp_path: Path) -> None:

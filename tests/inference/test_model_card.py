@@ -14,7 +14,7 @@ CARD = Card(
     names=("road", "cluster 4"),
     colours=("#102030", "#405060"),
     ignored=("dust",),
-    pictures=276,
+    images=276,
     dataset="",
     settings={"clusters": 27, "predict_scales": (1.0, 1.5), "split": ""},
 )
@@ -42,16 +42,16 @@ def test_it_says_what_the_model_is() -> None:
     assert 'picie.load("user/streets")' in text
     assert "| 0 | road | `#102030` |" in text
     assert "In masks -1, void: dust." in text
-    assert "276 pictures, without labels" in text
+    assert "276 images, without labels" in text
     assert "| predict_scales | 1.0 1.5 |" in text
     assert "`classes.toml` the names" in text
 
 
 def test_parts_without_content_are_left_out() -> None:
-    text = card_text(dataclasses.replace(CARD, pictures=None, ignored=(), names=("cluster 0",) * 2))
+    text = card_text(dataclasses.replace(CARD, images=None, ignored=(), names=("cluster 0",) * 2))
     for part in ("Health", "Scores", "![", "void", "classes.toml", "None"):
         assert part not in text
-    assert "A folder of pictures, without labels" in text
+    assert "A folder of images, without labels" in text
 
 
 def test_health_scores_and_sheet() -> None:

@@ -13,7 +13,7 @@ from picie.inference.hub import Repository, find_repository, local_folder
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_there_and_back(model: Segmenter, hub: Any) -> None:
     for source in ("user/name", "hf://user/name", Path("hf://user/name")):
         again = picie.load(source)
         assert again.names == named.names
-        assert (again.predict(PICTURE) == named.predict(PICTURE)).all()
+        assert (again.predict(IMAGE) == named.predict(IMAGE)).all()
     assert 'picie.load("user/name")' in (hub.root / "user/name/README.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Pictures in every form to masks at their own size."""
+"""Images in every form to masks at their own size."""
 
 from pathlib import Path
 from typing import Any
@@ -22,45 +22,45 @@ from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference.segmenter import Prediction, Segmenter, load, predict
 from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.postprocessing.upsampling import enlarge
+from picie.postprocessing.upsampling import upsample
 from picie.visualization.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
 
 
-def picture(height: int = 45, width: int = 61, seed: int = 0) -> NDArray[np.uint8]:
+def make_image(height: int = 45, width: int = 61, seed: int = 0) -> NDArray[np.uint8]:
     scene, _ = draw_scene(0, 7 + seed, (48, 64))
     return np.array(Image.fromarray(scene).resize((width, height)))
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Five pictures of two sizes, in this order: three of 45 x 61 and two of 64 x 40."""
+    """Five images of two sizes, in this order: three of 45 x 61 and two of 64 x 40."""
     folder = tmp_path / "photos"
     (folder / "sub folder").mkdir(parents=True)
     for index, name in enumerate(["a", "b", "sub folder/ä 1", "sub folder/ö", "z"]):
         size = (45, 61) if index < 3 else (64, 40)
-        Image.fromarray(picture(*size, seed=index)).save(folder / f"{name}.png")
+        Image.fromarray(make_image(*size, seed=index)).save(folder / f"{name}.png")
     return folder
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_mask_has_the_size_of_its_picture(model: Segmenter, size: tuple[int, int]) -> None:
-    mask = model.predict(picture(*size))
+def test_a_mask_has_the_size_of_its_image(model: Segmenter, size: tuple[int, int]) -> None:
+    mask = model.predict(make_image(*size))
     assert mask.shape == size
     assert mask.dtype == np.int64
     assert mask.min() >= 0
     assert mask.max() < model.clusters == 3
 
 
-def test_clusters_differ_within_pictures_and_between_them(model: Segmenter) -> None:
-    found = [set(np.unique(model.predict(picture(seed=seed)))) for seed in range(8)]
+def test_clusters_differ_within_images_and_between_them(model: Segmenter) -> None:
+    found = [set(np.unique(model.predict(make_image(seed=seed)))) for seed in range(8)]
     assert max(len(ids) for ids in found) > 1
     assert len(set.union(*found)) > 1
 
 
-def test_every_form_of_a_picture_gives_the_same_mask(model: Segmenter, tmp_path: Path) -> None:
-    image = picture()
+def test_every_form_of_a_image_gives_the_same_mask(model: Segmenter, tmp_path: Path) -> None:
+    image = make_image()
     path = tmp_path / "photo.PNG"
     Image.fromarray(image).save(path)
     whole = torch.from_numpy(image).permute(2, 0, 1)
@@ -89,19 +89,19 @@ def test_every_form_of_a_picture_gives_the_same_mask(model: Segmenter, tmp_path:
 
 
 def test_grey_is_three_equal_channels(model: Segmenter) -> None:
-    grey = picture()[:, :, 0]
+    grey = make_image()[:, :, 0]
     expected = model.predict(np.stack([grey] * 3, axis=2))
     assert np.array_equal(model.predict(grey), expected)
     assert np.array_equal(model.predict(Image.fromarray(grey)), expected)
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_pictures_in_memory_are_turned_upright_as_files_are(
+def test_images_in_memory_are_turned_upright_as_files_are(
     model: Segmenter, tmp_path: Path, orientation: int
 ) -> None:
     exif = Image.Exif()
     exif[274] = orientation
-    Image.fromarray(picture(45, 61)).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(make_image(45, 61)).save(tmp_path / "turned.png", exif=exif)
     expected = model.predict(tmp_path / "turned.png")
     assert expected.shape == ((45, 61) if orientation == 3 else (61, 45))
     with Image.open(tmp_path / "turned.png") as image:
@@ -109,7 +109,7 @@ def test_pictures_in_memory_are_turned_upright_as_files_are(
 
 
 def test_transparency_is_white_in_a_file_and_in_memory(model: Segmenter, tmp_path: Path) -> None:
-    image = picture()
+    image = make_image()
     alpha = np.zeros((45, 61, 1), np.uint8)
     alpha[:, 30:] = 255
     graphic = Image.fromarray(np.concatenate([image, alpha], axis=2))
@@ -119,20 +119,20 @@ def test_transparency_is_white_in_a_file_and_in_memory(model: Segmenter, tmp_pat
     assert np.array_equal(model.predict(tmp_path / "graphic.png"), expected)
 
 
-def test_pictures_are_not_changed(model: Segmenter) -> None:
-    image = picture()
+def test_images_are_not_changed(model: Segmenter) -> None:
+    image = make_image()
     tensor = torch.from_numpy(image.copy()).permute(2, 0, 1) / 255
     kept = tensor.clone()
     model.predict(image)
     model.predict(tensor)
-    assert np.array_equal(image, picture())
+    assert np.array_equal(image, make_image())
     assert torch.equal(tensor, kept)
 
 
 def test_prediction_does_not_depend_on_the_training_mode(model: Segmenter) -> None:
-    expected = model.predict(picture())
+    expected = model.predict(make_image())
     model.network.train()
-    assert np.array_equal(model.predict(picture()), expected)
+    assert np.array_equal(model.predict(make_image()), expected)
     assert not model.network.training
 
 
@@ -162,7 +162,7 @@ def test_the_network_sees_whole_cells_and_never_a_boundless_strip(
         return logits(images, **options)
 
     monkeypatch.setattr(model, "logits", spy)
-    assert model.predict(picture(*size)).shape == size
+    assert model.predict(make_image(*size)).shape == size
     height, width = seen[0]
     assert (height, width) == shape or (size == (10, 25) and (height, width) == (32, 64))
 
@@ -194,8 +194,8 @@ def test_masks_do_not_depend_on_the_batch(model: Segmenter, photos: Path, size: 
 def test_masks_do_not_depend_on_the_workers(
     model: Segmenter, photos: Path, workers: int, batch_size: int
 ) -> None:
-    Image.fromarray(picture(64, 40, seed=9)).save(photos / "aa.png")  # sizes alternate
-    Image.fromarray(picture(30, 90, seed=10)).save(photos / "bb.png")
+    Image.fromarray(make_image(64, 40, seed=9)).save(photos / "aa.png")  # sizes alternate
+    Image.fromarray(make_image(30, 90, seed=10)).save(photos / "bb.png")
     found = list(model.predict_folder(photos, batch_size=batch_size, workers=workers))
     assert [one.name for one in found][:4] == ["a", "aa", "b", "bb"]
     for one in found:
@@ -203,7 +203,7 @@ def test_masks_do_not_depend_on_the_workers(
         assert np.array_equal(one.mask, model.predict(one.path)), one.name
 
 
-def test_batches_hold_pictures_of_one_size_and_no_more_than_asked(
+def test_batches_hold_images_of_one_size_and_no_more_than_asked(
     model: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -250,22 +250,22 @@ def test_a_split_of_a_folder(model: Segmenter, scenes: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_an_unreadable_picture_is_named_and_does_not_end_the_folder(
+def test_an_unreadable_image_is_named_and_does_not_end_the_folder(
     model: Segmenter, photos: Path, size: int
 ) -> None:
-    (photos / "b.png").write_text("no picture")
+    (photos / "b.png").write_text("no image")
     found = {one.name: one for one in model.predict_folder(photos, batch_size=size)}
     assert list(found) == ["a", "b", "sub folder/ä 1", "sub folder/ö", "z"]
     broken = found.pop("b")
     assert broken.mask is None
     assert broken.image.shape == (0, 0, 3)
-    assert "b.png: cannot be read as a picture" in broken.problem
+    assert "b.png: cannot be read as an image" in broken.problem
     for one in found.values():
         assert one.mask is not None
         assert np.array_equal(one.mask, model.predict(one.path))
 
 
-def test_one_picture_as_a_folder(model: Segmenter, photos: Path) -> None:
+def test_one_image_as_a_folder(model: Segmenter, photos: Path) -> None:
     (one,) = model.predict_folder(photos / "a.png")
     assert (one.name, one.path) == ("a", photos / "a.png")
 
@@ -282,15 +282,15 @@ def error(model: Segmenter, source: Any) -> str:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "a NoneType is no picture; give a path"),
-        (3, "a int is no picture"),
-        (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\), uint8 is no picture"),
+        (None, "a NoneType is no image; give a path"),
+        (3, "a int is no image"),
+        (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\), uint8 is no image"),
         (np.zeros((3, 4, 4), np.uint8), r"shape \(3, 4, 4\)"),
-        (np.zeros((4, 4, 3), np.float32), "float32 is no picture"),
-        (np.zeros((0, 4, 3), np.uint8), "is no picture"),
-        (np.zeros(4, np.uint8), "is no picture"),
-        (Image.new("RGB", (0, 4)), "is no picture"),
-        (torch.zeros(4, 4), r"tensor of shape \(4, 4\) is no picture; give \(3, H, W\)"),
+        (np.zeros((4, 4, 3), np.float32), "float32 is no image"),
+        (np.zeros((0, 4, 3), np.uint8), "is no image"),
+        (np.zeros(4, np.uint8), "is no image"),
+        (Image.new("RGB", (0, 4)), "is no image"),
+        (torch.zeros(4, 4), r"tensor of shape \(4, 4\) is no image; give \(3, H, W\)"),
         (torch.zeros(4, 4, 3), r"shape \(4, 4, 3\)"),
         (torch.zeros(2, 1, 4, 4), r"shape \(1, 4, 4\)"),
         (torch.zeros(0, 3, 4, 4), r"shape \(0, 3, 4, 4\)"),
@@ -301,26 +301,26 @@ def error(model: Segmenter, source: Any) -> str:
         (torch.full((3, 4, 4), 300), r"torch.int64; give float in \[0, 1\] or uint8"),
     ],
 )
-def test_values_that_are_no_picture(model: Segmenter, source: Any, message: str) -> None:
+def test_values_that_are_no_image(model: Segmenter, source: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         model.predict(source)
 
 
-def test_paths_that_are_no_picture(model: Segmenter, tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
-    (tmp_path / "notes.txt").write_text("no picture")
+def test_paths_that_are_no_image(model: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "empty").mkdir()
     assert "does not exist; check the path" in error(model, tmp_path / "gone.jpg")
-    assert "text.jpg: cannot be read as a picture" in error(model, tmp_path / "text.jpg")
-    assert "notes.txt: is not a supported picture" in error(model, tmp_path / "notes.txt")
-    assert "empty: no pictures" in error(model, str(tmp_path / "empty"))
+    assert "text.jpg: cannot be read as an image" in error(model, tmp_path / "text.jpg")
+    assert "notes.txt: is not a supported image" in error(model, tmp_path / "notes.txt")
+    assert "empty: no images" in error(model, str(tmp_path / "empty"))
 
 
 def test_a_model_without_centroids_says_so() -> None:
     config = make_config(backbone="test_efficientnet", feature_size=8, size=32, device="cpu")
     bare = Segmenter(PiCIE(config.backbone, 8, pretrained=False), config)
     with pytest.raises(NotFittedError, match=r"no centroids of view 1 .* train it first"):
-        bare.predict(picture())
+        bare.predict(make_image())
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_options_that_cannot_be(
         model.predict_folder(photos, **options)
     if options.keys() <= {"size", "tile"}:
         with pytest.raises(ConfigError, match=message):
-            model.predict(picture(), **options)
+            model.predict(make_image(), **options)
 
 
 # --- size, tiles, precision
@@ -350,9 +350,9 @@ def test_options_that_cannot_be(
 def test_the_size_that_the_network_sees(model: Segmenter, photos: Path) -> None:
     config = model.config.model_copy(update={"size": 96})
     larger = Segmenter(model.network, config)
-    expected = larger.predict(picture())
-    assert np.array_equal(model.predict(picture(), size=96), expected)
-    assert not np.array_equal(model.predict(picture()), expected)
+    expected = larger.predict(make_image())
+    assert np.array_equal(model.predict(make_image(), size=96), expected)
+    assert not np.array_equal(model.predict(make_image()), expected)
     (one, *_) = model.predict_folder(photos, size=96)
     assert one.mask is not None
     assert np.array_equal(one.mask, larger.predict(photos / "a.png"))
@@ -361,7 +361,7 @@ def test_the_size_that_the_network_sees(model: Segmenter, photos: Path) -> None:
 
 
 def test_what_fits_is_not_cut(model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = picture(45, 61)
+    image = make_image(45, 61)
     expected = model.predict(image, size=128, tile=0)
     monkeypatch.delattr(picie.inference.segmenter, "blended")
     assert np.array_equal(model.predict(image, size=128, tile=192), expected)
@@ -369,7 +369,7 @@ def test_what_fits_is_not_cut(model: Segmenter, monkeypatch: pytest.MonkeyPatch)
         model.predict(image, size=128, tile=128)
 
 
-def test_tiles_of_a_large_picture_give_nearly_the_mask_of_the_whole(model: Segmenter) -> None:
+def test_tiles_of_a_large_image_give_nearly_the_mask_of_the_whole(model: Segmenter) -> None:
     scene, _ = draw_scene(0, 3, (480, 640))
     whole = model.predict(scene, size=480, tile=0)
     tiled = model.predict(scene, size=480, tile=256)
@@ -392,14 +392,14 @@ def test_no_more_than_a_tile_goes_through_the_network(
         return logits(images, **options)
 
     monkeypatch.setattr(model, "logits", spy)
-    assert model.predict(picture(64, 640), size=64, tile=256).shape == (64, 640)
+    assert model.predict(make_image(64, 640), size=64, tile=256).shape == (64, 640)
     assert len(seen) == 3
     assert all(shape[0] == 1 and max(shape[2:]) <= 256 for shape in seen)
 
 
 def test_half_precision_gives_nearly_the_same_mask(runs: dict[str, Path], model: Segmenter) -> None:
     half = load(runs["default"], precision="bf16")
-    image = picture(60, 90)
+    image = make_image(60, 90)
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert half.logits(images).dtype == torch.float32
     assert not torch.equal(half.logits(images), model.logits(images))
@@ -433,11 +433,11 @@ def test_each_view_has_its_own_centroids(runs: dict[str, Path]) -> None:
     reference = load(runs["reference"])
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert not torch.equal(reference.logits(images), reference.logits(images, view=1))
-    expected = enlarge(reference.logits(images, view=1)[0], (32, 32))
+    expected = upsample(reference.logits(images, view=1)[0], (32, 32))
     found = reference.predict((images * 255).byte(), view=1)[0]
     assert (found == expected).mean() > 0.9  # the rounding to 8 bits moves few pixels
     with pytest.raises(NotFittedError, match=r"view 3 \(it has 2 sets\)"):
-        reference.predict(picture(), view=2)
+        reference.predict(make_image(), view=2)
 
 
 def test_logits_are_similarities_to_the_best_centroid_of_a_cluster(model: Segmenter) -> None:
@@ -451,10 +451,10 @@ def test_logits_are_similarities_to_the_best_centroid_of_a_cluster(model: Segmen
 
 
 def test_predict_takes_a_model_or_its_folder(runs: dict[str, Path], model: Segmenter) -> None:
-    expected = model.predict(picture())
-    assert np.array_equal(predict(model, picture()), expected)
-    assert np.array_equal(predict(runs["default"], picture()), expected)
-    assert np.array_equal(predict(str(runs["default"]), picture()), expected)
+    expected = model.predict(make_image())
+    assert np.array_equal(predict(model, make_image()), expected)
+    assert np.array_equal(predict(runs["default"], make_image()), expected)
+    assert np.array_equal(predict(str(runs["default"]), make_image()), expected)
 
 
 def test_load_checks_device_and_folder(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -488,7 +488,7 @@ def test_names_change_ids_but_not_the_model(model: Segmenter) -> None:
     assert named.network is model.network
     seen = set[int]()
     for seed in range(6):
-        before, after = model.predict(picture(seed=seed)), named.predict(picture(seed=seed))
+        before, after = model.predict(make_image(seed=seed)), named.predict(make_image(seed=seed))
         assert np.array_equal(after, np.array([IGNORED, 1, 0])[before])
         assert after.dtype == np.int64
         seen |= set(np.unique(before).tolist())
@@ -497,8 +497,8 @@ def test_names_change_ids_but_not_the_model(model: Segmenter) -> None:
 
 
 def test_merged_clusters_are_one_cluster_to_the_post_processing(model: Segmenter) -> None:
-    """Score of a class = best of its clusters, before logits are averaged and enlarged."""
-    images = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 255
+    """Score of a class = best of its clusters, before logits are averaged and upsampled."""
+    images = torch.from_numpy(make_image(64, 64)).permute(2, 0, 1)[None] / 255
     named = model.named(ClassNames.of(3, {"both": [2, 0], "empty": []}))
     logits, merged = model.logits(images), named.logits(images)
     torch.testing.assert_close(merged[:, 0], logits[:, [0, 2]].amax(1))
@@ -506,14 +506,14 @@ def test_merged_clusters_are_one_cluster_to_the_post_processing(model: Segmenter
     processed = named.post_processed(scales=(1, 1.5), refine=3)
     assert processed.names == ("both", "empty", "cluster 1")
     assert bool(processed.logits(images).isfinite().all())
-    assert 1 not in processed.predict(picture())
+    assert 1 not in processed.predict(make_image())
 
 
 def test_names_may_be_those_of_another_cut(model: Segmenter) -> None:
     named = model.named(ClassNames.of(8, {"a": [0, 7]}))
-    expected = np.array([0, 1, 2, 3, 4, 5, 6, 0])[model.cut(8).predict(picture())]
+    expected = np.array([0, 1, 2, 3, 4, 5, 6, 0])[model.cut(8).predict(make_image())]
     assert named.names == ("a", *(f"cluster {number}" for number in range(1, 7)))
-    assert np.array_equal(named.predict(picture()), expected)
+    assert np.array_equal(named.predict(make_image()), expected)
 
 
 def test_a_cut_has_no_names(model: Segmenter) -> None:
@@ -545,8 +545,8 @@ def test_names_of_another_model_are_told_with_their_file(model: Segmenter, tmp_p
 def test_names_belong_to_the_first_view(runs: dict[str, Path]) -> None:
     model = load(runs["reference"])
     named = model.named(ClassNames.of(3, {"a": [2]}))
-    expected = np.array([1, 2, 0])[model.predict(picture())]
-    assert np.array_equal(named.predict(picture()), expected)
-    assert model.predict(picture(), view=1).shape == expected.shape
+    expected = np.array([1, 2, 0])[model.predict(make_image())]
+    assert np.array_equal(named.predict(make_image()), expected)
+    assert model.predict(make_image(), view=1).shape == expected.shape
     with pytest.raises(ConfigError, match="view 1: the names belong to view 0; take them away"):
-        named.predict(picture(), view=1)
+        named.predict(make_image(), view=1)

@@ -1,4 +1,4 @@
-"""The confusion matrix against a slow loop and torchmetrics, and the counts of single pictures."""
+"""The confusion matrix against a slow loop and torchmetrics, and the counts of single images."""
 
 from typing import Any
 
@@ -101,12 +101,12 @@ def test_number_of_clusters_is_checked() -> None:
         Confusion(2, 0)
 
 
-# --- counts of single pictures
+# --- counts of single images
 
 
-def test_counts_of_pictures_are_those_of_each_update() -> None:
+def test_counts_of_images_are_those_of_each_update() -> None:
     generator = np.random.default_rng(2)
-    confusion, expected = Confusion(3, 70, keep_pictures=True), []
+    confusion, expected = Confusion(3, 70, keep_images=True), []
     for _ in range(4):
         truth = generator.choice([0, 1, 2, 255], (6, 7))
         found = generator.integers(0, 70, (6, 7))
@@ -114,7 +114,7 @@ def test_counts_of_pictures_are_those_of_each_update() -> None:
         alone = Confusion(3, 70)
         alone.update(truth, found)
         expected.append(alone.matrix)
-    kept = confusion.pictures
+    kept = confusion.images
     assert (len(kept), kept.num_classes, kept.num_clusters) == (4, 3, 70)
     for number, matrix in enumerate(expected):
         part = slice(kept.starts[number], kept.starts[number + 1])
@@ -125,16 +125,16 @@ def test_counts_of_pictures_are_those_of_each_update() -> None:
     assert kept.places.dtype == kept.counts.dtype == np.dtype(np.int32)
 
 
-def test_pictures_without_a_labelled_pixel_are_not_kept() -> None:
-    confusion = Confusion(2, 2, keep_pictures=True)
+def test_images_without_a_labelled_pixel_are_not_kept() -> None:
+    confusion = Confusion(2, 2, keep_images=True)
     confusion.update([[255, 255]], [[0, 1]])
     confusion.update([[0, 255]], [[1, 1]])
-    assert len(confusion.pictures) == 1
-    assert confusion.pictures.places.tolist() == [1]
+    assert len(confusion.images) == 1
+    assert confusion.images.places.tolist() == [1]
 
 
-def test_pictures_are_only_kept_when_asked_for() -> None:
+def test_images_are_only_kept_when_asked_for() -> None:
     confusion = Confusion(2, 2)
     confusion.update([0, 1], [0, 1])
-    assert len(confusion.pictures) == 0
-    assert len(Confusion(2, 2, keep_pictures=True).pictures) == 0
+    assert len(confusion.images) == 0
+    assert len(Confusion(2, 2, keep_images=True).images) == 0

@@ -58,7 +58,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "create_model", create)
 
 
-def pictures(*size: int) -> Tensor:
+def make_images(*size: int) -> Tensor:
     return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
@@ -78,14 +78,14 @@ def test_maps_have_the_promised_shapes_rounded_up(
     backbone: Backbone, height: int, width: int
 ) -> None:
     for one, channels, stride in zip(
-        run(backbone, pictures(height, width)), backbone.channels, backbone.strides, strict=True
+        run(backbone, make_images(height, width)), backbone.channels, backbone.strides, strict=True
     ):
         assert one.shape == (2, channels, -(-height // stride), -(-width // stride))
 
 
 def test_stages_equal_the_blocks_of_the_full_network(network: Any, backbone: Backbone) -> None:
     # In the layout that the backbone uses: the other order of sums differs in the last digits.
-    images = pictures(64, 64).contiguous(memory_format=torch.channels_last)
+    images = make_images(64, 64).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         features = network.bn1(network.conv_stem((images - 0.5) / 0.5))
         outputs = [features := block(features) for block in network.blocks]
@@ -128,7 +128,7 @@ def test_normalisation_is_that_of_the_weights(
     built = Backbone(name, pretrained=False).eval()
     assert built.mean.flatten().tolist() == pytest.approx(mean)
     assert built.std.flatten().tolist() == pytest.approx(std)
-    images = pictures(32, 32)
+    images = make_images(32, 32)
     normal = (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.no_grad():
         expected = built.stages(normal)
@@ -191,13 +191,13 @@ def test_a_broken_weight_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_maps_in_channels_last_order_are_turned_round() -> None:
     built = Backbone("test_mambaout", pretrained=False).eval()
-    maps = run(built, pictures(64, 96))
+    maps = run(built, make_images(64, 96))
     assert [m.shape[1] for m in maps] == list(built.channels)
     assert [m.shape[2:] for m in maps] == [(64 // s, 96 // s) for s in built.strides]
 
 
 def test_a_network_of_one_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"'coat_tiny' works at one picture size only \(.*\)"):
+    with pytest.raises(ConfigError, match=r"'coat_tiny' works at one image size only \(.*\)"):
         Backbone("coat_tiny", pretrained=False)
 
 

@@ -43,9 +43,9 @@ def test_a_network_keeps_its_features(fold: bool) -> None:
     fixed = copy.deepcopy(network)
     fix_padding(fixed)
     assert not any(type(one) is timm.layers.Conv2dSame for one in fixed.children())
-    pictures = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(fixed(pictures), network(pictures), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(fixed(images), network(images), rtol=1e-4, atol=1e-4)
 
 
 def test_the_default_backbone_has_no_padding_left_that_depends_on_the_size() -> None:

@@ -168,7 +168,7 @@ def test_the_sign_is_fixed() -> None:
     torch.testing.assert_close(mirrored, directions)
 
 
-def test_equal_pictures_give_no_direction_but_finite_numbers() -> None:
+def test_equal_images_give_no_direction_but_finite_numbers() -> None:
     moments = StageMoments((2, 3), (8, 16))
     moments.update([torch.ones(2, 2, 8, 8), torch.ones(2, 3, 4, 4)])
     mean, directions = moments.projection(4)

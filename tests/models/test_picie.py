@@ -34,7 +34,7 @@ def test_features_lie_on_the_finest_grid(
     assert float((lengths - 1).abs().max()) > 1e-2  # not normalised
 
 
-def test_a_picture_does_not_see_its_batch(model: PiCIE) -> None:
+def test_a_image_does_not_see_its_batch(model: PiCIE) -> None:
     images = torch.rand(3, 3, 40, 40)
     torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-5)
 

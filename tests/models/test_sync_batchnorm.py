@@ -57,7 +57,7 @@ def test_parts_of_a_batch_are_normalised_as_the_whole(kind: str) -> None:
     shares = [copy.deepcopy(whole) for _ in range(3)]
     expected = last(whole(images))
     meeting, found = Meeting(3), dict[int, Tensor]()
-    parts = [images[:3], images[3:3], images[3:]]  # one has no picture
+    parts = [images[:3], images[3:3], images[3:]]  # one has no image
 
     def run(rank: int) -> None:
         share_batch_statistics(shares[rank], meeting.sum_for(rank))
@@ -122,7 +122,7 @@ def test_a_copy_normalises_with_statistics_of_its_own() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in shared.state_dict().items())
 
 
-def test_a_batch_without_any_picture_leaves_the_statistics() -> None:
+def test_a_batch_without_any_image_leaves_the_statistics() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3)).train()
     share_batch_statistics(network, Processes().differentiable_sum)
     before = {name: one.clone() for name, one in network.state_dict().items()}

@@ -14,7 +14,7 @@ from picie.models.picie import PiCIE
 from picie.models.timm_features import create_network
 
 
-def pictures(*size: int) -> Tensor:
+def make_images(*size: int) -> Tensor:
     return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
@@ -42,7 +42,7 @@ def test_a_plain_transformer_gives_its_last_block_with_the_final_norm() -> None:
     full = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True).eval()
     own: Any = built.stages.model
     full.load_state_dict(own.state_dict())
-    images = pictures(64, 96)
+    images = make_images(64, 96)
     with torch.no_grad():
         tokens = full.forward_features((images - built.mean) / built.std)  # (B, 1 + 4 * 6, C)
     [found] = run(built, images)
@@ -72,29 +72,29 @@ def test_maps_have_the_promised_shapes_whatever_the_network(
     assert built.strides == strides
     for size in ((64, 96), (75, 109)):
         for one, channels, stride in zip(
-            run(built, pictures(*size)), built.channels, strides, strict=True
+            run(built, make_images(*size)), built.channels, strides, strict=True
         ):
             assert one.shape == (2, channels, *(-(-side // stride) for side in size))
 
 
-def test_patches_of_fourteen_pixels_cover_pictures_of_any_size(patch14: str) -> None:
+def test_patches_of_fourteen_pixels_cover_images_of_any_size(patch14: str) -> None:
     built = Backbone(patch14, pretrained=False)
     assert built.strides == (14,)
     for size in ((320, 320), (64, 96), (33, 31)):
-        [found] = run(built, pictures(*size))
+        [found] = run(built, make_images(*size))
         assert found.shape == (2, 64, *(-(-side // 14) for side in size))
 
 
-def test_cells_stand_for_equal_shares_of_the_picture(patch14: str) -> None:
-    """The picture is enlarged to whole patches, so nothing is moved against it."""
+def test_cells_stand_for_equal_shares_of_the_image(patch14: str) -> None:
+    """The image is upsampled to whole patches, so nothing is moved against it."""
     built = Backbone(patch14, pretrained=False)
-    images = pictures(64, 96)
+    images = make_images(64, 96)
     whole = torch.nn.functional.interpolate(images, size=(70, 98), mode="bilinear")
     [found], [expected] = run(built, images), run(built, whole)
     torch.testing.assert_close(found, expected)
 
 
-def test_no_picture_gives_maps_of_no_picture() -> None:
+def test_no_image_gives_maps_of_no_image() -> None:
     built = Backbone("test_vit", pretrained=False, layers=(-2, -1))
     assert [one.shape for one in run(built, torch.zeros(0, 3, 48, 65))] == [(0, 64, 3, 5)] * 2
 
@@ -105,7 +105,7 @@ def test_blocks_are_chosen_by_number() -> None:
     count = len(full.blocks)
     assert both.strides == (16, 16)
     assert both.stages.blocks == [count - 3, count - 1]
-    images = pictures(48, 64)
+    images = make_images(48, 64)
     with torch.no_grad():
         expected = full.forward_intermediates(
             (images - both.mean) / both.std,
@@ -127,7 +127,7 @@ def test_blocks_behind_the_last_one_taken_are_left_out() -> None:
 def test_stages_are_chosen_by_number() -> None:
     built = Backbone("test_efficientnet", pretrained=False, layers=(-1, -3))
     assert built.strides == (8, 32)
-    assert [one.shape[2:] for one in run(built, pictures(64, 96))] == [(8, 12), (2, 3)]
+    assert [one.shape[2:] for one in run(built, make_images(64, 96))] == [(8, 12), (2, 3)]
     assert Backbone("test_efficientnet", pretrained=False, layers=(0,)).strides == (2,)
 
 
@@ -147,7 +147,7 @@ def test_layers_that_are_not_there(name: str, layers: tuple[int, ...], words: st
 
 @pytest.mark.parametrize("name", ["convit_tiny", "mixer_s32_224", "pit_ti_224", "test_coatnet"])
 def test_networks_of_one_size_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"'{name}' works at one picture size only \(.+\); ch"):
+    with pytest.raises(ConfigError, match=rf"'{name}' works at one image size only \(.+\); ch"):
         Backbone(name, pretrained=False)
 
 
@@ -160,7 +160,7 @@ def test_maps_that_do_not_fit_the_strides_are_refused(monkeypatch: pytest.Monkey
         return made
 
     monkeypatch.setattr(timm, "create_model", create)
-    with pytest.raises(ConfigError, match=r"maps of other sizes than its strides \(a picture of"):
+    with pytest.raises(ConfigError, match=r"maps of other sizes than its strides \(an image of"):
         Backbone("resnet18", pretrained=False)
 
 
@@ -175,7 +175,7 @@ def test_a_transformer_draws_its_weights_once() -> None:
 
 def test_blocks_of_one_size_are_fused_where_they_stand() -> None:
     model = PiCIE("test_vit", 8, pretrained=False, layers=(-2, -1)).eval()
-    images = pictures(48, 80)
+    images = make_images(48, 80)
     with torch.no_grad():
         maps = model.backbone(images)
         parts = [lateral(one) for lateral, one in zip(model.decoder.laterals, maps, strict=True)]

@@ -114,7 +114,7 @@ def test_names_of_the_authors_are_translated(tmp_path: Path) -> None:
     assert set(values(built)) <= {tensor.numpy().tobytes() for tensor in tensors.values()}
 
 
-def test_positions_of_another_picture_size_are_resampled(tmp_path: Path) -> None:
+def test_positions_of_another_image_size_are_resampled(tmp_path: Path) -> None:
     other = state(num_classes=0, img_size=96)
     built = Backbone("test_vit", weights=saved(other, tmp_path))
     table: Any = built.stages.model

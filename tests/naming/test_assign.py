@@ -12,7 +12,7 @@ from picie.errors import ConfigError
 from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.assign import Anatomy, assign, paint, remove, take_away
+from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
 from picie.naming.parts import Part, parse_assignments, parse_parts
 
 
@@ -37,33 +37,38 @@ def network() -> PiCIE:
 
 
 @pytest.fixture(scope="module")
-def anatomy(network: PiCIE) -> Anatomy:
-    return Anatomy(network, 3)
+def cluster_tree(network: PiCIE) -> ClusterTree:
+    return ClusterTree(network, 3)
 
 
 def names(*classes: NamedClass) -> ClassNames:
     return ClassNames(3, classes)
 
 
-def test_the_tree_is_the_one_that_the_tests_say(anatomy: Anatomy) -> None:
-    assert [sorted(one) for one in anatomy.clusters] == [[0, 1], [2, 3, 4], [5]]
-    assert [sorted(one) for one in anatomy.nodes[6:10]] == [[0, 1], [2, 3], [2, 3, 4], [2, 3, 4, 5]]
-    assert [anatomy.node_of(cluster) for cluster in range(3)] == [6, 8, 5]
-    assert anatomy.children[1][:2] == (2, 3)
+def test_the_tree_is_the_one_that_the_tests_say(cluster_tree: ClusterTree) -> None:
+    assert [sorted(one) for one in cluster_tree.clusters] == [[0, 1], [2, 3, 4], [5]]
+    assert [sorted(one) for one in cluster_tree.nodes[6:10]] == [
+        [0, 1],
+        [2, 3],
+        [2, 3, 4],
+        [2, 3, 4, 5],
+    ]
+    assert [cluster_tree.node_of(cluster) for cluster in range(3)] == [6, 8, 5]
+    assert cluster_tree.children[1][:2] == (2, 3)
 
 
-def test_a_cover_is_exact_and_of_the_largest_parts(anatomy: Anatomy) -> None:
+def test_a_cover_is_exact_and_of_the_largest_parts(cluster_tree: ClusterTree) -> None:
     for count in range(7):
         for chosen in itertools.combinations(range(6), count):
-            parts = anatomy.cover(frozenset(chosen))
-            found = [c for part in parts for c in sorted(anatomy.members(part, "x"))]
+            parts = cluster_tree.cover(frozenset(chosen))
+            found = [c for part in parts for c in sorted(cluster_tree.members(part, "x"))]
             assert sorted(found) == list(chosen)
-    assert anatomy.cover(frozenset(range(6))) == [Part(10, True)]
-    assert anatomy.cover(frozenset([0, 1, 2, 3, 5])) == [Part(0), Part(7, True), Part(2)]
+    assert cluster_tree.cover(frozenset(range(6))) == [Part(10, True)]
+    assert cluster_tree.cover(frozenset([0, 1, 2, 3, 5])) == [Part(0), Part(7, True), Part(2)]
 
 
-def test_names_are_given(anatomy: Anatomy) -> None:
-    found, said = assign(names(), anatomy, parse_assignments(["2=a b", "0=ignore", "n7=c"]))
+def test_names_are_given(cluster_tree: ClusterTree) -> None:
+    found, said = assign(names(), cluster_tree, parse_assignments(["2=a b", "0=ignore", "n7=c"]))
     assert found.classes == (
         NamedClass("a b", (2,)),
         NamedClass("ignore", (0,), ignore=True),
@@ -73,10 +78,10 @@ def test_names_are_given(anatomy: Anatomy) -> None:
 
 
 def test_a_cluster_moves_and_the_class_that_has_nothing_left_keeps_its_place(
-    anatomy: Anatomy,
+    cluster_tree: ClusterTree,
 ) -> None:
     old = names(NamedClass("a", (0,)), NamedClass("b", (1, 2)), NamedClass("planned"))
-    found, said = assign(old, anatomy, parse_assignments(["0,1=new"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["0,1=new"]))
     assert found.classes == (
         NamedClass("a"),
         NamedClass("b", (2,)),
@@ -90,31 +95,31 @@ def test_a_cluster_moves_and_the_class_that_has_nothing_left_keeps_its_place(
     ]
 
 
-def test_a_class_keeps_its_place_and_colour_when_it_gains(anatomy: Anatomy) -> None:
+def test_a_class_keeps_its_place_and_colour_when_it_gains(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (0,), (), "#000000"), NamedClass("b", (1,)), NamedClass("a", (2,)))
-    found, said = assign(old, anatomy, parse_assignments(["1=a"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["1=a"]))
     gained = NamedClass("a", (0, 1), (), "#000000")
     assert found.classes == (gained, NamedClass("b"), NamedClass("a", (2,)))
     assert said[0] == "cluster 1: a (was b)"
 
 
-def test_what_has_the_name_already_stays_as_it_is(anatomy: Anatomy) -> None:
+def test_what_has_the_name_already_stays_as_it_is(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (0,), (8,)))
-    found, said = assign(old, anatomy, parse_assignments(["0,n3=a"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["0,n3=a"]))
     assert found == old
     assert said == ["cluster 0: a (as before)", "node 3: a (as before)"]
 
 
-def test_a_node_takes_its_part_of_a_cluster_and_leaves_the_rest(anatomy: Anatomy) -> None:
+def test_a_node_takes_its_part_of_a_cluster_and_leaves_the_rest(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (1, 2)))
-    found, said = assign(old, anatomy, parse_assignments(["n3=b"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["n3=b"]))
     assert found.classes == (NamedClass("a", (2,), (2, 4)), NamedClass("b", (), (3,)))
     assert said == ["node 3: b (was a)", "cluster 1 is split: a keeps node 2, node 4"]
 
 
-def test_a_larger_node_swallows_what_is_below_it(anatomy: Anatomy) -> None:
+def test_a_larger_node_swallows_what_is_below_it(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (0,), (3,)), NamedClass("b", (2,)))
-    found, said = assign(old, anatomy, parse_assignments(["n9=a"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["n9=a"]))
     assert found.classes == (NamedClass("a", (0,), (9,)), NamedClass("b"))
     assert said == [
         "node 9: a (was b)",
@@ -122,27 +127,29 @@ def test_a_larger_node_swallows_what_is_below_it(anatomy: Anatomy) -> None:
     ]
 
 
-def test_the_order_of_orders_does_not_matter_to_a_swap(anatomy: Anatomy) -> None:
+def test_the_order_of_orders_does_not_matter_to_a_swap(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (0,)), NamedClass("b", (1,)))
-    found, said = assign(old, anatomy, parse_assignments(["0=b", "1=a"]))
+    found, said = assign(old, cluster_tree, parse_assignments(["0=b", "1=a"]))
     assert found.classes == (NamedClass("a", (1,)), NamedClass("b", (0,)))
     assert said == ["cluster 0: b (was a)", "cluster 1: a (was b)"]
 
 
 def test_after_any_orders_every_centroid_has_the_name_it_got_last(
-    network: PiCIE, anatomy: Anatomy
+    network: PiCIE, cluster_tree: ClusterTree
 ) -> None:
     for texts in itertools.permutations(["n3=a", "0=b", "n8=c", "2,0=a", "n10=d"]):
-        check_the_last_name_counts(network, anatomy, texts)
+        check_the_last_name_counts(network, cluster_tree, texts)
 
 
-def check_the_last_name_counts(network: PiCIE, anatomy: Anatomy, texts: tuple[str, ...]) -> None:
+def check_the_last_name_counts(
+    network: PiCIE, cluster_tree: ClusterTree, texts: tuple[str, ...]
+) -> None:
     expected = dict[int, str]()
     found = names()
     for parts, name in parse_assignments(texts):
-        found, _ = assign(found, anatomy, [(parts, name)])
+        found, _ = assign(found, cluster_tree, [(parts, name)])
         for part in parts:
-            expected |= dict.fromkeys(anatomy.members(part, "x"), name)
+            expected |= dict.fromkeys(cluster_tree.members(part, "x"), name)
     outputs = outputs_of(network, found)
     for centroid, name in expected.items():
         assert outputs.names[int(outputs.ids[centroid])] == name
@@ -160,14 +167,14 @@ def check_the_last_name_counts(network: PiCIE, anatomy: Anatomy, texts: tuple[st
         (["0=cluster 1"], "--set: 'cluster 1' is what clusters without a name are called"),
     ],
 )
-def test_orders_that_cannot_be(anatomy: Anatomy, texts: list[str], message: str) -> None:
+def test_orders_that_cannot_be(cluster_tree: ClusterTree, texts: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        assign(names(), anatomy, parse_assignments(texts))
+        assign(names(), cluster_tree, parse_assignments(texts))
 
 
-def test_names_are_taken_away(anatomy: Anatomy) -> None:
+def test_names_are_taken_away(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (0, 1)), NamedClass("b", (2,)))
-    found, said = take_away(old, anatomy, parse_parts("n7,2", "x"))
+    found, said = take_away(old, cluster_tree, parse_parts("n7,2", "x"))
     assert found.classes == (NamedClass("a", (0,), (4,)), NamedClass("b"))
     assert said == [
         "node 7: no name (was a)",
@@ -176,12 +183,12 @@ def test_names_are_taken_away(anatomy: Anatomy) -> None:
         "class 'b' has no clusters left but keeps its id; --clear takes it out",
     ]
     with pytest.raises(ConfigError, match="--unset n7: node 7 has no name; leave it out"):
-        take_away(found, anatomy, parse_parts("n7", "x"))
+        take_away(found, cluster_tree, parse_parts("n7", "x"))
     with pytest.raises(ConfigError, match="--unset: there is no cluster 9"):
-        take_away(found, anatomy, parse_parts("9", "x"))
+        take_away(found, cluster_tree, parse_parts("9", "x"))
 
 
-def test_classes_are_taken_out_with_all_their_entries(anatomy: Anatomy) -> None:
+def test_classes_are_taken_out_with_all_their_entries(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("road", (0,)), NamedClass("b", (1,)), NamedClass("road", (2,)))
     assert remove(old, ["road"]) == (names(NamedClass("b", (1,))), ["class 'road' is taken out"])
     with pytest.raises(ConfigError, match="--clear rood: no such class; did you mean 'road'"):
@@ -203,9 +210,9 @@ def test_classes_are_painted() -> None:
 def test_a_learnt_classifier_has_clusters_but_no_nodes() -> None:
     model = PiCIE("test_efficientnet", 2, pretrained=False)
     model.set_centroids([torch.randn(4, 2)], [torch.arange(4)], offsets=[torch.ones(4)])
-    anatomy = Anatomy(model, 4)
-    found, _ = assign(ClassNames(4), anatomy, parse_assignments(["0,3=a", "1=b"]))
-    found, _ = assign(found, anatomy, parse_assignments(["3=b"]))
+    cluster_tree = ClusterTree(model, 4)
+    found, _ = assign(ClassNames(4), cluster_tree, parse_assignments(["0,3=a", "1=b"]))
+    found, _ = assign(found, cluster_tree, parse_assignments(["3=b"]))
     assert found.classes == (NamedClass("a", (0,)), NamedClass("b", (1, 3)))
     with pytest.raises(ConfigError, match="nodes cannot be used: the clusters of this model were"):
-        assign(found, anatomy, parse_assignments(["n2=a"]))
+        assign(found, cluster_tree, parse_assignments(["n2=a"]))

@@ -1,4 +1,4 @@
-"""Names from a few labelled pictures: the majority of each cluster."""
+"""Names from a few labelled images: the majority of each cluster."""
 
 import shutil
 from dataclasses import replace
@@ -12,7 +12,7 @@ from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.models.class_names import ClassNames, NamedClass
-from picie.naming.assign import Anatomy
+from picie.naming.assign import ClusterTree
 from picie.naming.votes import Vote, add_votes, count_labels, open_labelled, votes
 from picie.runtime.progress import Reporter
 
@@ -31,7 +31,7 @@ def test_votes_by_hand() -> None:
 
 
 @pytest.mark.parametrize("clusters", [3, 5])
-def test_pixels_are_those_of_whole_predicted_pictures(
+def test_pixels_are_those_of_whole_predicted_images(
     model: Segmenter, scenes: Path, clusters: int
 ) -> None:
     folder = open_labelled(scenes, "val")
@@ -44,7 +44,7 @@ def test_pixels_are_those_of_whole_predicted_pictures(
     assert np.array_equal(count_labels(named, folder, clusters, QUIET), expected.matrix)
 
 
-def test_pictures_without_a_mask_are_left_out(scenes: Path, tmp_path: Path) -> None:
+def test_images_without_a_mask_are_left_out(scenes: Path, tmp_path: Path) -> None:
     root = shutil.copytree(scenes, tmp_path / "my scenes")
     masks = sorted((root / "masks").iterdir())
     for path in masks[2:]:
@@ -69,22 +69,22 @@ def test_clusters_without_a_name_get_one_and_ids_are_those_of_the_folder(
     model: Segmenter, scenes: Path
 ) -> None:
     folder = replace(open_folder(scenes), classes=("a", "b", "c"))
-    anatomy = Anatomy(model.network, 3)
+    cluster_tree = ClusterTree(model.network, 3)
     decided = [Vote(0, 9, "c", 1.0, "", 0.0), Vote(1, 0, "", 0, "", 0), Vote(2, 9, "a", 1, "", 0)]
-    fresh = add_votes(ClassNames(3), anatomy, folder, decided)
+    fresh = add_votes(ClassNames(3), cluster_tree, folder, decided)
     assert fresh.classes == (NamedClass("a", (2,)), NamedClass("b"), NamedClass("c", (0,)))
     assert model.named(fresh).names == ("a", "b", "c", "cluster 1")
 
-    node = min(anatomy.clusters[0])  # a part of cluster 0 has a name, so its rest gets none
+    node = min(cluster_tree.clusters[0])  # a part of cluster 0 has a name, so its rest gets none
     old = ClassNames(3, (NamedClass("z", (), (node,)), NamedClass("a", ()), NamedClass("a")))
-    found = add_votes(old, anatomy, folder, decided)
+    found = add_votes(old, cluster_tree, folder, decided)
     expected = (old.classes[0], NamedClass("a", (2,)), NamedClass("a"))
     assert found.classes == (*expected, NamedClass("b"), NamedClass("c"))
 
 
 def test_colours_of_a_data_set_come_along(model: Segmenter, scenes: Path) -> None:
     folder = replace(open_folder(scenes), classes=("a", "b"), palette=((1, 2, 255), (0, 16, 3)))
-    found = add_votes(ClassNames(3), Anatomy(model.network, 3), folder, [])
+    found = add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])
     assert [one.colour for one in found.classes] == ["#0102ff", "#001003"]
 
 
@@ -93,4 +93,4 @@ def test_a_class_that_cannot_be_a_name_is_told_with_its_folder(
 ) -> None:
     folder = replace(open_folder(scenes), classes=("a", "cluster 1"))
     with pytest.raises(ConfigError, match=r"scenes.*: classes: entry 2 .*: 'cluster 1' is what"):
-        add_votes(ClassNames(3), Anatomy(model.network, 3), folder, [])
+        add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])

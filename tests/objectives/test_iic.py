@@ -88,7 +88,7 @@ def test_a_step_against_the_gradient_raises_the_information() -> None:
     assert float(after) < float(before.detach())
 
 
-def test_parts_of_the_pictures_add_up_to_the_whole() -> None:
+def test_parts_of_the_images_add_up_to_the_whole() -> None:
     first, second = chances(0), chances(1)
     whole = joint_distributions(first, second, 1)
     sums: list[Tensor] = []

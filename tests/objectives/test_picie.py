@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.objectives.picie import add_consistency, picie_losses
+from picie.objectives.picie import picie_losses
 from picie.objectives.prototypes import Prototypes
 from picie.types import Losses
 
@@ -193,16 +193,3 @@ def test_features_keep_their_length_if_asked() -> None:
     torch.testing.assert_close(losses.total.detach(), torch.stack(terms).mean().detach())
     for one, other in zip(ours, plain, strict=True):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4)
-
-
-def test_consistency_is_the_mean_squared_difference_of_unit_features() -> None:
-    rows, labels, centroids, weights = inputs()
-    losses = found(rows, labels, centroids, weights)
-    units = [F.normalize(one, dim=1) for one in rows]
-    mse = F.mse_loss(units[0], units[1])
-    both = add_consistency(losses, rows, 0.5, torch.tensor(N))
-    torch.testing.assert_close(both.parts["mse"], mse)
-    torch.testing.assert_close(both.total, (losses.total + mse) / 2)
-    assert set(both.parts) == {"within", "cross", "mse"}
-    same_views = add_consistency(losses, (rows[0], 3 * rows[0]), 1.0, torch.tensor(N))
-    assert float(same_views.total) == pytest.approx(0, abs=1e-9)

@@ -5,19 +5,19 @@ from torch.nn import functional as F
 
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
-from picie.postprocessing.refinement import average_scales, refine_borders
+from picie.postprocessing.refinement import average_scales, refine_boundaries
 
 RINGS = (1, 2, 4, 8, 16)
 
 
-def pictures(count: int = 1, height: int = 64, width: int = 96, seed: int = 0) -> Tensor:
+def make_images(count: int = 1, height: int = 64, width: int = 96, seed: int = 0) -> Tensor:
     draws = torch.Generator().manual_seed(seed)
     small = torch.rand(count, 3, height // 16, width // 16, generator=draws)
     return F.interpolate(small, size=(height, width), mode="nearest")
 
 
 def slow_step(values: Tensor, colours: Tensor) -> Tensor:
-    """One iteration, pixel by pixel, of a single picture (K, h, w) and (3, h, w)."""
+    """One iteration, pixel by pixel, of a single image (K, h, w) and (3, h, w)."""
     _, height, width = values.shape
     out = torch.zeros_like(values)
     for y in range(height):
@@ -43,42 +43,44 @@ def test_an_iteration_equals_a_slow_loop() -> None:
     draws = torch.Generator().manual_seed(1)
     values = torch.randn(1, 3, 6, 8, generator=draws)
     images = torch.rand(1, 3, 6, 8, generator=draws)
-    once = refine_borders(values, images, 1)
+    once = refine_boundaries(values, images, 1)
     torch.testing.assert_close(once[0], slow_step(values[0], images[0]))
-    torch.testing.assert_close(refine_borders(once, images, 1), refine_borders(values, images, 2))
+    torch.testing.assert_close(
+        refine_boundaries(once, images, 1), refine_boundaries(values, images, 2)
+    )
 
 
-def test_borders_move_to_the_edges_of_the_picture() -> None:
+def test_borders_move_to_the_edges_of_the_image() -> None:
     images = torch.zeros(1, 3, 64, 64)
     images[..., 32:] = 1.0
     truth = (torch.arange(64) >= 32).expand(64, 64)
     values = torch.zeros(1, 2, 64, 64)
     values[:, 0, :, :28], values[:, 1, :, 28:] = 1.0, 1.0  # the border is four cells off
     before = (values.argmax(1)[0] == truth).float().mean()
-    after = (refine_borders(values, images, 10).argmax(1)[0] == truth).float().mean()
+    after = (refine_boundaries(values, images, 10).argmax(1)[0] == truth).float().mean()
     assert float(before) == pytest.approx(60 / 64)
     assert float(after) == 1.0
 
 
 def test_values_stay_in_their_range_and_constants_stay() -> None:
     values = torch.randn(2, 3, 32, 48)
-    images = pictures(2)
-    found = refine_borders(values, images, 5)
+    images = make_images(2)
+    found = refine_boundaries(values, images, 5)
     assert found.shape == values.shape
     assert values.min() <= found.min() <= found.max() <= values.max()
     constant = torch.full_like(values, 0.7)
-    torch.testing.assert_close(refine_borders(constant, images, 5), constant)
-    assert refine_borders(values, images, 0) is values
+    torch.testing.assert_close(refine_boundaries(constant, images, 5), constant)
+    assert refine_boundaries(values, images, 0) is values
 
 
-def test_a_mirrored_picture_gives_a_mirrored_result() -> None:
-    values, images = torch.randn(1, 3, 32, 48), pictures()
-    mirrored = refine_borders(values.flip(3), images.flip(3), 3)
-    torch.testing.assert_close(mirrored.flip(3), refine_borders(values, images, 3))
+def test_a_mirrored_image_gives_a_mirrored_result() -> None:
+    values, images = torch.randn(1, 3, 32, 48), make_images()
+    mirrored = refine_boundaries(values.flip(3), images.flip(3), 3)
+    torch.testing.assert_close(mirrored.flip(3), refine_boundaries(values, images, 3))
 
 
-def test_scales_are_averaged_on_half_the_grid_of_the_picture() -> None:
-    images, seen = pictures(2), list[tuple[int, ...]]()
+def test_scales_are_averaged_on_half_the_grid_of_the_image() -> None:
+    images, seen = make_images(2), list[tuple[int, ...]]()
 
     def logits(part: Tensor) -> Tensor:
         seen.append(tuple(part.shape[2:]))
@@ -98,13 +100,13 @@ def test_scales_are_averaged_on_half_the_grid_of_the_picture() -> None:
 
 
 def test_a_model_applies_what_its_settings_say(model: Segmenter) -> None:
-    images = pictures(2)
+    images = make_images(2)
     other = model.post_processed(scales=(1, 1.5), refine=3)
     assert other.config.post_processing == (
-        "mean of scales 1 1.5, 3 iterations of border refinement"
+        "mean of scales 1 1.5, 3 iterations of boundary refinement"
     )
     assert model.config.post_processing == "none"
-    expected = refine_borders(average_scales(model.logits, images, (1, 1.5)), images, 3)
+    expected = refine_boundaries(average_scales(model.logits, images, (1, 1.5)), images, 3)
     torch.testing.assert_close(other.logits(images), expected)
     assert other.predict(images[0]).shape == (64, 96)
     assert other.post_processed(scales=(1,), refine=0).logits(images).shape == (2, 3, 16, 24)
@@ -113,18 +115,11 @@ def test_a_model_applies_what_its_settings_say(model: Segmenter) -> None:
     )
 
 
-def test_tiles_of_a_processed_picture_are_blended(model: Segmenter) -> None:
-    picture = pictures(1, 160, 192)[0]
+def test_tiles_of_a_processed_image_are_blended(model: Segmenter) -> None:
+    image = make_images(1, 160, 192)[0]
     other = model.post_processed(refine=2)
-    whole, tiled = (other.predict(picture, size=160, tile=tile) for tile in (0, 128))
+    whole, tiled = (other.predict(image, size=160, tile=tile) for tile in (0, 128))
     assert (whole == tiled).mean() > 0.9
-
-
-def test_the_grid_of_the_average_can_be_coarser() -> None:
-    images = pictures(2)
-    fine, coarse = (average_scales(lambda x: x, images, (1.0,), cell=n) for n in (2, 4))
-    assert (fine.shape, coarse.shape) == ((2, 3, 32, 48), (2, 3, 16, 24))
-    torch.testing.assert_close(F.avg_pool2d(fine, 2).mean(), coarse.mean(), rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("scales", [(0.1,), (1, 5), (-1,)])

@@ -52,7 +52,7 @@ def test_tiles_that_can_be(tile: int) -> None:
     check_tile(tile)
 
 
-def picture(height: int, width: int) -> Tensor:
+def make_image(height: int, width: int) -> Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -61,7 +61,7 @@ def test_weights_sum_to_one(stride: int) -> None:
     def constant(part: Tensor) -> Tensor:
         return torch.ones(1, 2, part.shape[2] // stride, part.shape[3] // stride)
 
-    found = blended(constant, picture(544, 288), 128)
+    found = blended(constant, make_image(544, 288), 128)
     assert found.shape == (2, 544 // stride, 288 // stride)
     torch.testing.assert_close(found, torch.ones_like(found), rtol=0, atol=1e-6)
 
@@ -70,7 +70,7 @@ def test_one_tile_is_the_whole() -> None:
     def logits(part: Tensor) -> Tensor:
         return F.avg_pool2d(part, 4).sin()
 
-    image = picture(128, 96)
+    image = make_image(128, 96)
     assert torch.equal(blended(logits, image, 128), logits(image[None])[0])
 
 
@@ -83,7 +83,7 @@ def test_a_position_comes_from_the_tile_that_holds_it_well_inside() -> None:
         out[..., :, :2] = out[..., :, -2:] = 9
         return out
 
-    image = picture(320, 448)
+    image = make_image(320, 448)
     found = blended(wrong_at_borders, image, 128)  # 32 pixels shared: 2 cells count for nothing
     inside = (slice(None), slice(2, -2), slice(2, -2))
     torch.testing.assert_close(found[inside], F.avg_pool2d(image, 4)[inside])
@@ -97,7 +97,7 @@ def test_a_network_of_small_reach_sees_no_tiles() -> None:
     def logits(part: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(part, first, padding=3, stride=4).tanh(), second, padding=1)
 
-    image = picture(672, 928)
+    image = make_image(672, 928)
     torch.testing.assert_close(
         blended(logits, image, 256), logits(image[None])[0], rtol=0, atol=1e-5
     )
@@ -122,7 +122,7 @@ def test_the_default_backbone_decides_nearly_every_pixel_alike() -> None:
 
 @pytest.mark.parametrize("across", [1, 2, 9])
 @pytest.mark.parametrize("size", [(256, 512), (640, 96), (32, 32), (320, 992)])
-def test_strips_are_the_blended_picture_in_parts(size: tuple[int, int], across: int) -> None:
+def test_strips_are_the_blended_image_in_parts(size: tuple[int, int], across: int) -> None:
     weight = torch.randn(5, 3, 7, 7, generator=torch.Generator().manual_seed(1))
 
     def logits(part: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def test_strips_are_the_blended_picture_in_parts(size: tuple[int, int], across: 
         top, left, height, width = place
         return logits(image[None, :, top : top + height, left : left + width])[0]
 
-    image = picture(*size)
+    image = make_image(*size)
     whole = blended(logits, image, 128)
     covered = np.zeros(whole.shape[1:], int)
     for strip in strips(tile, size, 128, across):
@@ -146,7 +146,7 @@ def test_strips_are_the_blended_picture_in_parts(size: tuple[int, int], across: 
             whole.shape[1:],
             strict=True,
         ):
-            assert start == max(first - 1, 0)  # a neighbour to each side, to enlarge them alike
+            assert start == max(first - 1, 0)  # a neighbour to each side, to upsample them alike
             assert start + count == min(stop + 1, cells)
     assert (covered == 1).all()
 

@@ -16,7 +16,7 @@ NOTHING = np.zeros((0, 0))
         (slice(0, 9), slice(0, 32), "mostly in the upper third"),
         (slice(12, 20), slice(12, 20), "mostly in the middle third, mostly in the middle"),
         (slice(24, 32), slice(24, 32), "mostly in the lower third, mostly at the right"),
-        (slice(0, 32), slice(0, 32), "all over the picture"),
+        (slice(0, 32), slice(0, 32), "all over the image"),
         (slice(0, 0), slice(0, 0), "nowhere"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from picie.inference.segmenter import Segmenter
-from picie.reporting.collect import Memory, _Best
+from picie.reporting.collect import PortraitCollector, _Best
 from picie.reporting.content import Patch
 
 
@@ -38,9 +38,9 @@ def test_the_best_of_all_is_always_kept(photos: int) -> None:
 
 
 @pytest.mark.parametrize("shown", [1, 200, 1_000])
-def test_pictures_take_less_than_the_page_may(model: Segmenter, shown: int) -> None:
-    memory = Memory(model, 10_000, shown)
-    patches = 2 * 8 * model.clusters * memory.patch_bytes
-    assert 4 / 3 * (shown * memory.shot_bytes + patches) < 12e6
-    assert memory.shot_bytes >= 6_000
-    assert memory.patch_bytes == 3_000
+def test_images_take_less_than_the_page_may(model: Segmenter, shown: int) -> None:
+    collector = PortraitCollector(model, 10_000, shown)
+    patches = 2 * 8 * model.clusters * collector.patch_bytes
+    assert 4 / 3 * (shown * collector.shot_bytes + patches) < 12e6
+    assert collector.shot_bytes >= 6_000
+    assert collector.patch_bytes == 3_000

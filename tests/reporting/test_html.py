@@ -9,17 +9,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from picie.reporting.content import Cluster, Document, Patch, Score, Shot, Tree
+from picie.reporting.content import Cluster, Document, GalleryImage, Patch, Score, Tree
 from picie.reporting.html import to_html
 from picie.types import IGNORED
 from picie.visualization.palette import palette
 from picie.visualization.thumbnails import fit_mask, fit_photo
 
 BAD = "<script>alert('x')</script> & \"q\" ü"
-PICTURE = fit_photo(np.full((20, 20, 3), 90, np.uint8), 1_000)
+IMAGE = fit_photo(np.full((20, 20, 3), 90, np.uint8), 1_000)
 MASK = fit_mask(np.array([[0, 1], [1, -1]]), palette(2), 1_000)
 HEAT = np.eye(32)
-PATCHES = (Patch(BAD, 0.93, PICTURE), Patch("b", 0.91, PICTURE))
+PATCHES = (Patch(BAD, 0.93, IMAGE), Patch("b", 0.91, IMAGE))
 
 
 def cluster(number: int, **changes: object) -> Cluster:
@@ -51,7 +51,7 @@ DOCUMENT = Document(
     absent=(BAD,),
     photos=1_234,
     problems=(BAD,),
-    gallery=(Shot(BAD, (20, 20), PICTURE, MASK, ((0, 0.7), (1, 0.2), (IGNORED, 0.1))),),
+    gallery=(GalleryImage(BAD, (20, 20), IMAGE, MASK, ((0, 0.7), (1, 0.2), (IGNORED, 0.1))),),
     gallery_note=BAD,
     health={"view_information": 0.5, BAD: 1.0},
     health_note=BAD,
@@ -176,7 +176,7 @@ def test_verdicts_are_words_and_signs_not_only_colours() -> None:
     assert "good from 0.62, bad below 0.45" in html
 
 
-def test_large_matrices_are_a_picture_and_small_ones_text() -> None:
+def test_large_matrices_are_a_image_and_small_ones_text() -> None:
     assert '<table class="matrix">' in to_html(DOCUMENT)
     names = tuple((f"class {number}", (None,) * 4, "") for number in range(50))
     score = dataclasses.replace(

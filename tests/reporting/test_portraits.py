@@ -103,7 +103,7 @@ def test_closeness_is_the_mean_cosine_of_centroids(model: Segmenter) -> None:
     assert closeness(model.named(NAMES)).shape == (2, 2)
 
 
-def test_pictures_that_cannot_be_read_are_named(
+def test_images_that_cannot_be_read_are_named(
     model: Segmenter, scenes: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(scenes / "images", tmp_path / "photos")
@@ -114,7 +114,7 @@ def test_pictures_that_cannot_be_read_are_named(
     assert "bad ü.jpg" in problem
     for path in (tmp_path / "photos").glob("scene*"):
         path.write_text("no")
-    with pytest.raises(DataError, match="none of the 10 pictures could be read"):
+    with pytest.raises(DataError, match="none of the 10 images could be read"):
         make_portraits(model, open_folder(tmp_path / "photos"), workers=0)
 
 

@@ -21,7 +21,7 @@ def test_they_are_those_of_evaluate(model: Segmenter, scenes: Path) -> None:
     assert (score.accuracy, score.miou) == (expected.accuracy, expected.miou)
     assert score.confusion.tolist() == expected.confusion
     assert [name for name, _, _ in score.rows] == list(expected.classes)
-    assert "3 pictures (val), square centre crops at 32 px, K = 3" in score.protocol
+    assert "3 images (val), square centre crops at 32 px, K = 3" in score.protocol
     assert [name for name, _ in score.columns] == ["cluster 0", "cluster 1", "cluster 2"]
 
 

@@ -29,7 +29,7 @@ assert x.grad == 12, x.grad
 
 weight = torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last).requires_grad_()
 unused = torch.zeros(4, requires_grad=True)
-if here.main:  # the other has no picture, and no gradient
+if here.main:  # the other has no image, and no gradient
     (weight * torch.arange(24.0).view(2, 3, 2, 2)).sum().backward()
 here.sum_gradients([weight, unused])
 assert torch.equal(weight.grad, torch.arange(24.0).view(2, 3, 2, 2))

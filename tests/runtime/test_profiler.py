@@ -36,7 +36,7 @@ def test_waiting_is_not_the_work_between(now: list[float]) -> None:
     clock = Clock(on=True)
     for _ in clock.waits(slow()):
         now[0] += 100
-    assert clock.seconds == {"waiting for pictures": 4}
+    assert clock.seconds == {"waiting for images": 4}
 
 
 def test_the_table_names_the_network_and_the_rest(now: list[float]) -> None:

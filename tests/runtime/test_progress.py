@@ -113,9 +113,9 @@ def test_a_note_is_made_only_when_it_is_shown(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_long_list_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    Reporter().enumerate([f"picture {number}" for number in range(23)])
+    Reporter().enumerate([f"image {number}" for number in range(23)])
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "  picture 0"
+    assert lines[0] == "  image 0"
     assert len(lines) == 21
     assert lines[-1] == "  ... and 3 more"
     Reporter().enumerate(["one"])

@@ -12,7 +12,7 @@ from picie.runtime.random import (
 )
 
 
-def test_a_row_depends_on_nothing_but_its_picture() -> None:
+def test_a_row_depends_on_nothing_but_its_image() -> None:
     together = uniform_draws(3, 2, range(40), 7)
     order = np.random.default_rng(0).permutation(40)
     torch.testing.assert_close(uniform_draws(3, 2, order, 7), together[order], rtol=0, atol=0)

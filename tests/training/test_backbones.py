@@ -15,7 +15,7 @@ from picie.errors import ModelError
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.postprocessing.tiling import blended
-from picie.postprocessing.upsampling import enlarge
+from picie.postprocessing.upsampling import upsample
 
 KINDS: dict[str, dict[str, Any]] = {
     "patches of 16": {"backbone": "test_vit", "backbone_layers": (-3, -1)},
@@ -62,13 +62,13 @@ def test_one_tile_of_a_transformer_is_the_whole(kind: dict[str, Any]) -> None:
     model = PiCIE("test_vit", 4, pretrained=False)
     model.set_centroids([torch.eye(4)], [torch.arange(4)])
     segmenter = Segmenter(model, make_config(backbone="test_vit", pretrained=False, clusters=4))
-    picture = torch.rand(3, 128, 96)
-    whole = segmenter.logits(picture[None])
-    found = blended(segmenter.logits, picture, 128)
+    image = torch.rand(3, 128, 96)
+    whole = segmenter.logits(image[None])
+    found = blended(segmenter.logits, image, 128)
     finer = F.interpolate(whole, size=found.shape[1:], mode="bilinear", align_corners=False)[0]
     assert found.shape[1:] == ((8, 6) if model.stride == 16 else (16, 12))
     torch.testing.assert_close(found, finer)
-    masks = [enlarge(one, (130, 100)) for one in (whole[0], found)]
+    masks = [upsample(one, (130, 100)) for one in (whole[0], found)]
     assert np.mean(masks[0] == masks[1]) > 0.9
 
 

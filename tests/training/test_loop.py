@@ -158,19 +158,19 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
 
 
 class _Gate:
-    """A picture that can be read only when the test hands it out.
+    """An image that can be read only when the test hands it out.
 
-    The picture is a link to a named pipe, so that whoever reads it waits in the kernel; the reader
+    The image is a link to a named pipe, so that whoever reads it waits in the kernel; the reader
     can then be killed at exactly this read.
     """
 
-    def __init__(self, picture: Path, folder: Path) -> None:
-        self.picture, self.folder, self.data = picture, folder, picture.read_bytes()
+    def __init__(self, image: Path, folder: Path) -> None:
+        self.image, self.folder, self.data = image, folder, image.read_bytes()
         self.number = -1
         self._next_pipe()
 
     def hand_out(self, times: int, process: subprocess.Popen[bytes]) -> None:
-        """Let the picture be read so many times, then wait until it is wanted once more."""
+        """Let the image be read so many times, then wait until it is wanted once more."""
         for _ in range(times):
             pipe = self._reader(process)
             self._next_pipe()
@@ -181,15 +181,15 @@ class _Gate:
 
     def open(self) -> None:
         """Make it a common file again."""
-        self.picture.unlink()
-        self.picture.write_bytes(self.data)
+        self.image.unlink()
+        self.image.write_bytes(self.data)
 
     def _next_pipe(self) -> None:
         self.number += 1
         os.mkfifo(self._pipe)
         link = self.folder / "link"
         link.symlink_to(self._pipe)
-        os.replace(link, self.picture)
+        os.replace(link, self.image)
 
     @property
     def _pipe(self) -> Path:
@@ -204,7 +204,7 @@ class _Gate:
             except OSError:  # no reader yet
                 assert process.poll() is None, process.communicate()[1].decode()
                 time.sleep(0.01)
-        raise TimeoutError("the picture was not read")
+        raise TimeoutError("the image was not read")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -360,7 +360,7 @@ def test_scoring_on_the_way_does_not_change_the_weights(
         ("reference", {"accuracy", "miou", "accuracy_view2", "miou_view2"}),
     ):
         run = tmp_path / preset
-        train(scenes, run, **settings[preset] | {"eval_split": "val", "eval_size": 32})
+        train(scenes, run, **settings[preset] | {"eval_split": "val"})
         assert weights(run) == weights(runs[preset])
         for record, other in zip(records(run), records(runs[preset]), strict=True):
             assert record.keys() - other.keys() == keys
@@ -422,7 +422,7 @@ def test_a_missing_or_empty_folder_leaves_no_run(settings: Settings, tmp_path: P
     with pytest.raises(DataError, match="gone: does not exist"):
         train(tmp_path / "gone", tmp_path / "run", **values)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: no pictures \(0 files\)"):
+    with pytest.raises(DataError, match=r"empty: no images \(0 files\)"):
         train(tmp_path / "empty", tmp_path / "run", **values)
     assert not (tmp_path / "run").exists()
 
@@ -438,15 +438,15 @@ def test_more_clusters_than_pixels_can_be_corrected(
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Four pictures without labels, and two files that are none."""
+    """Four images without labels, and two files that are none."""
     folder = write_scenes(tmp_path / "made", train=4, val=0, size=(48, 64)) / "images"
-    (folder / "bad 1.jpg").write_text("no picture")
+    (folder / "bad 1.jpg").write_text("no image")
     (folder / "scene_0002b.png").write_bytes(b"\x89PNG\r\n\x1a\n, cut off")
     return folder
 
 
 @pytest.mark.parametrize("preset", ["default", "reference"])
-def test_unreadable_pictures_are_named_and_left_out(
+def test_unreadable_images_are_named_and_left_out(
     photos: Path,
     settings: Settings,
     tmp_path: Path,
@@ -457,24 +457,24 @@ def test_unreadable_pictures_are_named_and_left_out(
     values = settings[preset] | changes
     train(photos, tmp_path / "run", **values, quiet=False)
     for text in ((tmp_path / "run" / "train.log").read_text(), capsys.readouterr().err):
-        assert "2 of 6 pictures could not be read, left out:" in text
-        assert text.count("bad 1.jpg: cannot be read as a picture") == 1
-        assert text.count("scene_0002b.png: cannot be read as a picture") == 1
+        assert "2 of 6 images could not be read, left out:" in text
+        assert text.count("bad 1.jpg: cannot be read as an image") == 1
+        assert text.count("scene_0002b.png: cannot be read as an image") == 1
     assert records(tmp_path / "run")[0]["images"] == 4
 
 
 @pytest.mark.parametrize("preset", ["default", "reference"])
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_a_folder_without_a_readable_picture(
+def test_a_folder_without_a_readable_image(
     photos: Path, settings: Settings, tmp_path: Path, preset: str, epochs: int
 ) -> None:
     for path in photos.glob("scene*"):
-        path.write_text("no picture")
+        path.write_text("no image")
     values = settings[preset] | {"split": "", "epochs": epochs, "kmeans_images": 6}
-    with pytest.raises(DataError, match=r"none of the .*pictures (can|could) be read"):
+    with pytest.raises(DataError, match=r"none of the .*images (can|could) be read"):
         train(photos, tmp_path / "run", **values)
     log = (tmp_path / "run" / "train.log").read_text()
-    assert log.count("cannot be read as a picture") == 6
+    assert log.count("cannot be read as an image") == 6
     with pytest.raises(ConfigError, match="or pass --overwrite"):
         train(photos, tmp_path / "run", **values)
 

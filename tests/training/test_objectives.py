@@ -23,24 +23,14 @@ SYSTEMS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"within", "cross", "within_auxiliary", "cross_auxiliary"},
     ),
     "mdc": ({"objective": "mdc"}, {"within"}),
-    "mdc with prototypes": ({"objective": "mdc", "classifier": "prototype"}, {"within"}),
+    "mdc with prototypes": ({"objective": "mdc-prototypes"}, {"within"}),
     "iic": (
         {"objective": "iic", "auxiliary_clusters": 5},
         {"mutual_information", "mutual_information_auxiliary"},
     ),
-    "parametric": ({"classifier": "parametric"}, {"within", "cross"}),
-    "no cross-view": ({"cross_view": False}, {"within"}),
-    "mse": ({"mse_weight": 0.5}, {"within", "cross", "mse"}),
-    "euclidean": (
-        {
-            "unit_features": False,
-            "kmeans_metric": "euclidean",
-            "label_rule": "l2",
-            "logit_rule": "l2",
-            "predict_rule": "l2",
-        },
-        {"within", "cross"},
-    ),
+    "parametric": ({"objective": "picie-parametric"}, {"within", "cross"}),
+    "no cross-view": ({"objective": "picie-within"}, {"within"}),
+    "euclidean": ({"unit_features": False, "similarity": "l2"}, {"within", "cross"}),
 }
 _OTHER = {"epoch", "loss", "effective_clusters", "cluster_shares", "images", "seconds"}
 
@@ -70,7 +60,7 @@ def test_every_system_learns_records_and_goes_on(
     whole = run(scenes, tmp_path / "whole", values, epochs=2)
     for record in records(whole):
         assert set(record) - _OTHER - {"kmeans_objective"} == parts
-        views = 1 if changes.get("objective") == "mdc" else 2
+        views = 1 if system.startswith("mdc") else 2
         assert [len(shares) for shares in record["cluster_shares"]] == [3] * views
         assert record["images"] == 6
     # cut off after the first epoch, then resumed: the same bytes
@@ -108,7 +98,7 @@ def test_a_learnt_classifier_is_what_predicts(
     # IIC predicts by its main head; a classifier that is trained is kept with its biases.
     for name, changes in (
         ("iic", {"objective": "iic", "auxiliary_clusters": 5}),
-        ("parametric", {"classifier": "parametric"}),
+        ("parametric", {"objective": "picie-parametric"}),
     ):
         model = train(scenes, tmp_path / name, **settings["reference"] | changes)
         centroids, groups, offsets = model.network.view_centroids(0)
@@ -152,9 +142,8 @@ def test_an_auxiliary_clustering_leaves_the_main_one_as_it_was(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classifier": "parametric", "final_centroids": "trained"}, "set predict_rule to dot"),
-        ({"objective": "iic", "predict_rule": "cosine"}, "set predict_rule to dot"),
-        ({"unit_features": False}, "set kmeans_metric to euclidean"),
+        ({"objective": "frozen"}, "set epochs to 0"),
+        ({"unit_features": False}, "set similarity to l2 or dot"),
     ],
 )
 def test_settings_that_contradict_each_other_leave_no_run(

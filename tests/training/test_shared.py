@@ -33,7 +33,7 @@ def records(run: Path) -> list[dict[str, Any]]:
 def test_two_processes_learn_what_one_learns(
     scenes: Path, flags: Flags, runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    # Six pictures in batches of three: the processes have two and one of each.
+    # Six images in batches of three: the processes have two and one of each.
     run = tmp_path / "run"
     done = train_by_two(str(scenes), f"--out={run}", *flags("default"))
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_a_run_cut_off_can_be_resumed_by_another_number_of_processes(
     assert_close(run, runs["default"])
 
 
-def test_unreadable_pictures_of_every_process_are_named(
+def test_unreadable_images_of_every_process_are_named(
     scenes: Path, flags: Flags, tmp_path: Path
 ) -> None:
     photos = tmp_path / "photos"
@@ -108,12 +108,12 @@ def test_unreadable_pictures_of_every_process_are_named(
             (scenes / "images" / f"scene_000{number}.jpg").read_bytes()
         )
     for number in range(3):
-        (photos / f"bad{number}.jpg").write_text("no picture")
+        (photos / f"bad{number}.jpg").write_text("no image")
     run = tmp_path / "run"
     options = [f for f in flags("reference") if not f.startswith(("--split", "--epochs"))]
     done = train_by_two(str(photos), f"--out={run}", *options, "--epochs=1")
     assert done.returncode == 0, done.stderr
     log = (run / "train.log").read_text()
-    assert "3 of 7 pictures could not be read, left out:" in log
+    assert "3 of 7 images could not be read, left out:" in log
     assert all(log.count(f"bad{number}.jpg: cannot be read") == 1 for number in range(3))
     assert records(run)[0]["images"] == 4

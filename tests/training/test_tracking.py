@@ -23,7 +23,7 @@ def tracked(scenes: Path, settings: Settings, tmp_path_factory: pytest.TempPathF
     """A run like that of `runs`, with TensorBoard and scores."""
     folder = tmp_path_factory.mktemp("tracked") / "run"
     own = settings["default"] | {"track": "tensorboard", "track_images": 2, "eval_split": "val"}
-    train(scenes, folder, **own, eval_size=32)
+    train(scenes, folder, **own)
     return folder
 
 
@@ -46,7 +46,7 @@ def test_scalars_are_those_of_the_metrics(tracked: Path) -> None:
     assert not any(tag.startswith("cluster_shares") for tag in tags)
 
 
-def test_pictures_come_every_second_epoch_and_at_the_end(tracked: Path) -> None:
+def test_images_come_every_second_epoch_and_at_the_end(tracked: Path) -> None:
     found = events(tracked)
     tags = found.Tags()["images"]
     steps = {tag: [one.step for one in found.Images(tag)] for tag in tags}
@@ -130,8 +130,8 @@ class FakeWandb(ModuleType):
             raise OSError("connection lost\nmore")
         self.logged.append((step, values))
 
-    def Image(self, picture: Any) -> Any:
-        return np.asarray(picture)
+    def Image(self, image: Any) -> Any:
+        return np.asarray(image)
 
     def finish(self) -> None:
         self.finished += 1

@@ -3,24 +3,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.views.pair import stretch_crops, whole_boxes
+from picie.views.pair import full_boxes, stretch_crops
 
 BOXES = torch.tensor([[0, 0, 40], [3, 9, 29], [20, 1, 20], [11, 7, 33]]).double()
 FLIP = torch.tensor([False, True, False, True])
 SIGMA = torch.tensor([0.0, 1.3, 0.4, 0.0])
 
 
-def pictures() -> Tensor:
+def make_images() -> Tensor:
     return torch.rand(4, 3, 44, 44, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("target", [16, 29, 44, 60])
 @pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize(("confined", "shift"), [(True, 0.0), (False, 0.0), (False, 0.37)])
-def test_one_picture_at_a_time_equals_the_batch(
+def test_one_image_at_a_time_equals_the_batch(
     target: int, antialias: bool, confined: bool, shift: float
 ) -> None:
-    images, boxes = pictures(), BOXES + shift
+    images, boxes = make_images(), BOXES + shift
     before = images.clone()
     whole = stretch_crops(
         images,
@@ -47,8 +47,8 @@ def test_one_picture_at_a_time_equals_the_batch(
     assert torch.equal(images, before)
 
 
-def test_a_batch_of_whole_pictures_equals_the_matrices() -> None:
-    images, boxes, still = pictures(), whole_boxes(4, 44), torch.zeros(4)
+def test_a_batch_of_whole_images_equals_the_matrices() -> None:
+    images, boxes, still = make_images(), full_boxes(4, 44), torch.zeros(4)
     quick = stretch_crops(
         images,
         boxes=boxes,
@@ -72,7 +72,7 @@ def test_a_batch_of_whole_pictures_equals_the_matrices() -> None:
 
 
 def test_a_square_is_cut_out_before_it_is_stretched() -> None:
-    images = pictures()[:1]
+    images = make_images()[:1]
     square = images[:, :, 3:32, 9:38]
     expected = F.interpolate(square, (50, 50), mode="bilinear", align_corners=False).flip(3)
     found = stretch_crops(

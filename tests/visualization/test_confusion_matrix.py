@@ -1,4 +1,4 @@
-"""The picture of a confusion matrix: what stands where, read back from its pixels."""
+"""The image of a confusion matrix: what stands where, read back from its pixels."""
 
 import itertools
 from pathlib import Path
@@ -17,14 +17,14 @@ FRAME, INK = (222, 226, 230), (33, 37, 41)
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        assert (picture.format, picture.mode) == ("PNG", "RGB")
-        return np.asarray(picture)
+    with Image.open(path) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        return np.asarray(image)
 
 
-def cell_centres(picture: NDArray[np.uint8], colour: Any) -> tuple[float, float]:
+def cell_centres(image: NDArray[np.uint8], colour: Any) -> tuple[float, float]:
     """Mean row and column of the pixels of a colour that occurs in one cell only."""
-    rows, columns = np.nonzero((picture == np.asarray(colour)).all(-1))
+    rows, columns = np.nonzero((image == np.asarray(colour)).all(-1))
     return float(rows.mean()), float(columns.mean())
 
 
@@ -37,10 +37,10 @@ def write(path: Path, matrix: Any, mapping: list[int], **options: Any) -> NDArra
 def test_columns_stand_in_the_order_of_their_classes(tmp_path: Path) -> None:
     """Cluster 0 is class 1 and cluster 2 class 0; cluster 1 is unmatched and comes last."""
     matrix = [[2, 11, 87], [76, 14, 10]]
-    picture = write(tmp_path / "a.png", matrix, [1, -1, 0])
-    first = cell_centres(picture, shade(87))
-    second = cell_centres(picture, shade(76))
-    unmatched = cell_centres(picture, shade(14))
+    image = write(tmp_path / "a.png", matrix, [1, -1, 0])
+    first = cell_centres(image, shade(87))
+    second = cell_centres(image, shade(76))
+    unmatched = cell_centres(image, shade(14))
     assert first[0] == pytest.approx(second[0] - CELL, abs=2)  # class 0 above class 1
     assert first[1] == pytest.approx(second[1] - CELL, abs=2)  # cluster 2 before cluster 0
     assert unmatched[0] == pytest.approx(second[0], abs=2)
@@ -59,8 +59,8 @@ def test_a_class_without_a_pixel_is_grey(tmp_path: Path) -> None:
     with_pixel = write(tmp_path / "a.png", [[87, 13], [24, 76]], [0, 1])
     without = write(tmp_path / "b.png", [[87, 13], [0, 0]], [0, 1])
 
-    def grey(picture: NDArray[np.uint8]) -> int:
-        return int((picture == FRAME).all(-1).sum())
+    def grey(image: NDArray[np.uint8]) -> int:
+        return int((image == FRAME).all(-1).sum())
 
     assert grey(without) > grey(with_pixel) + 1.5 * CELL**2
 
@@ -70,8 +70,8 @@ def test_cells_of_the_own_class_are_framed(tmp_path: Path) -> None:
     swapped = write(tmp_path / "b.png", [[5, 5], [5, 5]], [1, 0])
     none = write(tmp_path / "c.png", [[5, 5], [5, 5]], [-1, -1])
 
-    def ink(picture: NDArray[np.uint8]) -> int:
-        return int((picture == INK).all(-1).sum())
+    def ink(image: NDArray[np.uint8]) -> int:
+        return int((image == INK).all(-1).sum())
 
     assert ink(matched) - ink(none) > 1.5 * 4 * 2 * (CELL - 4)  # two frames, two pixels wide
     assert (matched != swapped).any()
@@ -94,9 +94,9 @@ def test_a_title_takes_one_line(tmp_path: Path, title: str) -> None:
 def test_hundreds_of_clusters_are_added_up_by_class(tmp_path: Path) -> None:
     matrix = np.ones((3, 400), np.int64)
     mapping = [0, 1, -1, 1] * 100  # class 2 has none
-    picture = write(tmp_path / "a.png", matrix, mapping)
-    assert picture.shape[1] == 560  # three columns: the least width
-    assert cell_centres(picture, shade(50))[1] > cell_centres(picture, shade(25))[1] - 2 * CELL
+    image = write(tmp_path / "a.png", matrix, mapping)
+    assert image.shape[1] == 560  # three columns: the least width
+    assert cell_centres(image, shade(50))[1] > cell_centres(image, shade(25))[1] - 2 * CELL
 
 
 @pytest.mark.parametrize("names", [["x" * 300, "y"], ["sky", "日本"]])

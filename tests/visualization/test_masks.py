@@ -9,7 +9,7 @@ from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
 from picie.types import IGNORED
-from picie.visualization.masks import colour_mask, mask_picture, overlay, write_mask
+from picie.visualization.masks import colour_mask, mask_image, overlay, write_mask
 from picie.visualization.palette import palette
 
 
@@ -30,10 +30,10 @@ def test_few_clusters_make_an_indexed_file(tmp_path: Path, clusters: int, kind: 
     path = tmp_path / "mask.png"
     write_mask(mask, path, palette(clusters))
     assert bit_depth_and_colour_type(path) == (8, 3)
-    with Image.open(path) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), mask)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), mask)
         np.testing.assert_array_equal(
-            np.asarray(picture.convert("RGB")), colour_mask(mask, palette(clusters))
+            np.asarray(image.convert("RGB")), colour_mask(mask, palette(clusters))
         )
 
 
@@ -44,22 +44,22 @@ def test_many_clusters_make_a_sixteen_bit_file(tmp_path: Path, clusters: int) ->
     path = tmp_path / "mask.png"
     write_mask(mask, path, palette(clusters))
     assert bit_depth_and_colour_type(path) == (16, 0)
-    with Image.open(path) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), mask)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), mask)
 
 
 @pytest.mark.parametrize(("clusters", "void"), [(3, 255), (255, 255), (256, 65535)])
 def test_ignored_pixels_are_void(tmp_path: Path, clusters: int, void: int) -> None:
     mask = np.array([[0, IGNORED], [clusters - 1, IGNORED]])
     write_mask(mask, tmp_path / "mask.png", palette(clusters))
-    with Image.open(tmp_path / "mask.png") as picture:
-        assert np.asarray(picture).tolist() == [[0, void], [clusters - 1, void]]
+    with Image.open(tmp_path / "mask.png") as image:
+        assert np.asarray(image).tolist() == [[0, void], [clusters - 1, void]]
         if clusters < 256:
-            painted = np.asarray(picture.convert("RGB"))
+            painted = np.asarray(image.convert("RGB"))
             assert np.array_equal(painted, colour_mask(mask, palette(clusters)))
             assert painted[0, 1].tolist() == [255, 255, 255]
-        same = np.asarray(mask_picture(mask, palette(clusters)))
-        assert np.array_equal(np.asarray(picture), same)
+        same = np.asarray(mask_image(mask, palette(clusters)))
+        assert np.array_equal(np.asarray(image), same)
 
 
 def test_no_value_is_left_for_ignored_pixels_beside_65536_ids(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_an_existing_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -
     for value in (0, 1):
         write_mask(np.full((3, 3), value), tmp_path / "mask.png", palette(2))
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
-    with Image.open(tmp_path / "mask.png") as picture:
-        assert np.asarray(picture).min() == 1
+    with Image.open(tmp_path / "mask.png") as image:
+        assert np.asarray(image).min() == 1
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +107,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     [
         (np.array([[0, 3]]), "mask holds cluster id 3, but there are 3 colours; ids run from 0 to"),
         (np.array([[-2, 0]]), "mask holds cluster id -2, but there are 3 colours"),
-        (np.array([[0.0, 1.0]]), "type float64 is no picture of cluster ids; give whole numbers"),
-        (np.array([0, 1]), r"mask of shape \(2,\) and type int64 is no picture"),
+        (np.array([[0.0, 1.0]]), "type float64 is no image of cluster ids; give whole numbers"),
+        (np.array([0, 1]), r"mask of shape \(2,\) and type int64 is no image"),
         (np.zeros((0, 4), dtype=np.int64), r"mask of shape \(0, 4\)"),
     ],
 )

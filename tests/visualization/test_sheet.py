@@ -1,4 +1,4 @@
-"""The picture sheet: what stands where, read back from its pixels."""
+"""The image sheet: what stands where, read back from its pixels."""
 
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ from picie.types import IGNORED
 from picie.visualization.palette import palette
 from picie.visualization.sheet import write_sheet
 
-Picture = tuple[str, NDArray[np.uint8], NDArray[np.int64]]
+Row = tuple[str, NDArray[np.uint8], NDArray[np.int64]]
 
 
-def scene(name: str = "scene.jpg", height: int = 40, width: int = 60, split: int = 30) -> Picture:
+def scene(name: str = "scene.jpg", height: int = 40, width: int = 60, split: int = 30) -> Row:
     mask = np.zeros((height, width), dtype=np.int64)
     mask[:, split:] = 1
     return name, np.full((height, width, 3), 128, dtype=np.uint8), mask
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.mode == "RGB"
-        return np.asarray(picture)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.mode == "RGB"
+        return np.asarray(image)
 
 
 def count(sheet: NDArray[np.uint8], colour: Any) -> int:
@@ -63,7 +63,7 @@ def test_legend_lists_clusters_that_occur_the_most_frequent_first(tmp_path: Path
 
 
 def test_shares_are_those_of_whole_masks(tmp_path: Path) -> None:
-    """A large picture weighs more than a small one, although their panels are of one size."""
+    """A large image weighs more than a small one, although their panels are of one size."""
     large, small = scene(height=80, width=120, split=120), scene(height=20, width=30, split=0)
     write_sheet(tmp_path / "a.png", [small, large], palette(2), height=40)
     assert swatches(pixels(tmp_path / "a.png"), palette(2)) == [0, 1]
@@ -121,7 +121,7 @@ def test_ignored_pixels_are_in_no_share_of_the_legend(tmp_path: Path) -> None:
 
 
 def test_no_rows_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"sheet.png: no picture to show; give at least one row"):
+    with pytest.raises(DataError, match=r"sheet.png: no image to show; give at least one row"):
         write_sheet(tmp_path / "sheet.png", [], palette(2))
 
 

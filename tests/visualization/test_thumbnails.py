@@ -1,4 +1,4 @@
-"""Pictures inside a page: within their limit, exact where they must be, readable again."""
+"""Images inside a page: within their limit, exact where they must be, readable again."""
 
 import io
 

@@ -26,7 +26,7 @@ from picie.errors import ConfigError
 from picie.models.backbones import check_name
 from picie.runtime.files import write_atomically
 
-__all__ = ["Job", "absence", "describe_pictures", "draw_scenes", "is_at_hand", "plan", "select"]
+__all__ = ["Job", "absence", "describe_images", "draw_scenes", "is_at_hand", "plan", "select"]
 
 _MARKER = "scenes.json"
 
@@ -41,7 +41,7 @@ class Job:
         data: what on.
         backbone: timm name.
         seed: of every random draw.
-        config: all settings, the folder of pictures among them.
+        config: all settings, the folder of images among them.
         out: folder of the whole benchmark.
     """
 
@@ -69,7 +69,7 @@ class Job:
         return self.out / "records" / f"{self.slug}.json"
 
     @property
-    def pictures(self) -> Path:
+    def images(self) -> Path:
         """The labelled folder."""
         return Path(self.config.data)
 
@@ -122,17 +122,17 @@ def select(jobs: list[Job], pattern: str) -> list[Job]:
 
 
 def absence(job: Job) -> str:
-    """Why the pictures of a run cannot be there; "" if they are, or can be drawn."""
-    if job.data.synthetic is not None or job.pictures.exists():
+    """Why the images of a run cannot be there; "" if they are, or can be drawn."""
+    if job.data.synthetic is not None or job.images.exists():
         return ""
-    return f"data {job.data.name!r}: expected at {job.pictures}"
+    return f"data {job.data.name!r}: expected at {job.images}"
 
 
 def is_at_hand(job: Job) -> bool:
-    """Whether its pictures can be read now; scenes only if they are those of the suite."""
+    """Whether its images can be read now; scenes only if they are those of the suite."""
     if job.data.synthetic is None:
-        return job.pictures.exists()
-    marker = job.pictures / _MARKER
+        return job.images.exists()
+    marker = job.images / _MARKER
     return marker.is_file() and marker.read_bytes() == _wanted(job.data.synthetic)
 
 
@@ -140,15 +140,15 @@ def draw_scenes(job: Job) -> None:
     """Write the scenes that the suite asks for, unless they are there."""
     scenes = job.data.synthetic
     if scenes is not None and not is_at_hand(job):
-        write_scenes(job.pictures, **scenes.model_dump())
-        write_atomically(job.pictures / _MARKER, _wanted(scenes))
+        write_scenes(job.images, **scenes.model_dump())
+        write_atomically(job.images / _MARKER, _wanted(scenes))
 
 
-def describe_pictures(job: Job) -> dict[str, Any]:
-    """Which pictures a run learns from and is scored on, as plain values.
+def describe_images(job: Job) -> dict[str, Any]:
+    """Which images a run learns from and is scored on, as plain values.
 
     The digest covers names and file sizes, of masks too where they are scored: it changes when
-    pictures are added, taken away or replaced, wherever the folder lies.
+    images are added, taken away or replaced, wherever the folder lies.
 
     Raises:
         DataError: a split is missing, or labels of the split that is scored.
@@ -156,7 +156,7 @@ def describe_pictures(job: Job) -> dict[str, Any]:
     roles = {"train": (job.data.train, False), "eval": (job.data.eval, True)}
     return {
         role: _digest(
-            open_dataset(job.data.dataset, job.pictures, split, labelled=labelled),
+            open_dataset(job.data.dataset, job.images, split, labelled=labelled),
             labelled=labelled,
         )
         for role, (split, labelled) in roles.items()
@@ -168,11 +168,11 @@ def _job(
 ) -> Job:
     slug = "--".join([_slug(data.name), _slug(system.name), _slug(backbone), f"seed{seed}"])
     if data.synthetic is not None:
-        pictures = out / "data" / _slug(data.name)
+        images = out / "data" / _slug(data.name)
     else:
-        pictures = root / Path(data.path or data.name).expanduser()
+        images = root / Path(data.path or data.name).expanduser()
     config = suite.config(system, data, seed=seed, backbone=backbone)
-    config = config.model_copy(update={"data": str(pictures.resolve())})
+    config = config.model_copy(update={"data": str(images.resolve())})
     return Job(slug, system, data, backbone, seed, config, out)
 
 

@@ -1,7 +1,7 @@
 """Records of finished runs: one JSON file each, with all that a reader of the table may ask.
 
 format, suite, slug, system, preset, seed, backbone
-data       name, dataset, synthetic, splits, number of pictures and a digest of them
+data       name, dataset, synthetic, splits, number of images and a digest of them
 evaluate   the protocol that the suite asked for
 config     every setting
 scores     Evaluation.to_json()
@@ -37,7 +37,7 @@ from picie.version import __version__
 
 __all__ = [
     "FORMAT",
-    "Standing",
+    "JobStatus",
     "State",
     "differences",
     "find_standing",
@@ -80,7 +80,7 @@ def make_record(
     job: Job,
     *,
     suite: str,
-    pictures: Mapping[str, Any],
+    images: Mapping[str, Any],
     evaluate: Mapping[str, Any],
     scores: Mapping[str, Any],
     seconds: Mapping[str, Any],
@@ -91,7 +91,7 @@ def make_record(
     Args:
         job: the run.
         suite: title of the suite.
-        pictures: from `describe_pictures`.
+        images: from `describe_images`.
         evaluate: the protocol of the suite.
         scores: `Evaluation.to_json()`.
         seconds: train, evaluate and resumed.
@@ -107,7 +107,7 @@ def make_record(
         "preset": job.system.preset,
         "seed": job.seed,
         "backbone": job.backbone,
-        "data": _identity(job) | {"pictures": dict(pictures)},
+        "data": _identity(job) | {"pictures": dict(images)},
         "evaluate": dict(evaluate),
         "config": job.config.model_dump(mode="json"),
         "scores": dict(scores),
@@ -144,7 +144,7 @@ def differences(
     record: Mapping[str, Any],
     job: Job,
     *,
-    pictures: Mapping[str, Any] | None,
+    images: Mapping[str, Any] | None,
     evaluate: Mapping[str, Any],
 ) -> list[str]:
     """In what a record differs from what the suite asks for now; empty if it still holds.
@@ -152,7 +152,7 @@ def differences(
     Args:
         record: from `read_record`.
         job: the run as the suite has it.
-        pictures: from `describe_pictures`; None where they are not at hand.
+        images: from `describe_images`; None where they are not at hand.
         evaluate: the protocol of the suite.
     """
     try:  # settings that are newer than the record had their default then
@@ -163,11 +163,11 @@ def differences(
     data = record["data"]
     wanted = json.loads(json.dumps(_identity(job)))
     found += _changed("data", {key: data.get(key) for key in wanted}, wanted)
-    if pictures is not None:
+    if images is not None:
         found += [
-            f"data: the pictures of {role} have changed"
-            for role in pictures
-            if data["pictures"][role] != pictures[role]
+            f"data: the images of {role} have changed"
+            for role in images
+            if data["pictures"][role] != images[role]
         ]
     return found + _changed("[evaluate]", record["evaluate"], evaluate)
 
@@ -178,7 +178,7 @@ def setting_differences(before: Config, after: Config, *, place: bool = False) -
     Args:
         before: of the run.
         after: of the suite.
-        place: the folder of the pictures counts too.
+        place: the folder of the images counts too.
     """
     hidden = set(MACHINE) if place else _PLACE
     old, new = before.model_dump(exclude=hidden), after.model_dump(exclude=hidden)
@@ -261,7 +261,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStatus:
     """How far a run is, and what is to be done.
 
     Attributes:
@@ -276,13 +276,13 @@ class Standing:
 
 
 def find_standing(
-    job: Job, *, pictures: Mapping[str, Any] | None, evaluate: Mapping[str, Any]
-) -> Standing:
+    job: Job, *, images: Mapping[str, Any] | None, evaluate: Mapping[str, Any]
+) -> JobStatus:
     """Look at the record of a run, or else at its run folder.
 
     Args:
         job: the run.
-        pictures: from `describe_pictures`; None where they are not at hand.
+        images: from `describe_images`; None where they are not at hand.
         evaluate: the protocol of the suite.
 
     Raises:
@@ -290,19 +290,19 @@ def find_standing(
     """
     record = read_record(job.record_path)
     if record is None:
-        return _unfinished(job, pictures)
-    found = differences(record, job, pictures=pictures, evaluate=evaluate)
+        return _unfinished(job, images)
+    found = differences(record, job, images=images, evaluate=evaluate)
     if not found:
-        return Standing(State.DONE, State.DONE)
+        return JobStatus(State.DONE, State.DONE)
     # Another protocol alone needs no new training.
-    trained = _unfinished(job, pictures).todo is State.TRAINED
+    trained = _unfinished(job, images).todo is State.TRAINED
     if trained and all(change.startswith(_PROTOCOL) for change in found):
-        return Standing(State.CHANGED, State.TRAINED, tuple(found))
-    return Standing(State.CHANGED, State.WAITING, tuple(found))
+        return JobStatus(State.CHANGED, State.TRAINED, tuple(found))
+    return JobStatus(State.CHANGED, State.WAITING, tuple(found))
 
 
 def read_note(job: Job) -> dict[str, Any]:
-    """What was written down of a run before it was finished: pictures, seconds."""
+    """What was written down of a run before it was finished: images, seconds."""
     try:
         note = json.loads(job.note_path.read_bytes())
     except (OSError, ValueError):
@@ -310,20 +310,20 @@ def read_note(job: Job) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _unfinished(job: Job, pictures: Mapping[str, Any] | None) -> Standing:
+def _unfinished(job: Job, images: Mapping[str, Any] | None) -> JobStatus:
     if not (job.folder / "config.toml").is_file():
-        return Standing(State.WAITING, State.WAITING)
+        return JobStatus(State.WAITING, State.WAITING)
     try:
         run = Run.open(job.folder)
     except PicieError as error:
-        return Standing(State.CHANGED, State.WAITING, (str(error),))
+        return JobStatus(State.CHANGED, State.WAITING, (str(error),))
     trained = run.model_config_path.is_file()  # written last
-    # Training can only go on with pictures that lie where they lay.
+    # Training can only go on with images that lie where they lay.
     found = setting_differences(run.config, job.config, place=not trained)
-    begun_with = read_note(job).get("pictures", pictures)
-    if pictures is not None and begun_with != pictures:
-        found.append("data: the pictures have changed")
+    begun_with = read_note(job).get("pictures", images)
+    if images is not None and begun_with != images:
+        found.append("data: the images have changed")
     if found:
-        return Standing(State.CHANGED, State.WAITING, tuple(found))
+        return JobStatus(State.CHANGED, State.WAITING, tuple(found))
     state = State.TRAINED if trained else State.STARTED
-    return Standing(state, state)
+    return JobStatus(state, state)

@@ -17,14 +17,14 @@ import torch
 from picie.benchmark.plan import (
     Job,
     absence,
-    describe_pictures,
+    describe_images,
     draw_scenes,
     is_at_hand,
     plan,
     select,
 )
 from picie.benchmark.records import (
-    Standing,
+    JobStatus,
     State,
     find_standing,
     make_record,
@@ -84,18 +84,18 @@ class Benchmark:
     out: Path
     jobs: list[Job]
     chosen: list[Job]
-    _pictures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
+    _images: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
-    def standing(self, job: Job) -> Standing:
+    def status(self, job: Job) -> JobStatus:
         """How far a run is.
 
         Raises:
-            DataError: its pictures lack a split or labels.
+            DataError: its images lack a split or labels.
             ModelError: its record is damaged.
         """
-        found = find_standing(job, pictures=self._known(job), evaluate=self.suite.evaluate)
+        found = find_standing(job, images=self._known(job), evaluate=self.suite.evaluate)
         if found.state is not State.DONE and absence(job):
-            return Standing(State.ABSENT, found.todo, found.changes)
+            return JobStatus(State.ABSENT, found.todo, found.changes)
         return found
 
     def run(
@@ -116,12 +116,12 @@ class Benchmark:
             ConfigError: a run differs from the suite, and not `overwrite`.
         """
         jobs = self._at_hand(reporter, skip_missing=skip_missing)
-        standings = [(job, self.standing(job)) for job in jobs]
+        statuses = [(job, self.status(job)) for job in jobs]
         if not overwrite:
-            self._refuse_changes(standings)
+            self._refuse_changes(statuses)
         for job in {job.data.name: job for job in jobs}.values():
             draw_scenes(job)
-        waiting = [job for job, found in standings if found.state is not State.DONE]
+        waiting = [job for job, found in statuses if found.state is not State.DONE]
         reporter.say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them done: {self.out}")
         self._write([])
         around, failures = surroundings(), list[Failure]()
@@ -138,9 +138,9 @@ class Benchmark:
 
     def _known(self, job: Job) -> dict[str, Any] | None:
         name = job.data.name
-        if name not in self._pictures and is_at_hand(job):
-            self._pictures[name] = describe_pictures(job)
-        return self._pictures.get(name)
+        if name not in self._images and is_at_hand(job):
+            self._images[name] = describe_images(job)
+        return self._images.get(name)
 
     def _at_hand(self, reporter: Reporter, *, skip_missing: bool) -> list[Job]:
         missing = {job.data.name: absence(job) for job in self.chosen if absence(job)}
@@ -156,25 +156,25 @@ class Benchmark:
             raise DataError(f"{self.suite.path}: none of its data sets is there; give --data ROOT")
         return jobs
 
-    def _refuse_changes(self, standings: list[tuple[Job, Standing]]) -> None:
-        changed = [(job, found.changes) for job, found in standings if found.changes]
+    def _refuse_changes(self, statuses: list[tuple[Job, JobStatus]]) -> None:
+        changed = [(job, found.changes) for job, found in statuses if found.changes]
         if changed:
             job, changes = changed[0]
             raise ConfigError(
-                f"{self.out}: {len(changed)} of {len(standings)} runs are not what the suite says "
+                f"{self.out}: {len(changed)} of {len(statuses)} runs are not what the suite says "
                 f"now; {job.slug}: {'; '.join(changes)}. Do them again with --overwrite, or choose "
                 "another --out"
             )
 
     def _run_one(self, job: Job, around: Mapping[str, Any], reporter: Reporter) -> None:
-        pictures = self._known(job) or {}
-        todo = self.standing(job).todo
+        images = self._known(job) or {}
+        todo = self.status(job).todo
         job.record_path.unlink(missing_ok=True)
-        model, seconds = _train(job, todo, pictures, quiet=reporter.quiet)
+        model, seconds = _train(job, todo, images, quiet=reporter.quiet)
         began = time.monotonic()
         found = evaluate(
             model,
-            job.pictures,
+            job.images,
             split=job.data.eval,
             dataset=job.data.dataset,
             reporter=reporter,
@@ -183,7 +183,7 @@ class Benchmark:
         record = make_record(
             job,
             suite=self.suite.title,
-            pictures=pictures,
+            images=images,
             evaluate=self.suite.evaluate,
             scores=found.to_json(),
             seconds=seconds | {"evaluate": round(time.monotonic() - began, 2)},
@@ -211,19 +211,19 @@ class Benchmark:
         write_pages(make_document(self.suite, self.jobs, records, failures), self.out)
 
     def _is_done(self, job: Job) -> bool:
-        """Looks at no pictures that this call is not about: they may be in disorder."""
-        pictures = self._pictures.get(job.data.name)
-        found = find_standing(job, pictures=pictures, evaluate=self.suite.evaluate)
+        """Looks at no images that this call is not about: they may be in disorder."""
+        images = self._images.get(job.data.name)
+        found = find_standing(job, images=images, evaluate=self.suite.evaluate)
         return found.state is State.DONE
 
 
 def _train(
-    job: Job, todo: State, pictures: Mapping[str, Any], *, quiet: bool
+    job: Job, todo: State, images: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Segmenter, dict[str, Any]]:
     """The trained model, and how long training took: all of it, also before a kill."""
     if todo is State.TRAINED:
         seconds = read_note(job).get("seconds") or {"train": _seconds(job), "resumed": True}
-        # The pictures may have moved since; fresh centroids look for them.
+        # The images may have moved since; fresh centroids look for them.
         return Segmenter(load(job.folder, named=False).network, job.config), seconds
     before = _seconds(job) if todo is State.STARTED else 0.0
     began = time.monotonic()
@@ -231,11 +231,11 @@ def _train(
         machine = {name: getattr(job.config, name) for name in MACHINE}
         model = resume(job.folder, quiet=quiet, **machine)
     else:
-        # Without it an older run cannot be taken for one that was begun with these pictures.
+        # Without it an older run cannot be taken for one that was begun with these images.
         (job.folder / "config.toml").unlink(missing_ok=True)
-        write_json(job.note_path, {"pictures": pictures})
+        write_json(job.note_path, {"pictures": images})
         model = train(
-            job.pictures,
+            job.images,
             job.folder,
             split=job.data.train,
             config=job.config,
@@ -244,7 +244,7 @@ def _train(
         )
     took = round(before + time.monotonic() - began, 2)
     seconds = {"train": took, "resumed": todo is State.STARTED}
-    write_json(job.note_path, {"pictures": pictures, "seconds": seconds})
+    write_json(job.note_path, {"pictures": images, "seconds": seconds})
     return model, seconds
 
 

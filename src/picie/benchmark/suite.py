@@ -84,7 +84,7 @@ class Data(Part):
         path: below the data root, or absolute; the name if empty.
         dataset: name of a data set that picie knows the layout of; "" = picie's own layout.
         synthetic: scenes to be drawn, in place of a path.
-        train: split learnt from; "" = all pictures.
+        train: split learnt from; "" = all images.
         eval: split scored.
         settings: fields of `Config` for this data set.
     """
@@ -154,7 +154,7 @@ class Suite(Part):
     published: tuple[Published, ...] = ()
 
     def config(self, system: System, data: Data, *, seed: int, backbone: str) -> Config:
-        """Settings of one run, but for the place of its pictures.
+        """Settings of one run, but for the place of its images.
 
         Raises:
             ConfigError: unknown preset, or a setting that is impossible.
@@ -196,7 +196,7 @@ _MOST_TOLD = 3  # problems in one message
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a suite and check all of it but the pictures.
+    """Read a suite and check all of it but the images.
 
     Raises:
         ConfigError: no such file, broken TOML, an unknown key (the nearest one is proposed), a

@@ -345,7 +345,7 @@ _WORDING = {
     "matching": "matching {}",
     "post_processing": "post-processing {}",
     "centroids": "centroids: {}",
-    "unreadable": "unreadable pictures: {}",
+    "unreadable": "unreadable images: {}",
 }
 _TOLD_OTHERWISE = {"data", "split", "images", "clusters"}
 _MAY_DIFFER = {"centroids"}
@@ -362,7 +362,7 @@ def protocol(records: Sequence[Record]) -> tuple[str, ...]:
     protocols = [record["scores"]["protocol"] for record in records]
     keys = {key: None for key in _WORDING if any(key in one for one in protocols)}
     others = {key for one in protocols for key in one} - set(_WORDING) - _TOLD_OTHERWISE
-    told = [_pictures([record["data"] for record in records])]
+    told = [_images([record["data"] for record in records])]
     for key in [*keys, *sorted(others)]:
         text = _alternatives(one.get(key, "unknown") for one in protocols)
         if (key, text) != ("unreadable", "0"):
@@ -409,11 +409,11 @@ def _machine(machine: Record) -> str:
     return ", ".join(parts + [machine["accelerator"]] * bool(machine["accelerator"]))
 
 
-def _pictures(data: Sequence[Record]) -> str:
+def _images(data: Sequence[Record]) -> str:
     def named(role: str) -> str:
-        split = _alternatives(one[role] or "all pictures" for one in data)
+        split = _alternatives(one[role] or "all images" for one in data)
         count = _alternatives(one["pictures"][role]["images"] for one in data)
-        return f"{split} ({count} pictures)"
+        return f"{split} ({count} images)"
 
     return f"Learnt from {named('train')} without labels, scored on {named('eval')}"
 

@@ -1,17 +1,30 @@
 """The command line: `picie VERB ...`."""
 
 import dataclasses
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import tyro
 
 from picie.cli.arguments import Bench, Demo, Evaluate, Export, Info, Name, Predict, Report, Train
-from picie.config import MACHINE, Config, Objective, make_config, read_config, suggest
+from picie.config import (
+    EARLIER,
+    FIRST,
+    GROUPS,
+    MACHINE,
+    Config,
+    Objective,
+    make_config,
+    read_config,
+    suggest,
+)
 from picie.errors import ConfigError, PicieError
 from picie.runs import Run
 from picie.version import __version__
@@ -19,6 +32,15 @@ from picie.version import __version__
 __all__ = ["VERBS", "main", "parse", "parse_train"]
 
 _Verb = TypeVar("_Verb")
+_ABOUT = {
+    "images": "What to learn from.",
+    "network": "The backbone, the decoder and their arithmetic.",
+    "views": "How the two views of an image differ.",
+    "clustering": "How features become clusters.",
+    "objective": "What training minimises, and how.",
+    "prediction": "What follows the network when masks are made.",
+    "machine": "Where and how the run works; these change no result.",
+}
 
 
 def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
@@ -41,17 +63,10 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
         ModelError: no run to go on with.
     """
     config = _starting_point(args)
-    made: type[Train] = dataclasses.make_dataclass(
-        "Train",
-        [
-            _flag(name, value, config)
-            for name, value in Config.model_fields.items()
-            if name != "data"
-        ],
-        bases=(Train,),
-        frozen=True,
-    )
-    made.__doc__ = Train.__doc__
+    if {"-h", "--help", "--help-all"} & set(args):
+        whole = "--help-all" in args
+        parse(_help_of_train(config, whole=whole), ["--help"], pairs=True)
+    made = _with_settings([name for name in Config.model_fields if name != "data"], config)
     options = parse(made, args, pairs=True)
     names = {field.name for field in dataclasses.fields(Train)}
     values = {k: v for k, v in vars(options).items() if k not in names}
@@ -63,8 +78,37 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
     return options, chosen
 
 
-def _flag(name: str, info: Any, config: Config) -> tuple[str, Any, Any]:
-    described = Annotated[info.annotation, tyro.conf.arg(help=info.description)]
+def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
+    """`Train` with settings beside its own fields."""
+    made: type[Train] = dataclasses.make_dataclass(
+        "Train", [_flag(name, config) for name in names], bases=(Train,), frozen=True
+    )
+    made.__doc__ = Train.__doc__
+    return made
+
+
+def _help_of_train(config: Config, *, whole: bool) -> type[Any]:
+    """What the help shows: the settings that people choose first, or all of them by groups."""
+    count = len(Config.model_fields)
+    fields: list[Any] = [_flag(name, config) for name in FIRST]
+    if whole:
+        for title, names in GROUPS.items():
+            group = dataclasses.make_dataclass(title, [_flag(name, config) for name in names])
+            group.__doc__ = _ABOUT[title]
+            own = dataclasses.field(default_factory=group)
+            fields.append((title, Annotated[group, tyro.conf.OmitArgPrefixes], own))
+    else:
+        hidden = [("quiet", Annotated[bool, tyro.conf.Suppress], False)]
+        fields += [*hidden, ("profile", Annotated[bool, tyro.conf.Suppress], False)]
+    made = dataclasses.make_dataclass("Train", fields, bases=(Train,), frozen=True)
+    rest = f"picie train --help-all shows all {count} settings; each has a good default."
+    made.__doc__ = inspect.cleandoc(Train.__doc__ or "") + ("" if whole else f"\n\n{rest}")
+    return made
+
+
+def _flag(name: str, config: Config) -> tuple[str, Any, Any]:
+    info: Any = Config.model_fields[name]
+    described: Any = Annotated[info.annotation, tyro.conf.arg(help=info.description)]
     return name, described, dataclasses.field(default=getattr(config, name))
 
 
@@ -107,7 +151,7 @@ def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
 
 def _require(options: Train, config: Config) -> None:
     if options.data is None and not config.data:
-        raise ConfigError("which pictures? Give a folder: picie train PHOTOS --out runs/first")
+        raise ConfigError("which images? Give a folder: picie train PHOTOS --out runs/first")
     if options.out is None:
         raise ConfigError("where to? Give a run folder: picie train PHOTOS --out runs/first")
 
@@ -151,7 +195,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     verbose = "-v" in args or "--verbose" in args
     args = [arg for arg in args if arg not in ("-v", "--verbose")]
     try:
-        _dispatch(args)
+        with _notes():
+            _dispatch(args)
     except PicieError as error:
         if verbose:
             raise
@@ -165,6 +210,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         if verbose:
             raise
         _fail(f"unexpected {type(error).__name__}: {error}; show all of it with --verbose", 1)
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Within the block, what files of earlier versions warn of is one line for each folder."""
+    seen: set[str] = set()
+
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            *where: Any,
+        ) -> None:
+            text = str(message)
+            if category is not FutureWarning or EARLIER not in text:
+                plain(message, category, filename, lineno, *where)
+            elif (folder := str(Path(text.split(":")[0]).parent)) not in seen:
+                seen.add(folder)
+                sys.stderr.write(f"picie: note: {text}\n")
+
+        warnings.showwarning = cast(Any, show)
+        warnings.filterwarnings("always", f".*{EARLIER}", FutureWarning)
+        yield
 
 
 def _dispatch(args: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What each verb takes; `train` also takes every field of `Config` (parsing.py)."""
+"""What each verb takes; `train` also takes every field of `Config` (app.py)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +16,24 @@ __all__ = ["Bench", "Demo", "Evaluate", "Export", "Info", "Name", "Predict", "Re
 class Train:
     """Learn to segment a folder of photos, without labels.
 
-    PHOTOS is any folder of pictures (.jpg .png .webp .bmp .tif), searched recursively; if it has a
-    folder images/, that one. With --dataset it is the root of a known data set. The run folder gets
-    the model, every setting (config.toml), the curves (metrics.jsonl), how well it went as far as
-    that can be said without labels (health.json) and a log. A run that was cut off goes on with
-    --resume RUN.
+    PHOTOS is any folder of images (.jpg .png .webp .bmp .tif). It is searched recursively; if it
+    has a folder images/, only that one is. With --dataset it is the root of a known data set. The
+    run folder gets the model, all settings (config.toml), curves (metrics.jsonl), checks that need
+    no labels (health.json) and a log. Resume an interrupted run with --resume RUN.
     """
 
     data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
-    """Folder of pictures."""
-    out: Path | None = None
+    """Folder of images."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Run folder to make."""
     preset: Literal["default", "best", "reference", "paper"] = "default"
-    """Where the defaults below come from: for few photos and a CPU, the best masks so far (slower
-    to predict), the authors' code, or the paper's text."""
-    config: Path | None = None
+    """Set of defaults: default (few photos, a CPU), best (best masks, slower to predict), reference
+    (the authors' code) or paper (the paper's text)."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """A config.toml to start from; flags override it."""
-    resume: Path | None = None
-    """Go on with the run in this folder, with its own settings; only --device, --workers,
-    the --cache flags, --profile and --quiet can be given with it."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Resume the run in this folder with its own settings. Only --device, --workers, the --cache
+    flags, --profile and --quiet go with it."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
     profile: bool = False
@@ -49,7 +48,7 @@ class Predict:
 
     Masks are PNG files of the photo's size; the value of a pixel is its cluster (an index into a
     palette that colour-blind people can read, so viewers show colours). The same cluster has the
-    same colour in every picture.
+    same colour in every image.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -59,8 +58,8 @@ class Predict:
     out: Path
     """Folder for the masks; subfolders are kept."""
     clusters: int | None = None
-    """Another number of clusters than in training: similar ones are joined, or joined ones taken
-    apart, up to the number of centroids of the model (picie info shows it). No training."""
+    """Another number of clusters than in training: merges or splits clusters along the tree, up to
+    the number of centroids of the model (picie info shows it). Nothing is trained."""
     split: str = ""
     """List file inside the folder, by stem."""
     overlay: bool = False
@@ -68,7 +67,7 @@ class Predict:
     overwrite: bool = False
     """Replace masks that are already there."""
     batch_size: int = 8
-    """Most photos of one size that go through the network together."""
+    """Maximum number of photos in a batch; a batch holds photos of one size."""
     size: int | None = None
     """Short side in pixels at which the network sees a photo, a multiple of 32; as in training if
     left out."""
@@ -76,16 +75,16 @@ class Predict:
     """Sizes at which the network sees a photo, as factors of --size, say 1 1.5; their logits are
     averaged. As in training if left out."""
     refine: int | None = None
-    """Iterations that draw the borders of masks to edges of the photo, say 10; 0 = none. As in
-    training if left out."""
+    """Iterations of boundary refinement, which aligns masks with edges of the photo, say 10; 0 =
+    none. As in training if left out."""
     tile: int = 1024
-    """Most pixels of a side that go through the network at once, a multiple of 32 from 128; what is
-    larger is cut into overlapping tiles and blended. 0 = never."""
+    """Longest side processed at once, a multiple of 32 from 128. Anything larger is cut into
+    overlapping tiles, which are blended. 0 = never tile."""
     workers: int = -1
     """Threads that read photos, and as many that write masks, while the network computes; 0 = none,
     -1 = chosen from the cores."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the network's arithmetic; auto = bf16 on a CUDA device that has it, else fp32."""
+    """Precision of the network; auto = bf16 on a CUDA device that has it, else fp32."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     quiet: bool = False
@@ -114,31 +113,32 @@ class Evaluate:
     clusters: int | None = None
     """Another number of clusters than in training, as in picie predict."""
     size: int | None = None
-    """Short side in pixels at which the network sees a picture; as in training if left out."""
+    """Short side in pixels at which the network sees an image; as in training if left out."""
     scales: tuple[float, ...] = ()
-    """Sizes at which the network sees a picture, as factors of --size, as in picie predict."""
+    """Sizes at which the network sees an image, as factors of --size, as in picie predict."""
     refine: int | None = None
-    """Iterations that draw borders to edges of the picture, as in picie predict."""
+    """Iterations of boundary refinement, as in picie predict."""
     crop: Literal["center", "none"] = "center"
-    """Score the square centre crop (the paper's protocol), or whole pictures at their own size."""
+    """Score the square centre crop (the paper's protocol), or whole images at their own size."""
     match: Literal["hungarian", "majority"] = "hungarian"
     """One cluster per class, or each cluster its most frequent class. Not comparable."""
     fresh_clusters: int = 0
-    """Also fit this many new sets of centroids on clean training pictures; gives mean and sd."""
+    """Also fit this many new sets of centroids on clean training images; gives mean and sd."""
     bootstrap: int = 0
-    """Draw this many sets of pictures with replacement, say 1000, for 95 % intervals of accuracy
-    and mIoU: what they owe to the choice of pictures, not to the seed of training. 0 = none."""
+    """Resample the images this often, say 1000, for 95 % intervals of accuracy and mIoU: the
+    variation due to the choice of images, not to the seed of training. 0 = none."""
     bootstrap_rematch: bool = False
-    """Match clusters again in each drawn set; else they keep the classes of the whole set."""
+    """Match clusters again in each resample; otherwise they keep the classes of the whole set."""
     probe: Literal["none", "linear", "knn", "both"] = "none"
     """Also train a classifier on the frozen features, WITH the labels of --probe-split: an upper
-    mark for what clusters could find, never a result without labels."""
+    bound for clusters, never a result without labels."""
     probe_split: str = ""
-    """List file of the pictures that a probe learns from, as train; none of them may be scored."""
+    """List file of the images that a probe learns from, such as train; none of them may be
+    scored."""
     neighbours: int = 20
     """Most similar feature pixels that vote in the knn probe."""
     seed: int = 0
-    """Of the bootstrap, and of the feature pixels that a probe learns from."""
+    """Seed of the bootstrap and of the probe samples."""
     json: Path | None = None
     """Write all scores, the protocol and the confusion matrix to this file."""
     confusion: Path | None = None
@@ -154,8 +154,7 @@ class Bench:
     """Compare systems over data sets, seeds and backbones, as a suite says (docs/benchmarks.md).
 
     Every run is trained, scored and recorded; table.md and table.html are rewritten after each.
-    Started again, the same command leaves alone what is done, goes on with a run that was cut off,
-    and tries again what failed.
+    The same command again skips what is done, resumes an interrupted run and retries what failed.
     """
 
     suite: Annotated[Positional[Path], tyro.conf.arg(metavar="SUITE.toml")]
@@ -167,11 +166,11 @@ class Bench:
     only: str = ""
     """Do only the runs whose name holds this; * and ? stand for anything."""
     list: bool = False
-    """Show the runs and how far each is; do nothing."""
+    """List the runs and their progress; run nothing."""
     skip_missing: bool = False
     """Leave out data sets that are not there."""
     overwrite: bool = False
-    """Do those runs again that are not what the suite says now; the others are kept."""
+    """Repeat runs that no longer match the suite; keep the others."""
     quiet: bool = False
     """Show no progress."""
 
@@ -191,11 +190,11 @@ class Info:
 class Demo:
     """Do the main job on generated scenes: write, train, score, predict, show.
 
-    Needs no pictures and no network; takes about a minute on two idle CPU cores.
+    Needs no images and no network; takes about a minute on two idle CPU cores.
     """
 
     out: Path = Path("runs/demo")
-    """Folder for the scenes, the run, the masks and the picture sheet."""
+    """Folder for the scenes, the run, the masks and the image sheet."""
     seed: int = 0
     """Seed of the scenes and of the training."""
     overwrite: bool = False
@@ -212,9 +211,9 @@ class Export:
     png (indexed PNG), coco (JSON, run-lengths or polygons), voc (Pascal VOC), cvat ("Segmentation
     mask 1.1" archive), labelstudio (brush predictions), yolo (polygons), cityscapes, huggingface
     (a folder for datasets.load_dataset), fiftyone, geotiff and geopackage (rasters keep their
-    coordinate system). docs/export.md says for each what opens it and how. The folder appears whole
-    or not at all. With --model the network itself is written to the file --out instead. Exactly one
-    of the two is given.
+    coordinate system). docs/export.md says for each what opens it and how. The export is atomic:
+    the folder appears complete or not at all. With --model the network itself is written to the
+    file --out instead. Give one of the two.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -246,13 +245,13 @@ class Export:
     """List file inside the folder, by stem."""
     photos: Literal["copy", "link", "none"] = "copy"
     """How photos come into the layouts that hold them: copied, as hard links (no further space; a
-    program that changes one in place changes yours), or not at all. Photos that the camera stored
-    turned are written anew, upright as their masks are."""
+    program that changes one in place changes yours), or not at all. Photos stored rotated are
+    rewritten upright, as their masks are."""
     polygons: bool = False
     """coco: a polygon for each connected region, in place of run-lengths for each class."""
     tolerance: float = 0.0
-    """Most pixels by which polygons may leave the border of the mask to save corners; 0 = none, the
-    polygons follow the pixels exactly."""
+    """Largest distance in pixels between a polygon and the boundary of its mask, to save corners;
+    0 = polygons follow the pixels exactly."""
     bands: tuple[int, ...] = ()
     """geotiff, geopackage: the three bands, from 1, that are shown as red, green and blue, or one
     for grey; the first three (or the only one) if left out."""
@@ -267,16 +266,16 @@ class Export:
     scales: tuple[float, ...] = ()
     """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
     refine: int | None = None
-    """Iterations that draw the borders of masks to edges, as in picie predict."""
+    """Iterations of boundary refinement, as in picie predict."""
     tile: int = 1024
     """Most pixels of a side that go through the network at once, as in picie predict."""
     batch_size: int = 8
-    """Most photos of one size that go through the network together."""
+    """Maximum number of photos in a batch; a batch holds photos of one size."""
     workers: int = -1
     """Threads that read photos, and as many that write masks, while the network computes; 0 = none,
     -1 = chosen from the cores."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the network's arithmetic; auto = bf16 on a CUDA device that has it, else fp32."""
+    """Precision of the network; auto = bf16 on a CUDA device that has it, else fp32."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     opset: int = 18
@@ -294,37 +293,38 @@ class Name:
     Without options it prints the clusters, their colours and names, and which clusters are most
     like them in the tree. Names are kept in RUN/classes.toml, which may be edited by hand as well:
     comments stay. picie predict then writes masks of classes; clusters of one name are one class.
-    The model itself is not changed, and every change can be undone.
+    The model itself does not change, and every change can be undone.
 
     A number is a cluster. An n and a number is a node of the tree, with everything below it: use
-    nodes to join clusters of one branch, or to take a cluster apart.
+    nodes to merge the clusters of a branch, or to split a cluster.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID,...=NAME ...")] = ()
     """Name clusters and nodes: 3=road 7,9=building n70=vegetation. The name ignore makes their
-    pixels void. Quote names with spaces: "3=traffic light". What had another name moves."""
+    pixels void. Quote names with spaces: "3=traffic light". Clusters that
+    already have a name move to the new class."""
     unset: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID ...")] = ()
     """Take the name from these clusters and nodes."""
     clear: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Take out these classes; their clusters have no name then."""
+    """Remove these classes; their clusters lose their names."""
     colour: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=#RRGGBB ...")] = ()
-    """Colours of classes in masks: road=#804080. road=auto is one of the palette again."""
+    """Colours of classes in masks: road=#804080. road=auto goes back to the palette."""
     clusters: int | None = None
     """The cut that cluster numbers refer to, as in picie predict --clusters; as in training if
-    there are no names yet. More clusters are more names to give, and finer classes."""
+    there are no names yet. More clusters mean more names to give, and finer classes."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="LABELLED")] = None
-    """A few labelled pictures (a folder with images/, masks/ and classes.txt, where not every
-    picture needs a mask) that name the clusters: each gets the class that most of its labelled
-    pixels have. Names that are there already stay."""
+    """A few labelled images that name the clusters: a folder with images/, masks/ and classes.txt,
+    in which not every image needs a mask. Each cluster gets the class of most of its labelled
+    pixels. Existing names stay."""
     split: str = ""
     """List file inside LABELLED, by stem; empty = all. With --dataset one of its splits."""
     dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     min_pixels: int = 1
     """Labelled pixels that a cluster needs to get a name by --from."""
     overwrite: bool = False
-    """Begin anew: take out all names before the others are given."""
+    """Remove all names first."""
     list: bool = False
     """Show the ids in masks: their names and colours, and the clusters that they are made of."""
     init: bool = False
@@ -339,18 +339,18 @@ class Name:
 
 @dataclass(frozen=True)
 class Report:
-    """Show what a model found, as one HTML page that needs nothing beside it.
+    """Show what a model found, as one self-contained HTML page.
 
-    The page holds the health and the curves of the run, a portrait of every cluster (its most and
-    least typical pieces of photos, where in the picture it is, what is most like it), photos with
-    their masks, and the tree of clusters. Where PHOTOS has masks/ and classes.txt, the scores of
-    picie evaluate are on it too. docs/report.md says how to read it.
+    The page shows the health and the curves of the run, a card for every cluster (typical and
+    untypical patches, where in the image it lies, its most similar clusters), photos with their
+    masks, and the tree of clusters. Where PHOTOS has masks/ and classes.txt, it shows the scores of
+    picie evaluate too. docs/report.md says how to read it.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
     source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
-    """A photo or a folder of them; every one is looked at and counted."""
+    """A photo or a folder of them; all are processed."""
     out: Path
     """The page, a file that ends in .html; an existing one is replaced."""
     split: str = ""
@@ -358,18 +358,18 @@ class Report:
     clusters: int | None = None
     """Another number of clusters than in training, as in picie predict."""
     gallery: int = 200
-    """Most photos that are shown with their masks, 0 to 1000, chosen at even distances in the order
-    of their names. The page stays below 15 MB."""
+    """Maximum number of photos shown with their masks, 0 to 1000, evenly spaced by name. The page
+    stays below 15 MB."""
     size: int | None = None
     """Short side in pixels at which the network sees a photo; as in training if left out."""
     scales: tuple[float, ...] = ()
     """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
     refine: int | None = None
-    """Iterations that draw borders to edges of the photo, as in picie predict."""
+    """Iterations of boundary refinement, as in picie predict."""
     workers: int = -1
     """Threads that read photos while the network computes; 0 = none, -1 = chosen from the cores."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the network's arithmetic, as in picie predict."""
+    """Precision of the network, as in picie predict."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     quiet: bool = False

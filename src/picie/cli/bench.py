@@ -34,14 +34,14 @@ def run(options: Bench) -> None:
 
 def _show_plan(found: Benchmark) -> None:
     """One line for each run, so that other programs can read it too."""
-    standings = [(job, found.standing(job)) for job in found.chosen]
+    statuses = [(job, found.status(job)) for job in found.chosen]
     width = max(len(state) for state in State)
-    for job, standing in standings:
-        changes = f"  ({'; '.join(standing.changes)})" if standing.changes else ""
-        sys.stdout.write(f"{standing.state:<{width}}  {job.slug}{changes}\n")
-    counts = Counter(standing.state for _, standing in standings)
+    for job, status in statuses:
+        changes = f"  ({'; '.join(status.changes)})" if status.changes else ""
+        sys.stdout.write(f"{status.state:<{width}}  {job.slug}{changes}\n")
+    counts = Counter(status.state for _, status in statuses)
     told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    sys.stdout.write(f"{len(standings)} runs: {told}\n")
+    sys.stdout.write(f"{len(statuses)} runs: {told}\n")
 
 
 def _sentence(found: Benchmark, failures: list[Failure]) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from picie.cli.arguments import Demo
 from picie.cli.evaluate import show
-from picie.cli.predict import write_masks
 from picie.data.synthetic.scenes import CLASSES, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate
+from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Reporter
 from picie.training.loop import train
@@ -39,11 +39,11 @@ def run(options: Demo) -> None:
     )
     reporter.say("3/4  scoring on 24 other scenes")
     found = evaluate(model, scenes, split="val", reporter=reporter)
-    reporter.say("4/4  masks and picture sheet")
-    write_masks(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
+    reporter.say("4/4  masks and image sheet")
+    predict_folder(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
     draw_sheet(model, scenes, out / "sheet.png", rows=_ROWS)
     show(found)
-    reporter.say(f"picture sheet: {out / 'sheet.png'}")
+    reporter.say(f"image sheet: {out / 'sheet.png'}")
     reporter.say(f"model: {out / 'model'}; masks: {out / 'masks'}")
 
 

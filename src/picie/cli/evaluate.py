@@ -65,7 +65,7 @@ def show(found: Evaluation) -> None:
     console.print(_class_table(scores))
     console.print(
         f"{_totals(scores)} "
-        f"({protocol['images']} pictures, {protocol['size']} px, crop {protocol['crop']}, "
+        f"({protocol['images']} images, {protocol['size']} px, crop {protocol['crop']}, "
         f"K = {protocol['clusters']}, {protocol['matching']}, {protocol['centroids']})"
     )
     _show_intervals(console, found)
@@ -100,7 +100,7 @@ def _show_intervals(console: Console, found: Evaluation) -> None:
     one = found.intervals
     (low, high), (least, most) = one.accuracy, one.miou
     console.print(
-        f"95 % interval over {one.resamples} resamples of {one.pictures} pictures: accuracy "
+        f"95 % interval over {one.resamples} resamples of {one.images} images: accuracy "
         f"{low:.1f} to {high:.1f} %, mIoU {least:.1f} to {most:.1f} % (matching: {one.matching})"
     )
 

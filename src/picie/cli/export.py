@@ -4,10 +4,9 @@ import torch
 
 from picie.cli.arguments import Export
 from picie.cli.predict import adjusted, check_counts
-from picie.data.images import check_size
 from picie.errors import ConfigError
 from picie.export.formats.layout import Options
-from picie.export.formats.rasters import Look
+from picie.export.formats.rasters import RasterView
 from picie.export.masks import RASTER_FORMATS, check_out, export_masks
 from picie.export.model.export import Exported, export_model
 from picie.export.model.graph import LEAST_SIDE
@@ -50,24 +49,15 @@ def _export_model(options: Export) -> None:
         if given:
             raise ConfigError(f"{flag} is for masks (--format); leave it out with --model")
     model = load(options.run, device="cpu", precision="fp32")
-    if options.clusters is not None:
-        model = model.cut(options.clusters)
-    if options.scales or options.refine is not None:
-        model = model.post_processed(scales=options.scales or None, refine=options.refine)
+    model = adjusted(model, options)
     if options.size is not None:
-        model = _resized(model, options.size)
+        model = model.at_size(options.size)
     reporter = Reporter(quiet=options.quiet)
     reporter.say("tracing the network; takes up to a minute or two")
     found = export_model(
         model, options.out, options.model, opset=options.opset, overwrite=options.overwrite
     )
     _show(found, model, _RUNTIMES[options.model], reporter)
-
-
-def _resized(model: Segmenter, size: int) -> Segmenter:
-    check_size(size)
-    config = model.config.model_copy(update={"size": size})
-    return Segmenter(model.network, config, precision="fp32", class_names=model.class_names)
 
 
 def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -> None:
@@ -81,16 +71,16 @@ def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -
         f"largest, {check.pixels:.4%} of the pixels have another id"
     )
     reporter.say(
-        f"a picture of {height}x{width} takes {runtime} {1000 * own:.0f} ms and picie in "
+        f"an image of {height}x{width} takes {runtime} {1000 * own:.0f} ms and picie in "
         f"torch {1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
     )
     reporter.say(
-        f"give it pictures (B, H, W, 3) uint8 RGB with a short side of "
+        f"give it images (B, H, W, 3) uint8 RGB with a short side of "
         f"{max(model.config.size, LEAST_SIDE)} pixels and sides that are multiples of 32"
     )
     if model.config.refine:
         reporter.say(
-            f"not in the file: the {model.config.refine} iterations of border refinement that "
+            f"not in the file: the {model.config.refine} iterations of boundary refinement that "
             "picie predict adds"
         )
 
@@ -109,17 +99,13 @@ def _export_masks(options: Export) -> None:
         )
     _check_flags(options, options.format)
     raster = options.format in RASTER_FORMATS
-    look = Look(options.bands, options.stretch, options.size, options.tile) if raster else None
+    raster_view = (
+        RasterView(options.bands, options.stretch, options.size, options.tile) if raster else None
+    )
     keep_freed_memory()
     # Before the model is loaded, since people wait for that.
     check_out(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
     model = load(options.run, device=options.device, precision=options.precision)
-    prediction = {
-        "size": options.size,
-        "tile": options.tile,
-        "batch_size": options.batch_size,
-        "workers": options.workers,
-    }
     export_masks(
         adjusted(model, options),
         options.format,
@@ -127,11 +113,14 @@ def _export_masks(options: Export) -> None:
         options.out,
         split=options.split,
         options=Options(options.photos, options.polygons, options.tolerance),
-        look=look,
+        raster_view=raster_view,
         overwrite=options.overwrite,
         keep=(options.run,),
+        batch_size=options.batch_size,
+        size=options.size,
+        tile=options.tile,
+        workers=options.workers,
         reporter=Reporter(quiet=options.quiet),
-        **({} if raster else prediction),
     )
 
 

@@ -34,7 +34,7 @@ def run(options: Info) -> None:
     config, metrics = found.config, found.metrics()
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{found.folder} (picie {found.version})")
-    console.print(f"pictures   {config.data}" + (f", {config.split}.txt" if config.split else ""))
+    console.print(f"images   {config.data}" + (f", {config.split}.txt" if config.split else ""))
     layers = " ".join(map(str, config.backbone_layers))
     network = config.backbone + f" (layers {layers})" * bool(layers)
     console.print(f"network    {network}, {config.clusters} clusters, {config.size} px")

@@ -1,7 +1,5 @@
 """`picie name`."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -9,16 +7,16 @@ from rich.table import Table
 from rich.text import Text
 
 from picie.cli.arguments import Name
-from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter, load
-from picie.metrics.confusion import Matrix
-from picie.models.class_names import CLASSES_FILE, HEADER, ClassNames, parse_classes, read_classes
-from picie.naming.assign import Anatomy, assign, paint, remove, take_away
-from picie.naming.file import edited, replace_classes, undo_classes
+from picie.models.class_names import HEADER, ClassNames
+from picie.naming.assign import ClusterTree
+from picie.naming.file import replace_classes, undo_classes
+from picie.naming.name import name, names_of
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts, parts_of
-from picie.naming.votes import Vote, add_votes, count_labels, open_labelled, votes
+from picie.naming.votes import Vote
+from picie.runs import CLASSES_FILE
 from picie.runtime.progress import Reporter
 
 __all__ = ["class_table", "cluster_table", "run", "template", "vote_table"]
@@ -27,14 +25,14 @@ _SWATCH = "███"
 _MOST = 4  # neighbours that are listed
 
 
-def cluster_table(model: Segmenter, anatomy: Anatomy) -> Table:
+def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
     """A line for each cluster: its node, colours and names, and what it joins next in the tree.
 
     Args:
         model: with names, or with none in a `ClassNames`.
-        anatomy: at the cut that is shown.
+        cluster_tree: at the cut that is shown.
     """
-    tree = bool(anatomy.children)
+    tree = bool(cluster_tree.children)
     table = Table("cluster", "colour", "name")
     table.columns[0].justify = "right"
     if tree:
@@ -42,14 +40,14 @@ def cluster_table(model: Segmenter, anatomy: Anatomy) -> Table:
             table.add_column(heading)
         table.columns[-1].justify = "right"
     ids = model.centroid_ids.tolist()
-    for cluster, members in enumerate(anatomy.clusters):
+    for cluster, members in enumerate(cluster_tree.clusters):
         if not members:
             continue
         own = sorted({ids[centroid] for centroid in members})
         row: list[Text | str] = [str(cluster), _swatches(model, own), _names(model, own)]
         if tree:
-            row += [_node(anatomy, cluster), _children(anatomy, cluster)]
-            row += _nearest(anatomy, cluster)
+            row += [_node(cluster_tree, cluster), _children(cluster_tree, cluster)]
+            row += _nearest(cluster_tree, cluster)
         table.add_row(*row)
     return table
 
@@ -64,10 +62,10 @@ def class_table(model: Segmenter) -> Table:
     table.columns[0].justify = "right"
     classes = model.class_names.merged if model.class_names is not None else ()
     made_of = {one.name: ", ".join(part.short for part in parts_of(one)) for one in classes}
-    for number, name in enumerate(model.names):
+    for number, title in enumerate(model.names):
         colour = "#{:02x}{:02x}{:02x}".format(*model.colours[number].tolist())
-        parts = made_of.get(name, name.removeprefix("cluster "))
-        table.add_row(str(number), Text(_SWATCH, colour), colour, Text(name), parts)
+        parts = made_of.get(title, title.removeprefix("cluster "))
+        table.add_row(str(number), Text(_SWATCH, colour), colour, Text(title), parts)
     for one in classes:
         if one.ignore:
             table.add_row("void", "", "", Text(one.name), made_of[one.name])
@@ -99,13 +97,13 @@ def vote_table(decided: list[Vote], model: Segmenter) -> Table:
     return table
 
 
-def template(anatomy: Anatomy) -> str:
+def template(cluster_tree: ClusterTree) -> str:
     """A classes.toml without classes, that says how to add some and which clusters there are.
 
     Args:
-        anatomy: at the cut that numbers refer to.
+        cluster_tree: at the cut that numbers refer to.
     """
-    lines = [HEADER, f"clusters = {len(anatomy.clusters)}\n"]
+    lines = [HEADER, f"clusters = {len(cluster_tree.clusters)}\n"]
     lines.append(
         "\n# Take the # away and put in what you see in the overlays (picie predict --overlay).\n"
         "# [[classes]]\n"
@@ -117,11 +115,11 @@ def template(anatomy: Anatomy) -> str:
         "# clusters = [2]\n"
         "# ignore = true\n"
     )
-    if anatomy.children:
+    if cluster_tree.children:
         lines.append("\n# The clusters, and which others are most like each:\n")
-        for cluster, members in enumerate(anatomy.clusters):
+        for cluster, members in enumerate(cluster_tree.clusters):
             if members:
-                others, node, distance = _nearest(anatomy, cluster)
+                others, node, distance = _nearest(cluster_tree, cluster)
                 lines.append(
                     f"# {cluster:>4}: joins {others} as node {node[1:]} at distance {distance}\n"
                 )
@@ -146,29 +144,31 @@ def _names(model: Segmenter, ids: list[int]) -> Text:
     return Text(", ".join("rest" if name.startswith("cluster ") else name for name in names))
 
 
-def _node(anatomy: Anatomy, cluster: int) -> str:
-    node = anatomy.node_of(cluster)
+def _node(cluster_tree: ClusterTree, cluster: int) -> str:
+    node = cluster_tree.node_of(cluster)
     return "" if node is None else f"n{node}"
 
 
-def _children(anatomy: Anatomy, cluster: int) -> str:
+def _children(cluster_tree: ClusterTree, cluster: int) -> str:
     """The two nodes below it, which can be named apart."""
-    node = anatomy.node_of(cluster)
-    if node is None or node < anatomy.count:
+    node = cluster_tree.node_of(cluster)
+    if node is None or node < cluster_tree.count:
         return "one centroid"
-    left, right, _ = anatomy.children[node - anatomy.count]
+    left, right, _ = cluster_tree.children[node - cluster_tree.count]
     return f"n{left} + n{right}"
 
 
-def _nearest(anatomy: Anatomy, cluster: int) -> tuple[str, str, str]:
+def _nearest(cluster_tree: ClusterTree, cluster: int) -> tuple[str, str, str]:
     """The clusters of the branch that it joins next, the node that they make, and how far."""
-    node = anatomy.node_of(cluster)
-    for row, (left, right, distance) in enumerate(anatomy.children):
+    node = cluster_tree.node_of(cluster)
+    for row, (left, right, distance) in enumerate(cluster_tree.children):
         if node in (left, right):
-            beside = anatomy.nodes[right if node == left else left]
-            others = [str(k) for k, own in enumerate(anatomy.clusters) if own and own <= beside]
+            beside = cluster_tree.nodes[right if node == left else left]
+            others = [
+                str(k) for k, own in enumerate(cluster_tree.clusters) if own and own <= beside
+            ]
             shown = ", ".join(others[:_MOST]) + (", ..." if len(others) > _MOST else "")
-            return shown, f"n{anatomy.count + row}", f"{distance:.2f}"
+            return shown, f"n{cluster_tree.count + row}", f"{distance:.2f}"
     return "", "", ""
 
 
@@ -180,21 +180,16 @@ def run(options: Name) -> None:
     if options.undo:
         _undo(options.run, path, reporter)
         return
+    if _changes(options):
+        _change(options, path, reporter)
+        return
     model = load(options.run, device=options.device, named=False)
     model.check_view(0)
-    exists = path.exists()
-    names = read_classes(path) if exists else ClassNames(_cut(model, options), (), str(path))
+    names = names_of(options.run, model, options.clusters)
     if options.init:
-        _init(options.run, path, Anatomy(model.network, names.clusters), reporter)
-    elif _changes(options):
-        model.named(names)  # raises: what is there must be right before it is changed
-        _change(options, model, names, path, reporter)
+        _init(options.run, path, ClusterTree(model.network, names.clusters), reporter)
     else:
-        _show(options, model, names, exists=exists)
-
-
-def _cut(model: Segmenter, options: Name) -> int:
-    return model.clusters if options.clusters is None else options.clusters
+        _show(options, model, names, exists=path.exists())
 
 
 def _changes(options: Name) -> bool:
@@ -222,10 +217,10 @@ def _undo(folder: Path, path: Path, reporter: Reporter) -> None:
     reporter.say(f"{now} ({more}; what was undone is in classes.history/undone.toml)")
 
 
-def _init(folder: Path, path: Path, anatomy: Anatomy, reporter: Reporter) -> None:
+def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporter) -> None:
     if path.exists():
         raise ConfigError(f"{path} is already there; edit it, or change it with picie name --set")
-    replace_classes(folder, template(anatomy))
+    replace_classes(folder, template(cluster_tree))
     reporter.say(f"{path}: fill in the names, then see them with picie name {folder}")
 
 
@@ -236,7 +231,7 @@ def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -
     if options.list:
         console.print(class_table(named))
         return
-    console.print(cluster_table(named, Anatomy(model.network, cut, "--clusters")))
+    console.print(cluster_table(named, ClusterTree(model.network, cut, "--clusters")))
     path = options.run / CLASSES_FILE
     if exists:
         count = len(names.merged)
@@ -248,78 +243,31 @@ def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -
         )
 
 
-def _change(
-    options: Name, model: Segmenter, names: ClassNames, path: Path, reporter: Reporter
-) -> None:
-    said: list[str] = []
-    if options.overwrite and names.classes:
-        said.append(f"{len(names.merged)} classes are taken out")
-        names = replace(names, classes=())
-    names = _recut(options, names)
-    anatomy = Anatomy(model.network, names.clusters, names.origin)
-    decided: list[Vote] = []
-    if options.from_ is not None:
-        folder = open_labelled(options.from_, options.split, options.dataset)
-        matrix = count_labels(model, folder, names.clusters, reporter)
-        decided = votes(matrix, folder.classes, options.min_pixels)
-        names = add_votes(names, anatomy, folder, decided)
-        said += _summary(matrix, folder, decided)
-    steps: list[Callable[[ClassNames], tuple[ClassNames, list[str]]]] = [
-        lambda old: remove(old, options.clear),
-        lambda old: take_away(old, anatomy, _parts(options)),
-        lambda old: assign(old, anatomy, parse_assignments(options.set)),
-        lambda old: paint(old, parse_colours(options.colour)),
-    ]
-    for step in steps:
-        names, more = step(names)
-        said += more
-    named = model.named(replace(names, origin=str(path)))  # raises: it must fit the model
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    text = edited(before, names)
-    assert parse_classes(text, path) == names
-    changed = replace_classes(options.run, text)
-    if decided and not options.quiet:
+def _change(options: Name, path: Path, reporter: Reporter) -> None:
+    pairs = [text.partition("=") for text in options.set]
+    painted = [text.partition("=") for text in options.colour]
+    done = name(
+        options.run,
+        [(parts, title) for parts, _, title in pairs],
+        unset=options.unset,
+        clear=options.clear,
+        colours=[(title, colour) for title, _, colour in painted],
+        clusters=options.clusters,
+        labelled=options.from_,
+        split=options.split,
+        dataset=options.dataset,
+        min_pixels=options.min_pixels,
+        overwrite=options.overwrite,
+        device=options.device,
+        reporter=reporter,
+    )
+    if done.votes and not options.quiet:
         console = Console(highlight=False, markup=False, soft_wrap=True)
-        console.print(vote_table(decided, named))
-    for line in said:
+        console.print(vote_table(list(done.votes), done.model))
+    for line in done.changes:
         reporter.say(line)
-    state = f"masks have {named.clusters} ids now; --undo takes it back"
-    reporter.say(f"{path}: {state if changed else 'nothing has changed'}")
-
-
-def _recut(options: Name, names: ClassNames) -> ClassNames:
-    """Names of another cut, if there are none yet that it would make wrong."""
-    if options.clusters is None or options.clusters == names.clusters:
-        return names
-    if any(one.clusters for one in names.classes):
-        raise ConfigError(
-            f"--clusters {options.clusters}: the numbers in {names.origin} are those of "
-            f"{names.clusters} clusters and would mean others; leave it out, name nodes, or pass "
-            "--overwrite to begin anew"
-        )
-    return replace(names, clusters=options.clusters)
-
-
-def _summary(matrix: Matrix, folder: PhotoFolder, decided: list[Vote]) -> list[str]:
-    named = [vote for vote in decided if vote.name]
-    right = sum(vote.share * vote.pixels for vote in named)
-    total = max(int(matrix.sum()), 1)
-    said = [
-        f"{len(folder)} labelled pictures name {len(named)} of {len(decided)} clusters; "
-        f"{right / total:.1%} of their labelled pixels have the class of their cluster"
-    ]
-    won = {vote.name for vote in named}
-    lost = [name for name, seen in zip(folder.classes, matrix.sum(1), strict=True) if seen]
-    lost = [name for name in lost if name not in won]
-    if lost:
-        said.append(f"most of no cluster: {', '.join(lost)}; more --clusters may tell them apart")
-    weak = [f"{vote.cluster} ({vote.name} {vote.share:.0%})" for vote in named if vote.share < 0.5]
-    if weak:
-        said.append(
-            f"less than half of the pixels in {', '.join(weak)}; look at these in overlays, and "
-            "correct them with --set"
-        )
-    return said
+    state = f"masks have {done.model.clusters} ids now; --undo takes it back"
+    reporter.say(f"{path}: {state if done.changed else 'nothing has changed'}")
 
 
 def _parts(options: Name) -> list[Part]:

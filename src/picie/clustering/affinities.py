@@ -20,6 +20,7 @@ __all__ = [
     "contrast_distances",
     "count_contacts",
     "diffusion_distances",
+    "measure_affinities",
     "neighbour_contrasts",
     "relative_contacts",
     "shared_pixels",
@@ -99,7 +100,7 @@ def neighbour_contrasts(maps: Tensor) -> Tensor:
 
     Returns:
         (B, n) float32, n = h (w - 1) + (h - 1) w: the lengths of the differences, as multiples of
-        their mean in that picture, those of right neighbours first; 0 in a picture without any.
+        their mean in that image, those of right neighbours first; 0 in an image without any.
     """
     values = maps.float()
     right = (values[:, :, :, 1:] - values[:, :, :, :-1]).norm(dim=1).flatten(1)
@@ -119,7 +120,7 @@ def count_contacts(labels: Tensor, contrasts: Sequence[Tensor], count: int) -> T
 
     Returns:
         (1 + C, P, P) float64 on the CPU, symmetric, pairs of cells of one cluster on the diagonal:
-        their number, and the sum of each contrast. Those of parts of the pictures add up.
+        their number, and the sum of each contrast. Those of parts of the images add up.
     """
     ours = torch.cat([labels[:, :, :-1].flatten(1), labels[:, :-1].flatten(1)], 1)
     theirs = torch.cat([labels[:, :, 1:].flatten(1), labels[:, 1:].flatten(1)], 1)
@@ -184,24 +185,24 @@ def measure_affinities(
 
 
 class ContactCells:
-    """Features of the cells of some pictures, and how much each cell differs from its neighbours.
+    """Features of the cells of some images, and how much each cell differs from its neighbours.
 
     Args:
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._features: list[Tensor] = []  # (D, h, w) of each picture, unit vectors
-        self._contrasts: list[Tensor] = []  # (2, n) of each picture, of colours and of features
+        self._features: list[Tensor] = []  # (D, h, w) of each image, unit vectors
+        self._contrasts: list[Tensor] = []  # (2, n) of each image, of colours and of features
 
     def add(self, maps: Tensor, images: Tensor, places: Tensor) -> None:
-        """Keep pictures, unless there are enough before them.
+        """Keep images, unless there are enough before them.
 
         Args:
             maps: (B, D, h, w) features, as k-means sees them.
             images: (B, 3, H, W) what they are of, in the same frame.
-            places: (B,) the place of each picture in the sample; which pictures are kept depends on
+            places: (B,) the place of each image in the sample; which images are kept depends on
                 nothing else, so processes that share a sample keep those that one alone would.
         """
         grid = cell_grid(maps, self._size)
@@ -216,14 +217,14 @@ class ContactCells:
         self._contrasts += torch.stack(contrasts, 1)
 
     def contacts(self, centroids: Tensor) -> Tensor:
-        """Where clusters touch in the pictures that were kept.
+        """Where clusters touch in the images that were kept.
 
         Args:
             centroids: (P, D); a cell belongs to the one of the nearest direction.
 
         Returns:
             (3, P, P) float64 on the CPU as `count_contacts` gives it, of the contrasts of colours
-            and of features; 0 without any picture.
+            and of features; 0 without any image.
         """
         count = len(centroids)
         total = torch.zeros(3, count, count, dtype=torch.float64)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from picie.clustering.affinities import ContactCells, measure_affinities
 from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.kmeans.points import Metric
 from picie.clustering.linkage import build_tree
 from picie.clustering.smoothing import smooth_features
 from picie.clustering.tree import cut_tree
@@ -19,7 +20,6 @@ from picie.data.crop_loader import Loader
 from picie.errors import DataError
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
-from picie.postprocessing.refinement import average_scales
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
 from picie.runtime.random import Stream, numpy_generator, torch_seed
@@ -41,13 +41,13 @@ __all__ = [
 def sample_pixels(
     maps: Tensor, indices: Tensor, count: int, generator: Callable[[int], np.random.Generator]
 ) -> Tensor:
-    """Some pixels of each picture, the same ones whatever batch it comes in.
+    """Some pixels of each image, the same ones whatever batch it comes in.
 
     Args:
         maps: (B, n, D) features of all pixels.
-        indices: (B,) numbers of the pictures.
+        indices: (B,) numbers of the images.
         count: pixels of each; 0, or n and more, for all.
-        generator: makes the random numbers of a picture from its number.
+        generator: makes the random numbers of an image from its number.
 
     Returns:
         (B, count, D), or `maps` itself.
@@ -68,8 +68,6 @@ def sample_pixels(
 Features = Callable[[Batch], tuple[Tensor, Tensor]]
 """Looks at a batch: (B, D, h, w) features of any length, and (B, 3, H, W) what they are of, in the
 same frame."""
-
-_CELL = 4  # pixels; the grid of features at several sizes is that of the finest stage
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class ClusterFit:
 
 
 def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
-    """Order in which an epoch's clustering reads the pictures: a pure function of (seed, epoch)."""
+    """Order in which an epoch's clustering reads the images: a pure function of (seed, epoch)."""
     rng = numpy_generator(Stream.CLUSTERING_ORDER, config.seed, epoch)
     order: list[int] = rng.permutation(count).tolist()
     return order
@@ -111,11 +109,11 @@ def cluster_features(
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> tuple[ClusterFit, ...]:
-    """K-means over features of pixels: on a sample in memory, then perhaps on all others.
+    """K-means over features of a sample of pixels, and the tree of its centroids.
 
     Args:
         features: of a batch.
-        loader: reads the pictures, or this process' share of them.
+        loader: reads the images, or this process' share of them.
         order: positions; the first `kmeans_images` make the sample.
         config: sizes of the sample, metric, start.
         epoch: number of the epoch, seeds the sample together with the seed.
@@ -131,50 +129,65 @@ def cluster_features(
         DataError: fewer pixels than centroids.
     """
     processes, clock = processes or Processes(), clock or Clock()
-    levels = levels or config.levels[:1]
-    sample, rest = order[: config.kmeans_images], order[config.kmeans_images :]
-    size = config.sample_batch_size
-    by_pixels = config.merge_rule == "pixels"
+    sample = order[: config.kmeans_images]
     place_of = {index: place for place, index in enumerate(sample)}
-    found, cells = [], ContactCells(config.size)
-    for indices, block, seen in _points(features, loader(sample, size), config, epoch, clock):
+    blocks, cells = [], ContactCells(config.size)
+    batches = loader(sample, config.sample_batch_size)
+    for indices, block, seen in _points(features, batches, config, epoch, clock):
         places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
-        found.append((places, block))
-        if by_pixels:
+        blocks.append((places, block))
+        if config.merge_rule == "pixels":
             with clock.part("clustering"):
                 cells.add(*seen, places)
-    with clock.part("k-means"):
-        points, rows, total = _collect(found, len(sample), processes)
-        runs: list[KMeans] = []
-        for number, (count, _) in enumerate(levels):
-            if total < count:
-                raise DataError(
-                    f"{total} pixels were sampled and {count} centroids wanted; use fewer "
-                    "--clusters, more pictures, a larger --size or more --kmeans-pixels"
-                )
-            kmeans = KMeans(
-                count,
-                metric=config.kmeans_metric,
-                init=config.kmeans_init,
-                iterations=config.kmeans_iterations,
-                seed=torch_seed(Stream.KMEANS, config.seed, epoch, stream, number),
-                reduce=processes.sum,
-            )
-            runs.append(kmeans.fit(points, rows=rows))
-    objectives = [kmeans.history_[-1] for kmeans in runs]
-    if config.kmeans_update:
-        for _, block, _ in _points(features, loader(rest, size), config, epoch, clock):
-            for kmeans in runs:
-                kmeans.partial_fit(block.flatten(0, 1))
     fits = []
-    for kmeans, objective, (_, wanted) in zip(runs, objectives, levels, strict=True):
-        clusters = Clusters(kmeans.centroids_, kmeans.counts_)
-        affinities: tuple[Tensor, ...] = ()
-        if by_pixels:
-            affinities = measure_affinities(clusters.centroids, points, cells, reduce=processes.sum)
-        tree = build_tree(clusters.centroids, *affinities)
-        fits.append(ClusterFit(clusters, cut_tree(tree, wanted), tree, objective, total))
+    with clock.part("k-means"):
+        points, rows, total = _collect(blocks, len(sample), processes)
+        for level, (centroids, clusters) in enumerate(levels or config.levels[:1]):
+            seed = torch_seed(Stream.KMEANS, config.seed, epoch, stream, level)
+            kmeans = _fit_kmeans(points, rows, total, centroids, config, seed, processes)
+            fits.append(_merged(kmeans, points, cells, total, clusters, config, processes))
     return tuple(fits)
+
+
+def _fit_kmeans(
+    points: Tensor,
+    rows: Tensor,
+    total: int,
+    centroids: int,
+    config: Config,
+    seed: int,
+    processes: Processes,
+) -> KMeans:
+    if total < centroids:
+        raise DataError(
+            f"{total} pixels were sampled and {centroids} centroids wanted; use fewer "
+            "--clusters, more images, a larger --size or more --kmeans-pixels"
+        )
+    metric: Metric = "spherical" if config.spherical else "euclidean"
+    kmeans = KMeans(
+        centroids, metric=metric, init=config.kmeans_init, seed=seed, reduce=processes.sum
+    )
+    return kmeans.fit(points, rows=rows)
+
+
+def _merged(
+    kmeans: KMeans,
+    points: Tensor,
+    cells: ContactCells,
+    total: int,
+    clusters: int,
+    config: Config,
+    processes: Processes,
+) -> ClusterFit:
+    """What k-means found, merged to the clusters that are wanted."""
+    affinities: tuple[Tensor, ...] = ()
+    if config.merge_rule == "pixels":
+        affinities = measure_affinities(
+            kmeans.cluster_centers_, points, cells, reduce=processes.sum
+        )
+    tree = build_tree(kmeans.cluster_centers_, *affinities)
+    found = Clusters(kmeans.cluster_centers_, kmeans.counts_)
+    return ClusterFit(found, cut_tree(tree, clusters), tree, kmeans.history_[-1], total)
 
 
 @torch.no_grad()
@@ -187,32 +200,25 @@ def fit_clean_centroids(
     repeat: int = 0,
     processes: Processes | None = None,
 ) -> ClusterFit:
-    """Centroids from un-augmented pictures.
+    """Centroids from un-augmented images.
 
     Args:
         model: the network; its running statistics change if the config asks for batch statistics.
-        loader: reads the pictures.
-        count: number of pictures N.
+        loader: reads the images.
+        count: number of images N.
         config: as for training.
         repeat: another number gives another sample and another start.
         processes: those that share the work.
     """
     # Epochs count from 0; the draws of clean fits must not be those of any epoch.
     epoch = 2**31 + repeat
-    batch_statistics = config.kmeans_batchnorm == "batch"
+    batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
 
-    def looked_at(images: Tensor) -> Tensor:
-        maps: Tensor = network(images)
-        return F.normalize(maps, dim=1) if config.unit_features else maps
-
     def features(batch: Batch) -> tuple[Tensor, Tensor]:
         images = clean_view(batch.images, config.size)
-        if config.kmeans_scales == (1.0,):
-            maps = network(images)
-        else:
-            maps = average_scales(looked_at, images, config.kmeans_scales, cell=_CELL)
+        maps = network(images)
         return smooth_features(maps, images, config), images
 
     order = cluster_order(config, epoch, count)
@@ -252,11 +258,11 @@ def _points(
 
 
 def _collect(
-    found: list[tuple[Tensor, Tensor]], pictures: int, processes: Processes
+    found: list[tuple[Tensor, Tensor]], images: int, processes: Processes
 ) -> tuple[Tensor, Tensor, int]:
     """Points (N, D) of this process, their row numbers (N,) among all points, and how many are all.
 
-    Rows are numbered by the place of their picture among those of the sample, which comes with its
+    Rows are numbered by the place of their image among those of the sample, which comes with its
     points, so that they do not depend on which process has read it.
     """
     if not found:
@@ -264,7 +270,7 @@ def _collect(
     places = torch.cat([one for one, _ in found])
     points = torch.cat([one for _, one in found])
     device = points.device
-    read = torch.zeros(pictures, dtype=torch.int64, device=device)
+    read = torch.zeros(images, dtype=torch.int64, device=device)
     read[places.to(device)] = 1
     number = processes.sum(read).cumsum(0)
     if not int(number[-1]):
@@ -276,5 +282,5 @@ def _collect(
 
 
 def nothing_read() -> DataError:
-    """The error where a pass over pictures found none that can be read."""
-    return DataError("none of the pictures could be read; look at the list of unreadable ones")
+    """The error where a pass over images found none that can be read."""
+    return DataError("none of the images could be read; look at the list of unreadable ones")

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.config import Config
-from picie.postprocessing.refinement import refine_borders
+from picie.postprocessing.refinement import refine_boundaries
 
 __all__ = ["cell_grid", "smooth_features"]
 
@@ -18,14 +18,14 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
 
     A feature map says one thing inside a surface and another on its border, where it mixes what
     lies on both sides. Clusters of raw pixels hold such mixtures, and they join what they mix.
-    Averaged over neighbours with a similar colour (`refine_borders`) a feature says what its
+    Averaged over neighbours with a similar colour (`refine_boundaries`) a feature says what its
     surface is.
 
     Args:
         maps: (B, D, h, w) features of any length.
         images: (B, 3, H, W) float in [0, 1], what the features are of, in the same frame.
         config: `kmeans_smoothing`, how often features take over those of their neighbours, the
-            `size` of the pictures, and `unit_features`.
+            `size` of the images, and `unit_features`.
 
     Returns:
         (B, D, h', w') float32 of any length, on a grid of 8 pixels where that of the maps is
@@ -37,7 +37,7 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
     if config.unit_features:
         features = F.normalize(features, dim=1)
     features = F.adaptive_avg_pool2d(features, cell_grid(features, config.size))
-    smooth = refine_borders(features, images.float(), config.kmeans_smoothing)
+    smooth = refine_boundaries(features, images.float(), config.kmeans_smoothing)
     if config.unit_features:
         features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
     return (features + smooth).div_(2)
@@ -47,8 +47,8 @@ def cell_grid(maps: Tensor, size: int) -> tuple[int, int]:
     """Rows and columns of the cells that are clustered: of 8 pixels, or larger where the maps are.
 
     Args:
-        maps: (B, D, h, w) of square pictures.
-        size: side of the pictures in pixels.
+        maps: (B, D, h, w) of square images.
+        size: side of the images in pixels.
     """
     cells = size // _CELL
     return min(maps.shape[2], cells), min(maps.shape[3], cells)

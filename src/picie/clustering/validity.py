@@ -53,7 +53,7 @@ def explained_share(table: Tensor) -> float:
     """Share of the columns' entropy that the rows explain: I(row; column) / H(column).
 
     With positions as rows and clusters as columns it says how far clusters code the place in the
-    picture in place of what is there.
+    image in place of what is there.
 
     Args:
         table: (I, J) counts.

@@ -142,7 +142,7 @@ class CropCache:
 
     def _warn(self, error: OSError) -> None:
         _LOG.warning(
-            "%s: decoded pictures cannot be kept there (%s), so they are read again in every pass; "
+            "%s: decoded images cannot be kept there (%s), so they are read again in every pass; "
             "free some space or choose another --cache-dir",
             self._folder,
             error.strerror or error,

@@ -1,6 +1,6 @@
 """Square base crops as batches of tensors, read ahead by threads and kept once decoded.
 
-Decoding is most of the work of reading, and training passes over the pictures several times per
+Decoding is most of the work of reading, and training passes over the images several times per
 epoch. Threads do it: Pillow decodes and resamples without holding Python's lock.
 """
 
@@ -27,9 +27,9 @@ __all__ = [
     "Loader",
     "available_cores",
     "counted",
+    "image_loader",
     "load_batches",
     "open_crops",
-    "picture_loader",
 ]
 
 _MOST_THREADS = 8
@@ -37,20 +37,20 @@ _AHEAD = 2  # batches that are ready or under way while the caller has another
 
 
 class BaseCrops:
-    """The square base crops of some pictures, decoded once as far as the cache has room.
+    """The square base crops of some images, decoded once as far as the cache has room.
 
     Attributes:
-        photos: the N pictures.
+        photos: the N images.
         size: side S of the crops, in pixels.
         cache: the crops that were read already.
-        unreadable: reason by path, of the pictures that `load_batches` left out so far.
+        unreadable: reason by path, of the images that `load_batches` left out so far.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int, cache: CropCache) -> None:
         """Nothing is read yet.
 
         Args:
-            photos: N pictures.
+            photos: N images.
             size: side S of the crops, in pixels.
             cache: an empty one for N crops of this size.
         """
@@ -61,7 +61,7 @@ class BaseCrops:
         self._readers = weakref.WeakSet[Prefetch[_Place, _Read]]()
 
     def __len__(self) -> int:
-        """Number of pictures N."""
+        """Number of images N."""
         return len(self.photos)
 
     def read(self, index: int, crop: Crop) -> str:
@@ -72,10 +72,10 @@ class BaseCrops:
             crop: (3, S, S) uint8 in C order, filled with RGB.
 
         Returns:
-            "", or why the picture cannot be read; `crop` is undefined then.
+            "", or why the image cannot be read; `crop` is undefined then.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         if self.cache.get(index, crop):
             return ""
         try:
@@ -104,7 +104,7 @@ class BaseCrops:
 
 
 _Place = tuple[int, Tensor, Crop]
-"""A picture, the images (B, 3, S, S) of its batch, and its own part of them."""
+"""An image, the images (B, 3, S, S) of its batch, and its own part of them."""
 _Read = tuple[Tensor, str]
 """The images, and why one of them could not be read."""
 _Reader = Prefetch[_Place, _Read]
@@ -114,7 +114,7 @@ def open_crops(photos: Sequence[Photo], config: Config, folder: Path) -> BaseCro
     """The crops of a run, with the cache that its settings allow.
 
     Args:
-        photos: N pictures.
+        photos: N images.
         config: size of the crops, room for them, and where their file is to be.
         folder: where it is otherwise; the folder is gone as soon as it is empty.
     """
@@ -139,16 +139,16 @@ def load_batches(
 ) -> Iterator[Batch]:
     """Read crops as planned; batches do not depend on `workers`, nor on the cache.
 
-    Unreadable pictures are left out of their batch and noted in `crops.unreadable`. Global random
+    Unreadable images are left out of their batch and noted in `crops.unreadable`. Global random
     states are not touched.
 
     Args:
-        crops: N pictures.
-        plan: positions 0..N-1 of the pictures of each batch.
+        crops: N images.
+        plan: positions 0..N-1 of the images of each batch.
         workers: threads that read ahead; 0 = the calling one reads when a batch is asked for;
             -1 = chosen from the cores. One is enough, and used, where all crops are in the cache.
         device: where the images go; the indices stay on the CPU.
-        keep_empty: also yield batches that have no picture (left).
+        keep_empty: also yield batches that have no image (left).
 
     Yields:
         indices (B,) int64 and images (B, 3, S, S) uint8.
@@ -205,14 +205,14 @@ def _choose_threads(crops: BaseCrops, plan: Sequence[Sequence[int]], workers: in
 
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
-"""Reads pictures: (positions, batch size) to batches.
+"""Reads images: (positions, batch size) to batches.
 
 With several processes each gets its share of every batch, as many batches as the others, and some
 of them may be empty.
 """
 
 
-def picture_loader(
+def image_loader(
     crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
 ) -> Loader:
     """A function (positions, batch size) to this process' share of batches, on the device."""

@@ -1,12 +1,12 @@
-"""A folder of pictures, with masks and class names where there are any.
+"""A folder of images, with masks and class names where there are any.
 
 photos/
-├── images/            pictures at any depth; without this folder, `photos/` itself is searched
+├── images/            images at any depth; without this folder, `photos/` itself is searched
 ├── masks/             optional: <name>.png, class ids from 0, 255 = void
 ├── classes.txt        optional: one class name a line, in the order of the ids
-└── train.txt, ...     optional: splits, one picture a line
+└── train.txt, ...     optional: splits, one image a line
 
-The name of a picture is its path inside the image folder without the extension. Where two pictures
+The name of an image is its path inside the image folder without the extension. Where two images
 differ in the extension only, the first keeps the short name and the others keep their extension:
 a.jpg is `a`, a.png beside it is `a.png`.
 """
@@ -32,7 +32,7 @@ _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One picture file.
+    """One image file.
 
     Attributes:
         file: path of the file; text, which takes a fraction of a `Path`'s memory.
@@ -57,11 +57,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The pictures of one split of a folder.
+    """The images of one split of a folder.
 
     Attributes:
-        root: the folder, or the picture file, that was opened.
-        split: name of the list file without .txt, or "" for all pictures.
+        root: the folder, or the image file, that was opened.
+        split: name of the list file without .txt, or "" for all images.
         photos: sorted by name.
         classes: class names in the order of their ids; empty without classes.txt.
         code: what the ids stored in masks mean; None = they are the class ids.
@@ -87,7 +87,7 @@ class PhotoFolder:
         """The photos that have a mask."""
         return tuple(photo for photo in self.photos if photo.mask_file is not None)
 
-    def none_read(self, first: str, kind: str = "pictures") -> DataError:
+    def none_read(self, first: str, kind: str = "images") -> DataError:
         """The error where none of the photos could be read.
 
         Args:
@@ -103,7 +103,7 @@ class PhotoFolder:
 
         Args:
             photo: one of `labelled`.
-            image_size: (W, H) of the upright picture.
+            image_size: (W, H) of the upright image.
 
         Returns:
             (H, W) uint8, 0..L-1 or 255 (void).
@@ -119,21 +119,21 @@ class PhotoFolder:
 
 
 def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
-    """List the pictures below `root`, sorted by name.
+    """List the images below `root`, sorted by name.
 
     Hidden files and folders are left out. Links to folders are followed, but every folder is
     searched once, under its own path where that lies inside the image folder. Without images/, the
     folder masks/ directly below `root` is not searched.
 
     Args:
-        root: a folder as drawn at the top of this module, or one picture file.
-        split: "train" takes the pictures that train.txt names, by name or by path with extension;
+        root: a folder as drawn at the top of this module, or one image file.
+        split: "train" takes the images that train.txt names, by name or by path with extension;
             blank lines and lines that start with # are left out. "" takes all.
-        labelled: insist on a mask for every picture, and on class names.
+        labelled: insist on a mask for every image, and on class names.
 
     Raises:
-        DataError: nothing there, no pictures, a list file that is missing or names unknown
-            pictures, a classes.txt that cannot be used, or labels missing that `labelled` wants.
+        DataError: nothing there, no images, a list file that is missing or names unknown
+            images, a classes.txt that cannot be used, or labels missing that `labelled` wants.
     """
     root = Path(root)
     if not root.exists():
@@ -150,9 +150,9 @@ def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) ->
 
 def _single(path: Path, split: str) -> tuple[Photo, ...]:
     if path.suffix.lower() not in EXTENSIONS:
-        raise DataError(f"{path}: is not a supported picture; supported: {' '.join(EXTENSIONS)}")
+        raise DataError(f"{path}: is not a supported image; supported: {' '.join(EXTENSIONS)}")
     if split:
-        raise DataError(f"{path}: is one picture and has no split {split!r}; leave the split out")
+        raise DataError(f"{path}: is one image and has no split {split!r}; leave the split out")
     return (Photo(str(path), path.stem, None),)
 
 
@@ -164,17 +164,17 @@ def _photos(root: Path) -> tuple[Photo, ...]:
     folder = _image_folder(root)
     masks = os.path.join(root, "masks")
     files = sorted((inside(folder, file), file) for file in walk(folder, without=masks))
-    pictures = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
-    if not pictures:
+    images = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
+    if not images:
         first = f", first: {files[0][0]}" if files else ""
         found = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
         raise DataError(
-            f"{folder}: no pictures ({found}); supported: {' '.join(EXTENSIONS)}. "
+            f"{folder}: no images ({found}); supported: {' '.join(EXTENSIONS)}. "
             "Convert them or check the path"
         )
     labelled = os.path.isdir(masks)
     photos: dict[str, Photo] = {}
-    for full, file in pictures:
+    for full, file in images:
         short = os.path.splitext(full)[0]
         # `full` is free: only a file whose path continues it could have it, and that sorts later.
         name = full if short in photos else short
@@ -197,11 +197,11 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
     unknown = [key for key in keys if key not in known]
     if unknown:
         raise DataError(
-            f"{path}: {len(unknown)} of {len(keys)} entries name no picture ({few(unknown, 3)}); "
+            f"{path}: {len(unknown)} of {len(keys)} entries name no image ({few(unknown, 3)}); "
             f"entries look like {photos[0].name!r}"
         )
     if not keys:
-        raise DataError(f"{path}: names no picture; write one name a line")
+        raise DataError(f"{path}: names no image; write one name a line")
     return tuple(sorted({known[key] for key in keys}, key=lambda photo: photo.name))
 
 
@@ -223,7 +223,7 @@ def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...
     elif not classes:
         found = "there is no classes.txt"
     elif bare:
-        found = f"{len(bare)} of {len(photos)} pictures have no mask ({few(bare, 3)})"
+        found = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
     else:
         return
     raise DataError(f"{root}: labels are needed; {_TREE}; {found}")

@@ -1,13 +1,13 @@
-"""Picture files to RGB arrays, and the square base crop of the PiCIE protocol.
+"""LoadedPhoto files to RGB arrays, and the square base crop of the PiCIE protocol.
 
-Every picture that Pillow decodes becomes (H, W, 3) uint8 RGB, whatever its file holds:
+Every image that Pillow decodes becomes (H, W, 3) uint8 RGB, whatever its file holds:
 
 - the EXIF orientation is applied, and of an animated or multi-page file the first frame is used;
 - transparency is composited over white, the paper of the web that such graphics were drawn for;
 - CMYK is converted without a colour profile;
-- 16-bit, 32-bit and float grey is brought to 8 bits by the largest value in the picture:
+- 16-bit, 32-bit and float grey is brought to 8 bits by the largest value in the image:
   up to 255 it is taken as it is, above that it is divided by 257 (65535 becomes 255; larger values
-  are clipped). Float pictures up to 1 are fractions of 255. Negative values and NaN become 0.
+  are clipped). Float images up to 1 are fractions of 255. Negative values and NaN become 0.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""File name endings of pictures, in lower case; upper case counts too."""
+"""File name endings of images, in lower case; upper case counts too."""
 
 # The decoders that EXTENSIONS needs, and GIF, which is often misnamed. Others, such as EPS, start
 # foreign programs.
@@ -48,7 +48,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _Ids = TypeVar("_Ids", bound=np.integer[Any])
 _MOST_PIXELS = 10**9
 _LONGEST = 16  # largest ratio of the sides that the network sees
-_SPARE = 2  # a reduced picture keeps so many times the side of its crop
+_SPARE = 2  # a reduced image keeps so many times the side of its crop
 _Turn = Image.Transpose
 _TURNS = {
     2: _Turn.FLIP_LEFT_RIGHT,
@@ -59,12 +59,12 @@ _TURNS = {
     7: _Turn.TRANSVERSE,
     8: _Turn.ROTATE_90,
 }
-"""By EXIF orientation: what makes the stored picture upright."""
+"""By EXIF orientation: what makes the stored image upright."""
 _pillow_limit = threading.Lock()
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as RGB, by the rules at the top of this module.
+    """Read an image as RGB, by the rules at the top of this module.
 
     Args:
         path: a file in one of the formats of `EXTENSIONS`, of at most 10^9 pixels.
@@ -73,7 +73,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        DataError: missing, truncated, too large or not a picture; names the path and the reason.
+        DataError: missing, truncated, too large or not an image; names the path and the reason.
     """
     with _reading(path) as image:
         image.load()
@@ -81,10 +81,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_square(path: Path, size: int) -> NDArray[np.uint8]:
-    """Read the base crop of a picture: `square_crop(read_image(path), size)`, sooner.
+    """Read the base crop of an image: `square_crop(read_image(path), size)`, sooner.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side stays at least twice
-    `size`. Such a crop differs from the one of the full picture by less than a level on average;
+    `size`. Such a crop differs from the one of the full image by less than a level on average;
     all others are the same bytes.
 
     Args:
@@ -108,7 +108,7 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 def stored_upright(path: Path) -> bool:
-    """Whether a file shows its picture upright to programs that do not know EXIF orientations.
+    """Whether a file shows its image upright to programs that do not know EXIF orientations.
 
     Raises:
         DataError: as `read_image`.
@@ -120,7 +120,7 @@ def stored_upright(path: Path) -> bool:
 
 
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert an opened picture by the rules at the top of this module, but for its orientation.
+    """Convert an opened image by the rules at the top of this module, but for its orientation.
 
     Returns:
         (H, W, 3) uint8 RGB, of the size and orientation of `image`.
@@ -164,36 +164,36 @@ def square_crop_mask(mask: NDArray[_Ids], size: int) -> NDArray[_Ids]:
     return square
 
 
-def _square(picture: Image.Image, size: int) -> NDArray[np.uint8]:
-    width, height = picture.size
+def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    width, height = image.size
     (top, tall), (left, wide) = _geometry(height, width, size)
     if max(tall, wide) <= _LONGEST * size:
-        resized = np.asarray(picture.resize((wide, tall), Image.Resampling.BILINEAR))
+        resized = np.asarray(image.resize((wide, tall), Image.Resampling.BILINEAR))
         return resized[top : top + size, left : left + size].copy()
-    # A long, thin picture would grow without bound: resample its middle only. Pillow keeps such a
+    # A long, thin image would grow without bound: resample its middle only. Pillow keeps such a
     # window in single precision, which moves some values by one level.
-    return _window(picture, (0, 0), (width / wide, height / tall), (left, top), size)
+    return _window(image, (0, 0), (width / wide, height / tall), (left, top), size)
 
 
 def _reduced_square(
     image: Image.Image, full: tuple[int, int], exact: tuple[float, float], size: int
 ) -> NDArray[np.uint8]:
-    """The square of a picture of `full` size (W, H), decoded to the `exact` size, rounded up."""
+    """The square of an image of `full` size (W, H), decoded to the `exact` size, rounded up."""
     orientation = _orientation(image)
     if orientation >= 5:
         full, exact = full[::-1], exact[::-1]
-    picture = _rgb(_upright(image))
+    rgb = _rgb(_upright(image))
     # What was rounded up is on the right and at the bottom of the file; turning moves it.
     corner = (
-        picture.size[0] - exact[0] if orientation in (2, 3, 6, 7) else 0,
-        picture.size[1] - exact[1] if orientation in (3, 4, 7, 8) else 0,
+        rgb.size[0] - exact[0] if orientation in (2, 3, 6, 7) else 0,
+        rgb.size[1] - exact[1] if orientation in (3, 4, 7, 8) else 0,
     )
     (top, tall), (left, wide) = _geometry(full[1], full[0], size)
-    return _window(picture, corner, (exact[0] / wide, exact[1] / tall), (left, top), size)
+    return _window(rgb, corner, (exact[0] / wide, exact[1] / tall), (left, top), size)
 
 
 def _window(
-    picture: Image.Image,
+    image: Image.Image,
     corner: tuple[float, float],
     step: tuple[float, float],
     offset: tuple[int, int],
@@ -202,19 +202,19 @@ def _window(
     """Resample a square only; all pairs are (x, y).
 
     Args:
-        picture: RGB.
-        corner: where the picture proper begins, in its pixels.
+        image: RGB.
+        corner: where the image proper begins, in its pixels.
         step: its pixels per pixel of the square.
         offset: start of the square in pixels of the square, from the corner.
         size: side S of the square.
     """
     left, top = (c + s * o for c, s, o in zip(corner, step, offset, strict=True))
     box = (left, top, left + step[0] * size, top + step[1] * size)
-    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def _geometry(height: int, width: int, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(offset, length) of rows and of columns: where the square starts in the resized picture."""
+    """(offset, length) of rows and of columns: where the square starts in the resized image."""
     short = min(height, width)
     lengths = [size if side == short else int(size * side / short) for side in (height, width)]
     rows, columns = [(round((length - size) / 2), length) for length in lengths]
@@ -223,7 +223,7 @@ def _geometry(height: int, width: int, size: int) -> tuple[tuple[int, int], tupl
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[Image.Image]:
-    """An opened picture; whatever goes wrong with it is a `DataError`."""
+    """An opened image; whatever goes wrong with it is a `DataError`."""
     try:
         with _open(path) as image:
             yield image
@@ -231,7 +231,7 @@ def _reading(path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # broken files make decoders raise nearly every kind of error
         raise DataError(
-            f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it"
+            f"{path}: cannot be read as an image ({_reason(error)}); replace or remove it"
         ) from error
 
 
@@ -248,7 +248,7 @@ def _open(path: Path) -> Image.Image:
         width, height = image.size
         image.close()
         raise DataError(
-            f"{path}: has {width} x {height} pixels, more than 10^9; cut or shrink the picture"
+            f"{path}: has {width} x {height} pixels, more than 10^9; cut or shrink the image"
         )
     return image
 
@@ -259,7 +259,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Number 1..8 from the EXIF block of a loaded picture; 1, upright, where there is none."""
+    """Number 1..8 from the EXIF block of a loaded image; 1, upright, where there is none."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a broken EXIF block says nothing about the pixels
@@ -309,7 +309,7 @@ def check_size(size: int) -> None:
 def network_input(image: NDArray[np.uint8], size: int) -> Tensor:
     """(3, h, w) uint8 in channels_last: short side `size`, both sides multiples of 32.
 
-    Whole cells at the coarsest stride keep the feature map aligned with the picture. Pictures
+    Whole cells at the coarsest stride keep the feature map aligned with the image. Images
     more than 16 times as long as wide are squeezed to 16 times.
     """
     height, width = network_size(image.shape[0], image.shape[1], size)
@@ -318,9 +318,9 @@ def network_input(image: NDArray[np.uint8], size: int) -> Tensor:
 
 
 def network_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """(h, w) at which the network sees a picture, as `network_input` has it."""
+    """(h, w) at which the network sees an image, as `network_input` has it."""
     scale = size / min(height, width)
-    # A picture of one row of pixels would grow without bound.
+    # An image of one row of pixels would grow without bound.
     wanted = (min(side * scale, _LONGEST * size) for side in (height, width))
     h, w = (max(32, 32 * round(side / 32)) for side in wanted)
     return h, w
@@ -330,7 +330,7 @@ def as_array(source: Any) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 from a PIL image (turned upright), an array or a (3, H, W) tensor.
 
     Raises:
-        DataError: a value that is no picture.
+        DataError: a value that is no image.
     """
     if isinstance(source, Image.Image) and source.width and source.height:
         return to_rgb(_upright(source))
@@ -343,24 +343,24 @@ def as_array(source: Any) -> NDArray[np.uint8]:
             return np.ascontiguousarray(source)
     shape = f" of shape {source.shape}, {source.dtype}" if isinstance(source, np.ndarray) else ""
     raise DataError(
-        f"a {type(source).__name__}{shape} is no picture; give a path, a PIL image, a uint8 array "
+        f"a {type(source).__name__}{shape} is no image; give a path, a PIL image, a uint8 array "
         "(H, W, 3) RGB, or a tensor (3, H, W) with values in [0, 1]"
     )
 
 
-def _from_tensor(picture: Tensor) -> NDArray[np.uint8]:
-    if picture.ndim != 3 or picture.shape[0] != 3 or not picture.numel():
+def _from_tensor(image: Tensor) -> NDArray[np.uint8]:
+    if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
         raise DataError(
-            f"a tensor of shape {tuple(picture.shape)} is no picture; give (3, H, W) or "
+            f"a tensor of shape {tuple(image.shape)} is no image; give (3, H, W) or "
             "(B, 3, H, W), RGB"
         )
-    if picture.is_floating_point():
-        if not (picture.min() >= 0 and picture.max() <= 1):  # NaN is in no range
+    if image.is_floating_point():
+        if not (image.min() >= 0 and image.max() <= 1):  # NaN is in no range
             raise DataError(
-                f"the tensor has values from {picture.min():.3g} to {picture.max():.3g}; give "
+                f"the tensor has values from {image.min():.3g} to {image.max():.3g}; give "
                 "[0, 1] (not normalised) or uint8"
             )
-        picture = (picture * 255).round().to(torch.uint8)
-    if picture.dtype != torch.uint8:
-        raise DataError(f"the tensor is of {picture.dtype}; give float in [0, 1] or uint8")
-    return picture.permute(1, 2, 0).cpu().numpy()
+        image = (image * 255).round().to(torch.uint8)
+    if image.dtype != torch.uint8:
+        raise DataError(f"the tensor is of {image.dtype}; give float in [0, 1] or uint8")
+    return image.permute(1, 2, 0).cpu().numpy()

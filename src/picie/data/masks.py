@@ -53,7 +53,7 @@ def read_mask(
     Args:
         path: a PNG (or TIFF, by its ending) with a palette, or with 8 or 16 bits of grey; in
             colours where `code` has some.
-        image_size: (W, H) of the upright picture.
+        image_size: (W, H) of the upright image.
         num_classes: L, the number of class names.
         code: what the stored ids mean; None = they are the class ids.
 
@@ -61,12 +61,12 @@ def read_mask(
         (H, W) uint8, 0..L-1 or 255 (void).
 
     Raises:
-        DataError: unreadable, colours in place of ids, another size than the picture, unknown ids.
+        DataError: unreadable, colours in place of ids, another size than the image, unknown ids.
     """
     values = stored_ids(path, code)
     if values.shape[::-1] != image_size:
         found, wanted = (f"{w} x {h}" for w, h in (values.shape[::-1], image_size))
-        raise DataError(f"{path}: is {found} pixels and its picture {wanted}; make them equal")
+        raise DataError(f"{path}: is {found} pixels and its image {wanted}; make them equal")
     table = _table(tuple(range(num_classes)) if code is None else code.lookup)
     ids = np.unique(values).tolist()
     unknown = [value for value in ids if not 0 <= value < len(table) or table[value] == _UNKNOWN]

@@ -1,4 +1,4 @@
-"""Pictures read ahead in threads, and put together with others of their size.
+"""Images read ahead in threads, and put together with others of their size.
 
 Decoding and resizing let other threads run, so the network need not wait for them.
 """
@@ -20,16 +20,16 @@ from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
 from picie.errors import DataError
 
-__all__ = ["Picture", "choose_workers", "in_batches", "read_ahead"]
+__all__ = ["LoadedPhoto", "choose_workers", "in_batches", "read_ahead"]
 
 _Result = TypeVar("_Result")
 _MOST_WORKERS = 8
-_WINDOW = 4  # batches that pictures of one size are looked for in
-_MOST_PIXELS = 2**27  # of pictures that wait: 400 MB
+_WINDOW = 4  # batches that images of one size are looked for in
+_MOST_PIXELS = 2**27  # of images that wait: 400 MB
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LoadedPhoto:
     """One photo as read.
 
     Attributes:
@@ -59,19 +59,19 @@ def choose_workers(workers: int, device: torch.device) -> int:
 
 def read_ahead(
     photos: Sequence[Photo], size: int, *, ahead: int, workers: int
-) -> Iterator[Picture]:
+) -> Iterator[LoadedPhoto]:
     """Read photos in their order; those that cannot be read come with a problem.
 
     Args:
         photos: files.
         size: short side in pixels at which the network sees them.
-        ahead: most pictures that wait or are being read; fewer where they are large.
-        workers: threads that read; 0 = each picture is read when it is asked for.
+        ahead: most images that wait or are being read; fewer where they are large.
+        workers: threads that read; 0 = each image is read when it is asked for.
     """
     if not workers:
         yield from (_read(photo, size) for photo in photos)
         return
-    waiting: deque[Future[Picture]] = deque()
+    waiting: deque[Future[LoadedPhoto]] = deque()
     left = iter(photos)
     pool = ThreadPoolExecutor(workers, "picie-read")
     try:
@@ -89,39 +89,39 @@ def read_ahead(
 
 
 def in_batches(
-    pictures: Iterator[Picture],
+    images: Iterator[LoadedPhoto],
     batch_size: int,
-    apply: Callable[[Sequence[Picture]], Sequence[_Result]],
-) -> Iterator[tuple[Picture, _Result | None]]:
-    """What is made of pictures, in their order, for several of one network size at a time.
+    apply: Callable[[Sequence[LoadedPhoto]], Sequence[_Result]],
+) -> Iterator[tuple[LoadedPhoto, _Result | None]]:
+    """What is made of images, in their order, for several of one network size at a time.
 
-    A batch is computed as soon as it is full. It is computed earlier when four batches of pictures
-    of other sizes wait behind its first one, and when the pictures end.
+    A batch is computed as soon as it is full. It is computed earlier when four batches of images
+    of other sizes wait behind its first one, and when the images end.
 
     Args:
-        pictures: in the order wanted.
-        batch_size: most pictures that are given to `apply` together.
-        apply: from pictures of one network size to what is made of each, such as their masks.
+        images: in the order wanted.
+        batch_size: most images that are given to `apply` together.
+        apply: from images of one network size to what is made of each, such as their masks.
 
     Yields:
-        each picture with what was made of it; None where it could not be read.
+        each image with what was made of it; None where it could not be read.
     """
-    waiting: deque[Picture] = deque()
-    made: dict[Picture, _Result] = {}
-    for picture in pictures:
-        waiting.append(picture)
+    waiting: deque[LoadedPhoto] = deque()
+    made: dict[LoadedPhoto, _Result] = {}
+    for image in images:
+        waiting.append(image)
         yield from _ready(waiting, made, batch_size, apply, full=True)
     yield from _ready(waiting, made, batch_size, apply, full=False)
 
 
 def _ready(
-    waiting: deque[Picture],
-    made: dict[Picture, _Result],
+    waiting: deque[LoadedPhoto],
+    made: dict[LoadedPhoto, _Result],
     batch_size: int,
-    apply: Callable[[Sequence[Picture]], Sequence[_Result]],
+    apply: Callable[[Sequence[LoadedPhoto]], Sequence[_Result]],
     *,
     full: bool,
-) -> Iterator[tuple[Picture, _Result | None]]:
+) -> Iterator[tuple[LoadedPhoto, _Result | None]]:
     """Take what is ready from the front; with `full` only what can wait no longer is computed."""
     while waiting:
         first = waiting[0]
@@ -134,33 +134,33 @@ def _ready(
 
 
 def _of_one_size(
-    waiting: deque[Picture], made: dict[Picture, _Result], batch_size: int
-) -> list[Picture]:
-    """The first picture and those after it of its size that have no mask yet."""
+    waiting: deque[LoadedPhoto], made: dict[LoadedPhoto, _Result], batch_size: int
+) -> list[LoadedPhoto]:
+    """The first image and those after it of its size that have no mask yet."""
     shape = None if waiting[0].pixels is None else waiting[0].pixels.shape
     alike = (
-        picture
-        for picture in waiting
-        if picture.pixels is not None and picture.pixels.shape == shape and picture not in made
+        image
+        for image in waiting
+        if image.pixels is not None and image.pixels.shape == shape and image not in made
     )
     return list(islice(alike, batch_size))
 
 
-def _crowded(waiting: deque[Picture], batch_size: int) -> bool:
+def _crowded(waiting: deque[LoadedPhoto], batch_size: int) -> bool:
     return (
         len(waiting) >= _WINDOW * batch_size
-        or sum(picture.image[..., 0].size for picture in waiting) >= _MOST_PIXELS
+        or sum(image.image[..., 0].size for image in waiting) >= _MOST_PIXELS
     )
 
 
-def _room(waiting: deque[Future[Picture]]) -> bool:
+def _room(waiting: deque[Future[LoadedPhoto]]) -> bool:
     read = (future.result() for future in waiting if future.done() and not future.exception())
-    return sum(picture.image[..., 0].size for picture in read) < _MOST_PIXELS
+    return sum(image.image[..., 0].size for image in read) < _MOST_PIXELS
 
 
-def _read(photo: Photo, size: int) -> Picture:
+def _read(photo: Photo, size: int) -> LoadedPhoto:
     try:
         image = read_image(photo.path)
     except DataError as error:
-        return Picture(photo, np.zeros((0, 0, 3), np.uint8), None, str(error))
-    return Picture(photo, image, network_input(image, size))
+        return LoadedPhoto(photo, np.zeros((0, 0, 3), np.uint8), None, str(error))
+    return LoadedPhoto(photo, image, network_input(image, size))

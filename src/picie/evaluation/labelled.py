@@ -1,4 +1,4 @@
-"""Labelled pictures as the protocol shows them, and the masks of a model counted against them."""
+"""Labelled images as the protocol shows them, and the masks of a model counted against them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from picie.data.images import network_input, read_image, square_crop, square_cro
 from picie.errors import DataError
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
-from picie.postprocessing.upsampling import enlarge
+from picie.postprocessing.upsampling import upsample
 from picie.runtime.progress import Reporter
 
-__all__ = ["Crop", "LabelledPicture", "LabelledPictures", "count_pixels"]
+__all__ = ["Crop", "LabelledImage", "LabelledImages", "count_pixels"]
 
 Crop = Literal["center", "none"]
 
@@ -27,12 +27,12 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledPicture:
-    """One picture as it is scored.
+class LabelledImage:
+    """One image as it is scored.
 
     Attributes:
         index: position in the folder.
-        image: (H, W, 3) uint8 RGB, the square centre crop or the whole picture.
+        image: (H, W, 3) uint8 RGB, the square centre crop or the whole image.
         truth: (H, W) uint8 class ids, 255 = void.
     """
 
@@ -42,14 +42,14 @@ class LabelledPicture:
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """The pictures of a labelled folder under one protocol; read anew in every pass.
+class LabelledImages:
+    """The images of a labelled folder under one protocol; read anew in every pass.
 
     Attributes:
         folder: opened with `labelled`.
         side: short side in pixels at which the network sees them.
-        crop: `center` for square centre crops of that side, `none` for whole pictures.
-        problems: reason by path, of the pictures that no pass could read so far.
+        crop: `center` for square centre crops of that side, `none` for whole images.
+        problems: reason by path, of the images that no pass could read so far.
     """
 
     folder: PhotoFolder
@@ -57,7 +57,7 @@ class LabelledPictures:
     crop: Crop
     problems: dict[Path, str] = field(default_factory=dict)
 
-    def batches(self, label: str, reporter: Reporter) -> Iterator[list[LabelledPicture]]:
+    def batches(self, label: str, reporter: Reporter) -> Iterator[list[LabelledImage]]:
         """Those that can be read, in the folder's order; several at once only if of one size.
 
         Args:
@@ -65,7 +65,7 @@ class LabelledPictures:
             reporter: shows how far it came.
 
         Raises:
-            DataError: a mask that cannot be used, or no readable picture.
+            DataError: a mask that cannot be used, or no readable image.
         """
         step = _BATCH if self.crop == "center" else 1
         with reporter.task(label, len(self.folder)) as advance:
@@ -79,7 +79,7 @@ class LabelledPictures:
         if len(self.problems) == len(self.folder):
             raise self.folder.none_read(next(iter(self.problems.values())))
 
-    def for_network(self, batch: list[LabelledPicture]) -> Tensor:
+    def for_network(self, batch: list[LabelledImage]) -> Tensor:
         """(B, 3, h, w) float in [0, 1]: a batch at the size at which the network sees it."""
         if self.crop == "none":
             pixels = torch.stack([network_input(one.image, self.side) for one in batch])
@@ -88,7 +88,7 @@ class LabelledPictures:
             pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2)
         return pixels.float() / 255
 
-    def _read(self, index: int, photo: Photo) -> LabelledPicture | None:
+    def _read(self, index: int, photo: Photo) -> LabelledImage | None:
         try:
             image = read_image(photo.path)
         except DataError as error:
@@ -97,40 +97,40 @@ class LabelledPictures:
         truth = self.folder.truth(photo, image_size=(image.shape[1], image.shape[0]))
         if self.crop == "center":
             image, truth = square_crop(image, self.side), square_crop_mask(truth, self.side)
-        return LabelledPicture(index, image, truth)
+        return LabelledImage(index, image, truth)
 
 
 def count_pixels(
     model: Segmenter,
-    pictures: LabelledPictures,
+    images: LabelledImages,
     *,
     view: int = 0,
-    keep_pictures: bool = False,
+    keep_images: bool = False,
     reporter: Reporter,
 ) -> Confusion:
-    """One pass: masks of all pictures against their labels.
+    """One pass: masks of all images against their labels.
 
-    Logits are enlarged bilinearly to the size of the picture as it is scored; the largest wins.
+    Logits are upsampled bilinearly to the size of the image as it is scored; the largest wins.
 
     Args:
-        model: set to the side of the pictures.
-        pictures: what is scored.
+        model: set to the side of the images.
+        images: what is scored.
         view: which set of centroids, from 0.
-        keep_pictures: also keep the counts of each picture.
+        keep_images: also keep the counts of each image.
         reporter: shows how far it came.
 
     Raises:
-        DataError: a mask that cannot be used, or no readable picture.
+        DataError: a mask that cannot be used, or no readable image.
     """
-    classes = len(pictures.folder.classes)
-    confusion = Confusion(classes, model.clusters, keep_pictures=keep_pictures)
-    for batch in pictures.batches("scoring", reporter):
-        if pictures.crop == "none":
+    classes = len(images.folder.classes)
+    confusion = Confusion(classes, model.clusters, keep_images=keep_images)
+    for batch in images.batches("scoring", reporter):
+        if images.crop == "none":
             masks = [model.predict(Image.fromarray(one.image), view=view) for one in batch]
         else:
-            logits = model.logits(pictures.for_network(batch), view=view)
+            logits = model.logits(images.for_network(batch), view=view)
             masks = [
-                enlarge(of_one, one.truth.shape) for of_one, one in zip(logits, batch, strict=True)
+                upsample(of_one, one.truth.shape) for of_one, one in zip(logits, batch, strict=True)
             ]
         for one, mask in zip(batch, masks, strict=True):
             confusion.update(one.truth, mask)

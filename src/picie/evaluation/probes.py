@@ -1,7 +1,7 @@
 """Probes: small classifiers that learn the classes from frozen features, with labels.
 
 They say how much of the classes a network's features hold, whatever its clusters make of them. The
-classifier takes the place of the centroids; pictures, crop, size, enlargement and scores are those
+classifier takes the place of the centroids; images, crop, size, upsampling and scores are those
 of the evaluation. The network is never changed.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError
-from picie.evaluation.labelled import LabelledPictures, count_pixels
+from picie.evaluation.labelled import LabelledImages, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores, score_classes
 from picie.runtime.progress import Reporter
@@ -146,14 +146,14 @@ def _check_samples(samples: Tensor, wanted: int = 1) -> None:
     if len(samples) < wanted:
         raise DataError(
             f"{len(samples)} labelled feature pixels for a probe that needs {wanted}; use more "
-            "pictures for it, or fewer neighbours"
+            "images for it, or fewer neighbours"
         )
 
 
 Probe = Literal["linear", "knn", "both"]
 
-_PIXELS = 256  # labelled feature pixels of each picture that a probe learns from
-_MOST = 2**19  # of all pictures together: 256 MB at D = 128
+_PIXELS = 256  # labelled feature pixels of each image that a probe learns from
+_MOST = 2**19  # of all images together: 256 MB at D = 128
 _BANK = 2**14  # of these, the ones that k-NN compares with; more would make it very slow on a CPU
 
 Classifier = Callable[[Tensor], Tensor]
@@ -166,7 +166,7 @@ class ProbeSettings:
 
     Attributes:
         kind: `linear`, `knn` or `both`.
-        split: list file of the pictures whose labels are learnt.
+        split: list file of the images whose labels are learnt.
         neighbours: k of k-NN.
         seed: chooses the feature pixels.
     """
@@ -188,7 +188,7 @@ class ProbeSettings:
         if not self.split:
             raise ConfigError(
                 "a probe learns from labels, which must not be those that are scored; name the "
-                "pictures it may learn from (--probe-split train)"
+                "images it may learn from (--probe-split train)"
             )
         if self.split == split:
             raise ConfigError(
@@ -204,24 +204,24 @@ class ProbeSettings:
 
 
 def check_disjoint(learnt: PhotoFolder, scored: PhotoFolder) -> None:
-    """Refuse to score a probe on pictures that it learnt from.
+    """Refuse to score a probe on images that it learnt from.
 
     Raises:
-        DataError: a picture is in both, or the classes differ.
+        DataError: an image is in both, or the classes differ.
     """
     common = {photo.file for photo in learnt.photos} & {photo.file for photo in scored.photos}
     if common:
         raise DataError(
-            f"{scored.root}: {len(common)} pictures are in the probe split {learnt.split!r} and "
-            f"in what is scored, {scored.split or 'all pictures'} (first: {min(common)}); a probe "
-            "must not be scored on labels it has seen, choose splits without common pictures"
+            f"{scored.root}: {len(common)} images are in the probe split {learnt.split!r} and "
+            f"in what is scored, {scored.split or 'all images'} (first: {min(common)}); a probe "
+            "must not be scored on labels it has seen, choose splits without common images"
         )
 
 
 def run_probes(
     model: Segmenter,
-    learnt: LabelledPictures,
-    scored: LabelledPictures,
+    learnt: LabelledImages,
+    scored: LabelledImages,
     settings: ProbeSettings,
     *,
     protocol: dict[str, Any],
@@ -230,15 +230,15 @@ def run_probes(
     """Scores of each kind of probe; all of them use labels, and their protocol says so.
 
     Args:
-        model: set to the side of the pictures.
+        model: set to the side of the images.
         learnt: what the classifiers learn from.
-        scored: other pictures.
+        scored: other images.
         settings: which probes.
         protocol: of the evaluation.
         reporter: shows how far it came.
 
     Raises:
-        DataError: no readable picture or labelled pixel, or fewer of them than neighbours.
+        DataError: no readable image or labelled pixel, or fewer of them than neighbours.
     """
     samples, labels = _sample(model, learnt, settings.seed, reporter)
     reporter.enumerate(learnt.problems.values())
@@ -277,16 +277,16 @@ class _Probed(Segmenter):
 
 
 def _sample(
-    model: Segmenter, pictures: LabelledPictures, seed: int, reporter: Reporter
+    model: Segmenter, images: LabelledImages, seed: int, reporter: Reporter
 ) -> tuple[Tensor, Tensor]:
     """(N, D) float32 unit features and (N,) int64 classes of random labelled feature pixels.
 
-    Every picture gives the same number, which does not depend on how pictures come in batches.
+    Every image gives the same number, which does not depend on how images come in batches.
     """
-    wanted = min(_PIXELS, max(1, _MOST // len(pictures.folder)))
+    wanted = min(_PIXELS, max(1, _MOST // len(images.folder)))
     samples, labels = [], []
-    for batch in pictures.batches("probe features", reporter):
-        features = F.normalize(model.features(pictures.for_network(batch)), dim=1)
+    for batch in images.batches("probe features", reporter):
+        features = F.normalize(model.features(images.for_network(batch)), dim=1)
         for one, maps in zip(batch, features, strict=True):
             truth = _at_cells(one.truth, maps.shape[1:]).ravel()
             places = np.flatnonzero(truth != VOID)

@@ -1,4 +1,4 @@
-"""Scores of a model on labelled pictures."""
+"""Scores of a model on labelled images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import numpy as np
 
 from picie.clustering.features import fit_clean_centroids, keep_centroids
 from picie.data.cache import CropCache
-from picie.data.crop_loader import BaseCrops, picture_loader
+from picie.data.crop_loader import BaseCrops, image_loader
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.errors import ConfigError, DataError
-from picie.evaluation.labelled import Crop, LabelledPictures, count_pixels
+from picie.evaluation.labelled import Crop, LabelledImages, count_pixels
 from picie.evaluation.probes import Probe, ProbeSettings, check_disjoint, run_probes
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.bootstrap import Intervals, bootstrap_intervals, check_resamples
@@ -34,7 +34,7 @@ class Evaluation:
     Attributes:
         scores: with the centroids that the model carries, of view 1 where it keeps two.
         other_views: with those of the other views.
-        fresh: one per repetition of k-means on clean training pictures.
+        fresh: one per repetition of k-means on clean training images.
         intervals: bootstrap intervals of `scores`.
         probes: by kind, `linear` and `knn`: classifiers on the frozen features, which use labels.
     """
@@ -101,24 +101,24 @@ def evaluate(
             joined by "+".
         dataset: name of a known data set, such as `cocostuff27`, whose own tree and label map are
             used; "" = any labelled folder.
-        size: short side in pixels at which the network sees a picture; as in training if None.
+        size: short side in pixels at which the network sees an image; as in training if None.
         crop: `center` scores the square centre crop at that size (PiCIE's protocol); `none` scores
-            whole pictures at their own size.
+            whole images at their own size.
         match: `hungarian` one-to-one, or `majority` many-to-one, never to be mixed in a table.
-        fresh_clusters: also fit this many new sets of centroids to clean training pictures.
+        fresh_clusters: also fit this many new sets of centroids to clean training images.
         groups: class ids by name of groups that are also scored on their own, as things and stuff;
             those that the data set brings along if None.
-        bootstrap: resamples of the pictures for 95 % intervals, 100 or more; 0 = none.
+        bootstrap: resamples of the images for 95 % intervals, 100 or more; 0 = none.
         bootstrap_rematch: match clusters again in each resample.
-        probe: also train classifiers on the frozen features, WITH the labels of other pictures:
+        probe: also train classifiers on the frozen features, WITH the labels of other images:
             `linear`, `knn` or `both`.
-        probe_split: list file of the pictures that a probe learns from; none of them may be scored.
+        probe_split: list file of the images that a probe learns from; none of them may be scored.
         neighbours: k of the k-NN probe.
         seed: of the resamples, and of the feature pixels that a probe learns from.
         reporter: shows how far it came; nothing is shown without one.
 
     Raises:
-        DataError: no labels, wrong masks, no readable picture, groups that cannot be, one picture
+        DataError: no labels, wrong masks, no readable image, groups that cannot be, one image
             alone for a bootstrap, or a probe that would be scored on what it learnt from.
         ConfigError: a size that is no multiple of 32, an unknown crop, matching, probe or data
             set, or options that do not go together.
@@ -134,39 +134,39 @@ def evaluate(
     learnt = open_dataset(dataset, data, probe_split, labelled=True) if settings else None
     if learnt is not None:
         check_disjoint(learnt, folder)
-    sitting = _Sitting(
-        _resized(model, side),
-        LabelledPictures(folder, side, crop),
+    scoring = _Scoring(
+        _plain(model, side),
+        LabelledImages(folder, side, crop),
         match,
         groups,
         {"data": str(data), "dataset": dataset or "folder", "split": split or "all"},
         reporter or Reporter(quiet=True),
     )
-    counted = sitting.count_views(keep_pictures=bootstrap > 0)
-    views = [sitting.scores(one, _named(model, view)) for view, one in enumerate(counted)]
+    counted = scoring.count_views(keep_images=bootstrap > 0)
+    views = [scoring.scores(one, _named(model, view)) for view, one in enumerate(counted)]
     fresh = [
-        sitting.fresh_scores(_resized(other, side), number)
+        scoring.fresh_scores(_plain(other, side), number)
         for number, other in enumerate(_fresh(model, fresh_clusters), 1)
     ]
     intervals = None
     if bootstrap:
         intervals = bootstrap_intervals(
-            counted[0].pictures,
+            counted[0].images,
             match=match,
             resamples=bootstrap,
             seed=seed,
             rematch=bootstrap_rematch,
         )
-    probes = sitting.probe_scores(learnt, settings) if learnt and settings else {}
+    probes = scoring.probe_scores(learnt, settings) if learnt and settings else {}
     return Evaluation(views[0], tuple(views[1:]), tuple(fresh), intervals, probes)
 
 
 @dataclass(frozen=True)
-class _Sitting:
+class _Scoring:
     """What all scores of one evaluation have in common; `model` is set to the side."""
 
     model: Segmenter
-    pictures: LabelledPictures
+    images: LabelledImages
     match: Matching
     groups: Groups
     named: dict[str, str]
@@ -175,49 +175,49 @@ class _Sitting:
     @property
     def protocol(self) -> dict[str, Any]:
         return self.named | {
-            "images": len(self.pictures.folder),
-            "size": self.pictures.side,
-            "crop": self.pictures.crop,
+            "images": len(self.images.folder),
+            "size": self.images.side,
+            "crop": self.images.crop,
             "post_processing": self.model.config.post_processing,
-            "unreadable": len(self.pictures.problems),
+            "unreadable": len(self.images.problems),
         }
 
-    def count_views(self, *, keep_pictures: bool) -> list[Confusion]:
-        """One matrix for each set of centroids; those of single pictures for the first only."""
+    def count_views(self, *, keep_images: bool) -> list[Confusion]:
+        """One matrix for each set of centroids; those of single images for the first only."""
         views = len(self.model.network.centroids)
         if not views:
             self.model.network.view_centroids(0)  # raises: nothing was learnt
         counted = [
             count_pixels(
                 self.model,
-                self.pictures,
+                self.images,
                 view=view,
-                keep_pictures=keep_pictures and view == 0,
+                keep_images=keep_images and view == 0,
                 reporter=self.reporter,
             )
             for view in range(views)
         ]
-        self.reporter.enumerate(self.pictures.problems.values())
+        self.reporter.enumerate(self.images.problems.values())
         return counted
 
     def scores(self, confusion: Confusion, centroids: str) -> Scores:
         return score(
             confusion.matrix,
-            self.pictures.folder.classes,
+            self.images.folder.classes,
             match=self.match,
             groups=self.groups,
             protocol=self.protocol | {"clusters": confusion.num_clusters, "centroids": centroids},
         )
 
     def fresh_scores(self, model: Segmenter, number: int) -> Scores:
-        counted = count_pixels(model, self.pictures, reporter=self.reporter)
-        return self.scores(counted, f"fresh k-means on clean pictures, repeat {number}")
+        counted = count_pixels(model, self.images, reporter=self.reporter)
+        return self.scores(counted, f"fresh k-means on clean images, repeat {number}")
 
     def probe_scores(self, learnt: PhotoFolder, settings: ProbeSettings) -> dict[str, Scores]:
         return run_probes(
             self.model,
-            LabelledPictures(learnt, self.pictures.side, self.pictures.crop),
-            self.pictures,
+            LabelledImages(learnt, self.images.side, self.images.crop),
+            self.images,
             settings,
             protocol=self.protocol,
             reporter=self.reporter,
@@ -255,26 +255,25 @@ def _check_pairs(
 
 def _named(model: Segmenter, view: int) -> str:
     clean = len(model.network.centroids) == 1
-    return f"trained model, {'clean pictures' if clean else f'view {view + 1} of the last epoch'}"
+    return f"trained model, {'clean images' if clean else f'view {view + 1} of the last epoch'}"
 
 
-def _resized(model: Segmenter, size: int) -> Segmenter:
+def _plain(model: Segmenter, size: int) -> Segmenter:
+    """The model at another size, without names, in float32."""
     return Segmenter(model.network, model.config.model_copy(update={"size": size}))
 
 
 def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
-    """Copies of the model with centroids from its own training pictures."""
+    """Copies of the model with centroids from its own training images."""
     if not count:
         return
     config = model.config
     if not config.data:
-        raise DataError(
-            "the model does not say which pictures it was trained on; no fresh clusters"
-        )
+        raise DataError("the model does not say which images it was trained on; no fresh clusters")
     photos = open_dataset(config.dataset, config.data, config.split).photos
     cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
     crops = BaseCrops(photos, config.base_size, cache)
-    loader = picture_loader(crops, config, model.device)
+    loader = image_loader(crops, config, model.device)
     state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     for number in range(1, count + 1):
         try:

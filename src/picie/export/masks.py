@@ -22,15 +22,15 @@ from picie.export.formats.layout import (
     WriterMaker,
     check_names,
 )
-from picie.export.formats.rasters import Look
+from picie.export.formats.rasters import RasterView
 from picie.inference.predict_folder import Then, predict_each
-from picie.inference.segmenter import Prediction, Segmenter
+from picie.inference.segmenter import TILE, Prediction, Segmenter, loaded
 from picie.postprocessing.tiling import check_tile
 from picie.runtime.files import PART
 from picie.runtime.progress import Advance, Reporter
 from picie.version import __version__
 
-__all__ = ["FORMATS", "MARK", "RASTER_FORMATS", "check_out", "export_masks", "whole_folder"]
+__all__ = ["FORMATS", "MARK", "RASTER_FORMATS", "atomic_folder", "check_out", "export_masks"]
 
 MARK = ".picie-export.json"
 """File that says that a folder is an export, of what and by which version."""
@@ -73,7 +73,7 @@ def check_out(out: Path, *, overwrite: bool, sources: tuple[Path, ...] = ()) -> 
 
 
 @contextmanager
-def whole_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
+def atomic_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
     """A folder beside the one wanted, which becomes it at the end of the block.
 
     Whatever goes wrong in the block, nothing is left under the name, or what was there before. A
@@ -140,50 +140,56 @@ FORMATS = tuple(_WRITERS)
 """Names of all formats; docs/export.md describes them."""
 
 RASTER_FORMATS = ("geotiff", "geopackage")
-"""Those whose pictures are georeferenced rasters, which are read window by window."""
+"""Those whose images are georeferenced rasters, which are read window by window."""
 
 _STEPS = 1000  # of the bar for one raster
 
 
 def export_masks(
-    model: Segmenter,
+    model: Segmenter | str | Path,
     format: str,
     images: str | Path,
     out: str | Path,
     *,
     split: str = "",
     options: Options | None = None,
-    look: Look | None = None,
+    raster_view: RasterView | None = None,
     overwrite: bool = False,
     keep: tuple[Path, ...] = (),
+    batch_size: int = 8,
+    size: int | None = None,
+    tile: int = TILE,
+    workers: int = -1,
     reporter: Reporter | None = None,
-    **prediction: Any,
 ) -> int:
-    """Segment the pictures of a folder and write a folder that another tool opens.
+    """Segment the images of a folder and write a folder that another tool opens.
 
-    The folder appears whole or not at all. Pictures that cannot be read are named and left out.
+    The folder appears whole or not at all. Images that cannot be read are named and left out.
 
     Args:
-        model: a trained model; its names and colours are those of the export.
+        model: a trained model, or its folder; its names and colours are those of the export.
         format: one of FORMATS.
-        images: a picture or a folder of them.
+        images: an image or a folder of them.
         out: folder to make.
         split: list file of the folder.
         options: how photos come into the layout, and how polygons are made.
-        look: for RASTER_FORMATS, how the network sees a raster.
+        raster_view: for RASTER_FORMATS, how the network sees a raster.
         overwrite: replace an export that is already there; other folders are never replaced.
         keep: further paths that must not be lost with it.
+        batch_size: as in `Segmenter.predict_folder`; so are the next three, which RASTER_FORMATS
+            do not use.
+        size: short side in pixels at which the network sees an image; as in training if None.
+        tile: most pixels of a side that go through the network at once.
+        workers: threads; -1 = chosen from the cores.
         reporter: shows how far it came; None = nothing.
-        prediction: `size`, `tile`, `batch_size` and `workers` of `Segmenter.predict_folder`; for
-            RASTER_FORMATS nothing.
 
     Returns:
-        the number of pictures in it.
+        the number of images in it.
 
     Raises:
         ConfigError: an unknown format, an option or a number of classes that it cannot hold, or
             something else is at `out`.
-        DataError: no such folder, or no picture that can be read.
+        DataError: no such folder, or no image that can be read.
         MissingExtraError: an optional package is missing.
         PicieError: something cannot be written.
 
@@ -193,7 +199,7 @@ def export_masks(
     """
     if format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    options, look = options or Options(), look or Look()
+    model, options, raster_view = loaded(model), options or Options(), raster_view or RasterView()
     if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
         raise ConfigError(f"tolerance {options.tolerance:g}: give 0 or more pixels")
     reporter = reporter or Reporter(quiet=True)
@@ -203,18 +209,22 @@ def export_masks(
     classes = ClassTable(model.names, model.colours)
     mark = {"picie": __version__, "format": format, "classes": list(model.names)}
     options = Options(options.photos, options.polygons, options.tolerance, real.name)
-    with whole_folder(real, mark) as part:
+    with atomic_folder(real, mark) as part:
         if format in RASTER_FORMATS:
-            count = _rasters(model, format, folder, part, classes, options, look, reporter)
+            count = _rasters(model, format, folder, part, classes, options, raster_view, reporter)
         else:
             writer = _maker(format)(
                 part, classes, tuple(photo.name for photo in folder.photos), options
             )
             work = partial(_add, writer)
-            count = predict_each(model, folder, work, reporter=reporter, **prediction)
+            problems = predict_each(
+                model, folder, work, batch_size=batch_size, size=size, tile=tile, workers=workers,
+                reporter=reporter,
+            )  # fmt: skip
+            count = len(folder) - len(problems)
             writer.close()
-    left_out = f", {len(folder) - count} pictures could not be read" if count < len(folder) else ""
-    reporter.say(f"{count} pictures in {out} ({format}){left_out}")
+    left_out = f", {len(folder) - count} images could not be read" if count < len(folder) else ""
+    reporter.say(f"{count} images in {out} ({format}){left_out}")
     return count
 
 
@@ -225,7 +235,7 @@ def _maker(format: str) -> WriterMaker:
 
 
 def _add(writer: Writer, one: Prediction) -> Then:
-    assert one.mask is not None  # only readable pictures come here
+    assert one.mask is not None  # only readable images come here
     upright = stored_upright(one.path)
     return writer.add(Labelled(one.name, one.path, one.image, one.mask, upright))
 
@@ -237,13 +247,13 @@ def _rasters(
     part: Path,
     classes: ClassTable,
     options: Options,
-    look: Look,
+    raster_view: RasterView,
     reporter: Reporter,
 ) -> int:
     """Segment rasters one after the other; the number of those that could be read."""
-    check_tile(look.tile)
-    if look.size is not None:
-        check_size(look.size)
+    check_tile(raster_view.tile)
+    if raster_view.size is not None:
+        check_size(raster_view.size)
     made: Callable[..., Any] = getattr(
         import_module(f"picie.export.formats.{format}"), _WRITERS[format]
     )
@@ -253,7 +263,7 @@ def _rasters(
         for photo in folder.photos:
             bar = _Bar(advance)
             try:
-                writer.add(photo.name, photo.path, model, look, bar)
+                writer.add(photo.name, photo.path, model, raster_view, bar)
             except DataError as error:
                 problems.append(str(error))
             bar(1)

@@ -1,4 +1,4 @@
-"""A model in a folder for others: weights, settings, names, a card and a sheet of pictures."""
+"""A model in a folder for others: weights, settings, names, a card and a sheet of images."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError, MissingExtraError, ModelError
 from picie.inference.model_card import Card, card_text, check_licence
-from picie.models.class_names import CLASSES_FILE, write_classes
+from picie.models.class_names import write_classes
 from picie.models.storage import save_model
-from picie.runs import Run
+from picie.runs import CLASSES_FILE, MODEL_CONFIG_FILE, WEIGHTS_FILE, Run
 from picie.runtime.files import write_atomically, writing
 from picie.version import __version__
 from picie.visualization.sheet import write_sheet
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILES",
+    "ImageWithMask",
     "Repository",
-    "Shown",
     "find_repository",
     "local_folder",
     "spread",
@@ -37,34 +37,38 @@ __all__ = [
     "write_pretrained",
 ]
 
+FILES = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE)
+"""What is taken from a repository; none of it can run code."""
+
 _MOST_SHOWN = 6
 _SHEET = "sheet.png"
-_OWN = {"model.safetensors", "config.json", CLASSES_FILE, "README.md", _SHEET}
+_OWN = {*FILES, "README.md", _SHEET}
 _SCORES = "scores.json"
+_PREFIX = "hf://"
+_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_NAME = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
 # Of the machine that it was trained on, or for curves.
-_PLACES = ("data", "backbone_weights", "eval_split", "eval_size", *MACHINE)
+_PLACES = ("data", "backbone_weights", "eval_split", *MACHINE)
 
 
 def spread(folder: PhotoFolder) -> PhotoFolder:
-    """Six of its pictures, from all over the folder, since neighbours are often alike."""
+    """Six of its images, from all over the folder, since neighbours are often alike."""
     count = len(folder.photos)
     places = [place * count // _MOST_SHOWN for place in range(_MOST_SHOWN)]
     chosen = tuple(folder.photos[place] for place in dict.fromkeys(places))
     return replace(folder, photos=chosen)
 
 
-class Shown(Protocol):
-    """A picture and its mask.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) int64 ids; None where the picture could not be read.
-    """
+class ImageWithMask(Protocol):
+    """An image and its mask."""
 
     @property
-    def image(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB."""
+
     @property
-    def mask(self) -> NDArray[np.int64] | None: ...  # noqa: D102
+    def mask(self) -> NDArray[np.int64] | None:
+        """(H, W) int64 ids; None where the image could not be read."""
 
 
 def write_pretrained(
@@ -72,7 +76,7 @@ def write_pretrained(
     folder: Path,
     *,
     run: Path | None = None,
-    shown: Iterable[Shown] | None = None,
+    shown: Iterable[ImageWithMask] | None = None,
     scores: Mapping[str, Any] | str | Path | None = None,
     license: str = "",
     source: str = "",
@@ -83,7 +87,7 @@ def write_pretrained(
         model: trained.
         folder: a new one, an empty one, or one written by this function, whose files are replaced.
         run: run folder that its health and, if there, scores.json are taken from.
-        shown: pictures for the sheet, of which six are taken; None = no sheet.
+        shown: images for the sheet, of which six are taken; None = no sheet.
         scores: as `picie evaluate --json` writes them, or such a file.
         license: identifier for the card.
         source: user/name on the hub that the card tells people to load.
@@ -113,7 +117,7 @@ def write_pretrained(
         names=model.names,
         colours=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in model.colours],
         ignored=_ignored(model),
-        pictures=_count(model.config),
+        images=_count(model.config),
         dataset=model.config.dataset,
         settings=_settings(model.config),
         health=Run(run, model.config, "").health() if run is not None else {},
@@ -125,7 +129,7 @@ def write_pretrained(
 
 
 def _rows(
-    shown: Iterable[Shown],
+    shown: Iterable[ImageWithMask],
 ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]:
     """Named by numbers, since names of files may say more than their owner wants."""
     pairs = ((one.image, one.mask) for one in shown if one.mask is not None)
@@ -146,7 +150,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _without_places(config: Config) -> Config:
-    """The settings, but those that say where pictures and files lay."""
+    """The settings, but those that say where images and files lay."""
     plain = Config()
     return config.model_copy(update={name: getattr(plain, name) for name in _PLACES})
 
@@ -159,7 +163,7 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _count(config: Config) -> int | None:
-    """Pictures that it was learnt from, where they are still there."""
+    """Images that it was learnt from, where they are still there."""
     if not config.data:
         return None
     try:
@@ -189,14 +193,6 @@ def _scores(scores: Mapping[str, Any] | str | Path | None, run: Path | None) -> 
             f"{scores}: holds no scores ({type(error).__name__}: {error}); give a file that "
             "picie evaluate --json wrote"
         ) from None
-
-
-FILES = ("model.safetensors", "config.json", "classes.toml")
-"""What is taken from a repository; none of it can run code."""
-
-_PREFIX = "hf://"
-_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_NAME = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ _MEANINGS = {
     "view_information": "what the cluster in one view says about that in the other, 0 to 1",
     "effective_clusters": "clusters in use, from the entropy of their sizes",
     "largest_cluster": "share of the largest cluster",
-    "position_information": "what the place in the picture says about the cluster, 0 to 1",
+    "position_information": "what the place in the image says about the cluster, 0 to 1",
     "silhouette": "mean silhouette of pixel features, -1 to 1",
-    "pictures": "pictures that this was measured on",
-    "half_agreement": "adjusted Rand index of clusterings of two halves of the pictures",
+    "pictures": "images that this was measured on",
+    "half_agreement": "adjusted Rand index of clusterings of two halves of the images",
 }
 _PROTOCOL = ("split", "images", "size", "crop", "matching", "clusters", "post_processing")
 
@@ -33,13 +33,13 @@ class Card:
         names: of the classes by id.
         colours: "#rrggbb" of each.
         ignored: names of classes whose pixels are void.
-        pictures: that it was learnt from; None where that is not known any more.
+        images: that it was learnt from; None where that is not known any more.
         dataset: known data set that they belong to, or "".
         settings: by name.
         health: label-free measures by name.
         scores: as `picie evaluate --json` writes them, or empty.
         licence: identifier that the hub knows, such as apache-2.0; "" = none is named.
-        sheet: file of the picture sheet beside the card, or "".
+        sheet: file of the image sheet beside the card, or "".
     """
 
     source: str
@@ -47,7 +47,7 @@ class Card:
     names: Sequence[str]
     colours: Sequence[str]
     ignored: Sequence[str]
-    pictures: int | None
+    images: int | None
     dataset: str
     settings: Mapping[str, Any]
     health: Mapping[str, float] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def card_text(card: Card) -> str:
         + _table(("setting", "value"), [(k, _shown(v)) for k, v in card.settings.items()]),
         "## Limits\n\nClusters follow looks, not meaning: things that look alike may share one, "
         "and one kind of thing may be split over two. Small and thin things are often missed. On "
-        "pictures of another kind than those it was learnt from, expect less.",
+        "images of another kind than those it was learnt from, expect less.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -127,7 +127,7 @@ def _classes(card: Card) -> str:
 
 
 def _learnt_from(card: Card) -> str:
-    count = "a folder of pictures" if card.pictures is None else f"{card.pictures} pictures"
+    count = "a folder of images" if card.images is None else f"{card.images} images"
     known = f" of {_plain(card.dataset)}" if card.dataset else ""
     return f"{count[0].upper()}{count[1:]}{known}, without labels. The weights hold none of them."
 

@@ -1,4 +1,4 @@
-"""From pictures in any form to masks at their own size."""
+"""From images in any form to masks at their own size."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,40 +18,44 @@ from picie.clustering.tree import cut_network
 from picie.config import Config, make_config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import as_array, check_size, network_input, read_image
-from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
 from picie.errors import ConfigError
 from picie.inference.hub import local_folder, spread, upload_folder, write_pretrained
 from picie.inference.outputs import cluster_name, outputs_of
-from picie.models.class_names import CLASSES_FILE, IGNORED, ClassNames, read_classes, write_classes
+from picie.models.class_names import IGNORED, ClassNames, read_classes, write_classes
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
 from picie.models.storage import load_model, save_model
-from picie.postprocessing.refinement import average_scales, refine_borders
+from picie.postprocessing.refinement import average_scales, refine_boundaries
 from picie.postprocessing.tiling import blended, check_tile
-from picie.postprocessing.upsampling import Mask, enlarge
+from picie.postprocessing.upsampling import Mask, upsample
+from picie.runs import CLASSES_FILE
 from picie.runtime.devices import autocast, choose_device
 from picie.visualization.palette import Colours, palette
 
 __all__ = [
+    "TILE",
     "Mask",
     "Pixels",
     "Precision",
     "Prediction",
     "Segmenter",
     "load",
+    "loaded",
     "predict",
 ]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Pixels = Image.Image | NDArray[np.uint8] | Tensor
-"""One picture in memory, or a tensor (B, 3, H, W) of several."""
+"""One image in memory, or a tensor (B, 3, H, W) of several."""
 
-_TILE = 1024
+TILE = 1024
+"""Most pixels of a side that go through the network at once, unless told otherwise."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One picture of a folder.
+    """One image of a folder.
 
     Attributes:
         name: its path inside the folder, without the extension.
@@ -69,7 +73,7 @@ class Prediction:
 
 
 class Segmenter:
-    """A trained model that turns pictures into cluster masks.
+    """A trained model that turns images into cluster masks.
 
     The network may be trained further or loaded anew afterwards; predictions follow it. Names do
     not change it: `network` always has the clusters that were trained.
@@ -117,17 +121,17 @@ class Segmenter:
 
     @overload
     def predict(
-        self, source: Pixels, *, view: int = 0, size: int | None = None, tile: int = _TILE
+        self, source: Pixels, *, view: int = 0, size: int | None = None, tile: int = TILE
     ) -> Mask: ...
 
     @overload
     def predict(
-        self, source: PhotoFolder, *, view: int = 0, size: int | None = None, tile: int = _TILE
+        self, source: PhotoFolder, *, view: int = 0, size: int | None = None, tile: int = TILE
     ) -> Iterator[Prediction]: ...
 
     @overload
     def predict(
-        self, source: str | Path, *, view: int = 0, size: int | None = None, tile: int = _TILE
+        self, source: str | Path, *, view: int = 0, size: int | None = None, tile: int = TILE
     ) -> Any: ...
 
     def predict(
@@ -136,30 +140,30 @@ class Segmenter:
         *,
         view: int = 0,
         size: int | None = None,
-        tile: int = _TILE,
+        tile: int = TILE,
     ) -> Any:
-        """Ids of one picture, or of a folder of them: of named classes, else of clusters.
+        """Ids of one image, or of a folder of them: of named classes, else of clusters.
 
         Args:
-            source: a path to a picture or to a folder of them; a PIL image; an array (H, W, 3)
+            source: a path to an image or to a folder of them; a PIL image; an array (H, W, 3)
                 uint8 RGB or (H, W) grey; a tensor (3, H, W) or (B, 3, H, W), float in [0, 1] or
                 uint8, RGB.
             view: which set of centroids, from 0 (a model of the reference preset keeps two; names
                 are those of the first).
-            size: short side in pixels at which the network sees a picture, a multiple of 32; as in
+            size: short side in pixels at which the network sees an image, a multiple of 32; as in
                 training if None.
             tile: most pixels of a side that go through the network at once, a multiple of 32 from
-                128; what the network sees of larger pictures is cut into overlapping tiles and
+                128; what the network sees of larger images is cut into overlapping tiles and
                 their logits are blended. 0 = never.
 
         Returns:
-            (H, W) int64 at the picture's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
-            for a folder an iterator of `Prediction`, so that thousands of pictures do not fill the
+            (H, W) int64 at the image's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
+            for a folder an iterator of `Prediction`, so that thousands of images do not fill the
             memory. A type checker cannot know whether a path is a folder: use `predict_folder`
             where types matter.
 
         Raises:
-            DataError: a path or a value that is no picture.
+            DataError: a path or a value that is no image.
             ConfigError: a size or a tile that cannot be, or a view that names do not belong to.
         """
         if isinstance(source, PhotoFolder):
@@ -171,7 +175,7 @@ class Segmenter:
             source = read_image(open_folder(path).photos[0].path)
         size = self._checked(size, tile, view)
         if isinstance(source, Tensor) and source.ndim == 4 and len(source):
-            return np.stack([self._one(picture, view, size, tile) for picture in source])
+            return np.stack([self._one(image, view, size, tile) for image in source])
         return self._one(source, view, size, tile)
 
     def predict_folder(
@@ -182,39 +186,39 @@ class Segmenter:
         view: int = 0,
         batch_size: int = 8,
         size: int | None = None,
-        tile: int = _TILE,
+        tile: int = TILE,
         workers: int = -1,
     ) -> Iterator[Prediction]:
-        """Masks of all pictures of a folder, in the order of their names.
+        """Masks of all images of a folder, in the order of their names.
 
-        Pictures that cannot be read come with a `problem` instead of a mask. Masks do not depend on
+        Images that cannot be read come with a `problem` instead of a mask. Masks do not depend on
         `workers`, nor, but for the rounding of the network's sums, on `batch_size`.
 
         Args:
-            source: a folder or one picture, or a folder that is opened already.
+            source: a folder or one image, or a folder that is opened already.
             split: list file of the folder; not for one that is opened already.
             view: which set of centroids, from 0.
-            batch_size: most pictures of one size that go through the network together. Pictures of
+            batch_size: most images of one size that go through the network together. Images of
                 other sizes may lie between them.
             size: as in `predict`.
             tile: as in `predict`.
-            workers: threads that read pictures while the network computes; 0 = none, -1 = chosen
+            workers: threads that read images while the network computes; 0 = none, -1 = chosen
                 from the cores.
 
         Raises:
-            DataError: no such folder, split or pictures.
+            DataError: no such folder, split or images.
             ConfigError: a size, tile, batch size or number of workers that cannot be.
         """
         size = self._checked(size, tile, view)
         if batch_size < 1 or workers < -1:
             raise ConfigError(
-                f"batch size {batch_size}, workers {workers}: give 1 or more pictures in a batch, "
+                f"batch size {batch_size}, workers {workers}: give 1 or more images in a batch, "
                 "and 0 or more workers or -1 for a number chosen from the cores"
             )
         folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
         workers = choose_workers(workers, self.device)
-        pictures = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
-        return self._predictions(pictures, batch_size, view, tile)
+        images = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
+        return self._predictions(images, batch_size, view, tile)
 
     @property
     def clusters(self) -> int:
@@ -337,13 +341,13 @@ class Segmenter:
         self.check_view(view)  # before the network works for nothing
         scales, iterations = self.config.predict_scales, self.config.refine
 
-        def plain(pictures: Tensor) -> Tensor:
-            return self.classify(self.features(pictures), view=view)
+        def plain(images: Tensor) -> Tensor:
+            return self.classify(self.features(images), view=view)
 
         if scales == (1.0,) and not iterations:
             return plain(images)
         averaged = average_scales(plain, images, scales)
-        return refine_borders(averaged, images.to(averaged.device), iterations)
+        return refine_boundaries(averaged, images.to(averaged.device), iterations)
 
     def post_processed(
         self, *, scales: Sequence[float] | None = None, refine: int | None = None
@@ -351,8 +355,8 @@ class Segmenter:
         """The same model with another post-processing; weights are shared and names kept.
 
         Args:
-            scales: factors of the size at which pictures are seen, 0.25..4; None = as they are.
-            refine: iterations of border refinement, 0 = none; None = as they are.
+            scales: factors of the size at which images are seen, 0.25..4; None = as they are.
+            refine: iterations of boundary refinement, 0 = none; None = as they are.
 
         Raises:
             ConfigError: values that cannot be.
@@ -371,7 +375,7 @@ class Segmenter:
     def save_pretrained(
         self, folder: str | Path, *, photos: str | Path | None = None, **card: Any
     ) -> None:
-        """Write a folder for others: model, names, a card (README.md) and a sheet of pictures.
+        """Write a folder for others: model, names, a card (README.md) and a sheet of images.
 
         It names no path of this machine. `load` reads it.
 
@@ -415,6 +419,19 @@ class Segmenter:
             return self._outputs.scores(values)
         return group_scores(values, self.network.view_centroids(view)[1])
 
+    def at_size(self, size: int) -> Self:
+        """The same model, that sees images with another short side; weights are shared.
+
+        Args:
+            size: in pixels, a multiple of 32.
+
+        Raises:
+            ConfigError: a size that cannot be.
+        """
+        check_size(size)
+        config = self.config.model_copy(update={"size": size})
+        return self._changed(self.network, config, self.class_names)
+
     def _changed(self, network: PiCIE, config: Config, class_names: ClassNames | None) -> Self:
         other = type(self)(network, config, precision=self._precision, class_names=class_names)
         other.run = self.run if network is self.network else None
@@ -428,14 +445,14 @@ class Segmenter:
         return size
 
     def _predictions(
-        self, pictures: Iterator[Picture], batch_size: int, view: int, tile: int
+        self, images: Iterator[LoadedPhoto], batch_size: int, view: int, tile: int
     ) -> Iterator[Prediction]:
-        def masks(batch: Sequence[Picture]) -> list[Mask]:
+        def masks(batch: Sequence[LoadedPhoto]) -> list[Mask]:
             pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
             sizes = [one.image.shape[:2] for one in batch]
             return self._masks(pixels, sizes, view, tile)
 
-        for one, mask in in_batches(pictures, batch_size, masks):
+        for one, mask in in_batches(images, batch_size, masks):
             yield Prediction(one.photo.name, one.photo.path, one.image, mask, one.problem)
 
     def _one(self, source: Any, view: int, size: int, tile: int) -> Mask:
@@ -458,7 +475,7 @@ class Segmenter:
         return [self._mask(one, size) for one, size in zip(found, sizes, strict=True)]
 
     def _mask(self, logits: Tensor, size: tuple[int, ...]) -> Mask:
-        mask = enlarge(logits, size)
+        mask = upsample(logits, size)
         if len(logits) > self.clusters:
             mask[mask >= self.clusters] = IGNORED
         return mask
@@ -508,10 +525,15 @@ def predict(model: Segmenter | str | Path, source: str | Path) -> Any: ...
 
 
 def predict(model: Segmenter | str | Path, source: Pixels | str | Path) -> Any:
-    """Ids of one picture, or of a folder of them; see `Segmenter.predict`.
+    """Ids of one image, or of a folder of them; see `Segmenter.predict`.
 
     Args:
         model: a trained model, or its folder.
         source: a path, PIL image, array, tensor or folder.
     """
-    return (model if isinstance(model, Segmenter) else load(model)).predict(source)
+    return loaded(model).predict(source)
+
+
+def loaded(model: Segmenter | str | Path) -> Segmenter:
+    """The model itself, or that of a folder, as `load` reads it."""
+    return model if isinstance(model, Segmenter) else load(model)

@@ -1,7 +1,7 @@
-"""Bootstrap intervals: how much scores owe to the pictures that happen to be in the set.
+"""Bootstrap intervals: how much scores owe to the images that happen to be in the set.
 
-Pictures are drawn with replacement (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
-chapter 13), since the pixels of one picture are no independent draws. The intervals say nothing
+Images are drawn with replacement (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
+chapter 13), since the pixels of one image are no independent draws. The intervals say nothing
 about how training varies with its seed.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from picie.errors import ConfigError, DataError
-from picie.metrics.confusion import Percent, PictureCounts, iou
+from picie.metrics.confusion import ImageCounts, Percent, iou
 from picie.metrics.matching import Matching, in_class_order, match_clusters
 from picie.runtime.random import Stream, numpy_generator
 
@@ -29,13 +29,13 @@ _Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % percentile intervals over resampled pictures.
+    """95 % percentile intervals over resampled images.
 
     Attributes:
         accuracy: lower and upper end, 0..100.
         miou: lower and upper end, 0..100.
         resamples: how many sets were drawn.
-        pictures: how many pictures each of them holds; those without a labelled pixel are not
+        images: how many images each of them holds; those without a labelled pixel are not
             drawn.
         seed: of the draws.
         matching: whether clusters keep the classes of the whole set.
@@ -44,18 +44,18 @@ class Intervals:
     accuracy: tuple[float, float]
     miou: tuple[float, float]
     resamples: int
-    pictures: int
+    images: int
     seed: int
     matching: str
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values, with the kind of the intervals."""
         return {
-            "interval": "95 % percentile, pictures drawn with replacement",
+            "interval": "95 % percentile, images drawn with replacement",
             "accuracy": list(self.accuracy),
             "miou": list(self.miou),
             "resamples": self.resamples,
-            "pictures": self.pictures,
+            "pictures": self.images,
             "seed": self.seed,
             "matching": self.matching,
         }
@@ -72,20 +72,20 @@ def check_resamples(resamples: int) -> None:
 
 
 def bootstrap_intervals(
-    pictures: PictureCounts,
+    images: ImageCounts,
     *,
     match: Matching = "hungarian",
     resamples: int = 1000,
     seed: int = 0,
     rematch: bool = False,
 ) -> Intervals:
-    """Score sets of N pictures that are drawn with replacement from the N pictures.
+    """Score sets of N images that are drawn with replacement from the N images.
 
     mIoU is the mean over the classes that occur in the drawn set. Resamples are drawn one after
     another from `seed`; memory is bounded whatever their number.
 
     Args:
-        pictures: counts of N pictures, 2 at least.
+        images: counts of N images, 2 at least.
         match: how clusters are matched.
         resamples: sets to draw, 100 or more.
         seed: 0 or more.
@@ -94,22 +94,22 @@ def bootstrap_intervals(
 
     Raises:
         ConfigError: too few resamples, or an unknown matching.
-        DataError: fewer than two pictures with a labelled pixel.
+        DataError: fewer than two images with a labelled pixel.
     """
     check_resamples(resamples)
-    if len(pictures) < 2:
+    if len(images) < 2:
         raise DataError(
-            f"{len(pictures)} picture with labelled pixels to draw from; a bootstrap needs 2"
+            f"{len(images)} image with labelled pixels to draw from; a bootstrap needs 2"
         )
-    shape = (pictures.num_classes, pictures.num_clusters)
-    table = _table(pictures)
+    shape = (images.num_classes, images.num_clusters)
+    table = _table(images)
     found = []
     if rematch:
         for sums in _resampled(table, resamples, seed):
             found.append(_scores(*_rematched(sums.reshape(-1, *shape), match)))
     else:
         whole = np.asarray(table.sum(0)).reshape(shape)
-        parts = _parts(pictures, match_clusters(whole, match))
+        parts = _parts(images, match_clusters(whole, match))
         for sums in _resampled(parts, resamples, seed):
             found.append(_scores(*np.split(sums, 3, axis=1)))
     accuracy, miou = (np.concatenate(values) for values in zip(*found, strict=True))
@@ -117,34 +117,34 @@ def bootstrap_intervals(
         accuracy=_ends(accuracy),
         miou=_ends(miou),
         resamples=resamples,
-        pictures=len(pictures),
+        images=len(images),
         seed=seed,
         matching="again in each resample" if rematch else "that of the whole set, kept",
     )
 
 
-def _table(pictures: PictureCounts) -> Any:
+def _table(images: ImageCounts) -> Any:
     """Sparse (N, L * K)."""
-    shape = (len(pictures), pictures.num_classes * pictures.num_clusters)
-    counts: Any = pictures.counts.astype(np.int64)
-    return csr_array((counts, pictures.places, pictures.starts), shape=shape)
+    shape = (len(images), images.num_classes * images.num_clusters)
+    counts: Any = images.counts.astype(np.int64)
+    return csr_array((counts, images.places, images.starts), shape=shape)
 
 
-def _parts(pictures: PictureCounts, mapping: tuple[int, ...]) -> Any:
-    """Sparse (N, 3 L): hits, rows and columns of each class in each picture."""
-    classes, counts = pictures.num_classes, pictures.counts.astype(np.int64)
-    label, cluster = np.divmod(pictures.places, pictures.num_clusters)
+def _parts(images: ImageCounts, mapping: tuple[int, ...]) -> Any:
+    """Sparse (N, 3 L): hits, rows and columns of each class in each image."""
+    classes, counts = images.num_classes, images.counts.astype(np.int64)
+    label, cluster = np.divmod(images.places, images.num_clusters)
     given = np.asarray(mapping)[cluster]
-    picture = np.repeat(np.arange(len(pictures)), np.diff(pictures.starts))
+    image = np.repeat(np.arange(len(images)), np.diff(images.starts))
     hit, matched = label == given, given >= 0
     values: Any = np.concatenate([counts[hit], counts, counts[matched]])
-    source = np.concatenate([picture[hit], picture, picture[matched]])
+    source = np.concatenate([image[hit], image, image[matched]])
     target = np.concatenate([label[hit], classes + label, 2 * classes + given[matched]])
-    return csr_array((values, (source, target)), shape=(len(pictures), 3 * classes))
+    return csr_array((values, (source, target)), shape=(len(images), 3 * classes))
 
 
 def _resampled(table: Any, resamples: int, seed: int) -> Iterator[_Ints]:
-    """(R, C) sums over drawn pictures, of the rows of a sparse (N, C), a block of R at a time."""
+    """(R, C) sums over drawn images, of the rows of a sparse (N, C), a block of R at a time."""
     rng = numpy_generator(Stream.BOOTSTRAP, seed)
     count, width = table.shape
     step = max(1, _BLOCK // (count + width))

@@ -1,7 +1,7 @@
 """The confusion matrix: how many pixels of each true class lie in each cluster.
 
 All scores come from ONE matrix of the whole data set (L classes x K clusters), never from averages
-over pictures. The counts of single pictures are only kept to resample pictures.
+over images. The counts of single images are only kept to resample images.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picie.errors import DataError
+from picie.runtime.moved import forwarding
 from picie.types import VOID
 
-__all__ = ["Confusion", "Matrix", "Percent", "PictureCounts", "iou", "mean", "percent"]
+__all__ = ["Confusion", "ImageCounts", "Matrix", "Percent", "iou", "mean", "percent"]
+
+__getattr__ = forwarding(__name__)  # for names of 0.1
 
 Matrix = NDArray[np.int64]
 """(L, K) pixel counts: rows are true classes, columns are clusters."""
 
 
 @dataclass(frozen=True, eq=False)
-class PictureCounts:
-    """The (L, K) counts of N pictures without their zeros; 8 bytes for each pair that occurs.
+class ImageCounts:
+    """The (L, K) counts of N images without their zeros; 8 bytes for each pair that occurs.
 
-    Picture i has the entries `starts[i]` to `starts[i + 1]`.
+    LoadedPhoto i has the entries `starts[i]` to `starts[i + 1]`.
 
     Attributes:
         places: (n,) int32, class * K + cluster of each entry.
@@ -42,7 +45,7 @@ class PictureCounts:
     num_clusters: int
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.starts) - 1
 
 
@@ -55,7 +58,7 @@ class Confusion:
     Args:
         num_classes: L, 1..255.
         num_clusters: K, at least 1.
-        keep_pictures: also remember the counts of every update, for `pictures`.
+        keep_images: also remember the counts of every update, for `images`.
 
     Raises:
         DataError: L or K out of range.
@@ -67,7 +70,7 @@ class Confusion:
         [[0, 0, 1], [1, 0, 0]]
     """
 
-    def __init__(self, num_classes: int, num_clusters: int, *, keep_pictures: bool = False) -> None:
+    def __init__(self, num_classes: int, num_clusters: int, *, keep_images: bool = False) -> None:
         if not 1 <= num_classes <= VOID:
             raise DataError(
                 f"{num_classes} classes cannot be scored; give 1 to {VOID}, since masks hold class "
@@ -77,12 +80,12 @@ class Confusion:
             raise DataError(f"{num_clusters} clusters cannot be scored; give 1 or more")
         self.num_classes = num_classes
         self.num_clusters = num_clusters
-        self.keep_pictures = keep_pictures
+        self.keep_images = keep_images
         self._counts = torch.zeros(num_classes * num_clusters, dtype=torch.int64)
         self._kept: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
 
     def update(self, truth: Any, clusters: Any) -> None:
-        """Add the pixels of one picture or batch.
+        """Add the pixels of one image or batch.
 
         Args:
             truth: tensor, array or nested list of integers of any shape, class ids 0..L-1, or 255
@@ -105,7 +108,7 @@ class Confusion:
         pairs = truth * self.num_clusters + clusters
         counts = torch.bincount(pairs, minlength=len(self._counts)).cpu()
         self._counts += counts
-        if self.keep_pictures and len(pairs):
+        if self.keep_images and len(pairs):
             places = counts.nonzero()[:, 0]
             kept = (places.numpy(), counts[places].numpy())
             self._kept.append((kept[0].astype(np.int32), kept[1].astype(np.int32)))
@@ -116,10 +119,10 @@ class Confusion:
         return self._counts.view(self.num_classes, self.num_clusters).numpy().copy()
 
     @property
-    def pictures(self) -> PictureCounts:
-        """The counts of each update that held labelled pixels; none without `keep_pictures`."""
+    def images(self) -> ImageCounts:
+        """The counts of each update that held labelled pixels; none without `keep_images`."""
         none = np.zeros(0, dtype=np.int32)
-        return PictureCounts(
+        return ImageCounts(
             np.concatenate([none, *(places for places, _ in self._kept)]),
             np.concatenate([none, *(counts for _, counts in self._kept)]),
             np.cumsum([0, *(len(places) for places, _ in self._kept)], dtype=np.int64),

@@ -21,12 +21,12 @@ __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 class Backbone(nn.Module):
     """A timm network cut into its stages, or into blocks where it has no stages.
 
-    Pictures go in as (B, 3, H, W) float in [0, 1]; the normalisation is the one that the weights
+    Images go in as (B, 3, H, W) float in [0, 1]; the normalisation is the one that the weights
     were trained with, from the backbone's own configuration.
 
     Attributes:
         channels: channels of each map, from the finest to the coarsest.
-        strides: pixels of the picture per cell of each map; all the same without stages.
+        strides: pixels of the image per cell of each map; all the same without stages.
         notes: what was done to weights from a file, for people.
     """
 
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
                 code. Those of the default backbone's package are then not needed either.
 
         Raises:
-            ConfigError: timm knows no such name, it gives no feature maps, works at one picture
+            ConfigError: timm knows no such name, it gives no feature maps, works at one image
                 size only, or has no such layer.
             ModelError: its weights cannot be had (no network, say), or do not fit.
         """
@@ -82,8 +82,8 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps.
 
-        A network that wants whole cells sees a picture of other sides slightly enlarged, so that
-        every cell of a map still stands for the same share of the picture.
+        A network that wants whole cells sees an image of other sides slightly upsampled, so that
+        every cell of a map still stands for the same share of the image.
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
@@ -109,7 +109,7 @@ class Backbone(nn.Module):
 def list_backbones(pattern: str = "*") -> list[str]:
     """Names of networks that timm has weights for, to choose a backbone from.
 
-    Not every one can be a backbone: some work at one picture size only (docs/backbones.md). Which
+    Not every one can be a backbone: some work at one image size only (docs/backbones.md). Which
     can is found out when it is built. Needs no network.
 
     Args:

@@ -25,7 +25,6 @@ from picie.runtime.files import write_atomically
 from picie.types import IGNORED
 
 __all__ = [
-    "CLASSES_FILE",
     "HEADER",
     "IGNORED",
     "ClassNames",
@@ -82,9 +81,6 @@ def check_colour(colour: str, where: str) -> None:
             f'{where}: {colour!r} is no colour; give red, green and blue like "#804080"'
         )
 
-
-CLASSES_FILE = "classes.toml"
-"""Name of the file inside a run folder."""
 
 HEADER = """\
 # Names of the clusters of this model; `picie name` shows and changes them, and keeps comments.

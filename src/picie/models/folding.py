@@ -84,7 +84,7 @@ def avoid_padded_copies(network: nn.Module) -> None:
 def fix_padding(network: nn.Module) -> None:
     """Make the padding of every convolution a constant; changes `network`.
 
-    Afterwards it is right for pictures whose sides are multiples of the coarsest stride, and a
+    Afterwards it is right for images whose sides are multiples of the coarsest stride, and a
     graph of it holds no arithmetic on sizes.
     """
     from timm.layers import Conv2dSame
@@ -146,7 +146,7 @@ class FoldedCopy:
 def folded(network: PiCIE) -> PiCIE:
     """A frozen copy for inference, without the batch norms that directly follow a convolution.
 
-    Which do is seen on a small picture. Norms of other kinds, at other places or of layers used
+    Which do is seen on a small image. Norms of other kinds, at other places or of layers used
     twice stay as they are, and so do the activations and each convolution's own padding; but on a
     CPU, strided convolutions with "same" padding no longer copy their input to pad it. Where the
     result differs by more than rounding, nothing is changed.

@@ -1,7 +1,7 @@
 """A linear projection of stacked backbone stages by PCA, to start the pyramid decoder from.
 
 A decoder that starts at random forgets what the backbone knows, and a few epochs on a few hundred
-pictures do not learn it again. Started as the PCA of the stages, its features are those of the
+images do not learn it again. Started as the PCA of the stages, its features are those of the
 pretrained backbone from the first step on.
 """
 
@@ -95,7 +95,7 @@ class StageMoments:
         largest = vectors.flip(1)[:, :size].T  # (d, sum of C_i)
         # The sign of an eigenvector is arbitrary; fix it, so that machines agree.
         peak = largest.gather(1, largest.abs().argmax(1, keepdim=True))
-        length = values.clamp_min(0).sum().clamp_min(1e-12).sqrt()  # equal pictures: no spread
+        length = values.clamp_min(0).sum().clamp_min(1e-12).sqrt()  # equal images: no spread
         directions = largest * peak.sign() * scale / length
         if self.origin is not None:
             mean = mean + self.origin.double().cpu()

@@ -26,7 +26,7 @@ class PiCIE(nn.Module):
 
     Attributes:
         centroids: (V, P, D) float, P centroids of each of V views (or of one set from un-augmented
-            pictures); a buffer, empty until they are learnt.
+            images); a buffer, empty until they are learnt.
         groups: (V, P) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged. A buffer.
         offsets: (V, P) float, added to the scores: the biases of a learnt classifier, 0 for
@@ -59,7 +59,7 @@ class PiCIE(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Pixels of the picture per cell of the feature map."""
+        """Pixels of the image per cell of the feature map."""
         return self.backbone.strides[0]
 
     @property

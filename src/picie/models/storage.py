@@ -8,9 +8,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from picie.config import Config, make_config
+from picie.config import Config, make_config, translate_settings
 from picie.errors import ConfigError, ModelError
 from picie.models.picie import PiCIE
+from picie.runs import MODEL_CONFIG_FILE, WEIGHTS_FILE
 from picie.runtime.files import write_atomically
 from picie.version import __version__
 
@@ -18,9 +19,6 @@ __all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
 
 MODEL_FORMAT = 1
 """Version of the files; a model of a newer one is refused."""
-
-_WEIGHTS = "model.safetensors"
-_CARD = "config.json"
 
 
 def save_model(model: PiCIE, config: Config, folder: Path) -> None:
@@ -32,8 +30,8 @@ def save_model(model: PiCIE, config: Config, folder: Path) -> None:
         "picie": __version__,
         "settings": config.model_dump(),
     }
-    write_atomically(folder / _WEIGHTS, save(tensors))
-    write_atomically(folder / _CARD, json.dumps(card, indent=2).encode())
+    write_atomically(folder / WEIGHTS_FILE, save(tensors))
+    write_atomically(folder / MODEL_CONFIG_FILE, json.dumps(card, indent=2).encode())
 
 
 def load_model(folder: Path) -> tuple[PiCIE, Config]:
@@ -43,7 +41,7 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         ModelError: missing, broken or newer files.
     """
     config = _read_settings(folder)
-    path = folder / _WEIGHTS
+    path = folder / WEIGHTS_FILE
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -69,7 +67,7 @@ def read_tree(folder: Path) -> Tensor | None:
     Raises:
         ModelError: the file cannot be read.
     """
-    path = folder / _WEIGHTS
+    path = folder / WEIGHTS_FILE
     try:
         with safe_open(path, framework="pt") as file:
             if "trees" not in file.keys():  # noqa: SIM118
@@ -81,13 +79,13 @@ def read_tree(folder: Path) -> Tensor | None:
 
 
 def _read_settings(folder: Path) -> Config:
-    path = folder / _CARD
+    path = folder / MODEL_CONFIG_FILE
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder; give the --out folder of a picie train")
     if not path.is_file():
         raise ModelError(
-            f"{folder}: holds no finished model (no {_CARD}); give the --out folder of a picie "
-            f"train, or finish it with picie train --resume {folder}"
+            f"{folder}: holds no finished model (no {MODEL_CONFIG_FILE}); give the --out folder of "
+            f"a picie train, or finish it with picie train --resume {folder}"
         )
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +95,7 @@ def _read_settings(folder: Path) -> Config:
                 f"{folder}: was written by a newer picie (format {version}, this one reads up to "
                 f"{MODEL_FORMAT}); upgrade picie"
             )
-        settings = dict(card["settings"])
+        settings = translate_settings(dict(card["settings"]), path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ModelError(f"{path}: cannot be read ({reason}); train the model again") from None

@@ -1,4 +1,4 @@
-"""BatchNorm over the pictures of all processes, so that several train as one does."""
+"""BatchNorm over the images of all processes, so that several train as one does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ def share_batch_statistics(network: nn.Module, reduce: Sum) -> None:
     """Let every BatchNorm2d in training mode use the mean and variance of all processes' batches.
 
     Parameters, buffers and their names stay; so does an activation that timm puts into the layer.
-    All processes must then run the same layers in the same order, also with no picture at hand.
+    All processes must then run the same layers in the same order, also with no image at hand.
 
     Args:
         network: changed in place.
@@ -45,7 +45,7 @@ def _normalise(layer: Any, images: Tensor) -> Tensor:
     sums = wide.sum((0, 2, 3))
     count = torch.full_like(sums, images.numel() / images.shape[1])
     total, number = layer._reduce(torch.stack([sums, count]))
-    share = layer.momentum * (number > 0)  # a batch of unreadable pictures has no statistics
+    share = layer.momentum * (number > 0)  # a batch of unreadable images has no statistics
     number = number.clamp_min(1)
     mean = total / number
     centred = wide - mean[:, None, None]

@@ -22,7 +22,7 @@ __all__ = [
     "create_network",
     "first_line",
     "one_size",
-    "try_small_picture",
+    "try_small_image",
 ]
 
 REFUSALS = (
@@ -35,11 +35,11 @@ REFUSALS = (
     TypeError,
     ValueError,
 )
-"""What networks raise that cannot be built in some way, or cannot take a picture."""
+"""What networks raise that cannot be built in some way, or cannot take an image."""
 
 _SMALL = (96, 160)
 _ODD = (75, 109)
-_LARGE = (320, 416)  # some position tables end where pictures are larger than in their training
+_LARGE = (320, 416)  # some position tables end where images are larger than in their training
 _OTHER = "choose a network for any size, such as resnet18.tv_in1k"
 _Shape = tuple[int, int, int]
 
@@ -50,14 +50,14 @@ def check_sizes(
     """Refuse networks that only work at one size: views and photos come in many.
 
     Args:
-        stages: from pictures to maps.
+        stages: from images to maps.
         name: of the network.
         strides: of its maps.
         channels_last: maps are (B, h, w, C).
-        large: try a large picture too.
+        large: try a large image too.
 
     Returns:
-        what the sides of a picture must be multiples of (1 where odd ones do as well), and the
+        what the sides of an image must be multiples of (1 where odd ones do as well), and the
         channels of each map.
 
     Raises:
@@ -87,20 +87,20 @@ def check_sizes(
 
 
 @torch.no_grad()
-def try_small_picture(stages: nn.Module, strides: Sequence[int]) -> None:
-    """Run a network once, on a picture that is not square; raises what the network raises.
+def try_small_image(stages: nn.Module, strides: Sequence[int]) -> None:
+    """Run a network once, on an image that is not square; raises what the network raises.
 
     Args:
-        stages: from pictures to maps.
+        stages: from images to maps.
         strides: of its maps.
     """
     stages(torch.zeros(1, 3, *_rounded(_SMALL, math.lcm(*strides))))
 
 
 def one_size(name: str, reason: str) -> ConfigError:
-    """The error of a network that takes no other pictures than those it was made for."""
+    """The error of a network that takes no other images than those it was made for."""
     reason = reason.rstrip(".")
-    return ConfigError(f"backbone {name!r} works at one picture size only ({reason}); {_OTHER}")
+    return ConfigError(f"backbone {name!r} works at one image size only ({reason}); {_OTHER}")
 
 
 def first_line(error: Exception | None) -> str:
@@ -110,7 +110,7 @@ def first_line(error: Exception | None) -> str:
 
 @torch.no_grad()
 def _shapes(stages: nn.Module, size: tuple[int, int], channels_last: bool) -> list[_Shape]:
-    """(C, h, w) of the maps of a picture."""
+    """(C, h, w) of the maps of an image."""
     shapes = [tuple(one.shape[1:]) for one in stages(torch.zeros(1, 3, *size))]
     if channels_last:
         return [(one[2], one[0], one[1]) for one in shapes]
@@ -123,7 +123,7 @@ def _difference(shapes: list[_Shape], size: tuple[int, int], strides: Sequence[i
         promised = [-(-side // stride) for side in size]
         if found != promised:
             return (
-                f"a picture of {size[0]} x {size[1]} pixels gives {found[0]} x {found[1]} cells "
+                f"an image of {size[0]} x {size[1]} pixels gives {found[0]} x {found[1]} cells "
                 f"where stride {stride} promises {promised[0]} x {promised[1]}"
             )
     return ""
@@ -134,7 +134,7 @@ def _rounded(size: tuple[int, int], cell: int) -> tuple[int, int]:
     return height, width
 
 
-# What networks are asked for that take pictures of one size only unless told otherwise.
+# What networks are asked for that take images of one size only unless told otherwise.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 
@@ -143,10 +143,10 @@ class Network:
     """A timm network that gives a list of feature maps.
 
     Attributes:
-        stages: from (B, 3, H, W) normalised pictures to the maps.
+        stages: from (B, 3, H, W) normalised images to the maps.
         channels: of each map, from the finest to the coarsest.
-        strides: pixels of the picture per cell of each map.
-        whole: the sides of a picture must be multiples of this.
+        strides: pixels of the image per cell of each map.
+        whole: the sides of an image must be multiples of this.
         channels_last: maps come as (B, h, w, C).
         plain: the maps are blocks of one resolution, of a network without stages.
         notes: what was done to weights from a file, for people.
@@ -213,7 +213,7 @@ def create_network(
         weights: a file to load in their place.
 
     Raises:
-        ConfigError: no feature maps, one picture size only, or no such layer.
+        ConfigError: no feature maps, one image size only, or no such layer.
         ModelError: weights that cannot be had or do not fit.
     """
     file = None if weights is None else read_weights(weights)
@@ -241,7 +241,7 @@ def _plan(name: str) -> _Plan:
             with torch.device("meta") if fixed else nullcontext():
                 probe = _create(name, pretrained=False, features_only=True, **options)
                 if fixed:
-                    try_small_picture(probe.eval(), probe.feature_info.reduction())
+                    try_small_image(probe.eval(), probe.feature_info.reduction())
         except REFUSALS as error:
             reason = error  # of the last: without any option
             continue

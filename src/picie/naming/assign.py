@@ -14,12 +14,12 @@ from picie.models.class_names import ClassNames, NamedClass, check_name
 from picie.models.picie import PiCIE
 from picie.naming.parts import Part, parts_of, with_parts
 
-__all__ = ["Anatomy", "assign", "paint", "remove", "take_away"]
+__all__ = ["ClusterTree", "assign", "paint", "remove", "take_away"]
 
 _Members = frozenset[int]
 
 
-class Anatomy:
+class ClusterTree:
     """The centroids of the first view, as clusters of one cut and as nodes of their tree.
 
     Args:
@@ -100,13 +100,13 @@ class Anatomy:
 
 
 def assign(
-    names: ClassNames, anatomy: Anatomy, orders: Sequence[tuple[Sequence[Part], str]]
+    names: ClassNames, cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]
 ) -> tuple[ClassNames, list[str]]:
     """Give names to clusters and nodes; those that had other names move.
 
     Args:
         names: what there is.
-        anatomy: at the cut of the names.
+        cluster_tree: at the cut of the names.
         orders: parts and the name they get; "ignore" makes their pixels void.
 
     Returns:
@@ -115,18 +115,18 @@ def assign(
     Raises:
         ConfigError: a name that cannot be, an unknown part, or orders that overlap.
     """
-    _check_orders(anatomy, orders)
+    _check_orders(cluster_tree, orders)
     before, said = names, list[str]()
     for parts, name in orders:
         check_name(name, "--set", ignore=name == "ignore")
-        own = _held(names, anatomy, name)
+        own = _held(names, cluster_tree, name)
         fresh = []
         for part in parts:
-            if anatomy.members(part, "--set") <= own:
+            if cluster_tree.members(part, "--set") <= own:
                 said.append(f"{part}: {name} (as before)")
             else:
                 fresh.append(part)
-        names, moved, split = _freed(names, anatomy, fresh, name)
+        names, moved, split = _freed(names, cluster_tree, fresh, name)
         for part in fresh:
             origin = f" (was {', '.join(moved[part])})" if moved[part] else ""
             said.append(f"{part}: {name}{origin}")
@@ -136,13 +136,13 @@ def assign(
 
 
 def take_away(
-    names: ClassNames, anatomy: Anatomy, parts: Sequence[Part]
+    names: ClassNames, cluster_tree: ClusterTree, parts: Sequence[Part]
 ) -> tuple[ClassNames, list[str]]:
     """Clusters and nodes have no name any more.
 
     Args:
         names: what there is.
-        anatomy: at the cut of the names.
+        cluster_tree: at the cut of the names.
         parts: what is to have no name.
 
     Returns:
@@ -152,8 +152,8 @@ def take_away(
         ConfigError: an unknown part, or one without a name.
     """
     for part in parts:
-        anatomy.members(part, "--unset")
-    freed, moved, split = _freed(names, anatomy, parts, "")
+        cluster_tree.members(part, "--unset")
+    freed, moved, split = _freed(names, cluster_tree, parts, "")
     for part in parts:
         if not moved[part]:
             raise ConfigError(f"--unset {part.short}: {part} has no name; leave it out")
@@ -200,11 +200,11 @@ def paint(names: ClassNames, colours: Sequence[tuple[str, str]]) -> tuple[ClassN
     return names, said
 
 
-def _check_orders(anatomy: Anatomy, orders: Sequence[tuple[Sequence[Part], str]]) -> None:
+def _check_orders(cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]) -> None:
     taken: dict[int, tuple[Part, str]] = {}
     for parts, name in orders:
         for part in parts:
-            for centroid in anatomy.members(part, "--set"):
+            for centroid in cluster_tree.members(part, "--set"):
                 if centroid in taken:
                     other, its = taken[centroid]
                     what = (
@@ -213,23 +213,23 @@ def _check_orders(anatomy: Anatomy, orders: Sequence[tuple[Sequence[Part], str]]
                     raise ConfigError(
                         f"--set names {what} ({its!r} and {name!r}); leave it to one of them"
                     )
-            taken |= dict.fromkeys(anatomy.members(part, "--set"), (part, name))
+            taken |= dict.fromkeys(cluster_tree.members(part, "--set"), (part, name))
 
 
-def _held(names: ClassNames, anatomy: Anatomy, name: str) -> _Members:
+def _held(names: ClassNames, cluster_tree: ClusterTree, name: str) -> _Members:
     """All centroids of a class."""
     parts = [part for one in names.classes if one.name == name for part in parts_of(one)]
-    return frozenset[int]().union(*(anatomy.members(part, names.origin) for part in parts))
+    return frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in parts))
 
 
 def _freed(
-    names: ClassNames, anatomy: Anatomy, parts: Sequence[Part], new: str
+    names: ClassNames, cluster_tree: ClusterTree, parts: Sequence[Part], new: str
 ) -> tuple[ClassNames, dict[Part, list[str]], list[str]]:
     """The names without the centroids of some parts, which names each of these had, what is split.
 
     Of the class `new`, which they will belong to, nothing is said.
     """
-    members = {part: anatomy.members(part, "--set") for part in parts}
+    members = {part: cluster_tree.members(part, "--set") for part in parts}
     taken = frozenset[int]().union(*members.values())
     moved: dict[Part, list[str]] = {part: [] for part in parts}
     classes, split = [], []
@@ -237,14 +237,14 @@ def _freed(
         kept: list[Part] = []
         rest: list[Part] = []
         for held in parts_of(one):
-            own = anatomy.members(held, names.origin)
+            own = cluster_tree.members(held, names.origin)
             for part, wanted in members.items():
                 if own & wanted and one.name != new and one.name not in moved[part]:
                     moved[part].append(one.name)
             if not own & taken:
                 kept.append(held)
             elif not own <= taken:
-                left = anatomy.cover(own - taken)
+                left = cluster_tree.cover(own - taken)
                 rest += left
                 if one.name != new:
                     split.append(f"{held} is split: {one.name} keeps {', '.join(map(str, left))}")

@@ -10,7 +10,8 @@ import tomlkit
 from tomlkit.items import AoT
 
 from picie.errors import ConfigError
-from picie.models.class_names import CLASSES_FILE, HEADER, ClassNames, NamedClass, entry_text
+from picie.models.class_names import HEADER, ClassNames, NamedClass, entry_text
+from picie.runs import CLASSES_FILE
 from picie.runtime.files import write_atomically, writing
 
 __all__ = ["HISTORY_FOLDER", "edited", "replace_classes", "undo_classes"]

@@ -1,4 +1,4 @@
-"""Names for clusters from a few labelled pictures: each gets the class that most of it has."""
+"""Names for clusters from a few labelled images: each gets the class that most of it has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
-from picie.evaluation.labelled import LabelledPictures, count_pixels
+from picie.evaluation.labelled import LabelledImages, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Matrix
 from picie.models.class_names import ClassNames, NamedClass
-from picie.naming.assign import Anatomy
+from picie.naming.assign import ClusterTree
 from picie.naming.parts import parts_of
 from picie.runtime.progress import Reporter
 
@@ -39,7 +39,7 @@ class Vote:
 
 
 def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder:
-    """The pictures of a folder that have a mask; others may lie beside them.
+    """The images of a folder that have a mask; others may lie beside them.
 
     Args:
         root: the folder, or the masks/ in it.
@@ -47,7 +47,7 @@ def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder
         dataset: name of a known data set; "" = any folder.
 
     Raises:
-        DataError: no pictures, masks or class names.
+        DataError: no images, masks or class names.
         ConfigError: an unknown data set or split.
     """
     if dataset:
@@ -64,11 +64,11 @@ def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder
 def count_labels(
     model: Segmenter, folder: PhotoFolder, clusters: int, reporter: Reporter
 ) -> Matrix:
-    """Pixels of each class in each cluster, of whole pictures as they are predicted.
+    """Pixels of each class in each cluster, of whole images as they are predicted.
 
     Args:
         model: with centroids; its names are not used.
-        folder: labelled pictures.
+        folder: labelled images.
         clusters: K of the cut.
         reporter: shows how far it came.
 
@@ -77,14 +77,14 @@ def count_labels(
 
     Raises:
         ConfigError: a cut that cannot be.
-        DataError: a mask that cannot be used, or no readable picture.
+        DataError: a mask that cannot be used, or no readable image.
     """
     plain = model.named(None)
     if plain.clusters != clusters:
         plain = plain.cut(clusters)
-    pictures = LabelledPictures(folder, plain.config.size, "none")
-    found = count_pixels(plain, pictures, reporter=reporter)
-    reporter.enumerate(pictures.problems.values())
+    images = LabelledImages(folder, plain.config.size, "none")
+    found = count_pixels(plain, images, reporter=reporter)
+    reporter.enumerate(images.problems.values())
     return found.matrix
 
 
@@ -116,7 +116,7 @@ def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[V
 
 
 def add_votes(
-    names: ClassNames, anatomy: Anatomy, folder: PhotoFolder, decided: Sequence[Vote]
+    names: ClassNames, cluster_tree: ClusterTree, folder: PhotoFolder, decided: Sequence[Vote]
 ) -> ClassNames:
     """Names for the clusters that have none yet, not even in part.
 
@@ -125,7 +125,7 @@ def add_votes(
 
     Args:
         names: what there is; stays.
-        anatomy: at the cut of the names.
+        cluster_tree: at the cut of the names.
         folder: whose classes and colours they are.
         decided: one vote for each cluster.
 
@@ -133,10 +133,10 @@ def add_votes(
         ConfigError: a class whose name cannot be used.
     """
     held = [part for one in names.classes for part in parts_of(one)]
-    taken = frozenset[int]().union(*(anatomy.members(part, names.origin) for part in held))
+    taken = frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in held))
     gained: dict[str, list[int]] = {name: [] for name in folder.classes}
     for vote in decided:
-        if vote.name and not anatomy.clusters[vote.cluster] & taken:
+        if vote.name and not cluster_tree.clusters[vote.cluster] & taken:
             gained[vote.name].append(vote.cluster)
     classes = []
     for one in names.classes:

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from picie.errors import ConfigError
 from picie.objectives.prototypes import Prototypes, Term, prototype_loss
 from picie.types import Losses
 
-__all__ = ["add_auxiliary", "add_consistency", "log_ratio_weights", "picie_losses"]
+__all__ = ["add_auxiliary", "log_ratio_weights", "picie_losses"]
 
 Pair = tuple[Tensor, Tensor]
 
@@ -60,26 +59,6 @@ def picie_losses(
     within = 2 * (first[0] + second[1]).detach()
     cross = 2 * (first[1] + second[0]).detach()
     return Losses(first.sum() + second.sum(), {"within": within, "cross": cross})
-
-
-def add_consistency(losses: Losses, rows: Pair, weight: float, pixels: Tensor) -> Losses:
-    """Also ask that both views have equal features: (1 - w) loss + w MSE(z1, z2).
-
-    The authors' code has it as an option with w = 1/2, off by default.
-
-    Args:
-        losses: of the clustering.
-        rows: (N, D) features per view; their unit vectors are compared.
-        weight: w in [0, 1].
-        pixels: () number of pixels of all processes; what they return must be added up.
-
-    Returns:
-        the new total, and the parts with `mse`.
-    """
-    first, second = (F.normalize(one.float(), dim=1) for one in rows)
-    mse = (first - second).square().sum() / (pixels.clamp_min(1) * first.shape[1])
-    total = (1 - weight) * losses.total + weight * mse
-    return Losses(total, losses.parts | {"mse": mse.detach()})
 
 
 def log_ratio_weights(clusters: int, auxiliary: int) -> tuple[float, float]:

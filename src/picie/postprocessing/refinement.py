@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from picie.errors import ConfigError
 from picie.runtime.devices import for_each
 
-__all__ = ["average_scales", "refine_borders"]
+__all__ = ["average_scales", "refine_boundaries"]
 
 _CELL = 32  # pixels of the coarsest grid that the network works on
 _RINGS = (1, 2, 4, 8, 16)  # distances of the eight neighbours, in cells
@@ -21,23 +21,20 @@ def average_scales(
     network: Callable[[Tensor], Tensor],
     images: Tensor,
     scales: Sequence[float],
-    *,
-    cell: int = 2,
 ) -> Tensor:
-    """Mean of the logits, or of the features, of the same pictures at several sizes.
+    """Mean of the logits of the same images at several sizes.
 
-    Larger pictures show small things, smaller ones the whole.
+    Larger images show small things, smaller ones the whole.
 
     Args:
         network: from (B, 3, H, W) to (B, C, h, w).
         images: (B, 3, H, W) float in [0, 1], sides multiples of 32.
         scales: factors of the sides; resized sides are rounded to multiples of 32.
-        cell: side of a cell of the result, in pixels of the pictures.
 
     Returns:
-        (B, C, H / cell, W / cell) float32.
+        (B, C, H / 2, W / 2) float32.
     """
-    size = [side // cell for side in images.shape[2:]]
+    size = [side // 2 for side in images.shape[2:]]
     total: Tensor | None = None
     for scale in scales:
         sides = [max(_CELL, _CELL * round(side * scale / _CELL)) for side in images.shape[2:]]
@@ -48,7 +45,7 @@ def average_scales(
     return total.div_(len(scales))
 
 
-def refine_borders(values: Tensor, images: Tensor, iterations: int) -> Tensor:
+def refine_boundaries(values: Tensor, images: Tensor, iterations: int) -> Tensor:
     """Let pixels take over the values of neighbours with a similar colour, again and again.
 
     Pixel-adaptive refinement after Araslanov and Roth (CVPR 2020, section 3.3): the weight of a
@@ -69,7 +66,7 @@ def refine_borders(values: Tensor, images: Tensor, iterations: int) -> Tensor:
     colours = F.adaptive_avg_pool2d(images, (values.shape[2], values.shape[3]))
     refined = torch.empty_like(values)
 
-    def work(index: int) -> None:  # one picture at a time: its weights stay near the processor
+    def work(index: int) -> None:  # one image at a time: its weights stay near the processor
         part = slice(index, index + 1)
         refined[part] = _refined(values[part], colours[part], iterations)
 

@@ -1,4 +1,4 @@
-"""Pictures too large for the network at once: overlapping tiles, their logits blended.
+"""Images too large for the network at once: overlapping tiles, their logits blended.
 
 A tile knows nothing of what lies beyond its border, so its features are wrong near it. Two
 neighbours therefore overlap by a quarter of the largest tile, 256 pixels of 1024. Of that the outer
@@ -53,29 +53,29 @@ def cut(length: int, tile: int) -> tuple[list[int], int]:
     return [i * cells // (count - 1) * _CELL for i in range(count)], side
 
 
-def blended(logits: Callable[[Tensor], Tensor], picture: Tensor, tile: int) -> Tensor:
-    """Logits of a picture of any size, tile by tile.
+def blended(logits: Callable[[Tensor], Tensor], image: Tensor, tile: int) -> Tensor:
+    """Logits of an image of any size, tile by tile.
 
     Args:
         logits: from (1, 3, t, u) to (1, K, t / s, u / s) float32, sizes rounded up. Where s does
             not divide 32, as for patches of 14 pixels, tiles share no grid of cells, and each is
             brought to the next finer one that they do share.
-        picture: (3, H, W), both sides multiples of 32.
+        image: (3, H, W), both sides multiples of 32.
         tile: most pixels of a tile, as in `cut`.
 
     Returns:
         (K, H / s, W / s), s perhaps finer, on the device of the logits. Equal to the logits of the
-        whole picture as far as these depend on pixels nearer than a quarter of the overlap.
+        whole image as far as these depend on pixels nearer than a quarter of the overlap.
     """
-    (tops, height), (lefts, width) = (cut(side, tile) for side in picture.shape[1:])
+    (tops, height), (lefts, width) = (cut(side, tile) for side in image.shape[1:])
     total = torch.empty(0)
     for row, top in enumerate(tops):
         for column, left in enumerate(lefts):
-            part = logits(picture[None, :, top : top + height, left : left + width])[0]
+            part = logits(image[None, :, top : top + height, left : left + width])[0]
             part, stride = _on_shared_grid(part, height, width)
             down, across = part.shape[1:]
             if not total.numel():
-                total = part.new_zeros(len(part), *(side // stride for side in picture.shape[1:]))
+                total = part.new_zeros(len(part), *(side // stride for side in image.shape[1:]))
             share = _share((tops, height, row), (lefts, width, column), part)
             place = total[:, top // stride :, left // stride :][:, :down, :across]
             place += part * share
@@ -88,7 +88,7 @@ Tile = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Finished logits of a part of a picture, with one cell more to each side where there is one.
+    """Finished logits of a part of an image, with one cell more to each side where there is one.
 
     Attributes:
         logits: (K, r, c).
@@ -110,17 +110,17 @@ class Strip:
 def strips(
     logits: Callable[[Tile], Tensor], size: tuple[int, int], tile: int, across: int
 ) -> Iterator[Strip]:
-    """What `blended` makes of a picture, in parts, for pictures that no memory holds.
+    """What `blended` makes of an image, in parts, for images that no memory holds.
 
     Args:
-        logits: from a tile of the picture to its (K, t / s, u / s) float32, where s divides 32.
-        size: (H, W) of the picture, multiples of 32.
+        logits: from a tile of the image to its (K, t / s, u / s) float32, where s divides 32.
+        size: (H, W) of the image, multiples of 32.
         tile: most pixels of a tile, as in `cut`.
         across: most tiles side by side that are held at once; one more than these is computed where
             there are others to the left, so that fewer tiles cost more time.
 
     Yields:
-        strips that cover the picture once, from top to bottom and then from left to right.
+        strips that cover the image once, from top to bottom and then from left to right.
     """
     (tops, height), (lefts, width) = (cut(side, tile) for side in size)
     for first in range(0, len(lefts), across):

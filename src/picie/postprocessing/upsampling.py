@@ -1,4 +1,4 @@
-"""From logits on the feature grid to cluster ids at the size of the picture.
+"""From logits on the feature grid to cluster ids at the size of the image.
 
 Bilinear interpolation mixes the logits of the four cells around a pixel. Where one cluster is the
 largest in all four, it is the largest of every mixture, so its pixels need no arithmetic; only
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Mask", "Span", "enlarge", "enlarge_part"]
+__all__ = ["Mask", "Span", "upsample", "upsample_part"]
 
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
@@ -30,9 +30,9 @@ class Span:
     """Cells and pixels along one axis.
 
     Attributes:
-        cells: of the whole picture.
+        cells: of the whole image.
         first: number of the first cell that is there.
-        pixels: of the whole picture.
+        pixels: of the whole image.
         start: first pixel wanted.
         stop: pixel behind the last one wanted.
     """
@@ -44,26 +44,26 @@ class Span:
     stop: int
 
 
-def enlarge(logits: Tensor, size: tuple[int, ...]) -> Mask:
-    """Cluster ids at another size: the logits are enlarged bilinearly, then the largest is taken.
+def upsample(logits: Tensor, size: tuple[int, ...]) -> Mask:
+    """Cluster ids at another size: the logits are upsampled bilinearly, then the largest is taken.
 
     Done on the device of the logits and in strips of rows, so that the memory does not grow with
-    the size of the picture. Ties go to the lowest id.
+    the size of the image. Ties go to the lowest id.
 
     Args:
         logits: (K, h, w).
         size: (H, W).
     """
     spans = (Span(n, 0, m, 0, m) for n, m in zip(logits.shape[1:], size, strict=True))
-    return enlarge_part(logits, *spans)
+    return upsample_part(logits, *spans)
 
 
-def enlarge_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
-    """Part of what `enlarge` makes of the logits of a whole picture, from some of them.
+def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
+    """Part of what `upsample` makes of the logits of a whole image, from some of them.
 
     Args:
         logits: (K, h, w) of the cells that the pixels lie in, and of their neighbours.
-        rows: where these rows are in the whole picture, and which pixels are wanted.
+        rows: where these rows are in the whole image, and which pixels are wanted.
         columns: the same of the columns.
 
     Returns:

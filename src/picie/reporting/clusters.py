@@ -15,7 +15,7 @@ _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
 _MOSTLY = 0.55  # of what a cluster covers, from which one third is its place
 _LEAST_SEGMENT = 0.002  # shares below are too thin to be seen in the bar
 _MINUS = "\u2212"
-_LATE = 'decoding="async"'  # not loading="lazy": browsers print such pictures as blanks
+_LATE = 'decoding="async"'  # not loading="lazy": browsers print such images as blanks
 
 
 def percent(share: float) -> str:
@@ -82,7 +82,7 @@ def card(one: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
 
 
 def whereabouts(heat: NDArray[np.float64]) -> str:
-    """The part of the picture that holds most of a cluster, in words.
+    """The part of the image that holds most of a cluster, in words.
 
     Args:
         heat: (G, G), 0 or more.
@@ -102,7 +102,7 @@ def whereabouts(heat: NDArray[np.float64]) -> str:
             name = names[largest]
             across = "in the middle" if name == "middle" else f"at the {name}"
             found.append(f"mostly {across}" if axis else f"mostly in the {name} third")
-    return ", ".join(found) or "all over the picture"
+    return ", ".join(found) or "all over the image"
 
 
 def _anchor(cluster: int) -> str:
@@ -143,7 +143,7 @@ def _strip(title: str, patches: Sequence[Patch], one: Cluster) -> str:
     if not patches:
         return ""
     items = "".join(
-        f'<li><img src="{data_uri("image/webp", patch.picture)}" '
+        f'<li><img src="{data_uri("image/webp", patch.image)}" '
         f'alt="Piece of {text(patch.name)}" title="{text(patch.name)}: similarity '
         f'{patch.similarity:.2f}" width="{PATCH_SIDE}" height="{PATCH_SIDE}" {_LATE}></li>'
         for patch in patches

@@ -16,22 +16,22 @@ from torch.nn.functional import normalize, one_hot
 from picie.clustering.pseudo_labels import scores
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
-from picie.data.photo_loader import Picture, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
-from picie.postprocessing.upsampling import Mask, enlarge
-from picie.reporting.content import Patch, Shot
+from picie.postprocessing.upsampling import Mask, upsample
+from picie.reporting.content import GalleryImage, Patch
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
 from picie.visualization.thumbnails import cut_patch, fit_mask, fit_photo
 
 __all__ = [
     "HEAT_SIDE",
-    "MOST_SHOTS",
+    "MOST_IMAGES",
     "OCCURS",
-    "Memory",
+    "PortraitCollector",
     "Portraits",
-    "Seen",
+    "SegmentedPhoto",
     "closeness",
     "make_portraits",
 ]
@@ -74,11 +74,11 @@ class Portraits:
     heats: NDArray[np.float64]
     typical: tuple[tuple[Patch, ...], ...]
     atypical: tuple[tuple[Patch, ...], ...]
-    shots: tuple[Shot, ...]
+    shots: tuple[GalleryImage, ...]
 
 
 @dataclass(frozen=True)
-class Seen:
+class SegmentedPhoto:
     """One photo.
 
     Attributes:
@@ -124,7 +124,7 @@ class _Best:
 
 
 @dataclass
-class Memory:
+class PortraitCollector:
     """All that is remembered of the photos so far.
 
     Attributes:
@@ -141,7 +141,7 @@ class Memory:
     shown: int
     photos: int = 0
     problems: list[str] = field(default_factory=list)
-    shots: list[Shot] = field(default_factory=list)
+    shots: list[GalleryImage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         count = self.model.clusters
@@ -155,7 +155,7 @@ class Memory:
         self.patch_bytes = min(_PATCH_BYTES[0] // (2 * most * count), _PATCH_BYTES[1])
         self.shot_bytes = min(_SHOT_BYTES[0] // max(self.shown, 1), _SHOT_BYTES[1])
 
-    def add(self, one: Picture, seen: Seen, number: int, *, shown: bool) -> None:
+    def add(self, one: LoadedPhoto, seen: SegmentedPhoto, number: int, *, shown: bool) -> None:
         """Take in one photo.
 
         Args:
@@ -196,7 +196,7 @@ class Memory:
         ).reshape(self.heats.shape)
         self.heats += counts / counts.sum(0).clip(1)
 
-    def _add_patches(self, one: Picture, seen: Seen, number: int) -> None:
+    def _add_patches(self, one: LoadedPhoto, seen: SegmentedPhoto, number: int) -> None:
         height, width = seen.similarity.shape[1:]
         down, across = (
             ((np.arange(cells) + 0.5) * length / cells).astype(np.int64)
@@ -223,7 +223,7 @@ class Memory:
                     patch = Patch(one.photo.name, value, piece)
                     best.add(cluster, sign * value, number, patch)
 
-    def _shot(self, one: Picture, mask: Mask, shares: NDArray[np.float64]) -> Shot:
+    def _shot(self, one: LoadedPhoto, mask: Mask, shares: NDArray[np.float64]) -> GalleryImage:
         height, width = one.image.shape[:2]
         side = _SHOT_SIDES[self.shown > _FEW_SHOTS]
         scale = min(1.0, side / max(height, width))
@@ -235,15 +235,15 @@ class Memory:
         small = mask[np.ix_(down, across)]
         small = np.where(small < len(self.colours), small, IGNORED)
         drawn = fit_mask(small, self.colours, int(self.shot_bytes * _MASK_PART))
-        picture = Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS)
-        photo = fit_photo(np.array(picture), self.shot_bytes - len(drawn))
+        resized = Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS)
+        photo = fit_photo(np.array(resized), self.shot_bytes - len(drawn))
         order = sorted(np.flatnonzero(shares >= OCCURS).tolist(), key=lambda k: (-shares[k], k))
         ids = [k if k < len(self.colours) else IGNORED for k in order]
         found = tuple((k, float(shares[n])) for k, n in zip(ids, order, strict=True))
-        return Shot(one.photo.name, size, photo, drawn, found)
+        return GalleryImage(one.photo.name, size, photo, drawn, found)
 
 
-MOST_SHOTS = 1_000
+MOST_IMAGES = 1_000
 """Photos of the gallery at most."""
 
 _BATCH = 8
@@ -275,32 +275,32 @@ def make_portraits(
     """
     side = model.config.size if size is None else size
     check_size(side)
-    if not 0 <= gallery <= MOST_SHOTS:
+    if not 0 <= gallery <= MOST_IMAGES:
         raise ConfigError(
-            f"a gallery of {gallery} photos: give 0 to {MOST_SHOTS}; more would make a page that "
-            "is slow to open (all photos are counted in any case)"
+            f"a gallery of {gallery} photos: give 0 to {MOST_IMAGES}; more would make a page "
+            "that is slow to open (all photos are counted in any case)"
         )
     if workers < -1:
         raise ConfigError(f"{workers} workers: give 0 or more, or -1 for automatic")
     reporter = reporter or Reporter(quiet=True)
     chosen = _evenly(len(folder), gallery)
-    memory = Memory(model, len(folder), len(chosen))
+    collector = PortraitCollector(model, len(folder), len(chosen))
     threads = choose_workers(workers, model.device)
-    pictures = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
+    images = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
 
-    def look(batch: Sequence[Picture]) -> list[Seen]:
+    def look(batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:
         return _look(model, batch)
 
     with reporter.task("report", len(folder)) as advance:
-        for number, (one, seen) in enumerate(in_batches(pictures, _BATCH, look)):
+        for number, (one, seen) in enumerate(in_batches(images, _BATCH, look)):
             if seen is None:
-                memory.problems.append(one.problem)
+                collector.problems.append(one.problem)
             else:
-                memory.add(one, seen, number, shown=number in chosen)
+                collector.add(one, seen, number, shown=number in chosen)
             advance(1)
-    if not memory.photos:
-        raise folder.none_read(memory.problems[0])
-    return memory.finish()
+    if not collector.photos:
+        raise folder.none_read(collector.problems[0])
+    return collector.finish()
 
 
 def closeness(model: Segmenter) -> NDArray[float64]:
@@ -312,7 +312,7 @@ def closeness(model: Segmenter) -> NDArray[float64]:
     return means
 
 
-def _look(model: Segmenter, batch: Sequence[Picture]) -> list[Seen]:
+def _look(model: Segmenter, batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:
     pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
     fractions = pixels.to(model.device).float().div_(255)
     features = model.features(fractions)
@@ -320,7 +320,7 @@ def _look(model: Segmenter, batch: Sequence[Picture]) -> list[Seen]:
     logits = model.classify(features) if plain else model.logits(fractions)
     similar = scores(features, model.network.view_centroids(0)[0], "cosine")
     return [
-        Seen(enlarge(one, fractions.shape[2:]), near.cpu().numpy())
+        SegmentedPhoto(upsample(one, fractions.shape[2:]), near.cpu().numpy())
         for one, near in zip(logits, similar, strict=True)
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cluster", "Document", "Patch", "Score", "Shot", "Tree"]
+__all__ = ["Cluster", "Document", "GalleryImage", "Patch", "Score", "Tree"]
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Patch:
     Attributes:
         name: of the photo.
         similarity: cosine of the pixel's feature and the nearest centroid of its cluster.
-        picture: WebP file of the square piece.
+        image: WebP file of the square piece.
     """
 
     name: str
     similarity: float
-    picture: bytes
+    image: bytes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Shot:
+class GalleryImage:
     """A photo of the gallery.
 
     Attributes:
@@ -145,7 +145,7 @@ class Document:
     absent: tuple[str, ...]
     photos: int
     problems: tuple[str, ...]
-    gallery: tuple[Shot, ...]
+    gallery: tuple[GalleryImage, ...]
     gallery_note: str
     health: Mapping[str, float] = field(default_factory=dict)
     health_note: str = ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from picie.reporting.clusters import card, index, percent, share_bar, swatch
-from picie.reporting.content import Cluster, Document, Shot
+from picie.reporting.content import Cluster, Document, GalleryImage
 from picie.reporting.dendrogram import draw_tree, merges_in_words
 from picie.reporting.score_tables import score_tables
 from picie.reporting.verdicts import Verdict, verdicts
@@ -74,7 +74,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """Nothing is fetched; pictures stand in the page; only this script runs."""
+    """Nothing is fetched; images stand in the page; only this script runs."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -227,7 +227,7 @@ _LEAST_NAMED = 0.005  # share of the pixels; less would be called 0 %
 _MOST_NAMED, _MOST_TOLD = 4, 12  # clusters below a photo, and in the words for its mask
 
 
-def gallery(shots: Sequence[Shot], clusters: Mapping[int, Cluster], note: str) -> str:
+def gallery(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster], note: str) -> str:
     """The tools and the photos.
 
     Args:
@@ -247,7 +247,7 @@ def gallery(shots: Sequence[Shot], clusters: Mapping[int, Cluster], note: str) -
     )
 
 
-def _tools(shots: Sequence[Shot], clusters: Mapping[int, Cluster]) -> str:
+def _tools(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster]) -> str:
     counts = {number: sum(number in dict(shot.shares) for shot in shots) for number in clusters}
     options = "".join(
         f'<option value="{number}">{text(one.name)} ({counts[number]})</option>'
@@ -268,7 +268,7 @@ def _tools(shots: Sequence[Shot], clusters: Mapping[int, Cluster]) -> str:
     )
 
 
-def _figure(shot: Shot, clusters: Mapping[int, Cluster]) -> str:
+def _figure(shot: GalleryImage, clusters: Mapping[int, Cluster]) -> str:
     width, height = shot.size
     sizes = f'width="{width}" height="{height}" decoding="async"'
     name = text(shot.name)

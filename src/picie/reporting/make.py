@@ -7,19 +7,21 @@ from pathlib import Path
 from picie.clustering.tree import suggest_clusters, trees
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError
-from picie.inference.segmenter import Segmenter
+from picie.inference.segmenter import Segmenter, loaded
 from picie.reporting.collect import Portraits, closeness, make_portraits
 from picie.reporting.content import Cluster, Document, Tree
 from picie.reporting.html import to_html
 from picie.reporting.scores import score_of
 from picie.runs import Run
+from picie.runtime.files import write_atomically, writing
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
 from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
 
-__all__ = ["Report", "make_report"]
+__all__ = ["Report", "make_report", "report"]
 
 _NEAREST = 3
+_ENDINGS = (".html", ".htm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +105,68 @@ def make_report(
     )
     missing = score_note if folder.classes and score is None else ""
     return Report(to_html(document), seen.photos, seen.problems, score is not None, missing)
+
+
+def report(
+    model: Segmenter | str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    split: str = "",
+    gallery: int = 200,
+    size: int | None = None,
+    workers: int = -1,
+    reporter: Reporter | None = None,
+) -> Report:
+    """Write a page on what the clusters of a model look like on a folder of photos.
+
+    Args:
+        model: a trained model, or its run folder; health and curves come from that folder.
+        source: a photo or a folder of them; masks and class names in it are used for the score.
+        out: the page, a file that ends in .html; one that is there is replaced.
+        split: as in `make_report`; so are the others.
+        gallery: most photos that are shown, 0..1000.
+        size: short side in pixels at which the network sees a photo; as in training if None.
+        workers: threads that read photos; 0 = none, -1 = chosen from the cores.
+        reporter: shows how far it came; None = nothing.
+
+    Returns:
+        the page, and what there is to say about it.
+
+    Raises:
+        ConfigError: another ending, or options that cannot be.
+        DataError: no such folder or split, or no readable photo.
+        PicieError: the page cannot be written.
+
+    Example:
+        >>> picie.report("runs/first", "photos/", "report.html").photos  # doctest: +SKIP
+        120
+    """
+    out = Path(out)
+    _check_out(out)
+    model = loaded(model)
+    folder = model.run
+    page = make_report(
+        model,
+        source,
+        run=Run.open(folder) if folder is not None and Run.is_run(folder) else None,
+        title=folder.resolve().name if folder is not None else "",
+        split=split,
+        gallery=gallery,
+        size=size,
+        workers=workers,
+        reporter=reporter,
+    )
+    write_atomically(out, page.html.encode())
+    return page
+
+
+def _check_out(out: Path) -> None:
+    """A page that cannot be written is better known before all photos were looked at."""
+    if out.suffix.lower() not in _ENDINGS or out.is_dir():
+        raise ConfigError(f"--out {out}: give a file that ends in .html, such as report.html")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _lede(model: Segmenter, folder: PhotoFolder, seen: Portraits) -> str:
@@ -198,9 +262,9 @@ def _health(model: Segmenter, run: Run | None) -> tuple[str, Mapping[str, float]
     if not health:
         return "There is no health.json beside this model: nothing was measured in training.", {}
     assert run is not None
-    pictures = health.get("pictures", 0)
+    images = health.get("pictures", 0)
     note = (
-        f"Measured without labels after training, on {pictures:.0f} of the photos that it was "
+        f"Measured without labels after training, on {images:.0f} of the photos that it was "
         f"trained on, with {run.config.clusters} clusters. None of the numbers is a score."
     )
     if model.network.clusters != run.config.clusters:

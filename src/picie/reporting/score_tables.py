@@ -11,7 +11,7 @@ from picie.visualization.thumbnails import data_uri, text
 
 __all__ = ["score_tables"]
 
-_MOST_ROWS, _MOST_COLUMNS = 40, 64  # of a matrix with numbers; larger ones are a picture
+_MOST_ROWS, _MOST_COLUMNS = 40, 64  # of a matrix with numbers; larger ones are an image
 _SHOWN = 0.5  # per cent from which a number stands in a cell
 _DARK = 50  # per cent from which the ground is dark
 _HEADS = ("IoU %", "recall %", "precision %", "pixels %")

@@ -89,9 +89,9 @@ def _columns(model: Segmenter) -> tuple[tuple[str, int], ...]:
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
     """What was scored and how, in one sentence."""
-    crop = "square centre crops" if protocol["crop"] == "center" else "whole pictures"
+    crop = "square centre crops" if protocol["crop"] == "center" else "whole images"
     text = (
-        f"{protocol['images']} pictures ({protocol['split']}), {crop} at {protocol['size']} px, "
+        f"{protocol['images']} images ({protocol['split']}), {crop} at {protocol['size']} px, "
         f"K = {protocol['clusters']}, matching {protocol['matching']}, {protocol['centroids']}, "
         f"post-processing {protocol['post_processing']}"
     )

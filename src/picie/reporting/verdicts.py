@@ -60,7 +60,7 @@ _NUMBERS = {
     ),
     "position_information": _Number(
         "information of the place",
-        "How much the place in the picture alone says about the cluster. High values mean "
+        "How much the place in the image alone says about the cluster. High values mean "
         "clusters of places, not of things; street scenes have a layout, so some is right.",
     ),
     "half_agreement": _Number(

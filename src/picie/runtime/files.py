@@ -13,13 +13,17 @@ PART = ".part-"
 """Start of the names of unfinished files."""
 
 
-def write_atomically(path: Path, data: bytes | Callable[[Path], object]) -> None:
+def write_atomically(
+    path: Path, data: bytes | Callable[[Path], object], *, durable: bool = True
+) -> None:
     """Write a file that appears whole or not at all, even if the process is killed.
 
     Args:
         path: the file; an existing one is replaced.
         data: the bytes, or a function that writes them to the temporary path it is given (same
             folder, same ending).
+        durable: wait until the file is on the disk, so that it survives a power cut; needless for
+            what is quickly made again.
 
     Raises:
         PicieError: it cannot be written, as on a full disk; the old file is still there.
@@ -31,8 +35,9 @@ def write_atomically(path: Path, data: bytes | Callable[[Path], object]) -> None
                 data(part)
             else:
                 part.write_bytes(data)
-            with part.open("r+b") as file:
-                os.fsync(file.fileno())
+            if durable:
+                with part.open("r+b") as file:
+                    os.fsync(file.fileno())
             os.replace(part, path)
         finally:
             with suppress(OSError):  # what went wrong above matters more

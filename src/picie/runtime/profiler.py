@@ -43,7 +43,7 @@ class Clock:
             spent = time.perf_counter() - began
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
-    def waits(self, items: Iterable[_Item], name: str = "waiting for pictures") -> Iterator[_Item]:
+    def waits(self, items: Iterable[_Item], name: str = "waiting for images") -> Iterator[_Item]:
         """Count the time until each item comes."""
         source = iter(items)
         while True:

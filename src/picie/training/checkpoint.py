@@ -28,7 +28,7 @@ def save_checkpoint(
 ) -> None:
     """Write everything that the next epoch starts from.
 
-    Random numbers need no state: every draw is a function of (seed, epoch, picture).
+    Random numbers need no state: every draw is a function of (seed, epoch, image).
     """
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if heads is not None:

@@ -19,7 +19,7 @@ from picie.views.pair import clean_view
 
 __all__ = ["start_decoder"]
 
-_CELLS = 64  # of each picture, to find the origin from
+_CELLS = 64  # of each image, to find the origin from
 _CLUSTERS = 64  # whose middle is the origin
 _LEAST_CELLS = 8  # in a cluster, on average; fewer clusters otherwise
 _ITERATIONS = 15
@@ -32,21 +32,21 @@ def start_decoder(
     """Set the laterals so that the features are the leading principal components.
 
     Clusters compare directions of features, seen from an origin. The mean of all pixels lies
-    inside the largest class where that fills most of each picture, such as a plain background:
+    inside the largest class where that fills most of each image, such as a plain background:
     its pixels then have no direction but noise. The middle of a few clusters, each counted once,
     lies between the classes.
 
     Args:
         model: its decoder is changed.
-        batches: base crops of the pictures to look at.
+        batches: base crops of the images to look at.
         config: size of the view, number of channels and origin.
-        processes: those that share the pictures.
+        processes: those that share the images.
 
     Returns:
-        whether there was any picture.
+        whether there was any image.
     """
     processes = processes or Processes()
-    stages, balanced = model.backbone, config.pca_origin == "balanced"
+    stages, balanced = model.backbone, config.objective != "frozen"
     moments = StageMoments(stages.channels, stages.strides, processes.sum)
     backbone = folded(model.eval()).backbone
     sample: dict[int, Tensor] = {}
@@ -69,7 +69,7 @@ def start_decoder(
 
 
 def _middle(shares: dict[int, Tensor], config: Config, processes: Processes) -> Tensor:
-    """(d,) mean of the centroids of a few clusters of all processes' (n, d) cells per picture."""
+    """(d,) mean of the centroids of a few clusters of all processes' (n, d) cells per image."""
     device = next(iter(shares.values())).device if shares else torch.device("cpu")
     parts = processes.gather({index: one.float().cpu() for index, one in shares.items()})
     found = {index: one for part in parts for index, one in part.items()}
@@ -78,8 +78,8 @@ def _middle(shares: dict[int, Tensor], config: Config, processes: Processes) -> 
         min(_CLUSTERS, max(1, len(points) // _LEAST_CELLS)),
         metric="euclidean",
         init="k-means++",
-        iterations=_ITERATIONS,
+        max_iter=_ITERATIONS,
         seed=torch_seed(Stream.DECODER_KMEANS, config.seed),
     )
-    middle: Tensor = kmeans.fit(points).centroids_.mean(0)
+    middle: Tensor = kmeans.fit(points).cluster_centers_.mean(0)
     return middle.to(device)

@@ -17,7 +17,6 @@ _TITLES = {
     "cross": "cross",
     "within_auxiliary": "auxiliary within",
     "cross_auxiliary": "auxiliary cross",
-    "mse": "MSE",
     "mutual_information": "mutual information",
     "mutual_information_auxiliary": "auxiliary",
 }
@@ -31,7 +30,7 @@ class EpochTotals:
         labels: (V, K) int64, pseudo-labels of each view per cluster.
         losses: () sums by name, `loss` for the total.
         steps: optimiser steps.
-        images: pictures seen.
+        images: images seen.
         seconds: wall time by part.
     """
 

@@ -1,12 +1,14 @@
-"""Training: pictures, views, clusters, pseudo-labels, loss, model."""
+"""Training: images, views, clusters, pseudo-labels, loss, model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from picie.config import MACHINE, Config, make_config
+from picie.config import MACHINE, Config, lost_settings, lost_text, make_config
 from picie.data.datasets.registry import open_dataset
+from picie.data.folder import Photo
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
@@ -16,7 +18,7 @@ from picie.runtime.distributed import Processes, join_processes
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
 from picie.training.tracking import check_trackers
-from picie.training.trainer import Surroundings, Trainer
+from picie.training.trainer import Trainer
 from picie.version import __version__
 from picie.views.pair import Views
 
@@ -35,10 +37,10 @@ def train(
     config: Config | None = None,
     **settings: Any,
 ) -> Segmenter:
-    """Learn to segment a folder of pictures, without labels.
+    """Learn to segment a folder of images, without labels.
 
     Args:
-        data: any folder of pictures (searched recursively; `images/` inside it if there is one).
+        data: any folder of images (searched recursively; `images/` inside it if there is one).
         out: the run folder to make.
         split: list file inside `data`, by stem: `train` reads train.txt; with `dataset=` one of the
             splits of that data set, or several joined by "+".
@@ -53,7 +55,7 @@ def train(
         the trained model; it is also saved in `out`.
 
     Raises:
-        DataError: no readable picture, or fewer pixels than clusters.
+        DataError: no readable image, or fewer pixels than clusters.
         ConfigError: unknown or impossible settings, or a run that is already there.
         MissingExtraError: a tracker is not installed.
 
@@ -81,8 +83,8 @@ def train(
     if processes.main:
         Run.create(Path(out), config, version=__version__, overwrite=overwrite)
     processes.wait()
-    around = _surroundings(processes, quiet=quiet, profile=profile)
-    return _train(Trainer(Run.open(Path(out)), config, network, photos, around))
+    run = Run.open(Path(out))
+    return _train(_trainer(run, config, network, photos, processes, quiet=quiet, profile=profile))
 
 
 def resume(
@@ -109,16 +111,39 @@ def resume(
             f"a run that goes on keeps its settings; leave out {', '.join(fixed)} (only "
             f"{', '.join(MACHINE)} can change)"
         )
+    _check_offered(run)
     changed = {name: value for name, value in machine.items() if value not in (None, "")}
     config = make_config(**run.config.model_dump() | changed)
     photos = open_dataset(config.dataset, config.data, config.split).photos
     check_trackers(config.trackers)
-    around = _surroundings(join_processes(config.device), quiet=quiet, profile=profile)
-    return _train(Trainer(run, config, _network(config), photos, around))
+    processes, network = join_processes(config.device), _network(config)
+    return _train(_trainer(run, config, network, photos, processes, quiet=quiet, profile=profile))
 
 
-def _surroundings(processes: Processes, *, quiet: bool, profile: bool) -> Surroundings:
-    return Surroundings(Reporter(quiet=quiet or not processes.main), processes, profile)
+def _check_offered(run: Run) -> None:
+    """Refuse to go on with an unfinished run of an earlier version whose training is gone."""
+    lost = lost_settings(run.config_path)
+    if lost and len(run.metrics()) < run.config.epochs:
+        raise ConfigError(
+            f"{run.folder}: picie {run.version} began it with {lost_text(lost)}, which training no "
+            "longer offers; finish it with that version, or begin a new run"
+        )
+
+
+def _trainer(
+    run: Run,
+    config: Config,
+    network: PiCIE,
+    photos: Sequence[Photo],
+    processes: Processes,
+    *,
+    quiet: bool,
+    profile: bool,
+) -> Trainer:
+    reporter = Reporter(quiet=quiet or not processes.main)
+    return Trainer(
+        run, config, network, photos, reporter=reporter, processes=processes, profile=profile
+    )
 
 
 def _train(trainer: Trainer) -> Segmenter:
@@ -132,7 +157,7 @@ def _train(trainer: Trainer) -> Segmenter:
                 )  # for backbones that have dropout
                 views = Views(config, epoch, trainer.feature_size)
                 targets = trainer.fit_targets(views, epoch)
-                totals = trainer.pass_over_pictures(views, targets, epoch)
+                totals = trainer.pass_over_images(views, targets, epoch)
                 trainer.finish(targets, totals, epoch)
             return trainer.result()
         except BaseException as error:

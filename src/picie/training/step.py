@@ -12,7 +12,7 @@ from picie.config import Config
 from picie.models.picie import PiCIE
 from picie.objectives.iic import iic_loss
 from picie.objectives.mdc import mdc_losses, parametric_losses
-from picie.objectives.picie import add_auxiliary, add_consistency, picie_losses
+from picie.objectives.picie import add_auxiliary, picie_losses
 from picie.runtime.devices import adam
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import Clock
@@ -21,6 +21,8 @@ from picie.types import Losses, ViewPair
 from picie.views.geometric import resample
 
 __all__ = ["compute_losses", "make_optimizer"]
+
+_DISPLACEMENT = 1  # cells; the largest shift of pixels that IIC pairs
 
 
 def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.optim.Optimizer:
@@ -76,9 +78,6 @@ def compute_losses(
         if len(found) == 2:
             weights = (targets.levels[0].weight, targets.levels[1].weight)
             losses = add_auxiliary(losses, found[1], weights)
-        if config.mse_weight and len(rows) == 2:
-            pixels = processes.sum(torch.tensor(len(rows[0]), device=rows[0].device))
-            losses = add_consistency(losses, (rows[0], rows[1]), config.mse_weight, pixels)
         counts = [_counts(one, config.clusters) for one in labels[0]]
     return losses, torch.stack(counts)
 
@@ -118,10 +117,11 @@ def _level_losses(
     processes: Processes,
 ) -> Losses:
     unit, reduce, prototypes = config.unit_features, processes.sum, level.prototypes
+    cross_view = config.objective != "picie-within"
     if level.classifiers:
         weights = [one.weights for one in prototypes]
         return parametric_losses(
-            rows, labels, level.classifiers, weights, cross_view=config.cross_view, unit=unit,
+            rows, labels, level.classifiers, weights, cross_view=cross_view, unit=unit,
             reduce=reduce,
         )  # fmt: skip
     if len(rows) == 1:
@@ -131,7 +131,7 @@ def _level_losses(
         )  # fmt: skip
     return picie_losses(
         (rows[0], rows[1]), (labels[0], labels[1]), (prototypes[0], prototypes[1]),
-        temperature=config.temperature, cross_view=config.cross_view, unit=unit, reduce=reduce,
+        temperature=config.temperature, cross_view=cross_view, unit=unit, reduce=reduce,
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def _information_losses(
         second = resample(second.float(), pair.rows, pair.columns)
         views = [_head_logits(heads, one.float(), config) for one in (first, second)]
         parts = [
-            iic_loss(one, two, config.displacement, processes.differentiable_sum)
+            iic_loss(one, two, _DISPLACEMENT, processes.differentiable_sum)
             / processes.count  # every process has the loss of all; they are added up later
             for one, two in zip(*views, strict=True)
         ]
@@ -177,7 +177,7 @@ def _teacher_maps(
 ) -> tuple[list[Tensor] | None, Tensor]:
     """The teacher's (B, D, h, w), and the stages of the backbone where both networks share it."""
     with torch.no_grad():
-        if config.backbone_rate or config.batchnorm == "batch":
+        if config.backbone_rate or config.batchnorm != "running":
             return None, teacher(images)
         # A frozen backbone is the same network in both: it runs once.
         stages = teacher.backbone(images)

@@ -58,7 +58,7 @@ class Targets:
     """Fixed while the network moves, but for classifiers that are learnt.
 
     Pseudo-labels are not stored: the teacher makes them inside the training step, from the views
-    that the step needs anyway. That spares a pass over the pictures and a file of labels.
+    that the step needs anyway. That spares a pass over the images and a file of labels.
 
     Attributes:
         levels: the main clustering, then the auxiliary one where there is one.
@@ -116,11 +116,11 @@ def fit_targets(
 
     Args:
         model: the network; with batch statistics its running ones are updated.
-        loader: reads the pictures.
+        loader: reads the images.
         views: the views of this epoch.
         config: sizes of the sample, metric, weights.
         epoch: number of the epoch.
-        count: number of pictures N.
+        count: number of images N.
         reporter: shows how far it came.
         processes: those that share the work.
         clock: measures the parts.
@@ -128,9 +128,9 @@ def fit_targets(
     began = time.monotonic()
     clock, processes = clock or Clock(), processes or Processes()
     fits = []
-    seen = count if config.kmeans_update else min(count, config.kmeans_images)
+    seen = min(count, config.kmeans_images)
     order = cluster_order(config, epoch, count)
-    batch_statistics = config.kmeans_batchnorm == "batch"
+    batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
     for view in config.views:
@@ -164,7 +164,7 @@ def _levels(fits: list[tuple[ClusterFit, ...]], config: Config, epoch: int) -> t
     for own, weight in zip(zip(*fits, strict=True), weights, strict=True):
         classifiers: tuple[nn.Linear, ...] = ()
         prototypes = tuple(_prototypes(fit, config) for fit in own)
-        if config.classifier == "parametric":
+        if config.learns_classifier:
             classifiers = tuple(
                 random_classifier(config.feature_size, len(one.weights), generator).to(
                     one.weights.device
@@ -179,11 +179,11 @@ def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:
     counts = fit.clusters.counts.new_zeros(int(fit.groups.max()) + 1)
     counts.index_add_(0, fit.groups, fit.clusters.counts)  # sampled pixels of each cluster
     weights = balance_weights(counts, config.balance)
-    return Prototypes.of(fit.clusters.centroids, fit.groups, weights, config.logit_rule)
+    return Prototypes.of(fit.clusters.centroids, fit.groups, weights, config.similarity)
 
 
 def view_features(model: PiCIE, views: Views, view: int, config: Config, clock: Clock) -> Features:
-    """A function to (B, D, h, w) features of one view in the frame of G, and its pictures there.
+    """A function to (B, D, h, w) features of one view in the frame of G, and its images there.
 
     z1 = f(G(P1(x))), z2 = G(f(P2(x))).
     """

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from picie.config import MACHINE, Config
-from picie.data.crop_loader import BaseCrops, picture_loader
+from picie.data.crop_loader import BaseCrops, image_loader
 from picie.errors import MissingExtraError, PicieError
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
@@ -92,18 +92,18 @@ class Trackers:
         values = _flat(record)
         self._each(lambda tracker: tracker.log(values, step=step))
 
-    def pictures(self, name: str, pictures: NDArray[np.uint8], step: int) -> None:
-        """Log pictures of one size.
+    def images(self, name: str, images: NDArray[np.uint8], step: int) -> None:
+        """Log images of one size.
 
         Args:
             name: what they show.
-            pictures: (n, H, W, 3) uint8 RGB.
+            images: (n, H, W, 3) uint8 RGB.
             step: epochs done.
         """
 
         def show(tracker: Any) -> None:
             layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
-            tracker.log_images({name: pictures}, step=step, **layout)
+            tracker.log_images({name: images}, step=step, **layout)
 
         self._each(show)
 
@@ -161,20 +161,20 @@ def _flat(record: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-_PICTURES = 4
+_IMAGES = 4
 _HIDDEN = {"epoch", "cluster_shares", "images"}
 _PLACES = {"data", "backbone_weights", *MACHINE}  # paths of this machine are not given to a tracker
 
 
 class Tracking:
-    """The trackers of one training, and the pictures that they see.
+    """The trackers of one training, and the images that they see.
 
     Nothing of it changes the result.
 
     Args:
         folder: of the run.
         config: all settings.
-        crops: of the pictures.
+        crops: of the images.
         device: where the network is.
         say: tells people that a tracker has failed; the run goes on without it.
     """
@@ -188,10 +188,10 @@ class Tracking:
         say: Callable[[str], None],
     ) -> None:
         self._folder, self._config, self._say = folder, config, say
-        self._loader = picture_loader(crops, config, device)  # not shared with other processes
+        self._loader = image_loader(crops, config, device)  # not shared with other processes
         count = len(crops)
         self._device = config.model_copy(update={"device": str(device)})
-        self._shown = [count * place // _PICTURES for place in range(min(count, _PICTURES))]
+        self._shown = [count * place // _IMAGES for place in range(min(count, _IMAGES))]
         self._trackers = Trackers((), folder, {}, say)
 
     def start(self, epoch: int) -> None:
@@ -205,7 +205,7 @@ class Tracking:
         self._trackers = Trackers(names, self._folder, settings, self._say, step=epoch)
 
     def epoch(self, model: PiCIE, record: Mapping[str, Any]) -> None:
-        """Log what an epoch gave, and pictures in every `track_images`-th.
+        """Log what an epoch gave, and images of masks in every `track_images`-th.
 
         Args:
             model: with the epoch's centroids.
@@ -218,7 +218,7 @@ class Tracking:
             self._show(model, done)
 
     def result(self, model: PiCIE, health: Mapping[str, float]) -> None:
-        """Log the health of the finished model, and its pictures.
+        """Log the health of the finished model, and its images.
 
         Args:
             model: as it is shipped.
@@ -236,13 +236,13 @@ class Tracking:
     def _show(self, model: PiCIE, step: int, prefix: str = "") -> None:
         if not self._config.trackers or not len(model.centroids):
             return  # with a learnt head there are none before the end
-        batch = next(iter(self._loader(self._shown, _PICTURES)))
+        batch = next(iter(self._loader(self._shown, _IMAGES)))
         if not len(batch.images):
             return  # none of them can be read
         segmenter = Segmenter(model, self._device)
-        pictures = clean_view(batch.images, self._config.size).cpu()
-        shown = (pictures * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        masks = segmenter.predict(pictures)
+        images = clean_view(batch.images, self._config.size).cpu()
+        shown = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        masks = segmenter.predict(images)
         colours = segmenter.colours
         blended = [overlay(one, mask, colours) for one, mask in zip(shown, masks, strict=True)]
-        self._trackers.pictures(f"{prefix}masks", np.stack(blended), step)
+        self._trackers.images(f"{prefix}masks", np.stack(blended), step)

@@ -1,11 +1,10 @@
-"""One training run in one process: its network, its pictures, its files."""
+"""One training run in one process: its network, its images, its files."""
 
 import json
 import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from picie.clustering.features import cluster_order, fit_clean_centroids, keep_centroids
+from picie.clustering.features import cluster_order
 from picie.config import Config
-from picie.data.crop_loader import counted, open_crops, picture_loader
+from picie.data.crop_loader import counted, image_loader, open_crops
 from picie.data.folder import Photo
 from picie.errors import DataError
-from picie.evaluation.health import HEALTH_PICTURES, health_text, measure_health
+from picie.evaluation.health import health_text
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
@@ -36,29 +35,14 @@ from picie.training.epoch import EpochTotals, epoch_line
 from picie.training.step import compute_losses, make_optimizer
 from picie.training.targets import Heads, Targets, fit_targets
 from picie.training.tracking import Tracking
-from picie.training.validation import curve_values
+from picie.training.validation import check_health, cluster_clean_images, curve_values
 from picie.types import Batch, Losses
 from picie.views.pair import Views
 
-__all__ = ["Surroundings", "Trainer"]
+__all__ = ["Trainer"]
 
 _LOG = logging.getLogger("picie")
 _CHECKPOINT = "state.safetensors"
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a training runs in and reports to; none of it changes the result.
-
-    Attributes:
-        reporter: shows how far it came.
-        processes: those that share the work.
-        profile: measure where the time goes.
-    """
-
-    reporter: Reporter
-    processes: Processes
-    profile: bool = False
 
 
 class Trainer:
@@ -68,8 +52,10 @@ class Trainer:
         run: where the files are.
         config: all settings.
         network: as it starts.
-        photos: the pictures.
-        around: what it runs in.
+        photos: the images.
+        reporter: shows how far it came.
+        processes: those that share the work.
+        profile: measure where the time goes.
     """
 
     def __init__(
@@ -78,12 +64,15 @@ class Trainer:
         config: Config,
         network: PiCIE,
         photos: Sequence[Photo],
-        around: Surroundings,
+        *,
+        reporter: Reporter,
+        processes: Processes,
+        profile: bool = False,
     ) -> None:
         self.run, self.config, self.photos = run, config, photos
-        self.reporter, self.processes = around.reporter, around.processes
+        self.reporter, self.processes = reporter, processes
         self.device = choose_device(self.processes.device or config.device)
-        self.clock = Clock(on=around.profile, device=self.device)
+        self.clock = Clock(on=profile, device=self.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
         self.heads = Heads(config).to(self.device) if config.objective == "iic" else None
         self.optimizer = make_optimizer(self.model, self.heads, config)
@@ -93,7 +82,7 @@ class Trainer:
             self.model.backbone.compile()
             self.model.decoder.compile()
         self.crops = open_crops(photos, config, run.folder / "cache")
-        self.loader = picture_loader(self.crops, config, self.device, self.processes)
+        self.loader = image_loader(self.crops, config, self.device, self.processes)
         self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
         self.began = time.monotonic()
@@ -114,7 +103,7 @@ class Trainer:
             self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
             return epoch
         count = self.processes.count
-        start = f"{len(self.photos)} pictures, {self.config.clusters} clusters, "
+        start = f"{len(self.photos)} images, {self.config.clusters} clusters, "
         start += f"{self.config.backbone} on {self.device}" + f", {count} processes" * (count > 1)
         for line in (*self.model.backbone.notes, start):
             self._say(line)
@@ -139,7 +128,7 @@ class Trainer:
                 clock=self.clock,
             )
 
-    def pass_over_pictures(self, views: Views, targets: Targets | Heads, epoch: int) -> EpochTotals:
+    def pass_over_images(self, views: Views, targets: Targets | Heads, epoch: int) -> EpochTotals:
         """The only pass with gradients."""
         config = self.config
         shape = (len(config.views), config.clusters)
@@ -149,7 +138,7 @@ class Trainer:
         )
         rng = numpy_generator(Stream.TRAINING_ORDER, config.seed, epoch)
         order = rng.permutation(len(self.photos)).tolist()
-        self.model.train(config.batchnorm == "batch")
+        self.model.train(config.batchnorm != "running")
         began = time.monotonic()
         with self.reporter.task(f"epoch {epoch + 1}/{config.epochs}", len(order)) as advance:
             for batch in self.clock.waits(self.loader(order, config.batch_size)):
@@ -191,7 +180,7 @@ class Trainer:
         targets.keep(self.model)
         record = {"epoch": epoch} | totals.summary() | targets.record()
         if self.config.eval_split:
-            record |= self._scores()
+            record |= self._curve_values()
         self._say(epoch_line(record, self.config.epochs))
         if self.processes.main:
             self.run.append_metrics(record)
@@ -205,7 +194,10 @@ class Trainer:
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
         if self.processes.main:
-            health = self._health()
+            health = check_health(
+                self.model, self.crops, len(self.photos), self.config, self.device, self.reporter
+            )
+            self._say(health_text(health, self.model.clusters))
             write_atomically(self.run.health_path, json.dumps(health, indent=1).encode())
             self.tracking.result(self.model, health)
         self._report_unreadable()
@@ -221,7 +213,7 @@ class Trainer:
         return segmenter
 
     def close(self) -> None:
-        """Let go of pictures and trackers."""
+        """Let go of images and trackers."""
         self.tracking.close()
         self.crops.close()
 
@@ -233,32 +225,17 @@ class Trainer:
             with self._autocast(), self.clock.part("PCA start"):
                 found = start_decoder(self.model, batches, config, self.processes)
             if not found:
-                raise DataError(
-                    f"{config.data}: none of the {len(self.photos)} pictures can be read"
-                )
+                raise DataError(f"{config.data}: none of the {len(self.photos)} images can be read")
 
     def _keep_clean(self) -> None:
-        count, config = len(self.photos), self.config
-        with self.reporter.task("clustering", min(count, config.kmeans_images)) as advance:
-            loader = counted(self.loader, advance)
-            with self._autocast(), self.clock.part("last clustering"):
-                fit = fit_clean_centroids(
-                    self.model, loader, count, config, processes=self.processes
-                )
-        keep_centroids(self.model, fit)
+        with self._autocast(), self.clock.part("last clustering"):
+            count, processes = len(self.photos), self.processes
+            cluster_clean_images(
+                self.model, self.loader, count, self.config, self.reporter, processes
+            )
 
-    def _health(self) -> dict[str, float]:
-        """How well it went, as far as that can be said without labels."""
-        count, config = len(self.photos), self.config
-        device = config.model_copy(update={"device": str(self.device)})
-        with self.reporter.task("health", min(count, HEALTH_PICTURES)) as advance:
-            loader = counted(picture_loader(self.crops, config, self.device), advance)
-            found = measure_health(Segmenter(self.model, device), loader, count)
-        self._say(health_text(found, self.model.clusters))
-        return found
-
-    def _scores(self) -> dict[str, Any]:
-        """Scores on labelled pictures, for curves; the training state is left as it was."""
+    def _curve_values(self) -> dict[str, Any]:
+        """Scores on labelled images, for curves; the training state is left as it was."""
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
@@ -268,18 +245,18 @@ class Trainer:
         return values
 
     def report_failure(self) -> None:
-        """Name the pictures that were left out so far, when the run ends with an error."""
+        """Name the images that were left out so far, when the run ends with an error."""
         self._name_unreadable(self.crops.unreadable)
 
     def _report_unreadable(self) -> None:
-        """Name the pictures that any process has left out."""
+        """Name the images that any process has left out."""
         parts = self.processes.gather(self.crops.unreadable)
         self._name_unreadable({path: why for part in parts for path, why in part.items()})
 
     def _name_unreadable(self, broken: dict[Path, str]) -> None:
         if not broken or not self.processes.main:
             return
-        self._say(f"{len(broken)} of {len(self.photos)} pictures could not be read, left out:")
+        self._say(f"{len(broken)} of {len(self.photos)} images could not be read, left out:")
         self.reporter.enumerate(broken.values())
         for reason in broken.values():
             _LOG.info("  %s", reason)

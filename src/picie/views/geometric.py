@@ -1,8 +1,8 @@
 """The geometric transform: what a feature map should be equivariant to (PiCIE, section 3.3).
 
 G is a square crop, stretched to the size of the view and perhaps flipped. It is written as one
-matrix along the rows and one along the columns, in fractions of the picture, so the very same
-crop acts on a picture of any size and on a feature map of any stride.
+matrix along the rows and one along the columns, in fractions of the image, so the very same
+crop acts on an image of any size and on a feature map of any stride.
 
 Convention: pixel i of n covers the fractions i/n to (i+1)/n, its centre is (i + 1/2)/n
 (align_corners=False). Beyond the border the nearest pixel is repeated.
@@ -29,16 +29,16 @@ __all__ = [
 NUM_DRAWS = 4
 """Uniform numbers that one geometric draw uses up."""
 
-# Pictures are multiplied plane by plane, feature maps cell by cell: each the larger matrix product.
+# Images are multiplied plane by plane, feature maps cell by cell: each the larger matrix product.
 _FEW_CHANNELS = 16
 
 
 @dataclass(frozen=True)
 class GeometricParams:
-    """One crop and flip for each of B pictures.
+    """One crop and flip for each of B images.
 
     Attributes:
-        side: (B,) float64, side of the crop as a fraction of the picture.
+        side: (B,) float64, side of the crop as a fraction of the image.
         top: (B,) float64, free space above the crop as a fraction of all free space.
         left: (B,) float64, the same to its left.
         flip: (B,) bool, mirrored along the width.
@@ -53,12 +53,12 @@ class GeometricParams:
 def draw_geometric(uniform: Tensor, config: Config) -> GeometricParams:
     """Turn (B, NUM_DRAWS) uniform numbers of [0, 1) into crops and flips."""
     u = uniform.to(torch.float64)
-    side = config.crop_min + (config.crop_max - config.crop_min) * u[:, 0]
+    side = config.crop_min + (1 - config.crop_min) * u[:, 0]
     return GeometricParams(side=side, top=u[:, 1], left=u[:, 2], flip=u[:, 3] < config.flip)
 
 
 def pixel_boxes(params: GeometricParams, size: int, *, rounded: bool) -> Tensor:
-    """The crops of pictures of `size` pixels.
+    """The crops of images of `size` pixels.
 
     Returns:
         (B, 3) float64: top, left, side in pixels; whole numbers if `rounded`.
@@ -77,11 +77,11 @@ def pixel_boxes(params: GeometricParams, size: int, *, rounded: bool) -> Tensor:
 def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """A crop on a grid of `size` pixels, rounded as in the authors' code (revision c3aa029).
 
-    There, picture and feature map are rounded apart, each on its own grid, and the two crops
+    There, image and feature map are rounded apart, each on its own grid, and the two crops
     disagree by up to 2.7 feature cells.
 
     Returns:
-        (start, side), both (B,) float64 fractions of the picture.
+        (start, side), both (B,) float64 fractions of the image.
     """
     pixels = torch.floor(side * size)
     start = torch.round((size - pixels) * offset)
@@ -143,7 +143,7 @@ def scaling_matrix(source: int, target: int, *, antialias: bool) -> Tensor:
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Apply one matrix along the rows and one along the columns of each picture or feature map.
+    """Apply one matrix along the rows and one along the columns of each image or feature map.
 
     Args:
         images: (B, C, H, W), B >= 0.

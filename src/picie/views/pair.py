@@ -1,4 +1,4 @@
-"""Two views of each picture: G before the network for one, after it for the other."""
+"""Two views of each image: G before the network for one, after it for the other."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,13 @@ from picie.runtime.random import uniform_draws
 from picie.types import Batch, ViewPair
 from picie.views import geometric, photometric
 from picie.views.geometric import GeometricParams, resample, resampling_matrix
-from picie.views.photometric import PhotometricParams, blur_matrix, blur_pictures
+from picie.views.photometric import PhotometricParams, blur_images, blur_matrix
 
-__all__ = ["Views", "clean_view", "stretch_crops", "whole_boxes"]
+__all__ = ["Views", "clean_view", "full_boxes", "stretch_crops"]
 
 
-def whole_boxes(count: int, size: int) -> Tensor:
-    """(count, 3) boxes that hold the whole of each picture of `size` pixels."""
+def full_boxes(count: int, size: int) -> Tensor:
+    """(count, 3) boxes that hold the whole of each image of `size` pixels."""
     return torch.tensor([0.0, 0.0, size], dtype=torch.float64).expand(count, 3)
 
 
@@ -34,9 +34,9 @@ def stretch_crops(
     antialias: bool,
     confined: bool,
 ) -> Tensor:
-    """Blur pictures, cut a square out of each, bring it to `target` pixels, perhaps mirror it.
+    """Blur images, cut a square out of each, bring it to `target` pixels, perhaps mirror it.
 
-    A single picture on a CPU goes through these steps one by one where torch has one that does the
+    A single image on a CPU goes through these steps one by one where torch has one that does the
     same. Otherwise all of it is one matrix along the rows and one along the columns. Both give the
     same values.
 
@@ -54,7 +54,7 @@ def stretch_crops(
     """
     single = len(images) == 1 and images.device.type == "cpu"
     if single and float(sigma[0]) > 0:
-        images = blur_pictures(images, float(sigma[0]))
+        images = blur_images(images, float(sigma[0]))
     alike = bool((boxes == boxes[:1]).all()) and bool((flip == flip[:1]).all())
     whole = bool((boxes == boxes.round()).all())
     if whole and confined and (single or (alike and not bool(sigma.any()))):
@@ -118,7 +118,7 @@ _NUM_DRAWS = 2 * photometric.NUM_DRAWS + geometric.NUM_DRAWS
 class Views:
     """The views of one epoch: view 1 = G(P1(x)), view 2 = P2(x) with G left for its features.
 
-    Every draw is a pure function of (seed, epoch, index of the picture).
+    Every draw is a pure function of (seed, epoch, index of the image).
 
     Args:
         config: sizes, strengths and chances.
@@ -154,7 +154,7 @@ class Views:
 
     @property
     def _rounded(self) -> bool:
-        return self.config.crop_rule == "rounded"
+        return self.config.view_rule == "authors"
 
     def _draw(self, batch: Batch) -> "_Draws":
         config = self.config
@@ -181,21 +181,16 @@ class Views:
 
     def _view(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
         config, colours, base = self.config, draws.colours[view], images.shape[-1]
-        boxes, flip, antialias = whole_boxes(len(images), base), torch.zeros(len(images)), True
+        boxes, flip, antialias = full_boxes(len(images), base), torch.zeros(len(images)), True
         if view == 0:
             boxes = geometric.pixel_boxes(draws.crop, base, rounded=self._rounded)
             flip = draws.crop.flip
-            antialias = config.crop_antialias
+            antialias = not self._rounded
         stretch = partial(
             stretch_crops, boxes=boxes, flip=flip.bool(), sigma=colours.sigma, target=config.size,
             antialias=antialias, confined=self._rounded,
         )  # fmt: skip
-        if config.colour_rule == "stepwise":
-            return stretch(photometric.adjust_colours(images, colours))
-        pixels = images.float().div_(255)
-        matrices, offsets = photometric.colour_maps(colours, pixels.mean((2, 3)))
-        coloured = torch.baddbmm(offsets, matrices, stretch(pixels).flatten(2))
-        return coloured.clamp_(0, 1).view(len(images), 3, config.size, config.size)
+        return stretch(photometric.adjust_colours(images, colours))
 
     def _feature_matrices(
         self, crop: GeometricParams, device: torch.device
@@ -218,7 +213,7 @@ class Views:
 
 @dataclass(frozen=True)
 class _Draws:
-    """What was drawn for B pictures, on the CPU."""
+    """What was drawn for B images, on the CPU."""
 
     colours: tuple[PhotometricParams, PhotometricParams]
     crop: GeometricParams
@@ -243,7 +238,7 @@ def clean_view(images: Tensor, size: int) -> Tensor:
         (B, 3, size, size) float in [0, 1]; antialiased where it shrinks.
     """
     pixels = images.float().div_(255)
-    boxes = whole_boxes(len(images), images.shape[-1])
+    boxes = full_boxes(len(images), images.shape[-1])
     still = torch.zeros(len(images))
     return stretch_crops(
         pixels,

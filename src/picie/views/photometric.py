@@ -11,31 +11,34 @@ import torch
 from torch import Tensor
 
 from picie.config import Config
+from picie.runtime.moved import forwarding
 
 __all__ = [
     "NUM_DRAWS",
     "PhotometricParams",
     "adjust_colours",
+    "blur_images",
     "blur_matrix",
-    "blur_pictures",
-    "colour_maps",
     "draw_photometric",
 ]
+
+__getattr__ = forwarding(__name__)  # for names of 0.1
 
 NUM_DRAWS = 11
 """Uniform numbers that one photometric draw uses up."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
-_YIQ = (_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_CHANCE = 0.8  # of each of the four jitters
+_LEAST_SIGMA, _MOST_SIGMA = 0.1, 2.0  # of the blur, in pixels of the base crop
 
 
 @dataclass(frozen=True)
 class PhotometricParams:
-    """One draw for each of B pictures; all (B,) float32.
+    """One draw for each of B images; all (B,) float32.
 
     Attributes:
-        brightness: factor of the picture against black; 1 = unchanged.
-        contrast: factor against the picture's mean grey; 1 = unchanged.
+        brightness: factor of the image against black; 1 = unchanged.
+        contrast: factor against the image's mean grey; 1 = unchanged.
         saturation: factor against its grayscale version; 1 = unchanged, 0 = grey.
         hue: shift in turns of the hue circle; 0 = unchanged.
         sigma: standard deviation of the blur in pixels; 0 = no blur.
@@ -60,18 +63,18 @@ def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
 
     def jitter(column: int, strength: float, centre: float) -> Tensor:
         value = centre + strength * (2 * u[:, column + 1] - 1)
-        applied = u[:, column] < config.jitter_chance
+        applied = u[:, column] < _CHANCE
         return torch.where(applied, value, torch.full_like(value, centre)).float()
 
-    if config.blur_rule == "authors":
+    if config.view_rule == "authors":
         # Their line through the uniform number is read on the wrong side of its intercept.
         sigma = (0.1 - 1.9 * u[:, 9]).abs()
     else:
-        sigma = config.blur_min + (config.blur_max - config.blur_min) * u[:, 9]
+        sigma = _LEAST_SIGMA + (_MOST_SIGMA - _LEAST_SIGMA) * u[:, 9]
     return PhotometricParams(
-        brightness=jitter(0, config.brightness, 1.0),
-        contrast=jitter(2, config.contrast, 1.0),
-        saturation=jitter(4, config.saturation, 1.0),
+        brightness=jitter(0, config.jitter, 1.0),
+        contrast=jitter(2, config.jitter, 1.0),
+        saturation=jitter(4, config.jitter, 1.0),
         hue=jitter(6, config.hue, 0.0),
         grayscale=(u[:, 10] < config.grayscale).float(),
         sigma=torch.where(u[:, 8] < config.blur, sigma, torch.zeros_like(sigma)).float(),
@@ -81,7 +84,7 @@ def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
 def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
     """All transforms but the blur, one after the other; each clips to [0, 1].
 
-    On a CPU give one picture at a time: it stays in the processor's cache, and what was not drawn
+    On a CPU give one image at a time: it stays in the processor's cache, and what was not drawn
     for it is left out. On a GPU give a batch: nothing here waits for the device.
 
     Args:
@@ -107,41 +110,6 @@ def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
     return out
 
 
-def colour_maps(params: PhotometricParams, means: Tensor) -> tuple[Tensor, Tensor]:
-    """The same transforms as one affine map of the colours, clipped only at the end.
-
-    Brightness, contrast, saturation and grayscale are affine by themselves. The hue turns about
-    the grey axis in YIQ coordinates, where a turn is linear, in place of the hexagon of HSV. An
-    affine map may be applied after resampling, to fewer pixels.
-
-    Args:
-        params: for B pictures, on the CPU.
-        means: (B, 3) mean colours of the whole pictures, in [0, 1], on any device.
-
-    Returns:
-        matrices (B, 3, 3) and offsets (B, 3, 1): colour x becomes matrix @ x + offset.
-    """
-    # What comes from the draws alone is made on the CPU, so that nothing waits for a device.
-    luma = torch.tensor(_LUMA)
-    grey = luma.repeat(3, 1)  # (3, 3): every channel becomes the luma
-    angle = -2 * torch.pi * params.hue  # red turns to yellow, as on the circle of HSV
-    turn = torch.eye(3).repeat(len(angle), 1, 1)
-    turn[:, 1, 1], turn[:, 1, 2] = angle.cos(), -angle.sin()
-    turn[:, 2, 1], turn[:, 2, 2] = angle.sin(), angle.cos()
-    yiq = torch.tensor(_YIQ)
-    hue = torch.linalg.inv(yiq) @ turn @ yiq
-
-    def towards_grey(share: Tensor) -> Tensor:
-        return torch.lerp(torch.eye(3).expand(len(share), 3, 3), grey, share[:, None, None])
-
-    chain = towards_grey(params.grayscale) @ hue @ towards_grey(1 - params.saturation)
-    matrices = chain * (params.contrast * params.brightness)[:, None, None]
-    factors = (1 - params.contrast) * params.brightness
-    offsets = factors.to(means.device, non_blocking=True) * (means @ luma.to(means.device))
-    # All that follows contrast keeps grey as it is, so its offset stays.
-    return matrices.to(means.device, non_blocking=True), offsets[:, None, None].expand(-1, 3, 1)
-
-
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
     """Gaussian blur along one axis of `size` pixels, as a matrix.
 
@@ -158,8 +126,8 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
     return weight / weight.sum(dim=2, keepdim=True)
 
 
-def blur_pictures(images: Tensor, sigma: float) -> Tensor:
-    """The same blur of both axes as a sum of shifted copies: quick where one picture is in cache.
+def blur_images(images: Tensor, sigma: float) -> Tensor:
+    """The same blur of both axes as a sum of shifted copies: quick where one image is in cache.
 
     Args:
         images: (B, C, H, W) float; left unchanged.
@@ -180,7 +148,7 @@ def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
         low, high = out.narrow(axis, 0, size - shift), out.narrow(axis, shift, size - shift)
         low.add_(images.narrow(axis, shift, size - shift), alpha=weight)
         high.add_(images.narrow(axis, 0, size - shift), alpha=weight)
-    # Less of the kernel falls into the picture near its border.
+    # Less of the kernel falls into the image near its border.
     running = kernel.cumsum(0)
     mass = running + running.flip(0) - kernel[0]
     out.div_(mass[:, None] if axis == 2 else mass)

@@ -1,1 +1,1 @@
-"""Pictures of results: palettes, masks, sheets, charts."""
+"""Images of results: palettes, masks, sheets, charts."""

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: which clusters the pixels of each class went to."""
+"""The confusion matrix as an image: which clusters the pixels of each class went to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -175,11 +175,11 @@ def _draw(
     )
     right, bottom = grid.box(len(classes) - 1, len(columns) - 1)[2:]
     width = max(right + _GAP + _SHARE + _MARGIN, _LEAST_WIDTH)
-    picture = Image.new("RGB", (width, bottom + _GAP + 2 * _LINE + _MARGIN), PAPER)
-    _write_head(picture, title)
+    image = Image.new("RGB", (width, bottom + _GAP + 2 * _LINE + _MARGIN), PAPER)
+    _write_head(image, title)
     for column, label in enumerate(labels):
-        _write_upwards(picture, grid.box(0, column), label, font)
-    draw = ImageDraw.Draw(picture)
+        _write_upwards(image, grid.box(0, column), label, font)
+    draw = ImageDraw.Draw(image)
     for row, name in enumerate(names):
         middle = grid.top + (row + 0.5) * grid.cell
         draw.text((grid.left - _GAP, middle), name, INK, font, anchor="rm")
@@ -187,7 +187,7 @@ def _draw(
         draw.text((right + _GAP + _SHARE, middle), share, QUIET, font, anchor="rm")
     _draw_cells(draw, grid, pixels, columns, numbered=numbered)
     _draw_scale(draw, (grid.left, bottom + 2 * _GAP))
-    return picture
+    return image
 
 
 def _draw_cells(
@@ -214,9 +214,9 @@ def _draw_cells(
             draw.rectangle(grid.box(column.owner, place), outline=INK, width=2 if numbered else 1)
 
 
-def _write_head(picture: Image.Image, title: str) -> None:
+def _write_head(image: Image.Image, title: str) -> None:
     font, small = (ImageFont.load_default(size=size) for size in (_TEXT + 2, _TEXT - 2))
-    draw, room = ImageDraw.Draw(picture), picture.width - 2 * _MARGIN
+    draw, room = ImageDraw.Draw(image), image.width - 2 * _MARGIN
     lines = (
         "rows: true classes, at the right their share of all labelled pixels",
         "columns: clusters in the order of their class; framed: the class of the cluster",
@@ -231,7 +231,7 @@ def _write_head(picture: Image.Image, title: str) -> None:
 
 
 def _write_upwards(
-    picture: Image.Image, below: tuple[int, int, int, int], text: str, font: Font
+    image: Image.Image, below: tuple[int, int, int, int], text: str, font: Font
 ) -> None:
     """Text that reads upwards and ends just above a box."""
     left, top, right, _ = below
@@ -239,7 +239,7 @@ def _write_upwards(
     ImageDraw.Draw(ink).text((0, _LINE / 2), text, 255, font, anchor="lm")
     turned = ink.rotate(90, expand=True)
     place = ((left + right - turned.width) // 2, top - _GAP // 2 - turned.height)
-    picture.paste(INK, place, turned)
+    image.paste(INK, place, turned)
 
 
 def _draw_scale(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:

@@ -1,6 +1,5 @@
-"""Masks as pictures: indexed PNG files, coloured masks, and overlays on the photo."""
+"""Masks as images: indexed PNG files, coloured masks, and overlays on the photo."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picie.errors import ConfigError, DataError, PicieError
+from picie.errors import ConfigError, DataError
+from picie.runtime.files import write_atomically
 from picie.types import IGNORED
 from picie.visualization.palette import Colours
 
-__all__ = ["check_pair", "colour_mask", "mask_picture", "overlay", "write_mask", "write_png"]
+__all__ = ["check_pair", "colour_mask", "mask_image", "overlay", "write_mask", "write_png"]
 
 _LINE = 0.7  # share of white in the boundary lines: visible on dark photos, not glaring
 _NOTHING = (255, 255, 255)  # colour of ignored pixels: no colour of the palette
@@ -29,24 +29,24 @@ def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
         colours: (K, 3) uint8 sRGB.
 
     Raises:
-        DataError: as `mask_picture`.
+        DataError: as `mask_image`.
         PicieError: the file cannot be written.
     """
-    write_png(mask_picture(mask, colours), path)
+    write_png(mask_image(mask, colours), path)
 
 
-def mask_picture(mask: NDArray[Any], colours: Colours) -> Image.Image:
-    """Cluster ids as a picture that shows colours and holds the ids exactly.
+def mask_image(mask: NDArray[Any], colours: Colours) -> Image.Image:
+    """Cluster ids as an image that shows colours and holds the ids exactly.
 
     Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, and 255 where the mask says
     IGNORED. More: 16-bit grey, pixel value = id, 65535 = IGNORED.
 
     Args:
         mask: (H, W) ids 0..K-1, or IGNORED.
-        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of picture.
+        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of image.
 
     Raises:
-        DataError: the mask is no picture of ids, or an id has no colour.
+        DataError: the mask is no image of ids, or an id has no colour.
     """
     _check_mask(mask, colours)
     if len(colours) > 65535 and (mask == IGNORED).any():
@@ -54,10 +54,10 @@ def mask_picture(mask: NDArray[Any], colours: Colours) -> Image.Image:
     # IGNORED wraps to the largest value, which no id has.
     if len(colours) > 255:
         return Image.fromarray(mask.astype(np.uint16))
-    picture = Image.fromarray(mask.astype(np.uint8))
+    image = Image.fromarray(mask.astype(np.uint8))
     # A short palette would make Pillow pack several pixels into a byte.
-    picture.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
-    return picture
+    image.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
+    return image
 
 
 def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
@@ -71,7 +71,7 @@ def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
         (H, W, 3) uint8.
 
     Raises:
-        DataError: the mask is no picture of ids, or an id has no colour.
+        DataError: the mask is no image of ids, or an id has no colour.
     """
     _check_mask(mask, colours)
     painted: NDArray[np.uint8] = np.vstack([colours, np.array([_NOTHING], np.uint8)])[mask]
@@ -120,7 +120,7 @@ def _boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
 def _check_mask(mask: NDArray[Any], colours: Colours) -> None:
     if mask.ndim != 2 or mask.size == 0 or mask.dtype.kind not in "iu":
         raise DataError(
-            f"mask of shape {mask.shape} and type {mask.dtype} is no picture of cluster ids; "
+            f"mask of shape {mask.shape} and type {mask.dtype} is no image of cluster ids; "
             "give whole numbers (H, W)"
         )
     low, high = int(mask.min()), int(mask.max())
@@ -145,20 +145,10 @@ def check_pair(image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours) -
     _check_mask(mask, colours)
 
 
-def write_png(picture: Image.Image, path: Path) -> None:
-    """Write a PNG that appears whole or not at all.
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a PNG atomically.
 
     Raises:
         PicieError: the file cannot be written.
     """
-    part = path.with_name(f".part-{path.name}")
-    try:
-        picture.save(part, format="PNG")
-        os.replace(part, path)
-    except OSError as error:
-        raise PicieError(
-            f"{path}: cannot be written ({error.strerror or error}); check the folder and the free "
-            "space, or choose another --out"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(path, lambda part: image.save(part, format="PNG"), durable=False)

@@ -1,4 +1,4 @@
-"""A picture sheet: photo, mask and overlay of some pictures, with a legend of the clusters."""
+"""An image sheet: photo, mask and overlay of some images, with a legend of the clusters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,19 +48,19 @@ def write_sheet(
     names: Sequence[str] | None = None,
     height: int = 180,
 ) -> None:
-    """Write a PNG with one row for each picture: photo | clusters | overlay, then a legend.
+    """Write a PNG with one row for each image: photo | clusters | overlay, then a legend.
 
     The legend lists the clusters that occur, the most frequent first, with their share of all
-    pixels; at most 60, the rest in one line. Pictures are taken one by one and shrunk at once, so
+    pixels; at most 60, the rest in one line. Images are taken one by one and shrunk at once, so
     a long iterator needs little memory.
 
     Args:
         path: the PNG file; an existing one is replaced.
         rows: name, photo (H, W, 3) uint8 RGB, and mask (H, W) of cluster ids, or IGNORED,
-            of each picture.
+            of each image.
         colours: (K, 3) uint8 sRGB.
         names: K names of the clusters; their ids by default.
-        height: height of each panel in pixels, at least 32; very wide pictures get less.
+        height: height of each panel in pixels, at least 32; very wide images get less.
 
     Raises:
         ConfigError: height out of range.
@@ -77,7 +77,7 @@ def write_sheet(
         shrunk.append(_Row(name, _panels(image, mask, colours, height)))
         counts += np.bincount(mask[mask != IGNORED], minlength=len(colours))
     if not shrunk:
-        raise DataError(f"{path}: no picture to show; give at least one row")
+        raise DataError(f"{path}: no image to show; give at least one row")
     write_png(_draw(shrunk, _legend(counts, names, colours)), path)
 
 
@@ -89,12 +89,12 @@ def _panels(
     scale = min(height / rows, 2 * height / columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    # Nearest neighbour by hand, since Pillow has no 16-bit indexed pictures.
+    # Nearest neighbour by hand, since Pillow has no 16-bit indexed images.
     down = ((np.arange(size[1]) + 0.5) * rows / size[1]).astype(np.int64)
     across = ((np.arange(size[0]) + 0.5) * columns / size[0]).astype(np.int64)
     ids = mask[np.ix_(down, across)]
-    pictures = (small, colour_mask(ids, colours), overlay(small, ids, colours))
-    return tuple(Image.fromarray(picture) for picture in pictures)
+    panels = (small, colour_mask(ids, colours), overlay(small, ids, colours))
+    return tuple(Image.fromarray(panel) for panel in panels)
 
 
 def _legend(

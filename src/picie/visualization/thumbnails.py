@@ -1,4 +1,4 @@
-"""Small pictures that stand inside a page as text, each within a number of bytes."""
+"""Small images that stand inside a page as text, each within a number of bytes."""
 
 import base64
 import io
@@ -66,17 +66,17 @@ def fit_photo(image: NDArray[np.uint8], limit: int) -> bytes:
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        limit: most bytes. A picture of a few pixels may take more: about 100.
+        limit: most bytes. An image of a few pixels may take more: about 100.
     """
-    picture = Image.fromarray(image)
+    shrunk = Image.fromarray(image)
     while True:
         for quality in _QUALITIES:
-            content = _saved(picture, "WEBP", quality=quality, method=4)
+            content = _saved(shrunk, "WEBP", quality=quality, method=4)
             if len(content) <= limit:
                 return content
-        if max(picture.size) <= _LEAST_SIDE:
+        if max(shrunk.size) <= _LEAST_SIDE:
             return content
-        picture = picture.resize(_halved(picture.size), Image.Resampling.LANCZOS)
+        shrunk = shrunk.resize(_halved(shrunk.size), Image.Resampling.LANCZOS)
 
 
 def fit_mask(mask: NDArray[Any], colours: Colours, limit: int) -> bytes:
@@ -115,15 +115,15 @@ def _mask_file(mask: NDArray[Any], colours: Colours) -> bytes:
         opacity = np.where(known, 255, 0).astype(np.uint8)
         rgba = np.concatenate([table, opacity[:, None]], axis=1)[places.reshape(mask.shape)]
         return _saved(Image.fromarray(rgba), "PNG", optimize=True)
-    picture = Image.fromarray(places.reshape(mask.shape).astype(np.uint8))
-    picture.putpalette(table.tobytes())
+    image = Image.fromarray(places.reshape(mask.shape).astype(np.uint8))
+    image.putpalette(table.tobytes())
     clear = {} if known.all() else {"transparency": int(np.flatnonzero(~known)[0])}
-    return _saved(picture, "PNG", optimize=True, **clear)
+    return _saved(image, "PNG", optimize=True, **clear)
 
 
-def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -163,7 +163,7 @@ def cut_patch(
         for share, length in zip(centre, (height, width), strict=True)
     )
     box = (left, top, left + side, top + side)
-    picture = Image.fromarray(image).resize(
+    patch = Image.fromarray(image).resize(
         (PATCH_SIDE, PATCH_SIDE), Image.Resampling.BILINEAR, box, reducing_gap=2.0
     )
     steps = (np.arange(PATCH_SIDE) + 0.5) / PATCH_SIDE * side
@@ -174,7 +174,7 @@ def cut_patch(
         (share * length - start) / side * PATCH_SIDE
         for share, length, start in zip(centre, (height, width), (top, left), strict=True)
     )
-    return fit_photo(_marked(np.array(picture), own, pixel), limit)
+    return fit_photo(_marked(np.array(patch), own, pixel), limit)
 
 
 def _marked(

@@ -49,10 +49,10 @@ def oracle(points: Tensor, start: Tensor, steps: int, *, spherical: bool) -> tup
 def test_euclidean_steps_equal_faiss(steps: int) -> None:
     points = cloud()
     start = points[:8].clone()
-    model = KMeans(8, metric="euclidean", iterations=steps).fit(points, start)
+    model = KMeans(8, metric="euclidean", max_iter=steps).fit(points, start)
     expected, objective = oracle(points, start, steps, spherical=False)
-    torch.testing.assert_close(model.centroids_, expected, rtol=1e-4, atol=1e-4)
-    assert model.iterations_ == steps
+    torch.testing.assert_close(model.cluster_centers_, expected, rtol=1e-4, atol=1e-4)
+    assert model.n_iter_ == steps
     assert model.history_[steps - 1] == pytest.approx(objective / 600, rel=1e-5)
 
 
@@ -60,99 +60,47 @@ def test_euclidean_steps_equal_faiss(steps: int) -> None:
 def test_spherical_steps_equal_faiss(steps: int) -> None:
     points = normalize(cloud(), dim=1)
     start = points[:8].clone()
-    model = KMeans(8, iterations=steps).fit(points, start)
+    model = KMeans(8, max_iter=steps).fit(points, start)
     expected, cosines = oracle(points, start, steps, spherical=True)
-    torch.testing.assert_close(model.centroids_, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model.cluster_centers_, expected, rtol=1e-4, atol=1e-4)
     assert model.history_[steps - 1] == pytest.approx(1 - cosines / 600, rel=1e-4)
 
 
 def test_converged_inertia_equals_scikit_learn() -> None:
     points = cloud()
     start = points[:8].clone()
-    model = KMeans(8, metric="euclidean", iterations=300).fit(points, start)
+    model = KMeans(8, metric="euclidean", max_iter=300).fit(points, start)
     expected = sklearn.cluster.KMeans(8, init=start.numpy(), n_init=1, tol=0, max_iter=300)
     expected.fit(points.numpy())
     assert model.history_[-1] * 600 == pytest.approx(expected.inertia_, rel=1e-5)
     assert np.array_equal(model.predict(points).numpy(), expected.labels_)
-    assert model.iterations_ < 300
-
-
-def slow_partial_fit(
-    points: Tensor, centroids: Tensor, counts: list[int], *, spherical: bool
-) -> tuple[Tensor, list[int]]:
-    """Mini-batch update written out: assign all points first, then move each cluster once."""
-    seen = [p / p.norm() if spherical else p for p in points.double()]
-    nearest = [int((p - centroids).square().sum(1).argmin()) for p in seen]
-    centroids, counts = centroids.clone(), list(counts)
-    for k in range(len(centroids)):
-        members = [p for p, label in zip(seen, nearest, strict=True) if label == k]
-        if members:
-            counts[k] += len(members)
-            rate = len(members) / counts[k]
-            centroids[k] = (1 - rate) * centroids[k] + rate * torch.stack(members).mean(0)
-            if spherical:
-                centroids[k] /= centroids[k].norm()
-    return centroids, counts
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_partial_fit_equals_a_loop(metric: Metric) -> None:
-    model = KMeans(8, metric=metric, iterations=2).partial_fit(cloud(n=200))
-    centroids, counts = model.centroids_.double(), model.counts_.tolist()
-    for seed, size in ((1, 90), (2, 5), (3, 300)):
-        batch = cloud(n=size, seed=seed)
-        model.partial_fit(batch)
-        centroids, counts = slow_partial_fit(
-            batch, centroids, counts, spherical=metric == "spherical"
-        )
-        assert model.counts_.tolist() == counts
-        torch.testing.assert_close(model.centroids_.double(), centroids, rtol=1e-4, atol=1e-4)
-    assert model.iterations_ == 5
-    assert len(model.history_) == 6
-
-
-def test_partial_fit_keeps_clusters_without_points() -> None:
-    start = torch.tensor([[0.0, 0.0], [100.0, 100.0]])
-    first = torch.tensor([[0.0, 0.0], [100.0, 100.0]])
-    model = KMeans(2, metric="euclidean", iterations=0).fit(first, start)
-    model.partial_fit(torch.tensor([[1.0, 1.0]]))
-    torch.testing.assert_close(model.centroids_, torch.tensor([[0.5, 0.5], [100.0, 100.0]]))
-    assert model.counts_.tolist() == [2, 1]
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_partial_fit_of_an_unfitted_model_is_fit(metric: Metric) -> None:
-    one, other = KMeans(5, metric=metric), KMeans(5, metric=metric)
-    assert torch.equal(
-        one.partial_fit(cloud()).centroids_,
-        other.fit(cloud()).centroids_,
-    )
+    assert model.n_iter_ < 300
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("init", INITS)
 def test_objective_never_rises(metric: Metric, init: Init) -> None:
     for seed in range(3):
-        model = KMeans(12, metric=metric, init=init, seed=seed, iterations=30).fit(cloud(seed=seed))
+        model = KMeans(12, metric=metric, init=init, seed=seed, max_iter=30).fit(cloud(seed=seed))
         history = torch.tensor(model.history_, dtype=torch.float64)
         assert (history.diff() <= 1e-7 * history[:-1]).all()
-        assert len(history) == model.iterations_ + 1
+        assert len(history) == model.n_iter_ + 1
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_learnt_values_belong_together(metric: Metric) -> None:
     points = cloud()
-    model = KMeans(9, metric=metric, iterations=3).fit(points)
+    model = KMeans(9, metric=metric, max_iter=3).fit(points)
     labels = model.predict(points)
     assert labels.dtype == torch.int64
     assert torch.equal(model.counts_, labels.bincount(minlength=9))
     seen = normalize(points, dim=1) if metric == "spherical" else points
-    distance = (seen - model.centroids_[labels]).square().sum(1).mean().item()
+    distance = (seen - model.cluster_centers_[labels]).square().sum(1).mean().item()
     expected = distance / 2 if metric == "spherical" else distance
     assert model.history_[-1] == pytest.approx(expected, rel=1e-5)
-    assert model.centroids_.dtype == torch.float32
+    assert model.cluster_centers_.dtype == torch.float32
     if metric == "spherical":
-        torch.testing.assert_close(model.centroids_.norm(dim=1), torch.ones(9))
+        torch.testing.assert_close(model.cluster_centers_.norm(dim=1), torch.ones(9))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -162,7 +110,7 @@ def test_order_of_points_does_not_matter(metric: Metric) -> None:
     shuffled = points[torch.randperm(600, generator=torch.Generator().manual_seed(3))]
     one = KMeans(8, metric=metric).fit(points, start)
     other = KMeans(8, metric=metric).fit(shuffled, start)
-    torch.testing.assert_close(one.centroids_, other.centroids_, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one.cluster_centers_, other.cluster_centers_, rtol=1e-4, atol=1e-4)
     assert torch.equal(one.counts_, other.counts_)
 
 
@@ -183,7 +131,7 @@ def test_same_seed_gives_the_same_bytes(metric: Metric, init: Init) -> None:
     one = KMeans(10, metric=metric, init=init, seed=4).fit(points)
     torch.rand(3)
     other = KMeans(10, metric=metric, init=init, seed=4).fit(points)
-    assert torch.equal(one.centroids_, other.centroids_)
+    assert torch.equal(one.cluster_centers_, other.cluster_centers_)
     assert one.history_ == other.history_
     torch.random.set_rng_state(state)
     KMeans(10, metric=metric, init=init, seed=4).fit(points)
@@ -192,8 +140,8 @@ def test_same_seed_gives_the_same_bytes(metric: Metric, init: Init) -> None:
 
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_other_seeds_give_other_starts(init: Init) -> None:
-    one, other = (KMeans(5, init=init, seed=s, iterations=0).fit(cloud()) for s in (0, 1))
-    assert not torch.equal(one.centroids_, other.centroids_)
+    one, other = (KMeans(5, init=init, seed=s, max_iter=0).fit(cloud()) for s in (0, 1))
+    assert not torch.equal(one.cluster_centers_, other.cluster_centers_)
 
 
 def test_spherical_ignores_the_length_of_points() -> None:
@@ -201,7 +149,7 @@ def test_spherical_ignores_the_length_of_points() -> None:
     lengths = torch.rand(600, 1, generator=torch.Generator().manual_seed(5)) * 100 + 0.01
     one = KMeans(8).fit(points)
     other = KMeans(8).fit(points * lengths)
-    torch.testing.assert_close(one.centroids_, other.centroids_, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one.cluster_centers_, other.cluster_centers_, rtol=1e-4, atol=1e-4)
     assert torch.equal(one.predict(points), one.predict(points * lengths))
 
 
@@ -211,7 +159,7 @@ def test_empty_clusters_are_filled(metric: Metric) -> None:
     far = torch.full((10, 6), 1e3)
     far[:, 0] = torch.arange(10.0) - 1e3
     start = torch.cat((points[:3], -far))
-    model = KMeans(13, metric=metric, iterations=40).fit(points, start)
+    model = KMeans(13, metric=metric, max_iter=40).fit(points, start)
     assert (model.counts_ > 0).all()
     # several halves are made at once: the law holds up to the size of the steps
     history = torch.tensor(model.history_)
@@ -222,8 +170,8 @@ def test_empty_clusters_are_filled(metric: Metric) -> None:
 def test_random_start_on_repeated_points_fills_all_clusters(metric: Metric) -> None:
     crowd = torch.tensor([[1.0, 0.0, 0.0]]).repeat(300, 1)
     points = torch.cat((crowd, cloud(n=40, d=3)))
-    model = KMeans(8, metric=metric, init="random", iterations=60).fit(points)
-    assert KMeans(8, metric=metric, init="random", iterations=0).fit(points).counts_.min() == 0
+    model = KMeans(8, metric=metric, init="random", max_iter=60).fit(points)
+    assert KMeans(8, metric=metric, init="random", max_iter=0).fit(points).counts_.min() == 0
     assert model.counts_.min() > 0
 
 
@@ -231,25 +179,25 @@ def test_random_start_on_repeated_points_fills_all_clusters(metric: Metric) -> N
 @pytest.mark.parametrize("init", INITS)
 def test_fewer_distinct_points_than_clusters(metric: Metric, init: Init) -> None:
     points = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]]).repeat(20, 1)
-    model = KMeans(7, metric=metric, init=init, iterations=30).fit(points)
-    assert model.centroids_.isfinite().all()
+    model = KMeans(7, metric=metric, init=init, max_iter=30).fit(points)
+    assert model.cluster_centers_.isfinite().all()
     assert sorted(model.counts_.tolist()) == [0, 0, 0, 0, 20, 20, 20]
     assert model.history_[-1] == pytest.approx(0, abs=1e-6)
 
 
 def test_opposite_points_without_mean_direction_keep_their_centroid() -> None:
     points = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    model = KMeans(1, iterations=5).fit(points, torch.tensor([[0.0, 1.0]]))
-    assert torch.equal(model.centroids_, torch.tensor([[0.0, 1.0]]))
+    model = KMeans(1, max_iter=5).fit(points, torch.tensor([[0.0, 1.0]]))
+    assert torch.equal(model.cluster_centers_, torch.tensor([[0.0, 1.0]]))
 
 
 def test_tolerance_stops_early_and_zero_at_rest() -> None:
     points = cloud()
-    short = KMeans(12, tolerance=0.05, iterations=200, init="random").fit(points)
-    long = KMeans(12, iterations=200, init="random").fit(points)
-    assert 0 < short.iterations_ < long.iterations_ < 200
-    again = KMeans(12, iterations=1).fit(points, long.centroids_)
-    torch.testing.assert_close(again.centroids_, long.centroids_)
+    short = KMeans(12, tol=0.05, max_iter=200, init="random").fit(points)
+    long = KMeans(12, max_iter=200, init="random").fit(points)
+    assert 0 < short.n_iter_ < long.n_iter_ < 200
+    again = KMeans(12, max_iter=1).fit(points, long.cluster_centers_)
+    torch.testing.assert_close(again.cluster_centers_, long.cluster_centers_)
 
 
 def test_principal_start_is_shared_by_processes() -> None:
@@ -259,7 +207,7 @@ def test_principal_start_is_shared_by_processes() -> None:
         seen.append(tuple(table.shape))
         return table
 
-    KMeans(4, init="pca", iterations=0, reduce=spy).fit(cloud())
+    KMeans(4, init="pca", max_iter=0, reduce=spy).fit(cloud())
     assert seen == [(3,), (7,), (6, 6), (4, 8)]
 
 
@@ -268,7 +216,7 @@ def test_other_dtypes_are_read_as_float32(dtype: torch.dtype) -> None:
     points = cloud().to(dtype)
     one = KMeans(6).fit(points)
     other = KMeans(6).fit(points.float())
-    assert torch.equal(one.centroids_, other.centroids_)
+    assert torch.equal(one.cluster_centers_, other.cluster_centers_)
     assert torch.equal(one.predict(points), other.predict(points.float()))
 
 
@@ -277,8 +225,8 @@ def test_nothing_learnt_carries_gradients_or_half_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         model = KMeans(6).fit(points, points[:6])
     plain = KMeans(6).fit(points.detach(), points[:6].detach())
-    assert torch.equal(model.centroids_, plain.centroids_)
-    assert not model.centroids_.requires_grad
+    assert torch.equal(model.cluster_centers_, plain.cluster_centers_)
+    assert not model.cluster_centers_.requires_grad
     assert not model.predict(points).requires_grad
 
 
@@ -286,12 +234,12 @@ def test_inputs_stay_untouched() -> None:
     points = cloud()
     start = points[:8] * 2
     kept, kept_start = points.clone(), start.clone()
-    KMeans(8).fit(points, start).partial_fit(points)
+    KMeans(8).fit(points, start).predict(points)
     assert torch.equal(points, kept)
     assert torch.equal(start, kept_start)
 
 
-@pytest.mark.parametrize("name", ["centroids_", "counts_", "history_", "iterations_"])
+@pytest.mark.parametrize("name", ["cluster_centers_", "counts_", "history_", "n_iter_"])
 def test_nothing_is_learnt_before_fit(name: str) -> None:
     with pytest.raises(NotFittedError, match=r"no centroids yet.*fit\(points\)"):
         getattr(KMeans(3), name)
@@ -301,9 +249,9 @@ def test_no_points_have_no_labels() -> None:
     assert KMeans(3).fit(cloud()).predict(torch.empty(0, 6)).shape == (0,)
 
 
-def test_a_batch_without_points_is_an_error() -> None:
+def test_no_points_at_all_are_an_error() -> None:
     with pytest.raises(DataError, match="0 points for 3 clusters"):
-        KMeans(3).fit(cloud()).partial_fit(torch.empty(0, 6))
+        KMeans(3).fit(torch.empty(0, 6))
 
 
 def test_predict_needs_fit() -> None:
@@ -331,12 +279,11 @@ def test_wrong_starting_centroids_are_an_error(start: Tensor) -> None:
 
 def test_points_of_another_width_are_an_error() -> None:
     model = KMeans(5).fit(cloud())
-    for call in (model.predict, model.partial_fit):
-        with pytest.raises(DataError, match="points of width 3 do not fit centroids of width 6"):
-            call(torch.rand(9, 3))
+    with pytest.raises(DataError, match="points of width 3 do not fit centroids of width 6"):
+        model.predict(torch.rand(9, 3))
 
 
-@pytest.mark.parametrize("call", ["fit", "partial_fit", "predict"])
+@pytest.mark.parametrize("call", ["fit", "predict"])
 def test_bad_points_are_an_error_everywhere(call: str) -> None:
     model = KMeans(5).fit(cloud())
     points = cloud()
@@ -350,11 +297,17 @@ def test_bad_points_are_an_error_everywhere(call: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"k": 0}, "k >= 1"),
-        ({"k": 2, "iterations": -1}, "iterations >= 0"),
-        ({"k": 2, "tolerance": float("nan")}, "tolerance >= 0"),
-        ({"k": 2, "metric": "cosine"}, "metric 'cosine' is unknown. Use spherical, euclidean"),
-        ({"k": 2, "init": "kmeans"}, r"init 'kmeans' is unknown. Use k-means\+\+, pca, random"),
+        ({"n_clusters": 0}, "n_clusters >= 1"),
+        ({"n_clusters": 2, "max_iter": -1}, "max_iter >= 0"),
+        ({"n_clusters": 2, "tol": float("nan")}, "tol >= 0"),
+        (
+            {"n_clusters": 2, "metric": "cosine"},
+            "metric 'cosine' is unknown. Use spherical, euclidean",
+        ),
+        (
+            {"n_clusters": 2, "init": "kmeans"},
+            r"init 'kmeans' is unknown. Use k-means\+\+, pca, random",
+        ),
     ],
 )
 def test_wrong_settings_are_an_error(settings: dict[str, Any], message: str) -> None:

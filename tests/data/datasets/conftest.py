@@ -13,7 +13,7 @@ from picie.data.folder import PhotoFolder
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a picture or mask below the root; one number fills (2, 3) pixels."""
+    """Writes an image or mask below the root; one number fills (2, 3) pixels."""
 
     def write(file: str, pixels: object = 0) -> Path:
         values = np.asarray(pixels, np.uint8)

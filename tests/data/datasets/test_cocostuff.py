@@ -28,7 +28,7 @@ LIST = "curated/val2017/Coco164kFull_Stuff_Coarse_7.txt"
 
 @pytest.fixture
 def tree(put: Put, tmp_path: Path) -> None:
-    """Three val pictures: every id, and large ones with 75 % of stuff and with less."""
+    """Three val images: every id, and large ones with 75 % of stuff and with less."""
     ids = np.full((360, 360), 105)
     put("images/val2017/000000000001.jpg", np.zeros((1, 183)))
     put("annotations/val2017/000000000001.png", ALL)

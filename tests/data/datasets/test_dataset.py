@@ -30,7 +30,7 @@ def test_ids_that_are_no_class() -> None:
     assert class_map(3, {0: 1}, other=255) == (1, 255, 255)
 
 
-def test_a_layout_fits_where_any_of_its_picture_folders_is(tmp_path: Path) -> None:
+def test_a_layout_fits_where_any_of_its_image_folders_is(tmp_path: Path) -> None:
     own, split = Layout(""), Layout("", {"a": Part("x/a", "y"), "b": Part("x/b", "y")})
     assert not own.fits(tmp_path)
     assert not split.fits(tmp_path)

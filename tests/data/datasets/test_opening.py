@@ -12,20 +12,20 @@ from picie.errors import ConfigError, DataError
 Put = Callable[..., Path]
 
 PARTS = {
-    "train": Part("pictures/train", "labels/train"),
-    "val": Part("pictures/val", "labels/val", image_end="_rgb.png", mask_end="_ids.png"),
-    "test": Part("pictures/test", ""),
-    "listed": Part("pictures/train", "labels/train", names="lists/a.txt", instead="take train"),
-    "fixed": Part("pictures/train", "labels/train", stems=("a", "c")),
-    "empty": Part("pictures/train", "labels/train", keep=lambda mask: False),
-    "none": Part("pictures/train", "labels/train", image_end=".gif"),
+    "train": Part("images/train", "labels/train"),
+    "val": Part("images/val", "labels/val", image_end="_rgb.png", mask_end="_ids.png"),
+    "test": Part("images/test", ""),
+    "listed": Part("images/train", "labels/train", names="lists/a.txt", instead="take train"),
+    "fixed": Part("images/train", "labels/train", stems=("a", "c")),
+    "empty": Part("images/train", "labels/train", keep=lambda mask: False),
+    "none": Part("images/train", "labels/train", image_end=".gif"),
 }
-TREE = "pictures/{train,val,test}/<name>.jpg\nlabels/{train,val}/<name>.png"
+TREE = "images/{train,val,test}/<name>.jpg\nlabels/{train,val}/<name>.png"
 MINE = Dataset(("a", "b"), LabelCode("mine", (0, 1)), (Layout(TREE, PARTS),), ())
 BOTH = Dataset(
     ("a", "b"),
     LabelCode("both", (0, 1, 255)),
-    (Layout("pictures/...", PARTS), Layout("images/...", stored=2)),
+    (Layout("images/...", PARTS), Layout("images/...", stored=2)),
     (),
 )
 
@@ -33,12 +33,12 @@ BOTH = Dataset(
 @pytest.fixture
 def root(put: Put, tmp_path: Path) -> Path:
     for name in ("c", "a", "b/x"):
-        put(f"pictures/train/{name}.jpg")
+        put(f"images/train/{name}.jpg")
         put(f"labels/train/{name}.png")
-    put("pictures/val/a_rgb.png")
+    put("images/val/a_rgb.png")
     put("labels/val/a_ids.png")
-    put("pictures/val/notes.png")
-    put("pictures/test/z.jpg")
+    put("images/val/notes.png")
+    put("images/test/z.jpg")
     put("lists/other.png")
     return tmp_path
 
@@ -47,10 +47,10 @@ def names(root: Path, split: str, dataset: Dataset = MINE) -> list[str]:
     return [photo.name for photo in open_known(dataset, root, split, labelled=False).photos]
 
 
-def test_pictures_are_sorted_and_have_their_masks(root: Path) -> None:
+def test_images_are_sorted_and_have_their_masks(root: Path) -> None:
     folder = open_known(MINE, root, "train", labelled=True)
     assert [photo.name for photo in folder.photos] == ["train/a", "train/b/x", "train/c"]
-    assert folder.photos[1].path == root / "pictures/train/b/x.jpg"
+    assert folder.photos[1].path == root / "images/train/b/x.jpg"
     assert folder.photos[1].mask == root / "labels/train/b/x.png"
     assert (folder.root, folder.split, folder.classes) == (root, "train", ("a", "b"))
 
@@ -71,10 +71,10 @@ def test_a_list_file(root: Path) -> None:
     (root / "lists" / "a.txt").write_text("b/x\na.jpg\n\na\n")
     assert names(root, "listed") == ["train/a", "train/b/x"]
     (root / "lists" / "a.txt").write_text("a\nq\nr\n")
-    with pytest.raises(DataError, match=r"a\.txt: 2 of 3 pictures are not in .*train \(q, r, each"):
+    with pytest.raises(DataError, match=r"a\.txt: 2 of 3 images are not in .*train \(q, r, each"):
         names(root, "listed")
     (root / "lists" / "a.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"a\.txt: names no picture"):
+    with pytest.raises(DataError, match=r"a\.txt: names no image"):
         names(root, "listed")
 
 
@@ -83,10 +83,10 @@ def test_a_missing_list_file_says_what_else_could_be_taken(root: Path) -> None:
         names(root, "listed")
 
 
-def test_fixed_pictures_must_be_there(root: Path) -> None:
+def test_fixed_images_must_be_there(root: Path) -> None:
     assert names(root, "fixed") == ["train/a", "train/c"]
-    (root / "pictures/train/c.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 2 pictures are not in .* \(c, each with \.jpg\)"):
+    (root / "images/train/c.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 of 2 images are not in .* \(c, each with \.jpg\)"):
         names(root, "fixed")
 
 
@@ -113,14 +113,14 @@ def test_labels_are_needed_only_to_score(root: Path) -> None:
     with pytest.raises(DataError) as caught:
         open_known(MINE, root, "train", labelled=True)
     assert str(caught.value) == (
-        f"{root}: mine: labels are needed, and 1 of 3 pictures have no mask (train/b/x)\n"
+        f"{root}: mine: labels are needed, and 1 of 3 images have no mask (train/b/x)\n"
         "expected:\n"
-        "  pictures/{train,val,test}/<name>.jpg\n"
+        "  images/{train,val,test}/<name>.jpg\n"
         "  labels/{train,val}/<name>.png\n"
         "found:\n"
+        "  images/ (test/, train/, val/)\n"
         "  labels/ (train/, val/)\n"
-        "  lists/ (other.png)\n"
-        "  pictures/ (test/, train/, val/)"
+        "  lists/ (other.png)"
     )
 
 
@@ -131,7 +131,7 @@ def test_labels_that_are_not_published(root: Path) -> None:
 
 
 def test_a_derived_split_needs_masks_and_may_be_empty(root: Path) -> None:
-    with pytest.raises(DataError, match="no picture is left in the split empty; take another"):
+    with pytest.raises(DataError, match="no image is left in the split empty; take another"):
         names(root, "empty")
     (root / "labels/train/a.png").unlink()
     with pytest.raises(DataError, match=r"labels are needed, and 1 of 3 .* \(train/a\)"):
@@ -142,21 +142,21 @@ def test_a_derived_split_needs_masks_and_may_be_empty(root: Path) -> None:
 
 
 def test_a_split_that_is_not_there(put: Put, tmp_path: Path) -> None:
-    put("pictures/val/a_rgb.png")
+    put("images/val/a_rgb.png")
     with pytest.raises(DataError) as caught:
         names(tmp_path, "train")
     assert str(caught.value) == (
-        f"{tmp_path}: mine: split train: there is no pictures/train/; put the pictures there\n"
+        f"{tmp_path}: mine: split train: there is no images/train/; put the images there\n"
         "expected:\n"
-        "  pictures/{train,val,test}/<name>.jpg\n"
+        "  images/{train,val,test}/<name>.jpg\n"
         "  labels/{train,val}/<name>.png\n"
         "found:\n"
-        "  pictures/ (val/)"
+        "  images/ (val/)"
     )
 
 
-def test_a_split_without_its_kind_of_picture(root: Path) -> None:
-    with pytest.raises(DataError, match=r"split none: no \*\.gif in pictures/train/; put"):
+def test_a_split_without_its_kind_of_image(root: Path) -> None:
+    with pytest.raises(DataError, match=r"split none: no \*\.gif in images/train/; put"):
         names(root, "none")
 
 
@@ -166,10 +166,10 @@ def test_a_wrong_root_shows_both_trees(put: Put, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         names(tmp_path, "train", BOTH)
     assert str(caught.value) == (
-        f"{tmp_path}: both: its pictures are not where they should be; check the path, or arrange "
+        f"{tmp_path}: both: its images are not where they should be; check the path, or arrange "
         "the folders\n"
         "expected:\n"
-        "  pictures/...\n"
+        "  images/...\n"
         "or:\n"
         "  images/...\n"
         "found:\n"
@@ -179,7 +179,7 @@ def test_a_wrong_root_shows_both_trees(put: Put, tmp_path: Path) -> None:
 
 
 def test_the_parent_of_the_root_is_recognised(put: Put, tmp_path: Path) -> None:
-    put("deep/pictures/val/a_rgb.png")
+    put("deep/images/val/a_rgb.png")
     with pytest.raises(DataError) as caught:
         names(tmp_path, "val")
     assert f": mine: give {tmp_path / 'deep'}, which seems to be it\n" in str(caught.value)
@@ -221,7 +221,7 @@ def test_own_form(put: Put, tmp_path: Path) -> None:
     folder = open_known(BOTH, tmp_path, "", labelled=True)  # without classes.txt
     assert folder.classes == ("a", "b")
     (tmp_path / "masks/b.png").unlink()
-    with pytest.raises(DataError, match=r"labels are needed, and 1 of 3 pictures .* \(b\)"):
+    with pytest.raises(DataError, match=r"labels are needed, and 1 of 3 images .* \(b\)"):
         open_known(BOTH, tmp_path, "", labelled=True)
 
 

@@ -50,7 +50,7 @@ def test_tiles_as_published(put: Put, opened: Opened, truths: Truths) -> None:
     found = truths(opened("potsdam3", "test"))
     assert list(found) == sorted(f"2_Ortho_RGB/{stem}" for stem in test)
     assert list(found.values()) == [[0, 1, 2, 255]] * 14
-    with pytest.raises(DataError, match=r"2_Ortho_RGB: 24 of 38 pictures are not in .*2_10"):
+    with pytest.raises(DataError, match=r"2_Ortho_RGB: 24 of 38 images are not in .*2_10"):
         opened("potsdam3", "all")
 
 

@@ -41,7 +41,7 @@ def test_a_wrong_folder_is_answered_with_the_tree(name: str, tmp_path: Path) -> 
     with pytest.raises(DataError) as caught:
         open_dataset(name, tmp_path, "val")
     text = str(caught.value)
-    assert text.startswith(f"{tmp_path}: {name}: its pictures are not where they should be")
+    assert text.startswith(f"{tmp_path}: {name}: its images are not where they should be")
     for layout in DATASETS[name].layouts:
         for line in layout.tree.splitlines():
             assert f"\n  {line}\n" in text

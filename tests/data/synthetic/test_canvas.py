@@ -79,7 +79,7 @@ def test_a_solid_is_what_a_walk_along_the_rays_finds(
     np.testing.assert_allclose(seen[0], 1, rtol=1e-5)
 
 
-def test_a_solid_outside_the_picture_or_behind_the_camera_paints_nothing(scene: Scene) -> None:
+def test_a_solid_outside_the_image_or_behind_the_camera_paints_nothing(scene: Scene) -> None:
     def texture(x: Floats, *_: Floats) -> Floats:
         return np.ones((*x.shape, 3))
 

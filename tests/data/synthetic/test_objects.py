@@ -30,7 +30,7 @@ def test_every_kind_of_furniture_occurs() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_stands_nearer_hides_what_stands_farther(seed: int) -> None:
-    """Down a column of the picture the ground comes nearer, so feet of things do too."""
+    """Down a column of the image the ground comes nearer, so feet of things do too."""
     _, full = painted(seed)
     cars = np.argwhere(full.ids == CAR)
     for row, column in cars[:: max(len(cars) // 20, 1)]:

@@ -11,7 +11,7 @@ from picie.data.masks import read_mask
 from picie.data.synthetic.scenes import CLASSES, draw_scene, write_scenes
 
 SIZE = (72, 96)
-Pictures = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+Images = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("scenes") / "set", size=SIZE)
 
 
-def pictures(folder: PhotoFolder) -> Pictures:
+def make_images(folder: PhotoFolder) -> Images:
     found = []
     for photo in folder.photos:
         assert photo.mask is not None
@@ -36,22 +36,22 @@ def test_it_is_a_labelled_folder_with_two_splits_apart(root: Path) -> None:
 
 
 def test_every_pixel_has_a_class_and_sizes_agree(root: Path) -> None:
-    for image, mask in pictures(open_folder(root, labelled=True)):
+    for image, mask in make_images(open_folder(root, labelled=True)):
         assert image.shape == (*SIZE, 3)
         assert mask.shape == SIZE
         assert mask.max() < len(CLASSES)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_every_class_has_a_fair_share_of_the_pictures(root: Path, split: str) -> None:
-    masks = [mask for _, mask in pictures(open_folder(root, split, labelled=True))]
+def test_every_class_has_a_fair_share_of_the_images(root: Path, split: str) -> None:
+    masks = [mask for _, mask in make_images(open_folder(root, split, labelled=True))]
     for label, name in enumerate(CLASSES):
         share = np.mean([np.mean(mask == label) > 0.003 for mask in masks])
-        assert share > 0.2, f"{name}: in {share:.0%} of the pictures"
+        assert share > 0.2, f"{name}: in {share:.0%} of the images"
 
 
 def test_colour_alone_does_not_give_the_class(root: Path) -> None:
-    found = pictures(open_folder(root, labelled=True))
+    found = make_images(open_folder(root, labelled=True))
     for label, name in enumerate(CLASSES):
         means = [im[mask == label].mean(axis=0) for im, mask in found if (mask == label).sum() > 50]
         spread = np.std(means, axis=0).min()
@@ -64,7 +64,7 @@ def test_colour_alone_does_not_give_the_class(root: Path) -> None:
 
 
 def test_surfaces_are_textured_not_flat(root: Path) -> None:
-    for image, mask in pictures(open_folder(root, "val", labelled=True)):
+    for image, mask in make_images(open_folder(root, "val", labelled=True)):
         for label in np.unique(mask):
             region = image[mask == label]
             assert len(region) < 100 or len(np.unique(region, axis=0)) > 50
@@ -106,7 +106,7 @@ def test_any_size(size: tuple[int, int]) -> None:
         assert {image.dtype.name, mask.dtype.name} == {"uint8"}
 
 
-def test_larger_pictures_show_the_same_scene() -> None:
+def test_larger_images_show_the_same_scene() -> None:
     _, small = draw_scene(0, 1, (60, 80))
     _, large = draw_scene(0, 1, (120, 160))
     assert np.mean(large[::2, ::2] == small) > 0.9

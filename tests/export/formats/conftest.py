@@ -53,17 +53,17 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
 
 @pytest.fixture
 def export(gallery: list[Labelled], table: ClassTable, tmp_path: Path) -> Export:
-    """Writes the gallery, or other pictures, in a format; gives the folder."""
+    """Writes the gallery, or other images, in a format; gives the folder."""
 
     def write(
         format: str,
-        pictures: list[Labelled] | None = None,
+        images: list[Labelled] | None = None,
         classes: ClassTable | None = None,
         **options: Any,
     ) -> Path:
         out = tmp_path / "out"
         out.mkdir()
-        shown = gallery if pictures is None else pictures
+        shown = gallery if images is None else images
         module = import_module(f"picie.export.formats.{format}")
         [maker] = [
             value

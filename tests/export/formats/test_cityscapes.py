@@ -38,6 +38,6 @@ def test_photos_and_masks(export: Export, gallery: list[Labelled], table: ClassT
 def test_a_folder_that_has_the_name_of_no_folder(export: Export, gallery: list[Labelled]) -> None:
     first = gallery[0]
     names = ["photos/x", "x"]
-    pictures = [Labelled(name, first.path, first.image, first.mask, True) for name in names]
-    out = export("cityscapes", pictures)
+    images = [Labelled(name, first.path, first.image, first.mask, True) for name in names]
+    out = export("cityscapes", images)
     assert len(list((out / "leftImg8bit/train/photos").iterdir())) == 2

@@ -89,5 +89,5 @@ def test_tasks_hold_a_mask_for_each_class(
         assert np.array_equal(found, one.mask)
 
 
-def test_no_pictures(export: Export) -> None:
+def test_no_images(export: Export) -> None:
     assert json.loads((export("labelstudio", []) / "tasks.json").read_text()) == []

@@ -1,4 +1,4 @@
-"""Rasters window by window: masks as of whole pictures, void where there is no data."""
+"""Rasters window by window: masks as of whole images, void where there is no data."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.export.formats import rasters
-from picie.export.formats.rasters import Look, masks_of, open_raster
+from picie.export.formats.rasters import RasterView, masks_of, open_raster
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 
@@ -47,11 +47,11 @@ def scene(height: int, width: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(draw_scene(3, 0, (height, width))[0].transpose(2, 0, 1))
 
 
-def segmented(model: Segmenter, path: Path, **look: Any) -> NDArray[np.int64]:
+def segmented(model: Segmenter, path: Path, **raster_view: Any) -> NDArray[np.int64]:
     """The whole mask; every pixel must come exactly once."""
-    with open_raster(path, Look(**look)) as raster:
+    with open_raster(path, RasterView(**raster_view)) as raster:
         mask = np.full(raster.file.shape, -9)
-        for block in masks_of(model, raster, Look(**look)):
+        for block in masks_of(model, raster, RasterView(**raster_view)):
             height, width = block.ids.shape
             place = mask[block.top : block.top + height, block.left : block.left + width]
             assert (place == -9).all()
@@ -63,7 +63,7 @@ def segmented(model: Segmenter, path: Path, **look: Any) -> NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("across", [1, 2, 8])
-def test_windows_give_the_mask_of_the_whole_picture(
+def test_windows_give_the_mask_of_the_whole_image(
     model: Segmenter, write: Write, monkeypatch: pytest.MonkeyPatch, across: int
 ) -> None:
     monkeypatch.setattr(rasters, "_ACROSS", across)
@@ -121,7 +121,7 @@ def test_bands_and_stretch(model: Segmenter, write: Write) -> None:
     found = segmented(model, write(wide), stretch=(1000.0, 1000.0 + 255 * 40))
     assert np.array_equal(found, plain)
     grey = write(image[:1])
-    with open_raster(grey, Look()) as raster:
+    with open_raster(grey, RasterView()) as raster:
         shown = raster.shown(None, (64, 96))
         assert (raster.bands, raster.stretch) == ((1,), None)
     assert np.array_equal(shown, np.repeat(image[:1], 3, 0))
@@ -130,7 +130,7 @@ def test_bands_and_stretch(model: Segmenter, write: Write) -> None:
 def test_the_stretch_of_other_numbers_than_bytes(write: Write) -> None:
     values = np.arange(10000, dtype=np.float32).reshape(1, 100, 100)
     values[0, 0, :3] = (np.nan, np.inf, -np.inf)
-    with open_raster(write(values), Look()) as raster:
+    with open_raster(write(values), RasterView()) as raster:
         assert raster.stretch == pytest.approx((202, 9799), abs=3)
         shown = raster.shown(None, (100, 100))[0]
     assert shown[0, 10] == 0
@@ -143,15 +143,15 @@ def test_the_stretch_of_one_value_or_none(
     write: Write, nodata: int | None, stretch: tuple[float, float]
 ) -> None:
     path = write(np.full((1, 4, 4), 7, np.int16), nodata=nodata)
-    with open_raster(path, Look()) as raster:
+    with open_raster(path, RasterView()) as raster:
         assert raster.stretch == stretch
 
 
 def test_rasters_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
     image = scene(32, 32)
 
-    def refused(path: Path, **look: Any) -> str:
-        with pytest.raises(DataError) as caught, open_raster(path, Look(**look)):
+    def refused(path: Path, **raster_view: Any) -> str:
+        with pytest.raises(DataError) as caught, open_raster(path, RasterView(**raster_view)):
             pass
         return str(caught.value)
 
@@ -167,12 +167,12 @@ def test_rasters_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bands", [(1, 2), (0,), (1, 2, 3, 4)])
 def test_bands_that_cannot_be(bands: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"--bands .*: give three bands"):
-        Look(bands)
+        RasterView(bands)
 
 
 def test_a_stretch_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="--stretch 5 2: the second value must be the larger"):
-        Look(stretch=(5, 2))
+        RasterView(stretch=(5, 2))
 
 
 def test_a_damaged_raster_is_named(model: Segmenter, write: Write) -> None:
@@ -186,6 +186,6 @@ def test_rasterio_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with (
         pytest.raises(MissingExtraError, match=r'needs rasterio: pip install "picie\[geo\]"'),
-        open_raster(tmp_path / "x.tif", Look()),
+        open_raster(tmp_path / "x.tif", RasterView()),
     ):
         pass

@@ -47,8 +47,8 @@ def test_the_yaml_names_the_classes(export: Export, table: ClassTable) -> None:
 def test_a_folder_called_images_is_no_trap(export: Export, gallery: list[Labelled]) -> None:
     first = gallery[0]
     names = ["images/x", "images__x", "x"]
-    pictures = [Labelled(name, first.path, first.image, first.mask, True) for name in names]
-    out = export("yolo", pictures)
+    images = [Labelled(name, first.path, first.image, first.mask, True) for name in names]
+    out = export("yolo", images)
     photos = sorted(path.stem for path in (out / "images" / "train").iterdir())
     assert photos == ["images__x", "images__x__2", "x"]
     assert sorted(path.stem for path in (out / "labels" / "train").iterdir()) == photos

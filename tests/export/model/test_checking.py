@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_run(model: Segmenter) -> None:
     def broken(images: NDArray[np.uint8]) -> Any:
         raise RuntimeError(f"no kernel for {images.ndim}\nmore")
 
-    with pytest.raises(ModelError, match=r"on a picture of 64 x 64 pixels \(no kernel for 4\)"):
+    with pytest.raises(ModelError, match=r"on an image of 64 x 64 pixels \(no kernel for 4\)"):
         check_file(broken, answer, Prediction(model), SIZES)
 
 
@@ -62,7 +62,7 @@ def test_other_shapes_are_refused(model: Segmenter) -> None:
         check_file(other, answer, Prediction(model), SIZES)
 
 
-def test_sizes_hold_odd_sides_several_pictures_and_a_photo_last() -> None:
+def test_sizes_hold_odd_sides_several_images_and_a_photo_last() -> None:
     sizes = check_sizes(320)
     assert sizes[-1] == (1, 320, 416)
     assert any(height % 2 and width % 2 for _, height, width in sizes)

@@ -25,8 +25,8 @@ def scenes(count: int, height: int, width: int) -> NDArray[np.uint8]:
     return np.stack([draw_scene(0, index, (height, width))[0] for index in range(count)])
 
 
-def wanted(model: Segmenter, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
-    masks = np.stack([model.predict(one, size=min(one.shape[:2])) for one in pictures])
+def wanted(model: Segmenter, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    masks = np.stack([model.predict(one, size=min(one.shape[:2])) for one in images])
     return np.where(masks == IGNORED, 255, masks)
 
 
@@ -39,9 +39,9 @@ def named(named_run: Path) -> Segmenter:
 def test_onnx_runtime_gives_the_masks_of_prediction(
     onnx_file: Path, named: Segmenter, size: tuple[int, int, int]
 ) -> None:
-    pictures = scenes(*size)
-    ids, logits = onnx_runner(onnx_file)(pictures)
-    assert (ids == wanted(named, pictures)).mean() > 0.999
+    images = scenes(*size)
+    ids, logits = onnx_runner(onnx_file)(images)
+    assert (ids == wanted(named, images)).mean() > 0.999
     assert logits.shape[:2] == (size[0], named.clusters + 1)
 
 
@@ -57,8 +57,8 @@ def test_the_loaded_program_gives_the_masks_of_prediction(
     torch_file: Path, named: Segmenter
 ) -> None:
     run = torch_runner(torch_file)
-    pictures = scenes(2, 64, 96)
-    assert (run(pictures)[0] == wanted(named, pictures)).mean() > 0.999
+    images = scenes(2, 64, 96)
+    assert (run(images)[0] == wanted(named, images)).mean() > 0.999
     assert run(scenes(1, 70, 131))[0].shape == (1, 70, 131)
 
 
@@ -99,8 +99,8 @@ def test_files_name_no_place_of_this_machine(
 
 def test_the_example_runs_where_picie_is_not(onnx_file: Path, named: Segmenter) -> None:
     folder = onnx_file.parent
-    picture = draw_scene(0, 0, (90, 130))[0]
-    Image.fromarray(picture).save(folder / "photo.png")
+    image = draw_scene(0, 0, (90, 130))[0]
+    Image.fromarray(image).save(folder / "photo.png")
     program = (
         "import runpy, sys\n"
         "sys.modules['picie'] = sys.modules['torch'] = None\n"  # importing them fails
@@ -114,7 +114,7 @@ def test_the_example_runs_where_picie_is_not(onnx_file: Path, named: Segmenter) 
     assert [line.split("%  ")[1] for line in done.stdout.splitlines()] == ["sky", "cluster 1"]
     with Image.open(folder / "mask.png") as mask:
         found = np.asarray(mask)
-    ids = named.predict(picture, size=64)
+    ids = named.predict(image, size=64)
     colours = np.concatenate([named.colours, np.zeros((1, 3), np.uint8)])
     assert found.shape == (90, 130, 3)
     assert (found == colours[ids]).all(-1).mean() > 0.99

@@ -1,4 +1,4 @@
-"""K-means in torch, on the device of its points: full batches (Lloyd) and mini-batches."""
+"""K-means in torch, on the device of its points, over all of them at once (Lloyd)."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class KMeans:
     do the same, and the objective practically never rises: points go to the nearer of the two,
     which gains more than the step costs unless the step is almost orthogonal to the cluster (then
     that cluster's sum rises by at most its 0.01 / D). When no cluster has any width (fewer
-    distinct points than K), empty clusters stay with count 0. `partial_fit` leaves them alone.
+    distinct points than K), empty clusters stay with count 0.
 
     All points are used, without subsampling; the starts of "k-means++" are drawn from a sample of
     max(16,384, 32 K) points. Points are read in blocks and never copied as a whole. The same
     points, seed and thread count give the same bytes on a CPU.
 
     Args:
-        k: number of clusters K >= 1.
+        n_clusters: number of clusters K >= 1.
         metric: "spherical" maximises the cosine: points are read as unit vectors and centroids
             are made unit vectors after each update (Dhillon and Modha, 2001; a zero point has
             cosine 0). "euclidean" minimises the squared distance, centroids are plain means.
         init: "random": K different rows. "k-means++": greedy. "pca": mean +- one standard
             deviation along the principal directions, largest first; beyond 2 D by k-means++.
-        iterations: most updates of `fit`.
-        tolerance: `fit` stops when the objective drops by no more than this share; 0 stops when
+        max_iter: most updates of `fit`.
+        tol: `fit` stops when the objective drops by no more than this share; 0 stops when
             it stands still.
         seed: of all random draws.
         reduce: adds a tensor up over all processes and returns the sum; identity for one. All
@@ -75,33 +75,33 @@ class KMeans:
 
     def __init__(
         self,
-        k: int,
+        n_clusters: int,
         *,
         metric: Metric = "spherical",
         init: Init = "k-means++",
-        iterations: int = 20,
-        tolerance: float = 0.0,
+        max_iter: int = 20,
+        tol: float = 0.0,
         seed: int = 0,
         reduce: Reduce = identity,
     ) -> None:
         """Store the settings; nothing is computed or checked before `fit`."""
-        self.k = k
+        self.n_clusters = n_clusters
         self.metric = metric
         self.init = init
-        self.iterations = iterations
-        self.tolerance = tolerance
+        self.max_iter = max_iter
+        self.tol = tol
         self.seed = seed
         self.reduce = reduce
         self._fit: _Fit | None = None
 
     @property
-    def centroids_(self) -> Tensor:
+    def cluster_centers_(self) -> Tensor:
         """(K, D) float32 centroids, unit vectors when spherical."""
         return self._fitted().centroids
 
     @property
     def counts_(self) -> Tensor:
-        """(K,) int64 points nearest to each of `centroids_`; after `partial_fit`, running sums."""
+        """(K,) int64 points nearest to each of `cluster_centers_`."""
         return self._fitted().counts
 
     @property
@@ -109,13 +109,12 @@ class KMeans:
         """Mean objective of each assignment, the one to the starting centroids first.
 
         Spherical: mean of 1 - cos. Euclidean: mean squared distance. `fit` makes one entry more
-        than updates, so that the last entry belongs to `centroids_`; `partial_fit` adds one per
-        batch, measured before its update.
+        than updates, so that the last entry belongs to `cluster_centers_`.
         """
         return self._fitted().history
 
     @property
-    def iterations_(self) -> int:
+    def n_iter_(self) -> int:
         """Number of updates made."""
         return self._fitted().iterations
 
@@ -140,41 +139,9 @@ class KMeans:
         self._check_settings()
         with _plain_float32(points.device):
             cloud = PointCloud.of(points, self.metric, rows=rows, reduce=self.reduce)
-            self._check_enough(cloud.total, self.k)
+            self._check_enough(cloud.total, self.n_clusters)
             start = self._start(cloud) if centroids is None else self._given(cloud, centroids)
             self._fit = self._lloyd(cloud, start)
-        return self
-
-    def partial_fit(self, points: Tensor, *, rows: Tensor | None = None) -> Self:
-        """Move the centroids towards one batch (mini-batch k-means, Sculley 2010, algorithm 1).
-
-        With m_k points of the batch in cluster k: n_k += m_k, eta = m_k / n_k,
-        c_k = (1 - eta) c_k + eta * mean; made unit vectors again when spherical. The first batch
-        of an unfitted model goes to `fit`; its counts are the first n_k.
-
-        Args:
-            points: (N, D) floating point on the device of the centroids, N >= 1 over all
-                processes.
-            rows: as for `fit`, which is all that uses it.
-
-        Raises:
-            ConfigError: a setting that does not exist or is out of range.
-            DataError: wrong shape or dtype, values that are not finite, no points; first batch:
-                as `fit`.
-        """
-        if self._fit is None:
-            return self.fit(points, rows=rows)
-        with _plain_float32(points.device):
-            width = self.centroids_.shape[1]
-            cloud = PointCloud.of(points, self.metric, rows=rows, reduce=self.reduce, width=width)
-            self._check_enough(cloud.total, 1)
-            found = self._shared(RunningStatistics(cloud, self.k).update(self.centroids_))
-            counts = self.counts_ + found.counts.long()
-            rate = (found.counts / counts.clamp_min(1))[:, None]
-            mean = found.sums / found.counts.clamp_min(1)[:, None]
-            moved = self._projected((1 - rate) * self.centroids_ + rate * mean)
-            history = [*self.history_, float(self._objective(found))]
-            self._fit = _Fit(moved, counts, history, self.iterations_ + 1)
         return self
 
     def predict(self, points: Tensor) -> Tensor:
@@ -187,7 +154,7 @@ class KMeans:
             NotFittedError: `fit` has not run.
             DataError: wrong shape or dtype, values that are not finite.
         """
-        centroids = self.centroids_
+        centroids = self.cluster_centers_
         with _plain_float32(points.device):
             cloud = PointCloud.of(points, self.metric, width=centroids.shape[1])
             found = torch.empty(len(cloud), dtype=torch.int64, device=points.device)
@@ -197,10 +164,10 @@ class KMeans:
 
     def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
         generator = torch_generator(Stream.KMEANS_REPAIR, self.seed)
-        running = RunningStatistics(cloud, self.k)
+        running = RunningStatistics(cloud, self.n_clusters)
         history: list[float] = []
         repaired = False
-        for done in range(self.iterations + 1):
+        for done in range(self.max_iter + 1):
             found = self._shared(running.update(centroids))
             updated = self._updated(found, centroids)
             # the only values that leave the device: one small transfer per iteration
@@ -214,13 +181,13 @@ class KMeans:
                 moved = not torch.equal(updated, centroids)
             elif not repaired and self._stands_still(history):
                 break
-            if done == self.iterations or not moved:
+            if done == self.max_iter or not moved:
                 break
             centroids, repaired = updated, bool(empty)
         return _Fit(centroids, found.counts.long(), history, done)
 
     def _stands_still(self, history: list[float]) -> bool:
-        return len(history) > 1 and history[-2] - history[-1] <= self.tolerance * history[-2]
+        return len(history) > 1 and history[-2] - history[-1] <= self.tol * history[-2]
 
     def _shared(self, found: Statistics) -> Statistics:
         return Statistics.unpack(self.reduce(found.pack()))
@@ -255,12 +222,12 @@ class KMeans:
     def _start(self, cloud: PointCloud) -> Tensor:
         generator = torch_generator(Stream.KMEANS_START, self.seed)
         if self.init == "pca":
-            return self._projected(principal_directions(cloud, self.k, generator))
+            return self._projected(principal_directions(cloud, self.n_clusters, generator))
         draw = random_points if self.init == "random" else spread_points
-        return self._projected(draw(cloud, self.k, generator))
+        return self._projected(draw(cloud, self.n_clusters, generator))
 
     def _given(self, cloud: PointCloud, centroids: Tensor) -> Tensor:
-        expected = (self.k, cloud.values.shape[1])
+        expected = (self.n_clusters, cloud.values.shape[1])
         if tuple(centroids.shape) != expected or not bool(centroids.isfinite().all()):
             raise DataError(
                 f"starting centroids must be finite and of shape {expected}, "
@@ -269,10 +236,10 @@ class KMeans:
         return self._projected(centroids.detach().to(cloud.values.device, torch.float32).clone())
 
     def _check_settings(self) -> None:
-        if self.k < 1 or self.iterations < 0 or not self.tolerance >= 0:
+        if self.n_clusters < 1 or self.max_iter < 0 or not self.tol >= 0:
             raise ConfigError(
-                f"k-means needs k >= 1, iterations >= 0 and tolerance >= 0, got k={self.k}, "
-                f"iterations={self.iterations}, tolerance={self.tolerance}."
+                f"k-means needs n_clusters >= 1, max_iter >= 0 and tol >= 0, got "
+                f"n_clusters={self.n_clusters}, max_iter={self.max_iter}, tol={self.tol}."
             )
         for name, known in (("metric", get_args(Metric)), ("init", get_args(Init))):
             if (value := getattr(self, name)) not in known:
@@ -281,8 +248,8 @@ class KMeans:
     def _check_enough(self, total: int, least: int) -> None:
         if total < least:
             raise DataError(
-                f"k-means got {total} points for {self.k} clusters. Use fewer clusters, more "
-                f"pictures, or more pixels per picture (--kmeans-pixels)."
+                f"k-means got {total} points for {self.n_clusters} clusters. Use fewer clusters, "
+                f"more images, or more pixels per image (--kmeans-pixels)."
             )
 
     def _fitted(self) -> _Fit:

@@ -1,4 +1,4 @@
-"""COCO-Stuff (Caesar, Uijlings and Ferrari, CVPR 2018) on the pictures of COCO 2017.
+"""COCO-Stuff (Caesar, Uijlings and Ferrari, CVPR 2018) on the images of COCO 2017.
 
 cocostuff/
 ├── images/{train2017,val2017}/<id>.jpg
@@ -13,8 +13,8 @@ void.
 - cocostuff171: the fine ids that COCO uses, in their order: 80 things and 91 stuff classes. The
   eleven others never occur, and would be void.
 
-Splits. train (49,629 pictures) and val (2,175) are the lists of IIC, which PiCIE uses; the authors'
-repositories have them. train2017 (118,287) and val2017 (5,000) are all pictures. train-derived and
+Splits. train (49,629 images) and val (2,175) are the lists of IIC, which PiCIE uses; the authors'
+repositories have them. train2017 (118,287) and val2017 (5,000) are all images. train-derived and
 val-derived follow the rule that made the lists (IIC, coco164k_prepare.py): both sides at least 360
 pixels, and at least 75 % of all pixels stuff. They read every mask of the split each time.
 """
@@ -103,7 +103,7 @@ _LIST = "Coco164kFull_Stuff_Coarse_7.txt"
 
 
 def is_curated(mask: Path) -> bool:
-    """Whether IIC's rule takes the picture of this mask: large, and at least 75 % stuff.
+    """Whether IIC's rule takes the image of this mask: large, and at least 75 % stuff.
 
     Args:
         mask: PNG of fine ids.

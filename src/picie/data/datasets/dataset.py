@@ -18,18 +18,18 @@ __all__ = ["Dataset", "Layout", "Part", "class_map", "open_known", "voc_colours"
 class Part:
     """Where the files of one split are. All paths are below the root, with "/".
 
-    A picture is `<images>/<stem><image_end>`, its mask `<masks>/<stem><mask_end>`; a stem may hold
-    folders. The pictures of the split are those that `stems` or `names` give; without either, all
+    An image is `<images>/<stem><image_end>`, its mask `<masks>/<stem><mask_end>`; a stem may hold
+    folders. The images of the split are those that `stems` or `names` give; without either, all
     that are found.
 
     Attributes:
-        images: folder of the pictures.
+        images: folder of the images.
         masks: folder of the masks; "" where no labels are published.
-        image_end: what follows the stem of a picture.
+        image_end: what follows the stem of an image.
         mask_end: what follows the stem of a mask.
         names: list file with one stem a line; "" = none.
         stems: the stems themselves; empty = not fixed.
-        keep: leaves out the pictures whose mask file it refuses; None = keeps all. It needs the
+        keep: leaves out the images whose mask file it refuses; None = keeps all. It needs the
             masks even where nothing is scored.
         instead: what to do when the list file is missing, for its message.
     """
@@ -59,7 +59,7 @@ class Layout:
     stored: int = 0
 
     def fits(self, root: Path) -> bool:
-        """Whether `root` has a folder of pictures of this layout."""
+        """Whether `root` has a folder of images of this layout."""
         folders = {part.images for part in self.parts.values()} or {"images"}
         return any((root / folder).is_dir() for folder in folders)
 
@@ -131,12 +131,12 @@ def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> P
     Args:
         dataset: which one.
         root: folder in one of its layouts.
-        split: a split, or several joined by "+"; "" takes all pictures of picie's own form.
-        labelled: insist on a mask for every picture.
+        split: a split, or several joined by "+"; "" takes all images of picie's own form.
+        labelled: insist on a mask for every image.
 
     Raises:
         DataError: another tree (the message draws the expected one and what was found), a list
-            file that is missing or names pictures that are not there, missing masks.
+            file that is missing or names images that are not there, missing masks.
         ConfigError: an unknown split.
     """
     layout = _layout(dataset, root)
@@ -165,7 +165,7 @@ def _advice(dataset: Dataset, root: Path) -> str:
     for folder in _folders(root):
         if any(layout.fits(folder) for layout in dataset.layouts):
             return f"give {folder}, which seems to be it"
-    return "its pictures are not where they should be; check the path, or arrange the folders"
+    return "its images are not where they should be; check the path, or arrange the folders"
 
 
 def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
@@ -178,18 +178,18 @@ def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[P
         raise ConfigError(f"{dataset.name}: {problem}; {hint} (several are joined by +)")
     part = layout.parts[split]
     if not (root / part.images).is_dir():
-        problem = f"split {split}: there is no {part.images}/; put the pictures there"
+        problem = f"split {split}: there is no {part.images}/; put the images there"
         raise _wrong_tree(dataset, root, problem)
     stems = _stems(part, root)
     if not stems:
-        problem = f"split {split}: no *{part.image_end} in {part.images}/; put the pictures there"
+        problem = f"split {split}: no *{part.image_end} in {part.images}/; put the images there"
         raise _wrong_tree(dataset, root, problem)
     photos = [_photo(part, root, stem) for stem in stems]
     if part.keep is not None:
         _check_labels(dataset, layout, root, split, tuple(photos))
         photos = [photo for photo in photos if photo.mask is not None and part.keep(photo.mask)]
         if not photos:
-            raise DataError(f"{root}: no picture is left in the split {split}; take another")
+            raise DataError(f"{root}: no image is left in the split {split}; take another")
     return tuple(photos)
 
 
@@ -217,11 +217,11 @@ def _stems(part: Part, root: Path) -> list[str]:
         lines = [line.removesuffix(part.image_end) for line in read_lines(source)]
         stems = tuple(dict.fromkeys(line for line in lines if line))
         if not stems:
-            raise DataError(f"{source}: names no picture; it should hold one name a line")
+            raise DataError(f"{source}: names no image; it should hold one name a line")
     missing = [stem for stem in stems if not (folder / (stem + part.image_end)).is_file()]
     if missing:
         raise DataError(
-            f"{source}: {len(missing)} of {len(stems)} pictures are not in {folder} "
+            f"{source}: {len(missing)} of {len(stems)} images are not in {folder} "
             f"({few(missing, 3)}, each with {part.image_end}); complete the folder"
         )
     return list(stems)
@@ -250,7 +250,7 @@ def _check_labels(
         )
     bare = [photo.name for photo in photos if photo.mask is None]
     if bare:
-        count = f"{len(bare)} of {len(photos)} pictures have no mask ({few(bare, 3)})"
+        count = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
         raise _wrong_tree(dataset, root, f"labels are needed, and {count}")
 
 

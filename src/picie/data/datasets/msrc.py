@@ -8,7 +8,7 @@ msrc/
 └── <split>.txt
 
 Splits: the list files that are there, or all. Masks hold the ids 0 to 22 of msrc23, 255 is void.
-msrc21 makes horse and mountain void, for which there are too few pictures, and moves the ids after
+msrc21 makes horse and mountain void, for which there are too few images, and moves the ids after
 them up. There is no thing/stuff partition.
 """
 

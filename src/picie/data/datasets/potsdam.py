@@ -1,4 +1,4 @@
-"""ISPRS Potsdam, aerial pictures, with 6 or 3 classes.
+"""ISPRS Potsdam, aerial images, with 6 or 3 classes.
 
 As published, 38 tiles of 6000 x 6000 pixels:
 

@@ -39,13 +39,13 @@ DATASETS: dict[str, Dataset] = {
 def open_dataset(
     name: str, root: str | Path, split: str = "", *, labelled: bool = False
 ) -> PhotoFolder:
-    """List the pictures of a known data set, or of any folder.
+    """List the images of a known data set, or of any folder.
 
     Args:
         name: a key of `DATASETS`; "" = any folder (`open_folder`).
         root: the folder, in a tree that the data set's module draws.
         split: a split of the data set, or several joined by "+"; of any folder a list file.
-        labelled: insist on a mask for every picture. Training needs none.
+        labelled: insist on a mask for every image. Training needs none.
 
     Raises:
         ConfigError: unknown name or split.

@@ -7,8 +7,8 @@ VOC2012/
 └── ImageSets/Segmentation/{train,val,trainval,trainaug}.txt
 
 Splits: train (1,464), val (1,449), trainval (2,913); trainaug (10,582) adds the labels of SBD
-(Hariharan et al., ICCV 2011), whose masks and list are a separate download; pictures takes every
-picture, for training. Masks hold the ids 0 to 20 behind a palette; 255, the borders, is void.
+(Hariharan et al., ICCV 2011), whose masks and list are a separate download; images takes every
+image, for training. Masks hold the ids 0 to 20 behind a palette; 255, the borders, is void.
 There is no thing/stuff partition: all classes but the background are things.
 """
 

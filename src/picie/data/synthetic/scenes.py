@@ -75,7 +75,7 @@ def draw_scene(
         size: (H, W) in pixels.
 
     Returns:
-        The picture (H, W, 3) uint8 RGB, and its class ids (H, W) uint8, places in `CLASSES`.
+        The image (H, W, 3) uint8 RGB, and its class ids (H, W) uint8, places in `CLASSES`.
     """
     scene = Scene(numpy_generator(Stream.SCENES, seed, index), size)
     paint_sky(scene)

@@ -36,7 +36,7 @@ class CityscapesWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos.
 
     Raises:
@@ -78,7 +78,7 @@ class CityscapesWriter:
 
 
 def _place(name: str, taken: set[str]) -> str:
-    """city/name of a picture, unlike those before it."""
+    """city/name of an image, unlike those before it."""
     city, _, rest = name.partition("/")
     if not rest:
         city, rest = "photos", name

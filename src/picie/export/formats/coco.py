@@ -29,13 +29,13 @@ class CocoWriter:
     """OUT/annotations/instances_default.json, and the photos in OUT/images/.
 
     Category i + 1 is id i: COCO's categories count from 1. Run-lengths are one annotation for each
-    class of a picture; polygons are one for each connected region, holes cut open (polygons.py).
+    class of an image; polygons are one for each connected region, holes cut open (polygons.py).
     Ignored pixels are in none. The lists grow in files, not in memory.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos, polygons, tolerance.
 
     Raises:

@@ -26,13 +26,13 @@ class CvatWriter:
     """OUT/annotations.zip to upload, and the photos in OUT/images/ to make the task from.
 
     The archive has labelmap.txt, ImageSets/Segmentation/default.txt and, painted in the colours of
-    the label map, SegmentationClass and SegmentationObject; each class of a picture is one object.
+    the label map, SegmentationClass and SegmentationObject; each class of an image is one object.
     Ignored pixels are background, which CVAT leaves empty.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos.
 
     Raises:

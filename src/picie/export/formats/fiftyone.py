@@ -13,7 +13,7 @@ from picie.export.formats.layout import (
     photo_file,
     put_photo,
 )
-from picie.visualization.masks import mask_picture
+from picie.visualization.masks import mask_image
 
 __all__ = ["FiftyOneWriter"]
 
@@ -27,7 +27,7 @@ class FiftyOneWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos.
     """
 
@@ -40,8 +40,8 @@ class FiftyOneWriter:
     def add(self, one: Labelled) -> None:
         """Write one photo and its mask."""
         put_photo(one, self._out / "data" / photo_file(one), self._options.photos)
-        picture = mask_picture(one.mask + 1, self._colours)
-        picture.save(in_folder(self._out / "labels" / f"{one.name}.png"), format="PNG")
+        image = mask_image(one.mask + 1, self._colours)
+        image.save(in_folder(self._out / "labels" / f"{one.name}.png"), format="PNG")
 
     def close(self) -> None:
         """Write the names by value."""

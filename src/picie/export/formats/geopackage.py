@@ -12,7 +12,7 @@ import numpy as np
 from picie.errors import DataError, MissingExtraError
 from picie.export.formats.geotiff import write_geotiff
 from picie.export.formats.layout import ClassTable, in_folder
-from picie.export.formats.rasters import Look, open_raster, rasterio
+from picie.export.formats.rasters import RasterView, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
 __all__ = ["LAYER", "GeoPackageWriter"]
@@ -46,7 +46,12 @@ class GeoPackageWriter:
         self._out, self._classes, self._tolerance = out, classes, tolerance
 
     def add(
-        self, name: str, path: Path, model: Segmenter, look: Look, done: Callable[[float], object]
+        self,
+        name: str,
+        path: Path,
+        model: Segmenter,
+        raster_view: RasterView,
+        done: Callable[[float], object],
     ) -> None:
         """Segment one raster, as `GeoTiffWriter.add`.
 
@@ -54,7 +59,7 @@ class GeoPackageWriter:
             DataError: it cannot be read, or has no transform.
             OSError: a file cannot be written.
         """
-        with open_raster(path, look) as raster:
+        with open_raster(path, raster_view) as raster:
             if raster.file.crs is None:
                 raise DataError(
                     f"{path}: has ground control points but no transform; warp it first "
@@ -63,7 +68,7 @@ class GeoPackageWriter:
         target = in_folder(self._out / f"{name}.gpkg")
         mask = target.with_name(f"{target.name}.part.tif")
         try:
-            write_geotiff(mask, path, model, self._classes, look, done)
+            write_geotiff(mask, path, model, self._classes, raster_view, done)
             self._write(mask, target)
         finally:
             mask.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from picie.errors import ConfigError
 from picie.export.formats.layout import ClassTable, in_folder
-from picie.export.formats.rasters import Look, masks_of, open_raster, rasterio
+from picie.export.formats.rasters import RasterView, masks_of, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
 __all__ = ["GeoTiffWriter", "write_geotiff"]
@@ -30,7 +30,12 @@ class GeoTiffWriter:
         self._out, self._classes = out, classes
 
     def add(
-        self, name: str, path: Path, model: Segmenter, look: Look, done: Callable[[float], object]
+        self,
+        name: str,
+        path: Path,
+        model: Segmenter,
+        raster_view: RasterView,
+        done: Callable[[float], object],
     ) -> None:
         """Segment one raster.
 
@@ -38,7 +43,7 @@ class GeoTiffWriter:
             name: unique path without extension.
             path: the raster.
             model: a trained model.
-            look: how the network sees rasters.
+            raster_view: how the network sees rasters.
             done: is called with the share of the raster that is done, 0..1.
 
         Raises:
@@ -46,7 +51,7 @@ class GeoTiffWriter:
             OSError: the mask cannot be written.
         """
         target = in_folder(self._out / f"{name}.tif")
-        write_geotiff(target, path, model, self._classes, look, done)
+        write_geotiff(target, path, model, self._classes, raster_view, done)
 
     def close(self) -> None:
         """Write the names."""
@@ -59,7 +64,7 @@ def write_geotiff(
     path: Path,
     model: Segmenter,
     classes: ClassTable,
-    look: Look,
+    raster_view: RasterView,
     done: Callable[[float], object],
 ) -> None:
     """Write the mask of one raster; what is left of it when that fails is removed.
@@ -73,7 +78,7 @@ def write_geotiff(
         path: the raster.
         model: a trained model.
         classes: ids.
-        look: how the network sees rasters.
+        raster_view: how the network sees rasters.
         done: is called with the share that is done, 0..1.
 
     Raises:
@@ -81,11 +86,11 @@ def write_geotiff(
         OSError: the mask cannot be written.
     """
     try:
-        with open_raster(path, look) as raster:
+        with open_raster(path, raster_view) as raster:
             small = len(classes.names) <= 255
             with rasterio().open(target, "w", **_profile(raster.file, small=small)) as file:
                 _describe(file, raster.file, classes, small=small)
-                for block in masks_of(model, raster, look):
+                for block in masks_of(model, raster, raster_view):
                     # IGNORED wraps to the largest value, which is nodata.
                     ids = block.ids.astype(np.uint8 if small else np.uint16)
                     height, width = ids.shape

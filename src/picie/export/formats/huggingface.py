@@ -37,7 +37,7 @@ configs:
 ---
 # Photos with predicted masks
 
-Written by picie. `image` is the photo, `mask` a picture of the same size whose values are the ids
+Written by picie. `image` is the photo, `mask` an image of the same size whose values are the ids
 below, 255 where the class is ignored. The masks are predictions, not labels made by people.
 
 ```python
@@ -59,7 +59,7 @@ class HuggingFaceWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos; not "none".
 
     Raises:
@@ -84,8 +84,8 @@ class HuggingFaceWriter:
         """Write one photo and its mask; its row comes later."""
         photo, mask = f"images/{photo_file(one)}", f"masks/{one.name}.png"
         put_photo(one, self._out / photo, self._options.photos)
-        picture = Image.fromarray(indexed(one.mask, first=0, void=_VOID))
-        picture.save(in_folder(self._out / mask), format="PNG")
+        image = Image.fromarray(indexed(one.mask, first=0, void=_VOID))
+        image.save(in_folder(self._out / mask), format="PNG")
         row = json.dumps({"file_name": photo, "mask_file_name": mask})
         return lambda: append(self._rows, f"{row}\n")
 

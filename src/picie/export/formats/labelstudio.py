@@ -1,6 +1,6 @@
 """Brush predictions for Label Studio.
 
-Its brush masks are the alpha channel of a picture whose four channels are all 0 or 255, row by row,
+Its brush masks are the alpha channel of an image whose four channels are all 0 or 255, row by row,
 as a stream of bits, high bits first:
 
     32 bits   number of values (4 for each pixel)
@@ -44,7 +44,7 @@ class LabelStudioWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos, title.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every export is made of: classes, pictures with masks, and the writers of layouts."""
+"""What every export is made of: classes, images with masks, and the writers of layouts."""
 
 import os
 import shutil
@@ -79,14 +79,14 @@ class ClassTable:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """One picture with its mask.
+    """One image with its mask.
 
     Attributes:
         name: unique path inside the photo folder, with "/" and without the extension.
-        path: the picture file.
+        path: the image file.
         image: (H, W, 3) uint8 RGB, upright.
         mask: (H, W) int64 ids 0..N-1, or IGNORED.
-        upright: the file shows the picture as `image` does to programs that do not turn it by its
+        upright: the file shows the image as `image` does to programs that do not turn it by its
             EXIF orientation.
     """
 
@@ -118,17 +118,17 @@ class Writer(Protocol):
     """Writes one layout into a folder that exists and is empty."""
 
     def add(self, one: Labelled) -> Then:
-        """Write what belongs to this picture alone.
+        """Write what belongs to this image alone.
 
         Called by several threads at a time, in no certain order. What it returns is called later in
-        the order of the pictures, never twice at a time: that is the place for lists.
+        the order of the images, never twice at a time: that is the place for lists.
 
         Raises:
             OSError: a file cannot be written.
         """
 
     def close(self) -> None:
-        """Write what comes last; called once, after all pictures.
+        """Write what comes last; called once, after all images.
 
         Raises:
             OSError: a file cannot be written.
@@ -136,11 +136,11 @@ class Writer(Protocol):
 
 
 WriterMaker = Callable[[Path, ClassTable, tuple[str, ...], Options], Writer]
-"""Makes a writer from its folder, the classes, the names of all pictures, and the options."""
+"""Makes a writer from its folder, the classes, the names of all images, and the options."""
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names of pictures that would leave the folder of the export.
+    """Refuse names of images that would leave the folder of the export.
 
     Raises:
         DataError: an absolute name, or one with "..".
@@ -149,7 +149,7 @@ def check_names(names: Iterable[str]) -> None:
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
             raise DataError(
-                f"the picture name {name!r} leads out of the export; names are paths inside the "
+                f"the image name {name!r} leads out of the export; names are paths inside the "
                 "photo folder"
             )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from picie.export.formats.layout import ClassTable, Labelled, Options, in_folder
-from picie.visualization.masks import mask_picture
+from picie.visualization.masks import mask_image
 
 __all__ = ["PngWriter"]
 
@@ -16,7 +16,7 @@ class PngWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: none matters here.
     """
 
@@ -27,8 +27,8 @@ class PngWriter:
 
     def add(self, one: Labelled) -> None:
         """Write one mask."""
-        picture = mask_picture(one.mask, self._classes.colours)
-        picture.save(in_folder(self._out / f"{one.name}.png"), format="PNG")
+        image = mask_image(one.mask, self._classes.colours)
+        image.save(in_folder(self._out / f"{one.name}.png"), format="PNG")
 
     def close(self) -> None:
         """Write the names."""

@@ -17,10 +17,10 @@ from picie.data.images import network_size
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.inference.segmenter import Segmenter
 from picie.postprocessing.tiling import Strip, Tile, cut, strips
-from picie.postprocessing.upsampling import Mask, Span, enlarge_part
+from picie.postprocessing.upsampling import Mask, Span, upsample_part
 from picie.types import IGNORED
 
-__all__ = ["Block", "Look", "Raster", "masks_of", "open_raster", "rasterio"]
+__all__ = ["Block", "Raster", "RasterView", "masks_of", "open_raster", "rasterio"]
 
 _ACROSS = 8  # tiles side by side that are held: 100 MB of logits for 64 classes
 _SAMPLE = 1024  # pixels of the longer side of the sample that the stretch is taken from
@@ -28,7 +28,7 @@ _PER_CENT = (2, 98)
 
 
 @dataclass(frozen=True)
-class Look:
+class RasterView:
     """How the network sees rasters.
 
     Attributes:
@@ -117,7 +117,7 @@ class Raster:
 
 
 @contextmanager
-def open_raster(path: Path, look: Look) -> Iterator[Raster]:
+def open_raster(path: Path, raster_view: RasterView) -> Iterator[Raster]:
     """Open a georeferenced raster.
 
     Raises:
@@ -135,7 +135,7 @@ def open_raster(path: Path, look: Look) -> Iterator[Raster]:
                     f"{path}: has no coordinate system; give it one (gdal_edit.py -a_srs), or "
                     "export it with --format png"
                 )
-            bands = look.bands or ((1, 2, 3) if file.count >= 3 else (1,))
+            bands = raster_view.bands or ((1, 2, 3) if file.count >= 3 else (1,))
             if max(bands) > file.count:
                 raise DataError(
                     f"{path}: has {file.count} bands, and --bands asks for {max(bands)}; choose "
@@ -143,34 +143,34 @@ def open_raster(path: Path, look: Look) -> Iterator[Raster]:
                 )
             kinds = {file.dtypes[band - 1] for band in bands}
             if any(kind.startswith("complex") for kind in kinds):
-                raise DataError(f"{path}: holds complex numbers, which are no picture")
-            stretch = look.stretch
+                raise DataError(f"{path}: holds complex numbers, which are no image")
+            stretch = raster_view.stretch
             if stretch is None and kinds != {"uint8"}:
                 stretch = _percentiles(file, bands, path)
             yield Raster(file, bands, stretch)
 
 
-def masks_of(model: Segmenter, raster: Raster, look: Look) -> Iterator[Block]:
+def masks_of(model: Segmenter, raster: Raster, raster_view: RasterView) -> Iterator[Block]:
     """Ids of a raster, in blocks that cover it once.
 
-    The logits of overlapping tiles are blended as in any other large picture, and enlarged as of
+    The logits of overlapping tiles are blended as in any other large image, and upsampled as of
     one whole. Memory does not grow with the raster.
 
     Args:
         model: a trained model.
         raster: opened.
-        look: size and tile.
+        raster_view: size and tile.
 
     Raises:
         DataError: the file is damaged.
     """
     full = (raster.file.height, raster.file.width)
-    if look.size is None:
+    if raster_view.size is None:
         grid = tuple(32 * max(1, round(side / 32)) for side in full)
     else:
-        grid = network_size(*full, look.size)
+        grid = network_size(*full, raster_view.size)
     size = (grid[0], grid[1])
-    tile = look.tile or max(size)
+    tile = raster_view.tile or max(size)
     tiles = sum(1 for _ in _needed(size, tile))
     done = 0
 
@@ -178,8 +178,8 @@ def masks_of(model: Segmenter, raster: Raster, look: Look) -> Iterator[Block]:
         nonlocal done
         done += 1
         pixels = raster.shown(_window(part, size, full), part[2:])
-        picture = torch.from_numpy(pixels.copy())[None].to(model.device).float().div_(255)
-        return model.logits(picture)[0]
+        image = torch.from_numpy(pixels.copy())[None].to(model.device).float().div_(255)
+        return model.logits(image)[0]
 
     for strip in strips(logits, size, tile, _ACROSS):
         block = _block(strip, size, full, done / tiles)
@@ -228,7 +228,7 @@ def _block(strip: Strip, size: tuple[int, int], full: tuple[int, int], share: fl
         spans.append(Span(count, first, pixels, start, stop))
     rows, columns = spans
     empty = rows.start == rows.stop or columns.start == columns.stop
-    ids = np.empty((0, 0), np.int64) if empty else enlarge_part(strip.logits, rows, columns)
+    ids = np.empty((0, 0), np.int64) if empty else upsample_part(strip.logits, rows, columns)
     return Block(rows.start, columns.start, ids, share)
 
 

@@ -76,13 +76,13 @@ class VocWriter:
 
     Masks are indexed PNG: 0 = background, 1 and more the classes in the order of labelmap.txt,
     255 = ignored. Only a class that is called background has 0. Nothing is known of single objects,
-    so in SegmentationObject each class of a picture is one. Photos that are no JPEG are written
+    so in SegmentationObject each class of an image is one. Photos that are no JPEG are written
     anew as such.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos.
 
     Raises:
@@ -106,13 +106,13 @@ class VocWriter:
             ("SegmentationClass", self._labels.colours),
             ("SegmentationObject", object_colours(255)),
         ):
-            picture = Image.fromarray(values)
-            picture.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_VOID_COLOUR))
-            picture.save(in_folder(out / folder / f"{one.name}.png"), format="PNG")
+            image = Image.fromarray(values)
+            image.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_VOID_COLOUR))
+            image.save(in_folder(out / folder / f"{one.name}.png"), format="PNG")
         return lambda: self._names.append(one.name)
 
     def close(self) -> None:
-        """Write the list of pictures and the names."""
+        """Write the list of images and the names."""
         path = in_folder(self._out / "ImageSets" / "Segmentation" / "default.txt")
         text = "".join(f"{name}\n" for name in self._names)
         path.write_text(text, encoding="utf-8", errors="surrogateescape")

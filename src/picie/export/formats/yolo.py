@@ -28,7 +28,7 @@ class YoloWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all pictures.
+        names: of all images.
         options: photos, tolerance.
     """
 
@@ -60,7 +60,7 @@ class YoloWriter:
         )
         text = (
             "# Masks predicted by picie. Paths start from this file. There is one split: set val\n"
-            "# to pictures of your own before you trust a score.\n"
+            "# to images of your own before you trust a score.\n"
             f"train: images/train\nval: images/train\nnames:\n{names}"
         )
         (self._out / "data.yaml").write_text(text, encoding="utf-8")

@@ -30,7 +30,7 @@ class Check:
         sizes: (B, H, W) of what was given to both.
         difference: the largest between logits, as a share of the largest logit.
         pixels: share of pixels that differ in their id, 0..1.
-        seconds: median time for a picture of the last size: of the file, and of the model's own
+        seconds: median time for an image of the last size: of the file, and of the model's own
             prediction in torch.
     """
 
@@ -48,17 +48,17 @@ class Check:
 def check_sizes(size: int) -> tuple[tuple[int, int, int], ...]:
     """(B, H, W) that files are checked at.
 
-    The smallest picture; sides that no cell divides, one of them long; several pictures; last that
+    The smallest image; sides that no cell divides, one of them long; several images; last that
     of a photo of 3 to 4, as the network sees it.
 
     Args:
-        size: short side in pixels at which the network sees a picture.
+        size: short side in pixels at which the network sees an image.
     """
     return (1, 64, 64), (1, size + 13, 2 * size - 7), (3, 96, 161), (1, size, 32 * (size // 24))
 
 
 class Prediction:
-    """What the exported graph stands for: prediction on the CPU in fp32, without border refinement.
+    """What the graph stands for: prediction on the CPU in fp32, without boundary refinement.
 
     Args:
         model: trained.
@@ -103,13 +103,13 @@ def check_file(
             own_ids, own_logits = found(images)
         except Exception as error:  # of a runtime; there is no common base
             raise ModelError(
-                f"the exported file cannot be run on a picture of {height} x {width} pixels "
+                f"the exported file cannot be run on an image of {height} x {width} pixels "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
             ) from error
         if own_ids.shape != ids.shape or own_logits.shape != logits.shape:
             raise ModelError(
                 f"the exported file makes ids {own_ids.shape} and logits {own_logits.shape} of "
-                f"pictures {images.shape}, the model {ids.shape} and {logits.shape}"
+                f"images {images.shape}, the model {ids.shape} and {logits.shape}"
             )
         largest = max(float(np.abs(logits).max()), 1e-12)
         difference = max(difference, float(np.abs(own_logits - logits).max()) / largest)

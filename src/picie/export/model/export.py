@@ -18,7 +18,7 @@ from picie.export.model.runtimes import (
     write_onnx,
     write_torch,
 )
-from picie.inference.segmenter import Segmenter
+from picie.inference.segmenter import Segmenter, load
 from picie.runtime.files import write_atomically, writing
 from picie.version import __version__
 
@@ -47,16 +47,21 @@ class Exported:
 
 
 def export_model(
-    model: Segmenter, path: str | Path, kind: Kind, *, opset: int = 18, overwrite: bool = False
+    model: Segmenter | str | Path,
+    path: str | Path,
+    kind: Kind = "onnx",
+    *,
+    opset: int = 18,
+    overwrite: bool = False,
 ) -> Exported:
-    """Write a model to one file: from pictures (B, H, W, 3) uint8 RGB to ids (B, H, W) int64.
+    """Write a model to one file: from images (B, H, W, 3) uint8 RGB to ids (B, H, W) int64.
 
-    Normalisation, network, classification with names, averaging of several sizes and enlarging are
+    Normalisation, network, classification with names, averaging of several sizes and upsampling are
     in the file. Border refinement (`refine`) is not. The file appears only if it does what torch
     does.
 
     Args:
-        model: trained.
+        model: trained, or its folder.
         path: ends in .onnx, or in .pt2 for `torch`.
         kind: `onnx` or `torch` (a torch.export program).
         opset: version of ONNX's operators, 18 to 23.
@@ -68,6 +73,10 @@ def export_model(
         ModelError: the network cannot be exported, or the file does something else than torch.
         NotFittedError: nothing was learnt.
         PicieError: the file cannot be written.
+
+    Example:
+        >>> picie.export_model("runs/first", "model.onnx").path.name  # doctest: +SKIP
+        'model.onnx'
     """
     path = Path(path)
     _check_path(path, kind, overwrite=overwrite)
@@ -75,6 +84,7 @@ def export_model(
     require(kind)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    model = _on_cpu(model)
     graph = Graph(model)
     torch_run, own = module_runner(graph), Prediction(model)
     sizes = check_sizes(max(model.config.size, LEAST_SIDE))
@@ -83,7 +93,7 @@ def export_model(
         raise ModelError(
             f"the graph of this network differs from its own prediction by {apart:.1%} of the "
             f"largest logit, so no file was written; backbone {model.config.backbone} pads its "
-            "pictures in a way that cannot be exported"
+            "images in a way that cannot be exported"
         )
     program = trace(graph)
     metadata = _metadata(model)
@@ -105,6 +115,11 @@ def export_model(
 
     write_atomically(path, write)
     return Exported(path, path.stat().st_size, checks[0], apart)
+
+
+def _on_cpu(model: Segmenter | str | Path) -> Segmenter:
+    """A model is traced in float32 on the CPU."""
+    return model if isinstance(model, Segmenter) else load(model, device="cpu", precision="fp32")
 
 
 def _check_path(path: Path, kind: Kind, *, overwrite: bool) -> None:
@@ -132,7 +147,7 @@ def _metadata(model: Segmenter) -> dict[str, str]:
         "multiple_of": "32",
         "input": "images (batch, height, width, 3) uint8 RGB, sides of 64 pixels or more",
         "output": "ids (batch, height, width) int64; logits (batch, class, h, w) float32, which "
-        "ids are enlarged from bilinearly",
+        "ids are upsampled from bilinearly",
         "predict_scales": json.dumps(config.predict_scales),
         "refine_left_out": str(config.refine),
         "backbone": config.backbone,

@@ -1,4 +1,4 @@
-"""A trained model as one module from pictures to ids, which an exporter can trace."""
+"""A trained model as one module from images to ids, which an exporter can trace."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,15 +15,15 @@ from picie.models.folding import fix_padding, folded
 __all__ = ["LEAST_SIDE", "Graph", "ignored_id"]
 
 LEAST_SIDE = 64
-"""Sides of pictures that the graph takes, in pixels, at the least."""
+"""Sides of images that the graph takes, in pixels, at the least."""
 
 _CELL = 32  # pixels of the coarsest grid that the network works on
 
 
 class Graph(nn.Module):
-    """Everything that prediction does to a picture, but for border refinement.
+    """Everything that prediction does to an image, but for boundary refinement.
 
-    No operation depends on the values of a picture nor, but for shapes, on its size. The network
+    No operation depends on the values of an image nor, but for shapes, on its size. The network
     sees sides that are multiples of 32: others are brought to the nearest such size first.
 
     Args:
@@ -60,7 +60,7 @@ class Graph(nn.Module):
             images: (B, H, W, 3) uint8 RGB, sides of 64 pixels or more.
 
         Returns:
-            ids (B, H, W) int64, and the logits (B, N, h, w) float32 that they are enlarged from;
+            ids (B, H, W) int64, and the logits (B, N, h, w) float32 that they are upsampled from;
             where some class is ignored one channel more, its score, comes last.
         """
         height, width = images.shape[1:3]

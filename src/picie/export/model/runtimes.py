@@ -67,10 +67,10 @@ def check_opset(opset: int) -> None:
 
 
 def trace(graph: Graph) -> torch.export.ExportedProgram:
-    """Record the operations, for any number of pictures of any size from 64 pixels.
+    """Record the operations, for any number of images of any size from 64 pixels.
 
     Raises:
-        ModelError: the backbone does things that depend on the size or the values of pictures.
+        ModelError: the backbone does things that depend on the size or the values of images.
     """
     example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
     least = (1, LEAST_SIDE, LEAST_SIDE)
@@ -200,6 +200,6 @@ def _untraceable(error: Exception) -> ModelError:
     telling = [line for line in lines if line.startswith(("Could not", "Constraints", "- "))]
     reason = [*telling, *lines, type(error).__name__][0][:200]
     return ModelError(
-        f"the network cannot be exported for pictures of any size ({reason}); train with a "
+        f"the network cannot be exported for images of any size ({reason}); train with a "
         "convolutional backbone, such as the default"
     )

@@ -1,8 +1,8 @@
-"""Make the pictures of README and docs.
+"""Make the images of README and docs.
 
-    python docs/make_pictures.py named runs/scenes scenes  # what docs/tutorial.md makes
-    python docs/make_pictures.py report                    # after `make demo`; needs a Chromium
-    python docs/make_pictures.py curves results/camvid     # the folder of a `picie bench`
+    python docs/make_images.py named runs/scenes scenes  # what docs/tutorial.md makes
+    python docs/make_images.py report                    # after `make demo`; needs a Chromium
+    python docs/make_images.py curves results/camvid     # the folder of a `picie bench`
 
 `named` shows three scenes that the model of the tutorial was not trained on, with the names that it
 gives: docs/images/named.png.
@@ -29,7 +29,7 @@ from picie.visualization.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-# What is left out of the picture of a report, which would be many screens high otherwise.
+# What is left out of the image of a report, which would be many screens high otherwise.
 SHORT = """
 nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nth-of-type(n+3),
 .shot:nth-child(n+5) { display: none !important; }
@@ -54,7 +54,7 @@ def report(_: argparse.Namespace) -> None:
         raise SystemExit(f"no browser found ({', '.join(names)}); install one")
     demo = ROOT / "runs" / "demo"
     with tempfile.TemporaryDirectory() as folder:
-        page, picture = Path(folder) / "report.html", Path(folder) / "report.png"
+        page, screenshot = Path(folder) / "report.html", Path(folder) / "report.png"
         main(["report", str(demo / "model"), str(demo / "scenes"), "--split=val", f"--out={page}"])
         html = page.read_text(encoding="utf-8")
         page.write_text(html.replace("</style>", f"{SHORT}</style>"), encoding="utf-8")
@@ -67,13 +67,13 @@ def report(_: argparse.Namespace) -> None:
                 "--force-device-scale-factor=1",
                 "--window-size=1180,1420",
                 f"--user-data-dir={folder}/profile",
-                f"--screenshot={picture}",
+                f"--screenshot={screenshot}",
                 page.as_uri(),
             ],
             check=True,
             stderr=subprocess.DEVNULL,  # it misses parts of a desktop, at length
         )
-        with Image.open(picture) as image:
+        with Image.open(screenshot) as image:
             image.convert("RGB").quantize(256, kmeans=4).save(IMAGES / "report.png", optimize=True)
 
 

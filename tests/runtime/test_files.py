@@ -1,0 +1,36 @@
+"""Files are whole on the disk before they take their names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from picie.runtime.files import write_atomically
+
+
+@pytest.mark.parametrize("by_function", [False, True])
+def test_bytes_are_on_the_disk_before_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_function: bool
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    steps: list[tuple[str, int]] = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(number: int) -> None:
+        steps.append(("fsync", os.fstat(number).st_ino))
+        assert os.pread(number, 9, 0) == b"new"
+        assert path.read_bytes() == b"old"
+        sync(number)
+
+    def replace(source: Path, target: Path) -> None:
+        steps.append(("replace", os.stat(source).st_ino))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_atomically(path, (lambda part: part.write_bytes(b"new")) if by_function else b"new")
+    made = path.stat().st_ino
+    assert steps == [("fsync", made), ("replace", made)]
+    assert path.read_bytes() == b"new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
