@@ -2,20 +2,20 @@
 
     python benchmarks/kmeans.py --points 100000 1000000 --clusters 27 100 512 --threads 1 2
 
-Prints one line of JSON per setting. The points are unit vectors of a mixture of 200 groups of
-unequal size, whose centres and spreads both have a spectrum that falls off like that of network
-features. All start from the same K random points.
+Prints one line of JSON per setting. The points are unit vectors from a mixture of 200 groups of
+unequal size; group centres and within-group noise both have a spectrum that decays like that of
+network features. All methods start from the same K random points.
 
-`picie` and `faiss` make the same number of updates of full batches, without subsampling. Ours
-ends with one assignment more, from which counts and objective come. `sklearn` makes mini-batches
-with its default settings until it stops by itself, which does not take longer for more points.
-What we have to set against that is `picie_sample`: ten updates on the first max(32768, 128 K)
-points, which are in random order.
+`picie` and `faiss` make the same number of full-batch updates, without subsampling; picie makes one
+more assignment, for counts and objective. `sklearn` runs mini-batches with its default settings
+until it converges, which does not take longer for more points. Its counterpart is `picie_sample`:
+ten updates on the first max(32768, 128 K) points, which are in random order.
 
-Seconds are medians over the repeats, in which all take turns. Ratios are medians of the seconds
-of another over ours in the same repeat, above 1 where we are faster: faiss over `picie`, sklearn
-over `picie_sample`. `objective` is the mean objective of all points (1 - cos, or squared
-distance) at the centroids of each, measured in one way for all: compare seconds only beside it.
+Seconds are medians over the repeats; in each repeat all methods run once. Ratios are medians of
+(seconds of the other method) / (seconds of picie) in the same repeat, above 1 if picie is faster:
+faiss / `picie`, sklearn / `picie_sample`. `objective` is the mean objective of all points (1 - cos,
+or squared distance) for the centroids of each method, computed in the same way for all. Compare
+seconds only together with the objective.
 """
 
 import argparse
@@ -42,7 +42,7 @@ RATIOS = {"faiss": "picie", "sklearn": "picie_sample"}
 
 
 def mixture(count: int, width: int, seed: int = 0) -> Tensor:
-    """Unit vectors (count, width) of groups of unequal size with a falling spectrum."""
+    """Unit vectors (count, width) from groups of unequal size with a decaying spectrum."""
     draws = torch.Generator().manual_seed(seed)
     spectrum = torch.arange(1, width + 1).pow(-0.5)
     centres = torch.randn(GROUPS, width, generator=draws) * spectrum
@@ -55,7 +55,7 @@ def mixture(count: int, width: int, seed: int = 0) -> Tensor:
 def rivals(
     args: argparse.Namespace, points: Tensor, start: Tensor
 ) -> dict[str, Callable[[], Tensor]]:
-    """What is compared: each learns centroids (K, D) from the same points and start."""
+    """The compared methods; each returns centroids (K, D) from the same points and start."""
     k, width = start.shape
     rows, first = points.numpy(), start.numpy()
 
@@ -127,7 +127,7 @@ def _ratio(theirs: list[float], ours: list[float]) -> float:
 
 
 def versions() -> dict[str, str]:
-    """What the times depend on."""
+    """Versions and machine, which the times depend on."""
     return {
         "torch": torch.__version__,
         "faiss": faiss.__version__,
@@ -150,8 +150,8 @@ def main() -> None:
         points = mixture(count, args.width)
         for k in args.clusters:
             for threads in args.threads:
-                found = measure(args, points, k, threads)
-                print(json.dumps({**found, **versions()}), flush=True)
+                result = measure(args, points, k, threads)
+                print(json.dumps({**result, **versions()}), flush=True)
 
 
 if __name__ == "__main__":

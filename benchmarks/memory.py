@@ -1,12 +1,12 @@
-"""Peak memory of a training over the number of images; it should not grow with them.
+"""Peak memory of training by number of images; it should not grow with their number.
 
     python benchmarks/memory.py PHOTOS --counts 1000 10000 100000
 
-Makes folders of links to the images in PHOTOS, as many as asked for, and trains on each in a
-process of its own: one epoch with a small network and small crops on the CPU, k-means on a fixed
-sample, room for 16 MB of crops in memory, so that all but the smallest set go to the file. Further
-flags are those of `picie train`. Prints one line of JSON: the peak resident memory of each process
-in MB (10^6 bytes), and the largest of them as a multiple of the first.
+For each count, creates a folder with that many links to the images in PHOTOS, and trains on it in a
+separate process: one epoch with a small network and small crops on the CPU, k-means on a fixed
+sample, and 16 MB of memory for crops, so that all but the smallest set use the cache file. Further
+flags are passed to `picie train`. Prints one line of JSON: the peak resident memory of each process
+in MB (10^6 bytes), and the largest peak relative to the first.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import picie  # not torch: the peak of a child is at least what its parent has at that moment
+import picie  # without torch: the peak of a child process includes the memory of its parent
 from picie.data.folder import open_folder
 
 _KB = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
@@ -44,7 +44,7 @@ _FLAGS = {
 
 
 def link(images: list[Path], folder: Path, count: int) -> None:
-    """Fill a new folder with `count` links, spread over folders of a thousand."""
+    """Fill a new folder with `count` links, a thousand per subfolder."""
     for number, image in enumerate(islice(cycle(images), count)):
         place = folder / f"{number // 1000:04d}" / f"{number:07d}{image.suffix}"
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def link(images: list[Path], folder: Path, count: int) -> None:
 
 
 def measure(photos: Path, out: Path, settings: list[str]) -> dict[str, Any]:
-    """Train in a child, and say what it took."""
+    """Train in a child process; returns its peak memory and time."""
     flags = [f"--{name}={value}" for name, value in _FLAGS.items()]
     command = [sys.executable, "-m", "picie", "train", str(photos), f"--out={out}"]
     began = time.monotonic()
@@ -67,16 +67,16 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10_000, 100_000])
     args, settings = parser.parse_known_args()
     images = [photo.path.resolve() for photo in open_folder(args.photos).photos]
-    found = {}
-    # Children report the largest peak so far: in rising order that is the one of the last child.
+    measured = {}
+    # The system reports the largest peak of all children so far, hence the ascending order.
     for count in sorted(args.counts):
         with tempfile.TemporaryDirectory() as folder:
             photos = Path(folder, "photos")
             link(images, photos, count)
-            found[str(count)] = measure(photos, Path(folder, "run"), settings)
-    peaks = [one["peak_mb"] for one in found.values()]
+            measured[str(count)] = measure(photos, Path(folder, "run"), settings)
+    peaks = [one["peak_mb"] for one in measured.values()]
     record = {
-        "pictures": found,
+        "pictures": measured,
         "growth": round(max(peaks) / peaks[0], 3),
         "settings": settings,
         "picie": picie.__version__,

@@ -1,12 +1,12 @@
-"""Time prediction of a folder, end to end, against the bare backbone; print one JSON line.
+"""Time the prediction of a folder end to end, relative to the backbone alone.
 
     picie train PHOTOS --epochs 0 --clusters 11 --out runs/speed
     python benchmarks/prediction.py PHOTOS --run runs/speed
 
-End to end is `Segmenter.predict_folder`: decode, resize, network, upsample, mask. The bare backbone
-is timm's network of the same name and size of input with its stages as output, in evaluation mode,
-without gradients, in channels_last, on random pixels that are ready in memory. Both run in turn in
-one process; the medians over the rounds count, and the ratio is the median of the rounds' ratios.
+Prints one JSON line. End to end is `Segmenter.predict_folder`: decode, resize, network, upsample,
+mask. The backbone alone is timm's network of the same name and input size, returning its stages, in
+evaluation mode, without gradients, in channels_last, on random pixels in memory. Both alternate in
+one process. Speeds are medians over the rounds; the ratio is the median of the ratios per round.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def _end_to_end(
 def _bare(
     model: picie.Segmenter, folder: PhotoFolder, args: argparse.Namespace
 ) -> Callable[[], None]:
-    """The backbone on as many images of the size that the first one has in the network."""
+    """The backbone on as many images, all with the network size of the first image."""
     name, device = model.config.backbone, model.device
     probe = timm.create_model(name, pretrained=False, features_only=True)
     stages = [i for i, s in enumerate(probe.feature_info.reduction()) if s >= 4]
@@ -111,11 +111,11 @@ def _seconds(call: Callable[[], None]) -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="a folder of images, best of one size")
+    parser.add_argument("photos", type=Path, help="folder of images, ideally of equal size")
     parser.add_argument("--run", type=Path, required=True, help="run folder of a trained model")
-    parser.add_argument("--images", type=int, default=32, help="most images that are taken")
+    parser.add_argument("--images", type=int, default=32, help="maximum number of images")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, default=320, help="short side in the network")
+    parser.add_argument("--size", type=int, default=320, help="short side of the network's input")
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--workers", type=int, default=-1)

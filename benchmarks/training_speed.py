@@ -1,16 +1,16 @@
-"""How fast training is, and what a step is made of. Each verb prints one JSON line.
+"""Speed of training, and the parts of a training step. Each verb prints one JSON line.
 
     python benchmarks/training_speed.py step CAMVID                # network alone / whole step
     python benchmarks/training_speed.py epoch CAMVID --split train # one epoch of `reference`
     python benchmarks/training_speed.py quality CAMVID             # wall time to a given mIoU
     python benchmarks/training_speed.py growth CAMVID --plot docs/images/growth.png
 
-`step` alternates whole training steps (images from the cache, views, labels, losses, optimiser)
-with the bare network on tensors of the same sizes: forward and backward of both views, and the two
-forward passes of the copy that makes the pseudo-labels. `epoch` reads every image from its file
-in its first epoch and from the cache in the second. `quality` starts a new process each time, so
-start-up and decoding are part of it. `growth` varies the number of images, K and the size of the
-images, one at a time, and fits straight lines.
+`step` alternates complete training steps (images from the cache, views, labels, losses, optimiser)
+with the network alone on tensors of the same sizes: forward and backward passes of both views, and
+the two forward passes of the teacher, which makes the pseudo-labels. `epoch` reads every image from
+its file in the first epoch and from the cache in the second. `quality` starts a new process each
+time, so its times include start-up and decoding. `growth` varies the number of images, K and the
+size of the images, one at a time, and fits straight lines.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from picie.runtime.devices import choose_device, keep_freed_memory
 from picie.runtime.distributed import Processes
 from picie.runtime.profiler import NETWORK
 from picie.runtime.progress import Reporter
-from picie.training.trainer import Surroundings, Trainer
+from picie.training.trainer import Trainer
 from picie.types import Batch
 from picie.views.pair import Views
 
@@ -45,7 +45,7 @@ COMPARISON = {"size": 160, "base_size": 320, "batch_size": 16, "clusters": 11}
 
 
 def step(args: argparse.Namespace) -> dict[str, Any]:
-    """Time of the bare network / time of a whole step, at several sizes."""
+    """Time of the network alone / time of a complete step, at several sizes."""
     return {
         f"{preset} {size} px": _step(args, preset, size) for preset in args.presets
         for size in args.sizes
@@ -74,34 +74,36 @@ def _step(args: argparse.Namespace, preset: str, size: int) -> dict[str, Any]:
     }
 
 
-def _next_step(one: Trainer, views: Views, targets: Any, batches: Any) -> None:
+def _next_step(trainer: Trainer, views: Views, targets: Any, batches: Any) -> None:
     batch: Batch = next(batches)
-    one.step(views, targets, batch)
+    trainer.step(views, targets, batch)
 
 
-def _bare_network(one: Trainer, teacher: PiCIE, count: int, size: int) -> Callable[[], None]:
-    """What the method asks of the network in a step, and nothing else."""
-    images = torch.rand(count, 3, size, size, device=one.device)
+def _bare_network(trainer: Trainer, teacher: PiCIE, count: int, size: int) -> Callable[[], None]:
+    """The passes of the network in a training step, and nothing else."""
+    images = torch.rand(count, 3, size, size, device=trainer.device)
     images = images.contiguous(memory_format=torch.channels_last)
-    shape = one.model(images).shape
-    slope = torch.rand(shape, device=one.device).contiguous(memory_format=torch.channels_last)
-    frozen = not one.config.backbone_rate
+    shape = trainer.model(images).shape
+    slope = torch.rand(shape, device=trainer.device).contiguous(memory_format=torch.channels_last)
+    frozen = not trainer.config.backbone_rate
 
     def run() -> None:
         outputs = []
         for _ in range(2):
             with torch.no_grad():
-                stages = one.model.backbone(images) if frozen else None
+                stages = trainer.model.backbone(images) if frozen else None
                 teacher.decoder(stages) if stages is not None else teacher(images)
-            outputs.append(one.model.decoder(stages) if stages is not None else one.model(images))
+            outputs.append(
+                trainer.model.decoder(stages) if stages is not None else trainer.model(images)
+            )
         torch.autograd.backward(outputs, [slope, slope])
-        one.optimizer.zero_grad(set_to_none=True)
+        trainer.optimizer.zero_grad(set_to_none=True)
 
     return run
 
 
 def epoch(args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of an epoch of `reference` by part: the first reads files, the second the cache."""
+    """Seconds per part of two epochs of `reference`: from files, then from the cache."""
     found = {}
     with _trainer(args, "reference", **COMPARISON, profile=True) as one:
         one.start()
@@ -116,11 +118,11 @@ def epoch(args: argparse.Namespace) -> dict[str, Any]:
             network = sum(one.clock.seconds.get(part, 0.0) for part in NETWORK)
             share = round(network / total, 3)
             found[name] = {"seconds": round(total, 2), "network_share": share, "parts": parts}
-    return {"pictures": len(open_folder(args.data, args.split).photos), **found}
+    return {"images": len(open_folder(args.data, args.split).photos), **found}
 
 
 def quality(args: argparse.Namespace) -> dict[str, Any]:
-    """Wall time of `default`, from a cold start, and the mIoU that it reaches."""
+    """Wall time and mIoU of `default`, from a cold start."""
     rows = []
     for epochs in args.epochs:
         with tempfile.TemporaryDirectory() as folder:
@@ -144,36 +146,36 @@ def quality(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def growth(args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of an epoch of `reference` against images, K and pixels, with fitted lines."""
+    """Seconds per epoch of `reference` by number of images, K and pixels, with linear fits."""
     count = len(open_folder(args.data, args.split).photos)
     axes: dict[str, list[tuple[float, dict[str, Any]]]] = {
-        "pictures": [(n, {"pictures": n}) for n in (count // 4, count // 2, count)],
+        "pictures": [(n, {"images": n}) for n in (count // 4, count // 2, count)],
         "clusters": [(k, {"clusters": k}) for k in (11, 50, 100, 200)],
         "pixels": [
             (s * s, {"size": s, "base_size": 2 * s}) for s in (96, 128, 160, 224)
         ],
     }  # fmt: skip
-    found = {}
+    lines = {}
     for name, points in axes.items():
         measured = [(x, _epoch_seconds(args, **change)) for x, change in points]
         slope, offset = statistics.linear_regression(*zip(*measured, strict=True))
         fit = [abs(slope * x + offset - y) / y for x, y in measured]
-        found[name] = {
+        lines[name] = {
             "points": [[x, round(y, 2)] for x, y in measured],
             "slope": slope,
             "offset": round(offset, 2),
             "largest_miss": round(max(fit), 3),
         }
     if args.plot:
-        _plot(found, args.plot)
-    return found
+        _plot(lines, args.plot)
+    return lines
 
 
 def _epoch_seconds(args: argparse.Namespace, *, images: int = 96, **change: Any) -> float:
     settings = COMPARISON | change
     with _trainer(args, "reference", images=images, **settings) as one:
         one.start()
-        list(one.loader(list(range(images)), 16))  # decoding is not what grows here
+        list(one.loader(list(range(images)), 16))  # fills the cache: decoding is not measured
         seconds = []
         for number in range(2):
             views = Views(one.config, number, one.feature_size)
@@ -184,11 +186,11 @@ def _epoch_seconds(args: argparse.Namespace, *, images: int = 96, **change: Any)
     return min(seconds)
 
 
-def _plot(found: dict[str, Any], path: Path) -> None:
+def _plot(lines: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(found), figsize=(12, 3.2), layout="constrained")
-    for axis, (name, line) in zip(axes, found.items(), strict=True):
+    figure, axes = plt.subplots(1, len(lines), figsize=(12, 3.2), layout="constrained")
+    for axis, (name, line) in zip(axes, lines.items(), strict=True):
         xs, ys = zip(*line["points"], strict=True)
         axis.plot(xs, ys, "o")
         ends = (0, max(xs))
@@ -201,7 +203,7 @@ def _plot(found: dict[str, Any], path: Path) -> None:
 
 
 class _trainer:
-    """A training that is ready to start, in a folder that goes away."""
+    """Context with a trainer in a temporary folder."""
 
     def __init__(
         self, args: argparse.Namespace, preset: str, *, images: int | None = None,
@@ -220,8 +222,10 @@ class _trainer:
         config = self.config
         network = PiCIE(config.backbone, config.feature_size, pretrained=config.pretrained)
         run = Run.create(Path(self.folder.name) / "run", config, version=picie.__version__)
-        around = Surroundings(Reporter(quiet=True), Processes(), self.profile)
-        self.trainer = Trainer(run, config, network, self.photos, around)
+        self.trainer = Trainer(
+            run, config, network, self.photos, reporter=Reporter(quiet=True),
+            processes=Processes(), profile=self.profile,
+        )  # fmt: skip
         return self.trainer
 
     def __exit__(self, *error: object) -> None:
@@ -229,20 +233,20 @@ class _trainer:
         self.folder.cleanup()
 
 
-def _first_targets(one: Trainer) -> tuple[Views, Any]:
-    """Targets from a few images: what they are does not matter to a step's time."""
-    views = Views(one.config, 0, one.feature_size)
-    few = one.config.model_copy(update={"kmeans_images": 32})
-    one.config, whole = few, one.config
-    targets = one.fit_targets(views, 0)
-    one.config = whole
+def _first_targets(trainer: Trainer) -> tuple[Views, Any]:
+    """Targets from a few images; their values do not affect the time of a step."""
+    views = Views(trainer.config, 0, trainer.feature_size)
+    few = trainer.config.model_copy(update={"kmeans_images": 32})
+    trainer.config, whole = few, trainer.config
+    targets = trainer.fit_targets(views, 0)
+    trainer.config = whole
     return views, targets
 
 
-def _seconds(one: Trainer, work: Callable[[], object]) -> float:
+def _seconds(trainer: Trainer, work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
-    if one.device.type == "cuda":
+    if trainer.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began
 
@@ -255,7 +259,7 @@ def main() -> None:
     for call in (step, epoch, quality, growth):
         verb = verbs.add_parser(call.__name__, help=call.__doc__)
         verb.add_argument("data", type=Path, help="folder of images")
-        verb.add_argument("--split", default="train", help="list file in it")
+        verb.add_argument("--split", default="train", help="list file in the folder")
         verb.add_argument("--device", default="auto")
         verb.add_argument("--backbone", default="tf_efficientnet_lite0", help="any timm name")
         verb.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=True)
@@ -270,7 +274,7 @@ def main() -> None:
             verb.add_argument("--epochs", nargs="+", type=int, default=[0, 1, 2])
             verb.add_argument("--seed", type=int, default=0)
         if call is growth:
-            verb.add_argument("--plot", type=Path, help="draw the points and the lines")
+            verb.add_argument("--plot", type=Path, help="write a plot of points and fits")
     args = parser.parse_args()
     record = {
         "benchmark": args.call.__name__,

@@ -1,10 +1,10 @@
-"""Check the built site: no dead link, no page left out, nothing fetched from elsewhere.
+"""Check the built site: no dead links, no missing pages, no external resources.
 
-    python docs/check_site.py site      # the end of `make docs`
+    python docs/check_site.py site      # last step of `make docs`
 
-zensical checks links between pages. This checks what the browser gets: every link, image, script
-and anchor of the HTML, that each page of docs/ is in the navigation, and that nothing is fetched
-from another machine.
+zensical checks links between pages. This script checks the HTML itself: every link, image, script
+and anchor works, each page of docs/ is in the navigation, and no resource is loaded from another
+server.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _HARMLESS = ("canonical", "next", "prev", "alternate")
 
 
 class Page(HTMLParser):
-    """What one HTML file points to, and the anchors that it has."""
+    """Links, resources and anchors of one HTML file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -36,25 +36,25 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note one element."""
-        found = {key: value or "" for key, value in attrs}
-        self.anchors.update(found[key] for key in ("id", "name") if key in found)
-        if tag == "a" and "href" in found:
-            self.links.append(found["href"])
-        loaded = found.get(_LOADED.get(tag, ""), "")
-        if loaded and found.get("rel") not in _HARMLESS:
+        """Record the links, resources and anchors of one element."""
+        attributes = {key: value or "" for key, value in attrs}
+        self.anchors.update(attributes[key] for key in ("id", "name") if key in attributes)
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        loaded = attributes.get(_LOADED.get(tag, ""), "")
+        if loaded and attributes.get("rel") not in _HARMLESS:
             self.loaded.append(loaded)
 
 
 def problems(site: Path) -> list[str]:
-    """What is wrong with the pages of a folder, one sentence each."""
+    """Problems of the pages in a folder, one sentence each."""
     pages = {path.resolve(): Page(path) for path in sorted(site.rglob("*.html"))}
     if not pages:
         return [f"{site}: has no pages; build them with zensical build"]
     found = [
         f"{path.relative_to(site.resolve())}: {problem}"
         for path, page in pages.items()
-        if path.name != "404.html"  # its links start at the root of a server
+        if path.name != "404.html"  # its links are relative to the root of the server
         for problem in _of_page(path, page, pages)
     ]
     return found + [
@@ -85,7 +85,7 @@ def _anchors(page: Page) -> set[str]:
 
 
 def left_out(docs: Path, settings: Path) -> list[str]:
-    """Pages that the navigation does not name, and names without a page."""
+    """Pages missing from the navigation, and navigation entries without a page."""
     nav = tomllib.loads(settings.read_text(encoding="utf-8"))["project"]["nav"]
     named = set(_named(nav))
     there = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
@@ -100,7 +100,7 @@ def _named(nav: Any) -> Iterator[str]:
 
 
 def main() -> None:
-    """Check, and end with 1 where something is wrong."""
+    """Check the site; exit with 1 and a list of problems if there are any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("site", type=Path)
     site = parser.parse_args().site

@@ -1,13 +1,13 @@
 """Make the images of README and docs.
 
-    python docs/make_images.py named runs/scenes scenes  # what docs/tutorial.md makes
-    python docs/make_images.py report                    # after `make demo`; needs a Chromium
-    python docs/make_images.py curves results/camvid     # the folder of a `picie bench`
+    python docs/make_images.py named runs/scenes scenes  # results of docs/tutorial.md
+    python docs/make_images.py report                    # after `make demo`; needs Chromium
+    python docs/make_images.py curves results/camvid     # output folder of `picie bench`
 
-`named` shows three scenes that the model of the tutorial was not trained on, with the names that it
-gives: docs/images/named.png.
-`report` shows parts of the page of `picie report` on the demo: docs/images/report.png.
-`curves` draws, for each data set of a benchmark, the means over the seeds per epoch:
+`named` shows three held-out scenes, segmented by the model of the tutorial with its class names:
+docs/images/named.png.
+`report` shows parts of the page of `picie report` for the demo: docs/images/report.png.
+`curves` plots the means over the seeds per epoch, for each data set of a benchmark:
 docs/images/curves_<data>.png.
 """
 
@@ -29,7 +29,7 @@ from picie.visualization.sheet import write_sheet
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-# What is left out of the image of a report, which would be many screens high otherwise.
+# CSS that hides most of the report, which would be many screens high otherwise.
 SHORT = """
 nav, #health, #tree, #score, #summary h3, .settings, section > p.quiet, .card:nth-of-type(n+3),
 .shot:nth-child(n+5) { display: none !important; }
@@ -39,7 +39,7 @@ PANELS = {"accuracy": "accuracy %", "miou": "mIoU %", "effective_clusters": "eff
 
 
 def named(args: argparse.Namespace) -> None:
-    """Three scenes that the named model was not trained on, chosen to show every class."""
+    """Three held-out scenes that together show every class."""
     model = picie.load(args.run)
     chosen = [args.photos / "images" / f"scene_{number:04d}.jpg" for number in (65, 72, 79)]
     rows = [(path.stem, np.asarray(Image.open(path)), model.predict(path)) for path in chosen]
@@ -47,7 +47,7 @@ def named(args: argparse.Namespace) -> None:
 
 
 def report(_: argparse.Namespace) -> None:
-    """Parts of the page of a report."""
+    """Screenshot of parts of a report page."""
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next((path for name in names if (path := shutil.which(name))), None)
     if program is None:
@@ -71,14 +71,14 @@ def report(_: argparse.Namespace) -> None:
                 page.as_uri(),
             ],
             check=True,
-            stderr=subprocess.DEVNULL,  # it misses parts of a desktop, at length
+            stderr=subprocess.DEVNULL,  # warnings about missing desktop services
         )
         with Image.open(screenshot) as image:
             image.convert("RGB").quantize(256, kmeans=4).save(IMAGES / "report.png", optimize=True)
 
 
 def curves(args: argparse.Namespace) -> None:
-    """One figure per data set, from the records of its runs."""
+    """Plot one figure per data set, from the records of its runs."""
     runs: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted((args.results / "records").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def _plain(value: float | list[float]) -> float:
 
 
 def choose() -> None:
-    """Read the flags."""
+    """Parse the command line and run the verb."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(required=True)
     shown = verbs.add_parser("named", help="three scenes of the tutorial, with names")

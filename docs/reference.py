@@ -2,9 +2,9 @@
 
     python docs/reference.py            # part of `make docs`
 
-Nothing in them is written by hand. The command line comes from the records that the parser fills,
-the settings from the fields of `Config`, the Python part from signatures and docstrings. The pages
-are not kept in the repository; a test makes them and reads them.
+The pages are entirely generated: the command line from the dataclasses that the parser fills, the
+settings from the fields of `Config`, the Python part from signatures and docstrings. They are not
+in the repository; a test generates and checks them.
 """
 
 import argparse
@@ -31,20 +31,20 @@ __all__ = ["PAGES", "main"]
 
 OUT = Path(__file__).parent / "reference"
 _POSITIONAL = get_args(tyro.conf.Positional[int])[1]
-_Told: Any = type(tyro.conf.arg(name=""))
+_Annotation: Any = type(tyro.conf.arg(name=""))
 _SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Shape")
 
 
 # --- the command line
 
 
-class _Seen(Exception):
-    """Ends a verb's parser as soon as it has shown its record."""
+class _Captured(Exception):
+    """Stops a verb once its dataclass has been captured."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
-    """One argument of a verb, as its help describes it."""
+    """One argument of a verb, as in its help."""
 
     shown: str
     values: str
@@ -54,27 +54,27 @@ class Argument:
 
 def record(verb: str) -> type[Any]:
     """The dataclass that the parser of a verb fills."""
-    seen: list[type[Any]] = []
+    captured: list[type[Any]] = []
 
     def show(made: type[Any], **_: Any) -> None:
-        seen.append(made)
-        raise _Seen
+        captured.append(made)
+        raise _Captured
 
-    with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Seen):
+    with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Captured):
         app.VERBS[verb]([])
-    return seen[0]
+    return captured[0]
 
 
 def arguments(made: type[Any]) -> Iterator[Argument]:
-    """Everything that stands behind a verb, in the order of its help."""
+    """All arguments of a verb, in the order of its help."""
     hints = get_type_hints(made, include_extras=True)
     texts = _field_texts(made)
     for field in dataclasses.fields(made):
         kind, extras = _unwrapped(hints[field.name])
-        told = [one for one in extras if isinstance(one, _Told)]
-        name = next((one.metavar for one in told if one.metavar), field.name.upper())
-        meaning = next((one.help for one in told if one.help), texts.get(field.name, ""))
-        flag = next((one.name for one in told if one.name), field.name).replace("_", "-")
+        annotations = [one for one in extras if isinstance(one, _Annotation)]
+        name = next((one.metavar for one in annotations if one.metavar), field.name.upper())
+        meaning = next((one.help for one in annotations if one.help), texts.get(field.name, ""))
+        flag = next((one.name for one in annotations if one.name), field.name).replace("_", "-")
         yield Argument(
             shown=name if _POSITIONAL in extras else f"--{flag}",
             values=_values(kind),
@@ -84,7 +84,7 @@ def arguments(made: type[Any]) -> Iterator[Argument]:
 
 
 def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
-    """The plain type, and what annotations say about it."""
+    """The plain type of a hint, and its annotations."""
     if hasattr(hint, "__metadata__"):
         kind, extras = _unwrapped(hint.__origin__)
         return kind, [*extras, *hint.__metadata__]
@@ -92,21 +92,21 @@ def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
 
 
 def _field_texts(made: type[Any]) -> dict[str, str]:
-    """The strings below the fields of a dataclass and of those it extends."""
-    found: dict[str, str] = {}
+    """The docstrings of the fields of a dataclass and of its bases."""
+    field_texts: dict[str, str] = {}
     for base in reversed(made.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError):  # made while the program runs, as that of train
+        except (OSError, TypeError):  # created at runtime, as for train
             continue
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
         for field, text in itertools.pairwise(body):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
-                    found[name] = words
-    return found
+                    field_texts[name] = words
+    return field_texts
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -118,7 +118,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def command_line() -> str:
-    """The page of verbs."""
+    """The page of the command line."""
     settings = set(Config.model_fields)
     lines = [
         "# Command line",
@@ -160,7 +160,7 @@ def _argument_table(found: list[Argument]) -> str:
 
 
 def settings() -> str:
-    """The page of the fields of `Config`."""
+    """The page of settings, the fields of `Config`."""
     lines = [
         "# Settings",
         "Each is a field of `picie.Config`: a keyword of `picie.train` and `picie.make_config`, a "
@@ -194,7 +194,7 @@ def _groups() -> list[tuple[str, list[str]]]:
     listed = [name for _, names in groups for name in names]
     if listed != list(Config.model_fields):
         missing = sorted(set(Config.model_fields) ^ set(listed))
-        raise SystemExit(f"settings.py: no comment '# --- title' stands above {missing}")
+        raise SystemExit(f"config.py: no comment '# --- title' above {missing}")
     return groups
 
 
@@ -225,7 +225,7 @@ def _changes(sets: dict[str, dict[str, Any]]) -> str:
 
 
 def python() -> str:
-    """The page of the promised names."""
+    """The page of the public Python names."""
     lines = [
         "# Python",
         f"`import picie` offers {len(picie.__all__)} names; they are what versions keep stable. "
@@ -254,15 +254,15 @@ def python() -> str:
 
 
 def _members(kind: type[Any]) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties of a class, also those of the package's own base classes."""
-    seen: set[str] = set()
+    """Public methods and properties of a class and of its base classes in this package."""
+    known: set[str] = set()
     for base in kind.__mro__:
         if not base.__module__.startswith("picie."):
             continue
         for key, member in vars(base).items():
-            if key.startswith("_") or key in seen or not (_is_code(member)):
+            if key.startswith("_") or key in known or not (_is_code(member)):
                 continue
-            seen.add(key)
+            known.add(key)
             yield key, member
 
 
@@ -279,13 +279,13 @@ def _described(heading: str, name: str, value: Any) -> list[str]:
 
 
 def _signature(name: str, value: Callable[..., Any]) -> str:
-    found = inspect.signature(value)
-    parts = [str(one) for key, one in found.parameters.items() if key not in ("self", "cls")]
-    kinds = [one.kind for key, one in found.parameters.items() if key not in ("self", "cls")]
+    signature = inspect.signature(value)
+    parts = [str(one) for key, one in signature.parameters.items() if key not in ("self", "cls")]
+    kinds = [one.kind for key, one in signature.parameters.items() if key not in ("self", "cls")]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         parts.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
-    empty = found.return_annotation in (found.empty, None) or inspect.isclass(value)
-    returned = "" if empty else f" -> {inspect.formatannotation(found.return_annotation)}"
+    empty = signature.return_annotation in (signature.empty, None) or inspect.isclass(value)
+    returned = "" if empty else f" -> {inspect.formatannotation(signature.return_annotation)}"
     parts, returned = [_bare(part) for part in parts], _bare(returned)
     whole = f"{name}({', '.join(parts)}){returned}"
     inner = "".join(f"    {part},\n" for part in parts)
@@ -293,13 +293,13 @@ def _signature(name: str, value: Callable[..., Any]) -> str:
 
 
 def _bare(part: str) -> str:
-    """Without the modules of types, and with arrays as they are written."""
+    """Remove the modules of types, and write arrays as in the source."""
     part = re.sub(r"(?:[a-z_]+\.)+(?=[A-Za-z])", "", part).replace("<factory>", "{}")
     return re.sub(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)\]\]", r"NDArray[\1]", part)
 
 
 def _docstring(text: str) -> Iterator[str]:
-    """A Google docstring as Markdown."""
+    """Convert a Google-style docstring to Markdown."""
     parts = re.split(rf"^({'|'.join(_SECTIONS)}):[ ]*\n", text, flags=re.MULTILINE)
     if parts[0].strip():
         yield _escaped(parts[0].strip())
@@ -327,7 +327,7 @@ def _first(value: Any) -> str:
 
 
 def _values(kind: Any) -> str:
-    """A type in words."""
+    """Describe a type in words."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         return ", ".join(f"`{one}`" for one in inner)
@@ -350,7 +350,7 @@ def _shown(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Without what Markdown would take for its own: <TAGS>, and * outside of code."""
+    """Escape Markdown's special characters and <TAGS> outside of code."""
     parts = re.split(r"(`[^`]*`)", text)
     plain = (re.sub(r"([*_<>|])", r"\\\1", part) for part in parts[::2])
     kept = iter([*parts[1::2], ""])
@@ -371,11 +371,11 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "python": python,
 }
-"""By file name: what makes the page."""
+"""The function that makes each page, by file name."""
 
 
 def main() -> None:
-    """Write every page."""
+    """Write all pages."""
     argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     OUT.mkdir(exist_ok=True)
     for name, make in PAGES.items():

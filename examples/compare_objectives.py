@@ -1,9 +1,9 @@
-"""Train with several objectives on one labelled folder, and score them under one protocol.
+"""Train with several objectives on one labelled folder, and score them with the same protocol.
 
     python examples/compare_objectives.py labelled/ out/ --clusters 8
 
-The folder has images/, masks/, classes.txt, train.txt and val.txt. Labels are read for scoring
-only. `picie bench` does the same with several seeds, and goes on where it was stopped.
+The folder has images/, masks/, classes.txt, train.txt and val.txt. Labels are used only for
+scoring. `picie bench` does the same with several seeds, and resumes after an interruption.
 """
 
 import argparse
@@ -15,7 +15,7 @@ OBJECTIVES = ("frozen", "picie", "picie-h", "mdc", "iic")
 
 
 def main() -> None:
-    """One run for each objective."""
+    """Run training once per objective."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("labelled", type=Path)
     parser.add_argument("out", type=Path)

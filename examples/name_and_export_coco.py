@@ -1,10 +1,10 @@
-"""Name the clusters of a trained model, and write its masks for annotation tools.
+"""Name the clusters of a trained model, and export its masks for annotation tools.
 
     python examples/name_and_export_coco.py runs/first photos/ out/ road=0,7 sky=1
 
-Each NAME=CLUSTERS makes one class of some clusters; those without a name stay classes of their own.
-`picie name` and `picie export` do the same from the command line, and keep the names in the run
-folder; here the run is left as it is. Needs the extra `export`.
+Each NAME=CLUSTERS merges clusters into one class; a cluster without a name stays a separate class.
+`picie name` and `picie export` do the same on the command line and store the names in the run
+folder, which this example does not change. Needs the extra `export`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("out", type=Path, help="folder to create")
     parser.add_argument("names", nargs="+", metavar="NAME=CLUSTERS")
     args = parser.parse_args()
 

@@ -1,12 +1,12 @@
-"""Look at one photo in a notebook: paste these cells, or run the file.
+"""Segment one photo in a notebook: paste these cells, or run the file.
 
     python examples/predict_in_notebook.py runs/first photo.jpg cuts.png
 
-Shows the photo beside its masks at a coarse, the usual and a fine number of clusters. The model is
-loaded once; every cut shares its weights. In a notebook the last line of the file is the image.
+Shows the photo beside its masks with half, the usual and twice the number of clusters. The model is
+loaded once; all cuts share its weights. In a notebook the last line displays the image.
 """
 
-# %% what to look at
+# %% inputs
 import sys
 
 import numpy as np

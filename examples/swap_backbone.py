@@ -1,9 +1,9 @@
-"""Train with two backbones and compare what they find, without labels.
+"""Train with two backbones, and compare their clusters without labels.
 
     python examples/swap_backbone.py photos/ out/ resnet18.tv_in1k convnext_atto.d2_in1k
 
-Any timm network that gives feature maps at several strides will do. Weights are downloaded once;
-with --no-pretrained they are random, so that nothing is downloaded (and the masks mean nothing).
+Any timm network with feature maps at several strides works. Weights are downloaded once; with
+--no-pretrained they are random, so nothing is downloaded (and the masks are meaningless).
 """
 
 import argparse
@@ -17,7 +17,7 @@ from picie.clustering.validity import adjusted_rand, contingency
 
 
 def main() -> None:
-    """Train once with each backbone."""
+    """Train once per backbone."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("out", type=Path)
@@ -32,7 +32,7 @@ def main() -> None:
         model = picie.train(
             args.photos,
             args.out / name,
-            epochs=0,  # one clustering, no training: enough to compare features
+            epochs=0,  # clustering without training is enough to compare features
             clusters=args.clusters,
             backbone=name,
             pretrained=not args.no_pretrained,
@@ -48,7 +48,7 @@ def main() -> None:
         if one.mask is not None and other.mask is not None:
             ids, others = (torch.from_numpy(mask).flatten() for mask in (one.mask, other.mask))
             table = contingency(ids, others, (args.clusters, args.clusters))
-            print(f"{one.name}: both cut it alike to {adjusted_rand(table):.2f} (1 = the same)")
+            print(f"{one.name}: adjusted Rand index {adjusted_rand(table):.2f} (1 = identical)")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Learn from a folder of photos, and write a mask for each of them.
+"""Train on a folder of photos, and write a mask for each photo.
 
     python examples/train_on_folder.py photos/ out/ --clusters 8
 
-Shows training from Python, the settings as keywords, and what comes out: masks that read back as
-numbers, overlays to look at, and the health of the run, which needs no labels.
+Shows training from Python, settings as keywords, and the results: masks that store cluster ids,
+overlays for viewing, and the health of the run, which needs no labels.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
     health = json.loads((args.out / "run" / "health.json").read_text(encoding="utf-8"))
     print(f"two views of a photo agree on {health['view_agreement']:.0%} of its pixels")
-    print(f"{health['effective_clusters']:.1f} of {model.clusters} clusters are really in use")
+    print(f"{health['effective_clusters']:.1f} of {model.clusters} clusters are effectively used")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,13 @@
 """Shared data: a tiny labelled folder, and tiny runs trained on it."""
 
-from collections.abc import Callable
+import gc
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +20,10 @@ from picie.inference.segmenter import Segmenter, load
 from picie.training.loop import train
 
 Settings = dict[str, dict[str, Any]]
+Start = Callable[..., BaseProcess]
+
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+_IMPORTED = ["picie.cli.train", "torch.distributed.launcher.api", "accelerate", "timm"]
 
 _COMMON: dict[str, Any] = {
     "split": "train",
@@ -34,6 +45,12 @@ _COMMON: dict[str, Any] = {
 def _one_thread() -> None:
     """Sums in one order, so that bytes can be compared with those of other processes."""
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not in what was imported: it takes half a second a time."""
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +88,7 @@ def runs(
     folder = tmp_path_factory.mktemp("runs")
     for preset, values in settings.items():
         train(scenes, folder / preset, **values)
+    gc.freeze()  # training imports timm
     return {preset: folder / preset for preset in settings}
 
 
@@ -78,6 +96,77 @@ def runs(
 def model(runs: dict[str, Path]) -> Segmenter:
     """The trained model of the preset `default`; not to be changed."""
     return load(runs["default"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the server of processes get ready while tests before its first one run."""
+    if _FORKS and any("start" in getattr(item, "fixturenames", ()) for item in items):
+        forkserver.set_forkserver_preload(_IMPORTED)
+        forkserver.ensure_running()
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator[Start]:
+    """Starts a process that calls a function of `tests/processes.py`, which it names.
+
+    Processes are forked from a server that has imported, once for all of them, what training
+    needs. No thread runs there and nothing was computed, so that each begins like a new one.
+    """
+    if not _FORKS:
+        pytest.skip("needs the start method forkserver")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        processes = import_module("processes")
+
+        def begin(name: str, *args: Any) -> BaseProcess:
+            process = multiprocessing.get_context("forkserver").Process(
+                target=getattr(processes, name), args=args
+            )
+            process.start()
+            return process
+
+        yield begin
+
+
+@pytest.fixture(scope="session")
+def pair(
+    start: Start,
+    scenes: Path,
+    settings: Settings,
+    flags: Callable[[str], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """What two processes found, all that is asked of them in one start; not to be changed.
+
+    `learnt` is the run of the preset `default`, made by the command line; `short` ended after one
+    epoch; `steps` is a reference run of tiny steps; `unreadable` had four images that can be read
+    and three that cannot.
+    """
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "photos").mkdir()
+    for number in range(4):
+        shutil.copy(scenes / "images" / f"scene_000{number}.jpg", folder / "photos")
+    for number in range(3):
+        (folder / "photos" / f"bad{number}.jpg").write_text("no image")
+    draws = torch.Generator().manual_seed(0)
+    points = 2 * torch.randn(8, 6, generator=draws)[torch.randint(8, (600,), generator=draws)]
+    points += torch.randn(600, 6, generator=draws) + 3
+    rows = torch.randperm(600, generator=draws).split([220, 380])
+    torch.save((points, rows), folder / "points.pt")
+    labelled, bare = {"data": str(scenes)}, {"data": str(folder / "photos"), "split": ""}
+    default, reference = settings["default"], settings["reference"]
+    trainings = {
+        "short": default | labelled | {"epochs": 1},
+        "steps": reference | labelled | {"epochs": 2, "learning_rate": 1e-6},
+        "unreadable": reference | bare | {"epochs": 1},
+    }
+    command = [str(scenes), f"--out={folder / 'learnt'}", *flags("default")]
+    (folder / "jobs.json").write_text(json.dumps({"trainings": trainings, "command": command}))
+    process = start("launch_two", folder)
+    process.join(timeout=600)
+    process.kill()  # had it not come to an end
+    assert process.exitcode == 0
+    return folder
 
 
 @pytest.fixture

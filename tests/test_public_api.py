@@ -22,24 +22,24 @@ def test_the_promised_names_are_exactly_those_of_the_list() -> None:
     assert len(PROMISED) <= 24
 
 
-@pytest.mark.parametrize("name", PROMISED)
-def test_a_promised_name_is_there_and_described(name: str) -> None:
-    value = getattr(picie, name)
-    assert name in dir(picie)
-    if inspect.isclass(value) or inspect.isfunction(value):
-        assert value.__module__.startswith("picie.")
-        assert inspect.getdoc(value)
+def test_promised_names_are_there_and_described() -> None:
+    for name in PROMISED:
+        value = getattr(picie, name)
+        assert name in dir(picie)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__module__.startswith("picie."), name
+            assert inspect.getdoc(value), name
 
 
-@pytest.mark.parametrize("name", PROMISED)
-def test_a_promised_name_is_declared_for_type_checkers_where_it_lives(name: str) -> None:
+def test_promised_names_are_declared_for_type_checkers_where_they_live() -> None:
     declared = {
         alias.name: f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse((SRC / "__init__.py").read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("picie.")
         for alias in node.names
     }
-    assert declared[name] == f"picie.{picie._HOME[name]}.{name}"
+    for name in PROMISED:
+        assert declared[name] == f"picie.{picie._HOME[name]}.{name}"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -47,35 +47,31 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = picie.tarin
 
 
-@pytest.mark.parametrize(
-    "statement", ["import picie", "import picie.cli.app", "import picie.cli.arguments"]
-)
-def test_importing_is_silent_and_changes_nothing(statement: str) -> None:
-    program = f"""
-import logging, os, random, sys, threading, warnings
-before = dict(os.environ), threading.active_count(), random.getstate(), list(warnings.filters)
-{statement}
-after = dict(os.environ), threading.active_count(), random.getstate(), list(warnings.filters)
-heavy = {{"torch", "timm", "scipy", "numpy", "torchvision"}} & set(sys.modules)
-assert before == after
-assert not logging.getLogger().handlers
-assert not heavy, heavy
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_loading_the_parts_leaves_torch_as_it_was() -> None:
+def test_importing_is_silent_and_changes_nothing() -> None:
     program = """
-import os, torch
+import logging, os, random, sys, threading, warnings
+
 def state():
+    return dict(os.environ), threading.active_count(), random.getstate(), list(warnings.filters)
+
+def state_of_torch():
     return (dict(os.environ), torch.get_num_threads(), torch.get_default_dtype(),
             torch.are_deterministic_algorithms_enabled(), torch.initial_seed(),
             torch.get_rng_state().tolist(), torch.is_grad_enabled())
+
+for statement in ("import picie", "import picie.cli.app", "import picie.cli.arguments"):
+    before = state()
+    exec(statement)
+    assert state() == before, statement
+    assert not logging.getLogger().handlers, statement
+    heavy = {"torch", "timm", "scipy", "numpy", "torchvision"} & set(sys.modules)
+    assert not heavy, (statement, heavy)
+
+import torch
 torch.manual_seed(3)
-before = state()
+before = state_of_torch()
 from picie import evaluate, predict, train
-assert before == state()
+assert before == state_of_torch()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,14 @@ from picie.data.synthetic.scenes import write_scenes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+_TINY: dict[str, Any] = {
+    "size": 64,
+    "base_size": 64,
+    "backbone": "test_efficientnet",
+    "pretrained": False,
+    "feature_size": 8,
+    "workers": 0,
+}
 KNOWN = ("sh", "python", "text", "bibtex")
 
 
@@ -29,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(scenes / "images", tmp_path / "photos")
     shutil.copy(scenes / "images" / "scene_0000.jpg", tmp_path / "photo.jpg")
     for name, values in list(PRESETS.items()):
-        monkeypatch.setitem(PRESETS, name, values | {"size": 96, "base_size": 96})
+        monkeypatch.setitem(PRESETS, name, values | _TINY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -4,7 +4,7 @@
     mask = picie.predict(model, "photo.jpg")
     scores = picie.evaluate(model, "labelled/", split="val")
 
-Importing this package is quick and changes nothing: the parts are loaded when they are used.
+Importing this package is fast and has no side effects: parts are loaded on first use.
 """
 
 from importlib import import_module

@@ -1,10 +1,10 @@
-"""The only configuration: one frozen model, made from presets, and TOML in and out."""
+"""The configuration: one frozen model, presets, and TOML input and output."""
 
 import difflib
 import tomllib
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ __all__ = [
     "PRESETS",
     "TRACKERS",
     "Config",
+    "MachineSettings",
     "Objective",
     "Similarity",
     "check_together",
@@ -33,7 +34,7 @@ __all__ = [
     "write_config",
 ]
 
-# What the authors' code does at revision c3aa029, quirks included (method: docs/explanation.md).
+# What the authors' code does at revision c3aa029, including quirks (see docs/explanation.md).
 _REFERENCE: dict[str, Any] = {
     "epochs": 10,
     "batch_size": 128,
@@ -41,12 +42,12 @@ _REFERENCE: dict[str, Any] = {
     "base_size": 640,
     "decoder_init": "random",
     "hue": 0.1,
-    "grayscale": 0.0,  # registered under another spelling than the one tested: never applied
+    "grayscale": 0.0,  # never applied: registered under another spelling than the one tested
     "view_rule": "authors",
     "kmeans_init": "random",
     "kmeans_images": 5120,
-    # The code clusters all pixels of the first 5,120 images or so, 17 GB of features, and then
-    # moves the centroids over the other images, by next to nothing.
+    # The code clusters all pixels of about the first 5,120 images, 17 GB of features, and then
+    # updates the centroids on the other images, which hardly changes them.
     "kmeans_pixels": 256,
     "kmeans_smoothing": 0,
     "overclusters": 0,
@@ -59,7 +60,7 @@ _REFERENCE: dict[str, Any] = {
     "batchnorm": "batch",
 }
 
-# What the paper says where it differs from the code.
+# Where the paper differs from the code.
 _PAPER: dict[str, Any] = _REFERENCE | {
     "grayscale": 0.2,
     "view_rule": "exact",
@@ -69,7 +70,7 @@ _PAPER: dict[str, Any] = _REFERENCE | {
     "balance": "inverse",
 }
 
-# What gave the best masks of few images: longer training, and time spent on prediction.
+# The best masks on few images: longer training, and slower prediction.
 _BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.0, 1.5), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -87,21 +88,21 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "mdc-prototypes": {"final_centroids": "clean"},
     "iic": {"unit_features": False, "final_centroids": "trained"},
 }
-"""What an objective sets besides itself, after the preset and before the user."""
+"""Settings that an objective implies; they override the preset, and users override them."""
 
 
 TRACKERS = ("tensorboard", "wandb")
-"""Names that the setting `track` takes."""
+"""Valid names in the setting `track`."""
 
 
 def check_together(config: Any) -> None:
     """Refuse settings that contradict each other.
 
     Args:
-        config: a `Config` whose fields are right each by itself.
+        config: a `Config` whose fields are individually valid.
 
     Raises:
-        ValueError: which fields, and what to set instead.
+        ValueError: names the fields and what to set instead.
     """
     _check_ranges(config)
     _check_objective(config)
@@ -144,11 +145,11 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 MACHINE = (
     *("device", "workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
 )
-"""Settings that a resumed run may change: they say where and how it runs, not what comes out."""
+"""Settings that a resumed run may change, because they do not affect the result."""
 
 
 FIRST = ("clusters", "epochs", "size", "backbone", "seed", "device")
-"""Settings that people choose first; the short help shows these."""
+"""The most common settings, shown in the short help."""
 GROUPS = {
     "images": ("split", "dataset", "eval_split", "base_size", "batch_size"),
     "network": (
@@ -167,13 +168,25 @@ GROUPS = {
     "prediction": ("predict_scales", "refine"),
     "machine": ("workers", "cache_mb", "cache_disk_mb", "cache_dir", "track", "track_images"),
 }
-"""All other settings by what they are about, for the long help and the docs."""
+"""All other settings by topic, for the long help and the docs."""
+
+
+class MachineSettings(TypedDict, total=False):
+    """The settings of `MACHINE`, for keyword arguments."""
+
+    device: str | None
+    workers: int | None
+    cache_mb: int | None
+    cache_disk_mb: int | None
+    cache_dir: str | None
+    track: str | None
+    track_images: int | None
 
 
 class Config(BaseModel, frozen=True, extra="forbid"):
     """All settings of a run. `Config()` is the preset `default`."""
 
-    # --- what to learn from
+    # --- images
     data: str = Field("", description="folder of images (the positional argument of `train`)")
     split: str = Field(
         "", description="list file inside the folder, by stem: `train` reads train.txt; empty = all"
@@ -362,7 +375,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def num_centroids(self) -> int:
-        """Centroids that k-means looks for: K, or the over-clusters that are merged to K."""
+        """Number of centroids of k-means: K, or the over-clusters that are merged to K."""
         return max(self.overclusters, 2 * self.clusters) if self.overclusters else self.clusters
 
     @property
@@ -383,24 +396,24 @@ class Config(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def learns_classifier(self) -> bool:
-        """Whether the classifier has weights that are learnt, in place of prototypes."""
+        """Whether the classifier has learnt weights instead of prototypes."""
         return self.objective in ("mdc", "picie-parametric", "iic")
 
     @property
     def spherical(self) -> bool:
-        """Whether k-means is spherical; else Euclidean."""
+        """Whether k-means is spherical instead of Euclidean."""
         return self.similarity == "cosine"
 
     @property
     def label_rule(self) -> Similarity:
-        """How a pixel chooses its pseudo-label."""
+        """The similarity by which pixels get pseudo-labels."""
         return "cosine" if self.spherical else "l2"
 
     @property
     def predict_rule(self) -> Similarity:
-        """How masks choose their cluster: a learnt classifier is always a dot product."""
-        kept = self.final_centroids == "trained" and self.epochs > 0
-        learnt = self.objective == "iic" or (self.learns_classifier and kept)
+        """The similarity by which masks are predicted; always dot for a learnt classifier."""
+        keeps_trained = self.final_centroids == "trained" and self.epochs > 0
+        learnt = self.objective == "iic" or (self.learns_classifier and keeps_trained)
         return "dot" if learnt else self.similarity
 
     @property
@@ -410,7 +423,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def post_processing(self) -> str:
-        """What follows the network at prediction, in words; "none" for nothing."""
+        """The post-processing at prediction as text, or "none"."""
         scales = " ".join(f"{scale:g}" for scale in self.predict_scales)
         parts = [f"mean of scales {scales}"] * (self.predict_scales != (1.0,))
         parts += [f"{self.refine} iterations of boundary refinement"] * (self.refine > 0)
@@ -425,14 +438,14 @@ class Config(BaseModel, frozen=True, extra="forbid"):
 def make_config(preset: str = "default", **settings: Any) -> Config:
     """A preset with some settings changed.
 
-    An objective other than `picie` brings settings of its own, which those given here replace.
+    An objective may imply further settings (`OBJECTIVES`), which those given here override.
 
     Args:
         preset: a key of `PRESETS`.
         **settings: fields of `Config`.
 
     Raises:
-        ConfigError: unknown preset or field (the nearest name is proposed), or a bad value.
+        ConfigError: an unknown preset or field (with a suggestion), or a bad value.
 
     Example:
         >>> make_config("reference", clusters=11).balance
@@ -448,13 +461,13 @@ def read_config(path: Path, **settings: Any) -> Config:
 
     Args:
         path: the file.
-        **settings: fields of `Config` that replace those of the file.
+        **settings: fields of `Config` that override those of the file.
 
     Raises:
         ConfigError: missing file, broken TOML, unknown key or bad value.
 
     Warns:
-        FutureWarning: settings of an earlier version, in one line.
+        FutureWarning: one line on settings of an earlier version.
     """
     try:
         values = (
@@ -472,14 +485,14 @@ def read_config(path: Path, **settings: Any) -> Config:
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write every field, so that the run is described whole even when presets change later."""
+    """Write every field, so that the file stays complete even if presets change later."""
     path.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")
 
 
 def _defaults(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
     objective = settings.get("objective")
-    own = OBJECTIVES.get(objective, {}) if isinstance(objective, str) else {}
-    return PRESETS[preset] | own
+    implied = OBJECTIVES.get(objective, {}) if isinstance(objective, str) else {}
+    return PRESETS[preset] | implied
 
 
 def _build(values: dict[str, Any], *, where: str) -> Config:
@@ -494,14 +507,14 @@ def _problem(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         if name in _RETIRED:
-            return f"{name!r} is no setting any more; {_RETIRED[name]}"
+            return f"{name!r} is no longer a setting; {_RETIRED[name]}"
         return f"unknown setting {name!r}; {suggest(name, list(Config.model_fields))}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {item['input']!r}: {message}" if name else message
 
 
 EARLIER = "written by an earlier picie"
-"""What the warning about a file with settings of another version says."""
+"""Part of the warning about a file with settings of an earlier version."""
 
 _FIXED: dict[str, Any] = {
     "blur_max": 2.0,
@@ -515,7 +528,7 @@ _FIXED: dict[str, Any] = {
     "kmeans_update": False,
     "mse_weight": 0.0,
 }
-"""Settings of earlier versions, and the value that they always have now."""
+"""Settings of earlier versions, and their fixed value today."""
 _RETIRED = {
     **{name: f"it is always {value!r}" for name, value in _FIXED.items()},
     **dict.fromkeys(("brightness", "contrast", "saturation"), "use jitter for all three"),
@@ -530,22 +543,22 @@ _RETIRED = {
     "eval_size": "curves are scored at size",
     "kmeans_batch_size": "it is twice batch_size",
 }
-"""Settings of earlier versions, and what takes their place."""
+"""Settings of earlier versions, and their replacements."""
 
 
 def translate_settings(values: dict[str, Any], origin: Path) -> dict[str, Any]:
-    """Settings of an earlier version in terms of this one; others as they are.
+    """Translate settings of an earlier version; current ones are unchanged.
 
     Args:
-        values: settings by name, perhaps those of picie 0.1.
-        origin: the file they come from, for the warning.
+        values: settings by name, possibly of picie 0.1.
+        origin: their file, for the warning.
 
     Returns:
-        fields of `Config`, such that a finished model predicts the same masks.
+        fields of `Config` with which a finished model predicts the same masks.
 
     Warns:
-        FutureWarning: in one line, which settings no longer exist, and which of them had a value
-            that training no longer offers.
+        FutureWarning: one line on settings that no longer exist, and on values that training no
+            longer offers.
     """
     old = [name for name in values if name in _RETIRED]
     if not old:
@@ -595,7 +608,7 @@ _DEFAULTS_EARLIER: dict[str, Any] = {
     "classifier": "prototype",
     "cross_view": True,
 }
-"""What a file of an earlier version left out, as far as the translation asks for it."""
+"""Defaults of earlier versions, as far as the translation needs them."""
 _PAPER_EARLIER = {"final_centroids": "trained", "hue": 0.1, "batchnorm": "batch"}
 _REFERENCE_EARLIER = _PAPER_EARLIER | {
     "blur_rule": "authors",
@@ -616,7 +629,7 @@ _OBJECTIVES_EARLIER: dict[str, dict[str, Any]] = {
 
 
 def _translated(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings in today's terms, and old ones whose value cannot be told in them."""
+    """Current settings, and old settings whose value has no equivalent today."""
     new = {name: value for name, value in values.items() if name not in _RETIRED}
     lost = {name: values[name] for name, now in _FIXED.items() if values.get(name, now) != now}
     preset, objective = str(values.get("preset")), str(values.get("objective"))
@@ -680,24 +693,24 @@ def _fold_objective(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fold_similarity(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """By the rule of prediction, or of labels where the masks come from a learnt classifier."""
+    """Use the rule of prediction, or that of labels if masks come from a learnt classifier."""
     label, predict = old["label_rule"], old["predict_rule"]
     objective, lost = new.get("objective", old["objective"]), {}
-    kept = old["final_centroids"] == "trained" and old["epochs"] != 0
-    if objective == "iic" and predict != "dot":  # never of the learnt head: of a clustering
+    keeps_trained = old["final_centroids"] == "trained" and old["epochs"] != 0
+    if objective == "iic" and predict != "dot":  # masks came from a clustering, not from the head
         new["objective"], lost["objective"] = "picie", objective
     learnt = objective in ("mdc", "picie-parametric", "iic")
-    dot = predict == "dot" and (objective == "iic" or (learnt and kept))
-    lengths = not old["unit_features"] and objective != "iic"  # a dot product tells them apart
+    dot = predict == "dot" and (objective == "iic" or (learnt and keeps_trained))
+    lengths = not old["unit_features"] and objective != "iic"  # only dot depends on lengths
     by_label = "cosine" if label == "cosine" and not lengths else "dot"
     new.setdefault("similarity", by_label if dot else predict)
     cosine = new["similarity"] == "cosine"
     wanted = {"label_rule": "cosine" if cosine else "l2"}
     wanted["kmeans_metric"] = "spherical" if cosine else "euclidean"
-    if not learnt:  # a learnt classifier has no rule in the loss
+    if not learnt:  # the loss of a learnt classifier has no rule
         wanted["logit_rule"] = new["similarity"]
     if cosine and not old["unit_features"] and new.get("objective", objective) != "iic":
-        new["unit_features"] = True  # cosine does not tell lengths apart
+        new["unit_features"] = True  # cosine does not depend on lengths
         lost["unit_features"] = False
     return lost | {name: old[name] for name, now in wanted.items() if old[name] != now}
 
@@ -709,10 +722,10 @@ _FOLDS = (
     ({"classifier", "cross_view", "pca_origin"}, _fold_objective),
     ({"label_rule", "logit_rule", "predict_rule", "kmeans_metric"}, _fold_similarity),
 )
-"""Settings of earlier versions, and what makes one setting of today of them, in this order."""
+"""Groups of old settings, and the function that folds each into current ones, in this order."""
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """What to say about an unknown name: the nearest known one, or all of them."""
+    """A hint for an unknown name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Everything that picie raises on purpose.
+"""The errors that picie raises on purpose.
 
 PicieError                 exit code 1
 ├── ConfigError            exit code 2: a flag, a key or a value that cannot be used
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class PicieError(Exception):
-    """Base of all errors that picie raises on purpose; the message is meant for people."""
+    """Base of all errors that picie raises on purpose; the message is for users."""
 
     exit_code = 1
 

@@ -1,18 +1,18 @@
-"""The run folder: what a training run writes, and how it is found again.
+"""The run folder: the files of a training run, and how to create and open them.
 
     runs/first/
     ├── run.json            format number and picie version
     ├── config.toml         every setting
-    ├── metrics.jsonl       one JSON object a line
-    ├── health.json         how well it went, as far as that can be said without labels
+    ├── metrics.jsonl       one JSON object per line
+    ├── health.json         measures that need no labels
     ├── train.log           plain text
     ├── model.safetensors   the model, with config.json beside it
     ├── checkpoint/         training state, for --resume
-    ├── classes.toml        names of clusters, if they were given any (picie name)
+    ├── classes.toml        names of clusters, if any (picie name)
     ├── classes.history/    earlier states of it
-    └── tensorboard/        what the tracker of that name shows (train --track)
+    └── tensorboard/        files of the tracker of that name (train --track)
 
-Files appear whole or not at all: a killed process leaves the old file or the new one.
+Files are written atomically: a killed process leaves either the old or the new version.
 """
 
 import json
@@ -32,12 +32,12 @@ from picie.runtime.files import PART, write_atomically, writing
 __all__ = ["CLASSES_FILE", "FORMAT", "MODEL_CONFIG_FILE", "WEIGHTS_FILE", "Run"]
 
 FORMAT = 1
-"""Version of the run folder's layout that this picie writes, and the newest that it reads."""
+"""Version of the folder layout that this picie writes, and the newest that it reads."""
 
 WEIGHTS_FILE = "model.safetensors"
 MODEL_CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.toml"
-"""Files of a model: weights, what is needed to read them, and names of its clusters."""
+"""Files of a model: weights, the configuration to read them, and names of clusters."""
 
 _HEADER = "run.json"
 _CONFIG = "config.toml"
@@ -50,9 +50,9 @@ class Run:
     """One run folder. Make it with `Run.create` or `Run.open`.
 
     Attributes:
-        folder: where everything is.
+        folder: of the run.
         config: the settings in its config.toml.
-        version: the picie version that made it.
+        version: the picie version that wrote it.
     """
 
     folder: Path
@@ -63,17 +63,17 @@ class Run:
     def create(
         cls, folder: Path, config: Config, *, version: str, overwrite: bool = False
     ) -> "Run":
-        """Make a run folder with run.json and config.toml.
+        """Create a run folder with run.json and config.toml.
 
         Args:
-            folder: a new or empty folder; parents are made.
-            config: the settings, written whole.
+            folder: a new or empty folder; parents are created.
+            config: all settings.
             version: of picie.
-            overwrite: first remove the files that an earlier run wrote there, and nothing else; the
-                names that people gave to its clusters are kept as classes.old.toml.
+            overwrite: first remove the files of an earlier run, and nothing else; names of its
+                clusters are kept as classes.old.toml.
 
         Raises:
-            ConfigError: the folder holds a run (and not `overwrite`), or other files.
+            ConfigError: the folder contains a run (and `overwrite` is off), or other files.
             PicieError: it cannot be written.
         """
         folder = Path(folder)
@@ -89,11 +89,11 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """Find a run again.
+        """Open an existing run.
 
         Raises:
-            ModelError: no such folder, no run in it, or one written by a newer picie.
-            ConfigError: its config.toml was edited into something unusable.
+            ModelError: no such folder, not a run, or written by a newer picie.
+            ConfigError: its config.toml is no longer valid.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -113,7 +113,7 @@ class Run:
 
     @staticmethod
     def is_run(folder: Path) -> bool:
-        """Whether a training run wrote the folder; else it may hold a model alone."""
+        """Whether it is a run folder; otherwise it may contain only a model."""
         return (folder / _HEADER).exists()
 
     @property
@@ -123,7 +123,7 @@ class Run:
 
     @property
     def model_config_path(self) -> Path:
-        """What the weights need to be read, JSON."""
+        """The configuration to read the weights, JSON."""
         return self.folder / MODEL_CONFIG_FILE
 
     @property
@@ -138,12 +138,12 @@ class Run:
 
     @property
     def names_path(self) -> Path:
-        """Names of clusters, TOML; absent unless people gave them."""
+        """Names of clusters, TOML; may be missing."""
         return self.folder / CLASSES_FILE
 
     @property
     def metrics_path(self) -> Path:
-        """One JSON object a line."""
+        """One JSON object per line."""
         return self.folder / "metrics.jsonl"
 
     @property
@@ -157,10 +157,10 @@ class Run:
         return self.folder / "train.log"
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one line to metrics.jsonl; it is on the disk when this returns.
+        """Append one line to metrics.jsonl and flush it to disk.
 
         Args:
-            record: plain values. NaN and infinite numbers become null, which all JSON readers know.
+            record: plain values. NaN and infinite numbers become null, because JSON has neither.
 
         Raises:
             PicieError: it cannot be written.
@@ -174,7 +174,7 @@ class Run:
             os.fsync(file.fileno())
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All records of metrics.jsonl; a last line that was cut off by a kill is left out.
+        """All records of metrics.jsonl; an incomplete last line, after a kill, is skipped.
 
         Raises:
             ModelError: another line is damaged, or the file cannot be read.
@@ -198,14 +198,14 @@ class Run:
         return records
 
     def health(self) -> dict[str, float]:
-        """What health.json holds; empty where there is none that can be read."""
+        """The content of health.json; empty if it is missing or unreadable."""
         try:
             return _record(self.health_path.read_bytes()) or {}
         except OSError:
             return {}
 
     def truncate_metrics(self, epoch: int) -> None:
-        """Remove the records of `epoch` and later (a resumed run writes them anew), no others.
+        """Remove the records of `epoch` and later, which a resumed run writes again.
 
         Raises:
             ModelError: metrics.jsonl is damaged.
@@ -213,13 +213,13 @@ class Run:
         """
         if not self.metrics_path.exists():
             return
-        kept = [record for record in self.metrics() if record.get("epoch", -1) < epoch]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
+        records = [record for record in self.metrics() if record.get("epoch", -1) < epoch]
+        text = "".join(json.dumps(record) + "\n" for record in records)
         write_atomically(self.metrics_path, text.encode())
 
     @contextmanager
     def log_to_file(self) -> Iterator[None]:
-        """Within the block, what the logger `picie` says from level INFO on goes to train.log.
+        """Within the block, write messages of the logger `picie` from level INFO on to train.log.
 
         Raises:
             PicieError: train.log cannot be written.
@@ -254,12 +254,12 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
             )
     elif not all(entry.name.startswith(PART) for entry in folder.iterdir()):
         raise ConfigError(
-            f"{folder} is not empty and holds no run; choose another --out, or empty it yourself"
+            f"{folder} is not empty and holds no run; choose another --out, or empty it first"
         )
 
 
 def _read_header(folder: Path) -> dict[str, Any] | None:
-    """What run.json says; None if there is none that picie wrote."""
+    """The content of run.json; None if it is missing or not from picie."""
     try:
         header = _record((folder / _HEADER).read_bytes())
     except OSError:
@@ -269,7 +269,7 @@ def _read_header(folder: Path) -> dict[str, Any] | None:
 
 
 def _clear(run: Run) -> None:
-    """Remove what a run wrote; the header goes last, so that a kill on the way leaves a run."""
+    """Remove the files of a run; the header last, so that the folder stays a run if interrupted."""
     for folder in (run.checkpoint_path, *(run.folder / name for name in _TRACKED)):
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
@@ -284,7 +284,7 @@ def _clear(run: Run) -> None:
 
 
 def _set_names_aside(folder: Path) -> None:
-    """Names are people's work, but would be wrong for the clusters of another model."""
+    """Keep the names, which are manual work, but not in use: the new clusters are others."""
     if (folder / CLASSES_FILE).exists():
         os.replace(folder / CLASSES_FILE, folder / "classes.old.toml")
     if (folder / _PAST_NAMES).is_dir():
@@ -300,7 +300,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _cut_broken_end(file: BinaryIO) -> None:
-    """Give a last line without newline its newline if it is whole, else remove the line."""
+    """Complete a last line without newline if it is valid JSON, else remove it."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - 1))
     if file.read() in (b"", b"\n"):

@@ -1,4 +1,4 @@
-"""The nouns that flow between the rooms, and the alphabet of their shapes.
+"""Types that are passed between the rooms, and the letters of their shapes.
 
 B batch · C channels · H W image · h w feature map · D feature · K clusters · L classes · N points
 
@@ -21,7 +21,7 @@ VOID = 255
 """Mask value of pixels without a label: never scored, never trained on."""
 
 IGNORED = -1
-"""Id in predicted masks of pixels whose class is to be ignored; a mask file says void instead."""
+"""Id of ignored pixels in predicted masks; mask files have the void value instead."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ViewPair:
 
     Attributes:
         first: (B, 3, H, W) float in [0, 1], G(P1(x)): already transformed.
-        second: (B, 3, H, W) float in [0, 1], P2(x): G is still to be applied to its features.
+        second: (B, 3, H, W) float in [0, 1], P2(x): G is applied to its features later.
         rows: (B, h, h) float, the matrix of G along the rows of a feature map.
         columns: (B, w, w) float, the matrix of G along its columns.
     """
@@ -56,7 +56,7 @@ class ViewPair:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Centroids of one view and how many sampled pixels each of them got.
+    """Centroids of one view, and the number of sampled pixels of each.
 
     Attributes:
         centroids: (K, D) float32.
@@ -69,11 +69,11 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of one training step, and what it is made of; scalars.
+    """The loss of one training step and its parts; scalars.
 
     Attributes:
-        total: what is minimised; carries gradients.
-        parts: by name, without gradients: `within` and `cross` of PiCIE, and so on.
+        total: the minimised loss, with gradients.
+        parts: by name, without gradients, such as `within` and `cross` of PiCIE.
     """
 
     total: Tensor

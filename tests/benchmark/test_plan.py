@@ -83,7 +83,9 @@ def test_selection_by_a_part_of_the_name(write_suite: WriteSuite) -> None:
     jobs = jobs_of(write_suite())
     assert select(jobs, "reference") == [jobs[1], jobs[3]]
     assert select(jobs, "Default*seed1") == [jobs[2]]
-    with pytest.raises(ConfigError, match=r"--only 'x': no run is called so; the first is 'scenes"):
+    with pytest.raises(
+        ConfigError, match=r"--only 'x': no run has such a name; the first is 'scenes"
+    ):
         select(jobs, "x")
 
 

@@ -151,8 +151,8 @@ def test_changed_systems_are_refused_then_done_again(
     bench = open_benchmark(write_suite(systems=[first | {"epochs": 1}, second]), out)
     with pytest.raises(
         ConfigError,
-        match=r"out: 2 of 4 runs are not what the suite says now; scenes--default.*"
-        r"\(?epochs = 2, now 1.* Do them again with --overwrite, or choose another --out",
+        match=r"out: 2 of 4 runs no longer match the suite; scenes--default.*"
+        r"\(?epochs = 2, now 1.* Repeat them with --overwrite, or choose another --out",
     ):
         bench.run(QUIET)
     kept = record(bench, 1)
@@ -200,7 +200,7 @@ def test_missing_data(write_suite: WriteSuite, out: Path, values: dict[str, Any]
     with pytest.raises(
         DataError,
         match=r"data 'absent': expected at /nowhere/sets/absent, which does not exist; give the .*"
-        r" --data ROOT, or leave it out with --skip-missing",
+        r" --data ROOT, or skip the data set with --skip-missing",
     ):
         bench.run(QUIET)
     reporter = Reporter()
@@ -208,11 +208,11 @@ def test_missing_data(write_suite: WriteSuite, out: Path, values: dict[str, Any]
     assert bench.run(reporter, skip_missing=True) == []
     file = reporter.console.file
     assert isinstance(file, io.StringIO)
-    assert "left out: data 'absent': expected at /nowhere/sets/absent" in file.getvalue()
+    assert "skipped: data 'absent': expected at /nowhere/sets/absent" in file.getvalue()
     assert "4 runs, 4 of them done" in file.getvalue()
     assert "| default | 0 of 2 |" in (out / "table.md").read_text()
     bench = open_benchmark(write_suite(data=data[:1]), out, root="/nowhere")
-    with pytest.raises(DataError, match="none of its data sets is there; give --data ROOT"):
+    with pytest.raises(DataError, match="none of its data sets exists; give --data ROOT"):
         bench.run(QUIET, skip_missing=True)
 
 
@@ -242,4 +242,4 @@ def test_fresh_centroids_and_drawn_scenes(
     text = (tmp_path / "new" / "table.md").read_text()
     assert "| system | seeds | accuracy | mIoU | fresh accuracy | fresh mIoU | minutes |" in text
     assert "| default | 1 of 2 |" in text
-    assert "Learnt from train (4 images) without labels, scored on val (2 images)" in text
+    assert "Trained on train (4 images) without labels, scored on val (2 images)" in text

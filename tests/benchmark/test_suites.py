@@ -1,6 +1,5 @@
 """The suites in benchmarks/: they can be read, and the smallest one runs."""
 
-import time
 import tomllib
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from picie.runtime.progress import Reporter
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
 NAMES = {"camvid", "camvid_short", "cityscapes", "cocostuff27", "msrc", "msrc_short", "smoke"}
-FAST = 180  # seconds
 
 
 def test_all_are_there() -> None:
@@ -42,9 +40,8 @@ def test_trained_systems_see_the_same_images_as_often(name: str) -> None:
 
 def test_the_smoke_suite_runs(tmp_path: Path) -> None:
     [path] = [path for path in SUITES if path.stem == "smoke"]
-    began = time.monotonic()
-    bench = open_benchmark(path, tmp_path / "out")
+    bench = open_benchmark(path, tmp_path / "out", only="seed0")
     assert bench.run(Reporter(quiet=True)) == []
-    assert time.monotonic() - began < FAST
-    assert {bench.status(job).state for job in bench.jobs} == {State.DONE}
+    assert {job.system.name for job in bench.chosen} == {one.name for one in bench.suite.systems}
+    assert {bench.status(job).state for job in bench.chosen} == {State.DONE}
     assert (tmp_path / "out" / "table.html").stat().st_size > 10_000

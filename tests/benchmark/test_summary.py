@@ -4,9 +4,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import rankdata, spearmanr
 
-from picie.benchmark.summary import Row, Section, spread, summarise
+from picie.benchmark.summary import (
+    Row,
+    Section,
+    code_of,
+    protocol,
+    provenance,
+    ranks,
+    spearman,
+    spread,
+    summarise,
+)
 
 MakeRecord = Callable[..., dict[str, Any]]
 MINE = Row("photos", "mine", "resnet18")
@@ -170,3 +182,77 @@ def test_single_runs_are_listed(make_record: MakeRecord) -> None:
 def test_a_record_of_an_unknown_row_is_a_mistake(make_record: MakeRecord) -> None:
     with pytest.raises(KeyError):
         section([make_record(system="never planned")])
+
+
+# --- spearman's rho: scipy as oracle, and what must not change it
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scipy_agrees_with_ties_too(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 6, 12).tolist(), rng.normal(size=12).tolist()
+    assert ranks(first).tolist() == rankdata(first).tolist()
+    assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic)
+
+
+def test_it_follows_the_order_only() -> None:
+    values = [0.3, 5.0, 1.0, 2.0]
+    assert spearman(values, [np.exp(value) for value in values]) == pytest.approx(1.0)
+    assert spearman(values, [-(value**3) for value in values]) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([1], [2]), ([1, 1, 1], [1, 2, 3])])
+def test_it_may_be_undefined(first: list[float], second: list[float]) -> None:
+    assert spearman(first, second) is None
+    assert spearman(second, first) is None
+
+
+# --- the sentences beside a table: nothing that makes numbers comparable is left out
+
+
+def test_the_protocol_is_told_once_for_all_runs(make_record: MakeRecord) -> None:
+    [text] = protocol([make_record(seed=0), make_record(seed=1)])
+    assert text == (
+        "Trained on train (6 images) without labels, scored on val (3 images); K = 11; short "
+        "side 320 px; crop center; matching hungarian (one-to-one); post-processing none; "
+        "centroids: trained model, unaugmented images; backbone resnet18."
+    )
+
+
+def test_what_is_not_known_here_is_told_too(make_record: MakeRecord) -> None:
+    [text] = protocol([make_record(protocol={"bootstrap": 1000, "unreadable": 2})])
+    assert "unreadable images: 2; bootstrap 1000; backbone" in text
+
+
+def test_runs_that_cannot_be_compared_are_named(make_record: MakeRecord) -> None:
+    runs = [make_record(), make_record(protocol={"K": 27, "crop": "none"})]
+    text, warning = protocol(runs)
+    assert "K = 11 / 27" in text
+    assert warning == "The runs differ in K, crop: compare them with care."
+
+
+def test_other_centroids_are_told_but_no_reason_for_a_warning(make_record: MakeRecord) -> None:
+    [text] = protocol([make_record(), make_record(protocol={"centroids": "view 1"})])
+    assert "centroids: trained model, unaugmented images / view 1" in text
+
+
+def test_the_earlier_text_for_the_centroids_means_the_same(make_record: MakeRecord) -> None:
+    earlier = make_record(protocol={"centroids": "trained model, clean images"})
+    today = make_record(protocol={"centroids": "trained model, unaugmented images"})
+    [text] = protocol([earlier, today])
+    assert "centroids: trained model, unaugmented images; backbone" in text
+
+
+def test_all_machines_and_all_code_are_named(make_record: MakeRecord) -> None:
+    commit = {"id": "0123456789abcdef", "changed": True}
+    machine = make_record()["machine"] | {"cores": 64, "accelerator": "H100"}
+    text = provenance([make_record(), make_record(commit=commit, machine=machine)])
+    assert "picie 0.2.0 (installed package / commit 0123456789 with changes)" in text
+    assert "x86_64, 2 cores, 1 threads / Linux x86_64, 64 cores, 1 threads, H100" in text
+    assert "torch 2.14.1, Python 3.12.1" in text
+    assert code_of(make_record(commit=commit | {"changed": False})) == "commit 0123456789"
+
+
+def test_before_the_first_run() -> None:
+    assert protocol([]) == ("No run has finished yet.",)
+    assert provenance([]) == "No run has finished yet."

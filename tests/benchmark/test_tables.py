@@ -1,12 +1,16 @@
 """From a suite and its records to the two files."""
 
+import re
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from picie.benchmark.plan import plan
 from picie.benchmark.suite import read_suite
-from picie.benchmark.tables import make_document, write_pages
+from picie.benchmark.summary import Chart, Document, Section, Table
+from picie.benchmark.tables import make_document, to_html, to_markdown, write_pages
+from picie.visualization.charts import Line, stroke
 
 WriteSuite = Callable[..., Path]
 
@@ -58,3 +62,105 @@ def test_rows_keep_the_suite_s_order_whatever_the_seeds(
     document = make_document(suite, plan(suite, root=tmp_path, out=tmp_path), [], [])
     assert [section.title for section in document.sections] == ["second", "first"]
     assert [row[0] for row in document.sections[0].scores.rows] == ["a", "b"]
+
+
+# --- markdown: tables stay tables whatever stands in their cells
+
+
+SCORES = Table(("system", "mIoU"), (("a | b", "1.0"), ("c", "2.0")), foreign=frozenset({1}))
+SECTION = Section("photos", ("Protocol.",), SCORES, ("[1] a log",), None, SCORES, (), ())
+
+
+def text(section: Section = SECTION) -> str:
+    systems = Table(("system", "settings"), (("a", "x = 1"),), 2)
+    return to_markdown(Document("My suite", (section,), systems, ("A note.",)))
+
+
+def test_headings_tables_and_notes() -> None:
+    assert text() == (
+        "# My suite\n\n## photos\n\nProtocol.\n\n"
+        "| system | mIoU |\n| --- | --: |\n| a \\| b | 1.0 |\n| *c* | *2.0* |\n\n"
+        "[1] a log\n\n## Systems\n\n"
+        "| system | settings |\n| --- | --- |\n| a | x = 1 |\n\nA note.\n"
+    )
+
+
+def test_correlations_come_where_there_are_any() -> None:
+    found = Table(("number", "runs", "rho"), (("entropy", "6", "+0.50"),))
+    other = Section("photos", (), SCORES, (), found, SCORES, (), ())
+    assert "Label-free numbers against mIoU" not in text()
+    assert "Label-free numbers against mIoU:\n\n| number | runs | rho |" in text(other)
+
+
+# --- the page: whole, self-contained, and free of markup from names
+
+
+WIDE = Table(("system", "mIoU"), (("a <b>", "1.0"), ("c", "2.0")), foreign=frozenset({1}))
+CHART = Chart("loss", (Line("a", stroke(0), ((1, 2.0), (2, 1.0))),))
+EMPTY = Chart("mIoU %", ())
+SHOWN = Section(
+    "photos",
+    ("Protocol.",),
+    WIDE,
+    ("[1] a log",),
+    WIDE,
+    WIDE,
+    (CHART, EMPTY),
+    (("a", ""),),
+)
+VOID = {"meta", "br"}
+
+
+class Checker(HTMLParser):
+    """Keeps the open elements; fails where one is closed that is not the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def page(*sections: Section) -> str:
+    return to_html(Document("Suite & <co>", sections, WIDE, ("A note.",)))
+
+
+def test_every_element_is_closed_and_names_are_text() -> None:
+    checker = Checker()
+    checker.feed(page(SHOWN))
+    assert checker.open == []
+    assert {"Suite & <co>", "a <b>", "Protocol.", "A note."} <= set(checker.text)
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    text = page(SHOWN)
+    assert not re.search(r"https?:|//|<script|<link|@import|url\(|src=", text)
+
+
+def test_it_follows_the_reader_s_colours_and_prints() -> None:
+    text = page(SHOWN)
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_published_rows_are_marked() -> None:
+    assert page(SHOWN).count('<tr class="foreign">') == 4  # once in each table
+
+
+def test_empty_charts_are_left_out() -> None:
+    assert page(SHOWN).count("<h3>Curves over the epochs</h3>") == 1
+    assert 'aria-label="mIoU %"' not in page(SHOWN)
+    bare = Section("photos", (), WIDE, (), None, WIDE, (EMPTY,), ())
+    assert "<h3>Curves over the epochs</h3>" not in page(bare)

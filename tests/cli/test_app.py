@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import picie
-from picie.cli.app import main
-from picie.config import FIRST, GROUPS, Config
+from picie.cli.app import main, parse, parse_train
+from picie.cli.arguments import Predict
+from picie.config import FIRST, GROUPS, PRESETS, Config, make_config
 from picie.errors import ConfigError, DataError
+from picie.runs import Run
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
@@ -72,12 +75,9 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("demo", ["--out", "--seed", "--overwrite"]),
     ],
 )
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_of_a_verb(
-    verb: str, names: list[str], flag: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_of_a_verb(verb: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([verb, flag])
+        main([verb, "-h" if verb in ("info", "predict") else "--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: picie {verb}" in text
@@ -197,7 +197,7 @@ def test_wrong_usage(args: list[str], capsys: pytest.CaptureFixture[str]) -> Non
 def test_images_and_run_are_asked_for(failure: Failure, scenes: Path) -> None:
     assert failure("train") == (2, failure("train", "--out", "run")[1])
     assert "which images? Give a folder: picie train PHOTOS --out" in failure("train")[1]
-    assert "where to? Give a run folder: picie train PHOTOS --out" in failure("train", scenes)[1]
+    assert "which run folder? Give one: picie train PHOTOS --out" in failure("train", scenes)[1]
 
 
 def test_folders_that_cannot_be_used(failure: Failure, tmp_path: Path, flags: Flags) -> None:
@@ -230,7 +230,7 @@ def test_more_clusters_than_pixels(
     args = ["train", scenes, "--out", tmp_path / "run", *flags("default")]
     code, text = failure(*args, "--kmeans-pixels", 1)
     assert code == 1
-    assert "6 pixels were sampled and 8 centroids wanted; use fewer --clusters, more" in text
+    assert "6 sampled pixels are too few for 8 centroids; use fewer --clusters, more" in text
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate", "info", "train --resume"])
@@ -267,12 +267,12 @@ def test_labels_that_cannot_be_used(
     (tmp_path / "data" / "classes.txt").write_text("sky\n")
     code, text = failure(*args)
     assert code == 1
-    assert "but classes.txt names 1 classes (ids from 0; 255 = void); correct the mask or" in text
+    assert "but classes.txt lists 1 classes (ids from 0; 255 = void); correct the mask or" in text
     mask = tmp_path / "data" / "masks" / "scene_0000.png"
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(mask)
     code, text = failure(*args)
     assert code == 1
-    assert "scene_0000.png: is 9 x 9 pixels and its image 64 x 48; make them equal" in text
+    assert "scene_0000.png: is 9 x 9 pixels, but its image 64 x 48; make the sizes equal" in text
     shutil.rmtree(tmp_path / "data" / "masks")
     assert "labels are needed; expected images/<name>.jpg" in failure(*args)[1]
 
@@ -310,3 +310,117 @@ def test_an_interrupt_says_how_to_go_on(
     code, text = failure("info", runs["default"])
     assert code == 130
     assert "picie train --resume" in text
+
+
+# --- flags of `train`: where their defaults come from, and which of them win
+
+
+BASE = ["photos", "--out", "run"]
+
+
+def settings(*flags: str) -> Config:
+    return parse_train([*BASE, *flags])[1]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_the_defaults(preset: str) -> None:
+    assert settings("--preset", preset) == make_config(preset, data="photos")
+    assert settings(f"--preset={preset}") == make_config(preset, data="photos")
+
+
+def test_no_flag_is_the_default_preset() -> None:
+    options, config = parse_train(BASE)
+    assert config == make_config(data="photos")
+    assert (options.data, options.out) == (Path("photos"), Path("run"))
+    assert (options.overwrite, options.quiet) == (False, False)
+
+
+def test_flags_override_the_preset_wherever_they_stand() -> None:
+    expected = make_config("reference", data="photos", size=64, unit_features=False)
+    flags = ["--size", "64", "--no-unit-features"]
+    assert settings(*flags, "--preset", "reference") == expected
+    assert settings("--preset=reference", *flags) == expected
+
+
+def test_every_setting_is_a_flag() -> None:
+    changes: dict[str, Any] = {
+        "clusters": 5,
+        "seed": 3,
+        "epochs": 0,
+        "backbone": "resnet18",
+        "temperature": 0.5,
+        "balance": "inverse",
+        "split": "val",
+        "kmeans_init": "pca",
+    }
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in changes.items()]
+    assert settings(*flags) == make_config(data="photos", **changes)
+    assert settings("--no-pretrained", "--no-unit-features", "--similarity=l2", "--compile") == (
+        make_config(
+            data="photos", pretrained=False, unit_features=False, similarity="l2", compile=True
+        )
+    )
+    assert settings("--objective=iic", "--unit-features").unit_features
+
+
+def test_flags_override_the_config_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "reference"\nclusters = 5\nsize = 96\ndata = "there"\n')
+    made = make_config("reference", clusters=5, size=64, data="photos")
+    assert settings("--config", str(file), "--size", "64") == made
+    _, config = parse_train(["--out", "run", f"--config={file}"])
+    assert (config.data, config.size, config.balance) == ("there", 96, "frequency")
+
+
+def test_a_value_is_no_flag() -> None:
+    assert parse_train(["photos", "--out", "preset"])[1] == make_config(data="photos")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    config = make_config("reference", data="/photos", clusters=5, device="cpu", workers=3)
+    return Run.create(tmp_path / "run", config, version="0").folder
+
+
+def test_a_resumed_run_has_its_own_settings(run: Path) -> None:
+    options, config = parse_train(["--resume", str(run), "--quiet"])
+    assert options.resume == run
+    assert options.quiet
+    assert config == Run.open(run).config
+    machine = parse_train([f"--resume={run}", "--device", "cuda", "--workers", "0"])[1]
+    assert machine == config.model_copy(update={"device": "cuda", "workers": 0})
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--epochs", "3"], "remove --epochs, or"),
+        (["--learning-rate=1", "--seed", "1"], "remove --seed, --learning-rate, or"),
+        (["other"], "remove PHOTOS, or"),
+        (["--out", "there"], "remove --out, or"),
+        (["--overwrite"], "remove --overwrite, or"),
+        (["--preset", "paper"], "remove --preset, --config"),
+        (["--config", "mine.toml"], "remove --preset, --config"),
+    ],
+)
+def test_a_resumed_run_takes_no_other_settings(run: Path, flags: list[str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        parse_train([*flags, "--resume", str(run)])
+
+
+def test_defaults_of_predict() -> None:
+    options = parse(Predict, ["run", "photo.jpg", "--out", "masks"])
+    assert options == Predict(Path("run"), Path("photo.jpg"), Path("masks"))
+    assert (options.overlay, options.overwrite) == (False, False)
+
+
+def test_an_objective_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
+    assert settings("--objective", "frozen") == make_config(data="photos", objective="frozen")
+    flags = ["--preset=reference", "--objective=mdc"]
+    assert settings(*flags) == make_config("reference", data="photos", objective="mdc")
+    own = make_config("reference", data="photos", objective="mdc", final_centroids="trained")
+    assert settings(*flags, "--final-centroids=trained") == own
+    file = tmp_path / "own.toml"
+    file.write_text("clusters = 5\n")
+    found = settings("--config", str(file), "--objective", "iic")
+    assert found == make_config(data="photos", clusters=5, objective="iic")

@@ -71,10 +71,10 @@ def test_a_run_that_fails_gives_exit_code_1_and_the_others_a_table(
     assert shown.out == (place / "out" / "table.md").read_text()
     assert shown.err.count("\n") == 1
     assert "1 of 2 runs failed: photos--bad--test_efficientnet--seed0: " in shown.err
-    assert "centroids wanted" in shown.err
-    assert "all of it is in out/failures.json. The same command tries them again" in shown.err
+    assert "sampled pixels are too few" in shown.err
+    assert "details in out/failures.json. Run the same command again to retry them" in shown.err
     main([*ARGS, "--list"])
-    assert "2 runs: 1 done, 1 cut off" in capsys.readouterr().out
+    assert "2 runs: 1 done, 1 interrupted" in capsys.readouterr().out
     main([*ARGS, "--only", "good"])
     shown = capsys.readouterr()
     assert "1 runs, 1 of them done: out" in shown.err
@@ -96,7 +96,7 @@ def test_changes_are_shown_in_the_plan(place: Path, capsys: pytest.CaptureFixtur
     ("args", "code", "message"),
     [
         (("bench", "gone.toml", "--out", "out"), 2, "gone.toml: cannot be read"),
-        ((*ARGS, "--only", "nothing"), 2, "--only 'nothing': no run is called so"),
+        ((*ARGS, "--only", "nothing"), 2, "--only 'nothing': no run has such a name"),
         (ARGS[:-2], 1, "photos, which does not exist; give the folder that the suite's paths"),
     ],
 )
@@ -118,4 +118,4 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     monkeypatch.setattr("picie.benchmark.run.train", stopped)
     code, text = failure(*ARGS, "--quiet")
     assert code == 130
-    assert "stopped; go on with: the same picie bench" in text
+    assert "stopped; resume with: the same picie bench" in text

@@ -127,12 +127,16 @@ def test_intervals_and_probes_are_shown_and_written(
     ("flags", "code", "message"),
     [
         (["--confusion", "matrix.jpg"], 2, "--confusion matrix.jpg: give a file that ends in .png"),
-        (["--bootstrap", "10"], 2, "a bootstrap of 10 resamples; give 100 or more, or 0"),
-        (["--bootstrap-rematch"], 2, "add --bootstrap 1000, or leave --bootstrap-rematch out"),
+        (
+            ["--bootstrap", "10"],
+            2,
+            "a bootstrap of 10 resamples is too small; give 100 or more, or 0",
+        ),
+        (["--bootstrap-rematch"], 2, "add --bootstrap 1000, or remove --bootstrap-rematch"),
         (["--probe", "linear"], 2, "(--probe-split train)"),
-        (["--probe-split", "train"], 2, "add --probe linear, knn or both, or leave"),
+        (["--probe-split", "train"], 2, "add --probe linear, knn or both, or remove"),
         (["--probe=knn", "--probe-split=train", "--neighbours=0"], 2, "0 neighbours cannot vote"),
-        (["--probe=knn", "--probe-split=train"], 1, "6 images are in the probe split 'train'"),
+        (["--probe=knn", "--probe-split=train"], 1, "6 images are both in the probe split 'train'"),
         (["--seed", "-1"], 2, "seed -1: give 0 or more"),
     ],
 )

@@ -43,10 +43,14 @@ def test_flags_reach_the_layout(runs: dict[str, Path], scenes: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("format", "flags", "message"),
     [
-        ("yolo", ["--polygons"], "--polygons does nothing for --format yolo; it is for coco"),
-        ("coco", ["--tolerance", "1"], "--tolerance does nothing for --format coco; it is for co"),
-        ("png", ["--bands", "1"], "--bands does nothing for --format png; it is for geotiff"),
-        ("png", ["--stretch", "1", "2"], "--stretch does nothing for --format png"),
+        ("yolo", ["--polygons"], "--polygons has no effect with --format yolo; it is for coco"),
+        (
+            "coco",
+            ["--tolerance", "1"],
+            "--tolerance has no effect with --format coco; it is for co",
+        ),
+        ("png", ["--bands", "1"], "--bands has no effect with --format png; it is for geotiff"),
+        ("png", ["--stretch", "1", "2"], "--stretch has no effect with --format png"),
         ("geotiff", ["--bands", "1", "2"], "--bands 1 2: give three bands"),
         ("png", ["--batch-size", "0"], "--batch-size 0: give 1 or more"),
         ("png", ["--workers", "-2"], "--workers -2: give 0 or more, or -1 for automatic"),
@@ -65,7 +69,7 @@ def test_the_folder_is_looked_at_before_the_model(failure: Failure, tmp_path: Pa
     (tmp_path / "mine.txt").write_text("")
     code, text = failure("export", "none", "--format=png", "--images=x", "--out", tmp_path)
     assert code == 2
-    assert "holds files that are no export of picie" in text
+    assert "contains files that picie did not export" in text
 
 
 def test_stopping_says_so_and_leaves_nothing(

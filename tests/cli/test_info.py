@@ -19,12 +19,12 @@ def test_a_finished_run(
     assert lines[1].split(maxsplit=1) == ["images", f"{scenes}, train.txt"]
     assert lines[2].split(maxsplit=1) == ["network", "test_efficientnet, 3 clusters, 32 px"]
     assert lines[3].split(maxsplit=1) == ["objective", "picie"]
-    assert lines[4].split(maxsplit=1)[1].startswith("default, but epochs = 3, batch_size = 3")
+    assert lines[4].split(maxsplit=1)[1].startswith("default, except epochs = 3, batch_size = 3")
     assert lines[5].split(maxsplit=1) == ["epochs", "3 of 3 done"]
     assert lines[6].split(maxsplit=1)[1].startswith(f"{runs['default']}/model.safetensors (0.")
     rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
     assert rows == ["1", "2", "3"]
-    assert "clusters   3, and any number up to 8 with picie predict --clusters" in lines[7]
+    assert "clusters   3; any number up to 8 with picie predict --clusters" in lines[7]
     assert any(line.startswith("  effective clusters ") for line in lines)
 
 
@@ -38,9 +38,9 @@ def test_an_unfinished_run_says_how_to_go_on(
     metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:2]) + '{"epo')
     main(["info", str(run)])
     text = capsys.readouterr().out
-    assert "preset     reference, but epochs = 3" in text
+    assert "preset     reference, except epochs = 3" in text
     assert "epochs     2 of 3 done" in text
-    assert f"not finished; go on with: picie train --resume {run}" in text
+    assert f"unfinished; resume with: picie train --resume {run}" in text
 
 
 def test_a_run_that_has_just_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_a_run_that_has_just_begun(tmp_path: Path, capsys: pytest.CaptureFixture
     main(["info", str(run.folder)])
     text = capsys.readouterr().out
     assert f"{run.folder} (picie 0.0)" in text  # brackets are no markup
-    assert "images   /photos [old]\n" in text
+    assert "images     /photos [old]\n" in text
     assert "preset     paper\n" in text
     assert "epochs     0 of 10 done" in text
 
@@ -84,7 +84,10 @@ def test_backbones_are_listed_by_a_part_of_their_name(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--backbones", "qqqq"], "--backbones qqqq: timm has weights for no such network; try"),
+        (
+            ["--backbones", "qqqq"],
+            "--backbones qqqq: timm has weights for no network of this name; try",
+        ),
         ([], "which run? Give its folder"),
         (["runs/first", "--backbones", "vit"], "give a run folder or --backbones, not both"),
     ],

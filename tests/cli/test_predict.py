@@ -92,7 +92,7 @@ def test_masks_are_replaced_only_if_asked(
     args = (runs["default"], photos, "--out", tmp_path / "masks")
     code, text = failure("predict", *args)
     assert code == 2
-    assert f"{taken} is already there (and 0 more); choose another --out, or pass --over" in text
+    assert f"{taken} already exists (and 0 more); choose another --out, or pass --over" in text
     assert files(tmp_path / "masks") == [f"{NAMES[1]}.png"]
     assert taken.read_text() == "mine"
     predict(*args, "--overwrite")
@@ -108,7 +108,7 @@ def test_unreadable_photos_are_named_and_counted(
     text = capsys.readouterr().err
     assert text.count("b.jpg: cannot be read as an image") == 1
     assert "3 masks in" in text
-    assert "1 images could not be read" in text
+    assert "skipped 1 unreadable image" in text
     assert files(tmp_path / "masks") == sorted(f"{name}.png" for name in NAMES)
 
 
@@ -190,7 +190,7 @@ def test_the_rate_is_shown(
     [
         ("--workers", -2, "--workers -2: give 0 or more, or -1"),
         ("--size", 100, "size 100: the side must be a multiple of 32"),
-        ("--tile", 64, "tile 64: give a multiple of 32, 128 or more, or 0 for never"),
+        ("--tile", 64, "tile 64: give a multiple of 32 from 128, or 0 for no tiles"),
     ],
 )
 def test_options_that_cannot_be(
@@ -226,7 +226,7 @@ def test_an_out_that_is_a_file(
     args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--quiet")
     code, text = failure(*args, "--workers", workers)
     assert code == 1
-    assert "masks: cannot be made" in text
+    assert "masks: cannot be created" in text
     assert "choose another --out" in text
 
 

@@ -21,9 +21,9 @@ def test_it_writes_one_file_and_says_what_it_did(
     assert "broken [b].jpg: cannot be read as an image" in said
     assert "Only 9 of 10 photos have a mask" in said
     assert f"9 photos in {out} (" in said
-    assert "1 could not be read" in said
+    assert "skipped 1 unreadable photo" in said
     page = out.read_text(encoding="utf-8")
-    assert "1 photo could not be read, and left out" in page
+    assert "skipped 1 unreadable photo" in page
     assert page.count('<figure class="shot"') == 2
 
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_read_is_named_once_beside_a_score_too(
     assert "8 photos in" in said
     page = out.read_text(encoding="utf-8")
     assert "1 unreadable" in page
-    assert "1 photo could not be read, and left out" in page
+    assert "skipped 1 unreadable photo" in page
 
 
 def test_other_clusters_and_post_processing(

@@ -143,10 +143,10 @@ def test_too_few_pixels_say_what_to_change() -> None:
     few = settings(kmeans_pixels=1)
     assert fit(few, order=[0, 1, 2]).points == 3  # as many as centroids: enough
     with pytest.raises(
-        DataError, match=r"2 pixels were sampled and 3 centroids wanted; use fewer --clusters, more"
+        DataError, match=r"2 sampled pixels are too few for 3 centroids; use fewer --clusters, more"
     ):
         fit(few, order=[0, 1])
-    with pytest.raises(DataError, match=r"6 pixels were sampled and 64 centroids"):
+    with pytest.raises(DataError, match=r"6 sampled pixels are too few for 64 centroids"):
         fit(settings(kmeans_pixels=1, overclusters=64))
 
 
@@ -264,3 +264,36 @@ def test_clustering_leaves_the_global_random_state(network: PiCIE) -> None:
     clean(network)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpy_state)
+
+
+# --- the same pixels of an image, whatever batch it comes in
+
+
+def draws(epoch: int) -> Callable[[int], np.random.Generator]:
+    return partial(numpy_generator, Stream.CLUSTERING_PIXELS, 0, epoch)
+
+
+def test_a_image_has_the_same_pixels_in_every_batch() -> None:
+    maps = torch.arange(4 * 20 * 2.0).reshape(4, 20, 2)
+    whole = sample_pixels(maps, torch.arange(4), 5, draws(1))
+    assert whole.shape == (4, 5, 2)
+    turned = sample_pixels(maps.flip(0)[1:], torch.tensor([2, 1, 0]), 5, draws(1))
+    assert torch.equal(turned, whole.flip(0)[1:])
+    for sample, image in zip(whole, maps, strict=True):
+        rows = [image.tolist().index(row) for row in sample.tolist()]
+        assert len(set(rows)) == 5  # pixels of this image, none twice
+
+
+def test_the_generator_and_the_number_of_the_image_change_the_draws() -> None:
+    maps = torch.arange(20.0).reshape(1, 20, 1).expand(3, -1, -1)
+    first = sample_pixels(maps, torch.arange(3), 5, draws(1))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, sample_pixels(maps, torch.arange(3), 5, draws(2)))
+
+
+def test_all_pixels_and_no_image() -> None:
+    maps = torch.rand(2, 6, 3)
+    for count in (0, 6, 7):
+        assert sample_pixels(maps, torch.arange(2), count, draws(0)) is maps
+    none = sample_pixels(maps[:0], torch.arange(0), 4, draws(0))
+    assert none.shape == (0, 4, 3)

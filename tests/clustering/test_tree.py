@@ -67,7 +67,7 @@ def test_without_a_tree(runs: dict[str, Path]) -> None:
         cut_network(empty, 3)
     learnt = load(runs["default"]).network
     learnt.set_centroids([learnt.centroids[0]], [learnt.groups[0]], [torch.ones(8)])
-    with pytest.raises(ConfigError, match="learnt by a classifier and form no tree"):
+    with pytest.raises(ConfigError, match="come from a learnt classifier and form no tree"):
         cut_network(learnt, 3)
     old = load(runs["default"]).network  # as one that was written before models carried trees
     state = {k: v for k, v in old.state_dict().items() if k != "trees"}

@@ -245,7 +245,7 @@ def test_a_full_disk_is_noted_once_and_nothing_more_is_kept(
     np.testing.assert_array_equal(found, crop(0))
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("picie", logging.WARNING)
-    assert f"{folder}: decoded images cannot be kept there (No space left" in record.message
+    assert f"{folder}: decoded images cannot be cached there (No space left" in record.message
     assert "choose another --cache-dir" in record.message
     cache.close()
 
@@ -277,5 +277,5 @@ def test_a_folder_that_cannot_be_made_leaves_the_memory(
     assert (cache.capacity, cache.on_disk) == (2, False)
     cache.put(1, crop(1))
     assert cache.get(1, blank())
-    assert "file/cache: decoded images cannot be kept there (Not a directory)" in caplog.text
+    assert "file/cache: decoded images cannot be cached there (Not a directory)" in caplog.text
     cache.close()

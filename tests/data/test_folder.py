@@ -117,7 +117,7 @@ def test_no_images_says_what_was_found(tmp_path: Path) -> None:
 def test_closed_folder(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "closed/b.jpg")
     (tmp_path / "closed").chmod(0)
-    with pytest.raises(DataError, match=r"closed: cannot be searched \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"closed: cannot be listed \(Permission denied\)"):
         open_folder(tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("picie.data.folder.os.scandir", refuse)
-    with pytest.raises(DataError, match=r"cannot be searched \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)"):
         open_folder(tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_missing_list_names_those_that_exist(tmp_path: Path) -> None:
 
 def test_empty_list(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "val.txt")
-    with pytest.raises(DataError, match=r"val\.txt: names no image"):
+    with pytest.raises(DataError, match=r"val\.txt: lists no image"):
         open_folder(tmp_path, "val")
 
 
@@ -241,7 +241,7 @@ def test_class_names_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"classes\.txt: line 2 is empty"):
         open_folder(tmp_path)
     (tmp_path / "classes.txt").write_text("".join(f"c{i}\n" for i in range(256)))
-    with pytest.raises(DataError, match=r"classes\.txt: names 256 classes; .* 255 at most"):
+    with pytest.raises(DataError, match=r"classes\.txt: lists 256 classes; .* at most 255"):
         open_folder(tmp_path)
     (tmp_path / "classes.txt").write_text("".join(f"c{i}\n" for i in range(255)) + "\n\n")
     assert len(open_folder(tmp_path).classes) == 255

@@ -5,12 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from picie.data.images import (
     EXTENSIONS,
+    as_array,
+    check_size,
+    network_input,
+    network_size,
     read_image,
     read_square,
     square_crop,
@@ -18,7 +23,7 @@ from picie.data.images import (
     stored_upright,
 )
 from picie.data.synthetic.scenes import draw_scene
-from picie.errors import DataError
+from picie.errors import ConfigError, DataError
 
 PALETTE = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]
 
@@ -257,8 +262,14 @@ def full_square(path: Path, size: int) -> NDArray[np.uint8]:
     return square_crop(read_image(path), size)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(("shape", "scale"), [((389, 530), 4), ((261, 259), 2), ((523, 775), 8)])
+@pytest.mark.parametrize(
+    ("shape", "scale", "orientation"),
+    [
+        *(((389, 530), 4, orientation) for orientation in range(1, 9)),
+        *(((261, 259), 2, orientation) for orientation in (1, 6)),
+        ((523, 775), 8, 6),
+    ],
+)
 def test_a_large_photo_is_decoded_smaller(
     tmp_path: Path, monkeypatch: Any, shape: tuple[int, int], scale: int, orientation: int
 ) -> None:
@@ -332,13 +343,52 @@ def test_errors_of_crops_are_those_of_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
-@pytest.mark.parametrize("orientation", [None, 1, 3, 6, 9])
-def test_whether_a_file_is_upright(tmp_path: Path, name: str, orientation: int | None) -> None:
-    tags = Image.Exif()
-    if orientation is not None:
-        tags[274] = orientation
-    path = save(tmp_path / name, noise(6, 8, 3), exif=tags)
-    assert stored_upright(path) == (orientation not in (3, 6))
-    (tmp_path / "b.jpg").write_text("text")
-    with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image"):
-        stored_upright(tmp_path / "b.jpg")
+def test_whether_a_file_is_upright(tmp_path: Path, name: str) -> None:
+    for orientation in [None, 1, 3, 6, 9]:
+        tags = Image.Exif()
+        if orientation is not None:
+            tags[274] = orientation
+        path = save(tmp_path / name, noise(6, 8, 3), exif=tags)
+        assert stored_upright(path) == (orientation not in (3, 6))
+        (tmp_path / "b.jpg").write_text("text")
+        with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image"):
+            stored_upright(tmp_path / "b.jpg")
+
+
+# --- images in any form as arrays, and at the size of the network
+
+
+def test_the_short_side_has_the_size_and_both_are_whole_cells() -> None:
+    image = np.zeros((360, 480, 3), np.uint8)
+    assert network_input(image, 320).shape == (3, 320, 416)
+    assert network_input(image.transpose(1, 0, 2), 64).shape == (3, 96, 64)
+    assert network_input(np.zeros((1, 99, 3), np.uint8), 32).shape == (3, 32, 512)
+    assert network_size(360, 480, 320) == (320, 416)
+    assert network_size(99, 1, 32) == (512, 32)
+
+
+def test_pixels_are_those_of_pillow() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    pixels = network_input(image, 32)
+    expected = Image.fromarray(image).resize((pixels.shape[2], 32), Image.Resampling.BILINEAR)
+    assert pixels.dtype == torch.uint8
+    assert np.array_equal(pixels.permute(1, 2, 0), np.asarray(expected))
+    assert pixels[None].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_orientation_is_applied_where_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.new("RGB", (5, 4), "red")
+    image.getexif()[274] = 6
+    assert as_array(image).shape == (5, 4, 3)
+    monkeypatch.setattr(Image.Image, "getexif", broken)
+    assert as_array(image).shape == (4, 5, 3)
+
+
+def broken(image: Image.Image) -> None:
+    raise SyntaxError("not a TIFF file")
+
+
+@pytest.mark.parametrize("size", [0, -32, 16, 33])
+def test_sizes_that_cannot_be(size: int) -> None:
+    with pytest.raises(ConfigError, match=f"size {size}: the side must be a multiple of 32"):
+        check_size(size)

@@ -29,7 +29,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_lines(tmp_path / "a.txt")
     with pytest.raises(DataError, match=r"b\.txt: cannot be read \(No such file"):
         read_lines(tmp_path / "b.txt")
-    with pytest.raises(DataError, match=r"gone: cannot be searched \(No such file"):
+    with pytest.raises(DataError, match=r"gone: cannot be listed \(No such file"):
         list(walk(tmp_path / "gone"))
 
 

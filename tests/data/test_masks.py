@@ -53,7 +53,7 @@ def test_few_bits_of_grey_are_refused_because_decoders_stretch_them(tmp_path: Pa
 
 def test_other_size_names_both(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", Image.fromarray(IDS))
-    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels and its image 30 x 20"):
+    with pytest.raises(DataError, match=r"a\.png: is 3 x 2 pixels, but its image 30 x 20"):
         read_mask(path, image_size=(30, 20), num_classes=3)
 
 
@@ -63,7 +63,7 @@ def test_other_size_names_both(tmp_path: Path) -> None:
 def test_unknown_ids_are_named(tmp_path: Path, value: int, classes: int, ids: str) -> None:
     array = np.array([[0, 1, value], [255, 1, 0]], dtype=np.uint16)
     path = write(tmp_path / "a.png", Image.fromarray(array))
-    with pytest.raises(DataError, match=rf"a\.png: holds the ids {ids}, but .* names {classes} cl"):
+    with pytest.raises(DataError, match=rf"a\.png: holds the ids {ids}, but .* lists {classes} cl"):
         read(path, classes)
 
 
@@ -125,7 +125,7 @@ def test_colours_that_the_data_set_does_not_have(tmp_path: Path) -> None:
     ):
         decoded(path)
     plain = LabelCode("plain", (0,))
-    with pytest.raises(DataError, match=r"holds colours \(RGB\), a mask must hold class ids"):
+    with pytest.raises(DataError, match=r"holds colours \(RGB\), but a mask must hold class ids"):
         decoded(path, plain)
 
 

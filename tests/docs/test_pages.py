@@ -103,22 +103,21 @@ def _few_scenes(out: str | Path, **given: Any) -> Path:
     return write_scenes(out, **given | {"train": 6, "val": 3, "size": (48, 64)})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_fences_have_a_known_language_and_are_closed(page: Path) -> None:
-    fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(fences[::2]) <= LANGUAGES
-    assert set(fences[1::2]) <= {""}
-    assert len(blocks(page)) * 2 == len(fences)
+def test_fences_have_a_known_language_and_are_closed() -> None:
+    for page in PAGES:
+        fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(fences[::2]) <= LANGUAGES, page.name
+        assert set(fences[1::2]) <= {""}, page.name
+        assert len(blocks(page)) * 2 == len(fences), page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_the_parser_knows_every_command_line(page: Path, place: Path) -> None:
-    for block in blocks(page):
+def test_the_parser_knows_every_command_line(place: Path) -> None:
+    for block in [block for page in PAGES for block in blocks(page)]:
         if block.language == "sh":
             for words in block.commands:
                 _check(words, place)
         elif block.language == "python":
-            compile(block.text, page.name, "exec")
+            compile(block.text, "page", "exec")
         elif block.language == "toml":
             tomllib.loads(block.text)
 
@@ -186,14 +185,14 @@ def test_the_drawn_run_folder_is_the_one_that_training_writes(place: Path) -> No
                 assert drawn - written <= {"classes.toml", "classes.history", "cache"}, page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
-    files = [link.partition("#")[0] for link in links if "://" not in link]
-    dead = [file for file in files if file and not _there(page.parent / file)]
-    assert dead == []
-    if page.parent.name == "docs":
-        assert not [file for file in files if ".." in file], "the site holds docs/ only"
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        files = [link.partition("#")[0] for link in links if "://" not in link]
+        dead = [file for file in files if file and not _there(page.parent / file)]
+        assert dead == [], page.name
+        if page.parent.name == "docs":  # the site holds docs/ only
+            assert not [file for file in files if ".." in file], page.name
 
 
 def _there(path: Path) -> bool:

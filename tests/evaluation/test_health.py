@@ -108,11 +108,11 @@ def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:
 def test_the_text_names_every_measure() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"pictures": 64.0, "effective_clusters": 7.24}
     text = health_text(health, 11)
-    assert text.startswith("health, without labels, on 64 of the images:\n")
+    assert text.startswith("health (no labels used), on 64 images:\n")
     assert "agree on 25% of the pixels (information 0.25)" in text
-    assert "7.2 effective clusters of 11, the largest has 25%" in text
+    assert "7.2 effective clusters of 11; the largest has 25%" in text
     assert "explains 25% of the clusters" in text
-    assert "agree to 0.25 (adjusted Rand)" in text
+    assert "agree: 0.25 (adjusted Rand)" in text
     assert "silhouette 0.25" in text
     assert "halves" not in health_text(
         {k: v for k, v in health.items() if k != "half_agreement"}, 11

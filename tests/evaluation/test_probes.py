@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +18,15 @@ from picie.config import make_config
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.evaluation.labelled import Crop, LabelledImages
-from picie.evaluation.probes import Probe, ProbeSettings, check_disjoint, run_probes
+from picie.evaluation.probes import (
+    PENALTY,
+    Probe,
+    ProbeSettings,
+    check_disjoint,
+    fit_linear,
+    neighbour_votes,
+    run_probes,
+)
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
@@ -169,7 +178,7 @@ def test_void_is_not_learnt(labelled: Path) -> None:
     assert found.accuracy == 100
     assert "on 256 feature pixels" in found.protocol["probe"]  # all from b
     Image.fromarray(void).save(labelled / "masks/b.png")
-    with pytest.raises(DataError, match="0 labelled feature pixels for a probe that needs 1"):
+    with pytest.raises(DataError, match="needs 1 labelled feature pixels and has 0"):
         probed(colours(), labelled, "linear")
 
 
@@ -185,7 +194,7 @@ def test_an_unreadable_image_of_the_probe_split_is_named(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ProbeSettings("linear", ""), r"name the images it may learn from \(--probe-split train"),
+        (ProbeSettings("linear", ""), r"name the images to learn from \(--probe-split train"),
         (ProbeSettings("linear", "val"), "would learn from split 'val', which is scored; give ano"),
         (ProbeSettings("knn", "train", neighbours=0), "0 neighbours cannot vote; give 1 or more"),
     ],
@@ -202,11 +211,13 @@ def test_an_unknown_probe_is_named(labelled: Path) -> None:
 
 
 def test_images_in_both_splits_are_refused(labelled: Path) -> None:
-    with pytest.raises(DataError, match=r"2 images are in the probe split 'train' and in what is"):
+    with pytest.raises(DataError, match=r"2 images are both in the probe split 'train' and in the"):
         evaluate(colours(), labelled, probe="linear", probe_split="train")  # all images
     (labelled / "train.txt").write_text("b\nc\n")
     learnt, scored = (open_folder(labelled, split, labelled=True) for split in ("train", "val"))
-    with pytest.raises(DataError, match=r"1 images are in .* scored, val \(first: .*c.png\)"):
+    with pytest.raises(
+        DataError, match=r"1 images are both in .* scored split val \(first: .*c.png\)"
+    ):
         check_disjoint(learnt, scored)
 
 
@@ -216,5 +227,114 @@ def test_more_neighbours_than_samples_are_named(labelled: Path) -> None:
         for split in ("train", "val")
     )
     settings = ProbeSettings("knn", "train", neighbours=1000)
-    with pytest.raises(DataError, match="512 labelled feature pixels for a probe that needs 1000"):
+    with pytest.raises(DataError, match="needs 1000 labelled feature pixels and has 512"):
         run_probes(colours(), learnt, scored, settings, protocol={}, reporter=QUIET)
+
+
+# --- classifiers on features against scikit-learn and plain loops
+
+
+def samples(count: int, classes: int, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Unit vectors around one direction for each class, so wide that they overlap."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(classes, size, generator=generator)
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    points = centres[labels] + 1.5 * torch.randn(count, size, generator=generator)
+    return F.normalize(points, dim=1), labels
+
+
+def objective(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> float:
+    loss = F.cross_entropy(features @ weight.T + bias, labels)
+    return float(loss + PENALTY / 2 * weight.square().sum())
+
+
+def test_linear_equals_scikit_learn() -> None:
+    features, labels = samples(600, 4)
+    weight, bias = fit_linear(features, labels, 4)
+    oracle = LogisticRegression(C=1 / (PENALTY * len(features)), tol=1e-10, max_iter=10_000)
+    oracle.fit(features.double().numpy(), labels.numpy())
+    found = F.softmax(features @ weight.T + bias, dim=1).numpy()
+    expected = oracle.predict_proba(features.double().numpy())
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+    best = torch.from_numpy(oracle.coef_).float(), torch.from_numpy(oracle.intercept_).float()
+    assert objective(features, labels, weight, bias) <= objective(features, labels, *best) + 1e-5
+
+
+def test_linear_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = samples(200, 3)
+    whole = fit_linear(features, labels, 3)
+    monkeypatch.setattr(picie.evaluation.probes, "_ROWS", 37)
+    parts = fit_linear(features, labels, 3)
+    one, other = (F.softmax(features @ w.T + b, dim=1) for w, b in (whole, parts))
+    torch.testing.assert_close(one, other, atol=5e-3, rtol=0)
+
+
+def test_linear_is_the_same_each_time_and_draws_nothing() -> None:
+    features, labels = samples(100, 3)
+    before = torch.get_rng_state()
+    first, second = (fit_linear(features, labels, 3) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not first[0].requires_grad
+
+
+def test_linear_fits_within_no_grad() -> None:
+    features, labels = samples(50, 2)
+    with torch.no_grad():
+        weight, _ = fit_linear(features, labels, 2)
+    assert weight.abs().sum() > 0
+
+
+def test_a_class_without_a_sample_is_never_found() -> None:
+    features, labels = samples(100, 2)
+    weight, bias = fit_linear(features, labels * 2, 4)  # classes 0 and 2 of 0..3
+    assert (weight.shape, bias.shape) == ((4, 8), (4,))
+    logits = samples(500, 3, seed=1)[0] @ weight.T + bias
+    assert logits.isfinite().all()
+    assert set(logits.argmax(1).tolist()) <= {0, 2}
+    alone = fit_linear(features, labels, 2)
+    torch.testing.assert_close(weight[[0, 2]], alone[0])
+
+
+def test_separable_classes_are_told_apart() -> None:
+    features = F.normalize(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]), dim=1)
+    labels = torch.tensor([0, 0, 1, 1])
+    weight, bias = fit_linear(features, labels, 2)
+    assert (features @ weight.T + bias).argmax(1).tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 20])
+def test_votes_equal_scikit_learn(neighbours: int) -> None:
+    bank, labels = samples(150, 4)
+    queries = torch.randn(60, 8, generator=torch.Generator().manual_seed(1))
+    found = neighbour_votes(queries, bank, labels, 4, neighbours)
+    oracle = KNeighborsClassifier(neighbours, metric="cosine").fit(bank.numpy(), labels.numpy())
+    np.testing.assert_allclose(found.numpy(), oracle.predict_proba(queries.numpy()), atol=1e-6)
+
+
+def test_votes_do_not_depend_on_the_blocks_nor_on_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, labels = samples(90, 3)
+    queries = samples(40, 3, seed=2)[0]
+    whole = neighbour_votes(queries, bank, labels, 5, 7)
+    assert whole.shape == (40, 5)
+    torch.testing.assert_close(whole.sum(1), torch.ones(40))
+    monkeypatch.setattr(picie.evaluation.probes, "_SCORES", 1)
+    lengths = torch.arange(1.0, 91)[:, None]
+    assert torch.equal(neighbour_votes(3 * queries, lengths * bank, labels, 5, 7), whole)
+
+
+@pytest.mark.parametrize("neighbours", [0, -3])
+def test_no_neighbours_are_named(neighbours: int) -> None:
+    bank, labels = samples(5, 2)
+    with pytest.raises(ConfigError, match=f"{neighbours} neighbours cannot vote; give 1 or more"):
+        neighbour_votes(bank, bank, labels, 2, neighbours)
+
+
+def test_too_few_samples_are_named() -> None:
+    bank, labels = samples(5, 2)
+    with pytest.raises(DataError, match="needs 6 labelled feature pixels and has 5; give it more"):
+        neighbour_votes(bank, bank, labels, 2, 6)
+    none = torch.zeros(0, dtype=torch.int64)
+    with pytest.raises(DataError, match="needs 1 labelled feature pixels and has 0"):
+        fit_linear(torch.zeros(0, 4), none, 2)

@@ -202,13 +202,13 @@ def test_nothing_readable_is_an_error(labelled: Path) -> None:
 
 def test_a_mask_of_another_size_is_an_error(labelled: Path) -> None:
     Image.fromarray(random_mask(32, 33)).save(labelled / "masks/a.png")
-    with pytest.raises(DataError, match=r"a.png: is 33 x 32 pixels and its image 32 x 32"):
+    with pytest.raises(DataError, match=r"a.png: is 33 x 32 pixels, but its image 32 x 32"):
         evaluate(perfect(), labelled)
 
 
 def test_ids_without_a_class_are_an_error(labelled: Path) -> None:
     (labelled / "classes.txt").write_text("one\ntwo\nthree\n")
-    with pytest.raises(DataError, match=r"a.png: holds the ids 3, but classes.txt names 3"):
+    with pytest.raises(DataError, match=r"a.png: holds the ids 3, but classes.txt lists 3"):
         evaluate(perfect(), labelled)
 
 
@@ -241,11 +241,14 @@ def test_masks_that_are_all_void_are_an_error(tmp_path: Path) -> None:
         ({"size": -32}, "size -32: the side"),
         ({"crop": "centre"}, "unknown crop 'centre'; known: center, none"),
         ({"match": "best"}, "unknown matching 'best'; known: hungarian, majority"),
-        ({"bootstrap": 50}, "a bootstrap of 50 resamples; give 100 or more, or 0"),
-        ({"bootstrap": -1}, "a bootstrap of -1 resamples; give 100 or more"),
-        ({"bootstrap_rematch": True}, "needs resamples; add --bootstrap 1000, or leave --boot"),
-        ({"probe_split": "train"}, "nothing learns from probe split 'train'; add --probe linear"),
-        ({"probe": "knn"}, r"must not be those that are scored; name the images .*--probe-split"),
+        ({"bootstrap": 50}, "a bootstrap of 50 resamples is too small; give 100 or more, or 0"),
+        ({"bootstrap": -1}, "a bootstrap of -1 resamples is too small; give 100 or more"),
+        ({"bootstrap_rematch": True}, "needs resamples; add --bootstrap 1000, or remove --boot"),
+        (
+            {"probe_split": "train"},
+            "no probe learns from --probe-split 'train'; add --probe linear",
+        ),
+        ({"probe": "knn"}, r"other than those it is scored on; name the images .*--probe-split"),
         ({"seed": -1}, "seed -1: give 0 or more"),
     ],
 )
@@ -288,7 +291,7 @@ def test_fresh_centroids_leave_the_model_as_it_was(
     assert again.fresh == found.fresh  # a function of the seed
     assert found.fresh[0].confusion != found.fresh[1].confusion
     protocols = [scores.protocol["centroids"] for scores in found.fresh]
-    assert protocols == [f"fresh k-means on clean images, repeat {i}" for i in (1, 2)]
+    assert protocols == [f"fresh k-means on unaugmented images, repeat {i}" for i in (1, 2)]
 
 
 def test_fresh_scores_are_summed_up_by_mean_and_sd(scenes: Path, model: Segmenter) -> None:
@@ -322,7 +325,7 @@ def test_a_failure_on_the_way_leaves_the_model_as_it_was(
 
 def test_fresh_centroids_need_the_training_images(scenes: Path, model: Segmenter) -> None:
     homeless = Segmenter(model.network, model.config.model_copy(update={"data": ""}))
-    with pytest.raises(DataError, match="does not say which images it was trained on"):
+    with pytest.raises(DataError, match="needs the training images, but the model does not"):
         evaluate(homeless, scenes, split="val", fresh_clusters=1)
     moved = Segmenter(model.network, model.config.model_copy(update={"data": "/gone"}))
     with pytest.raises(DataError, match="/gone: does not exist"):
@@ -391,5 +394,5 @@ def test_intervals_are_those_of_the_first_view(scenes: Path, runs: dict[str, Pat
 
 def test_one_image_has_no_interval(tmp_path: Path) -> None:
     one = write_labelled(tmp_path, {"a": random_mask(32, 32)})
-    with pytest.raises(DataError, match="1 image with labelled pixels to draw from"):
+    with pytest.raises(DataError, match="1 image with labelled pixels; a bootstrap"):
         evaluate(perfect(), one, bootstrap=100)

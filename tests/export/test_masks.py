@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, PicieError
 from picie.export.formats.layout import Options
 from picie.export.formats.png import PngWriter
-from picie.export.masks import FORMATS, MARK, RASTER_FORMATS, export_masks
+from picie.export.masks import FORMATS, MARK, RASTER_FORMATS, atomic_folder, check_out, export_masks
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.runtime.progress import Reporter
@@ -103,7 +104,7 @@ def test_unreadable_photos_are_named_and_left_out(
     text = capsys.readouterr().err
     assert text.count("b.jpg: cannot be read as an image") == 1
     assert "5 images in" in text
-    assert "(coco), 1 images could not be read" in text
+    assert "(coco), skipped 1 unreadable image" in text
     read = json.loads((tmp_path / "out/annotations/instances_default.json").read_text())
     assert [image["id"] for image in read["images"]] == [1, 2, 3, 4, 5]
     assert "b.jpg" not in {image["file_name"] for image in read["images"]}
@@ -161,7 +162,7 @@ def test_an_export_is_replaced_only_if_asked(
 ) -> None:
     out = tmp_path / "out"
     export_masks(model, "png", photos, out)
-    with pytest.raises(ConfigError, match="out: is already there; choose another --out, or pass"):
+    with pytest.raises(ConfigError, match="out: already exists; choose another --out, or pass"):
         export_masks(model, "yolo", photos, out)
     assert (out / "classes.txt").is_file()
     export_masks(model, "yolo", photos, out, overwrite=True)
@@ -175,9 +176,11 @@ def test_photos_inside_the_export_are_not_lost(
     out = tmp_path / "out"
     export_masks(model, "cvat", photos, out)
     before = contents(out)
-    with pytest.raises(ConfigError, match=r"out: holds .*images, which is read; choose another"):
+    with pytest.raises(
+        ConfigError, match=r"out: contains .*images, which the export reads; choose another"
+    ):
         export_masks(model, "cvat", out / "images", out, overwrite=True)
-    with pytest.raises(ConfigError, match="holds files that are no export of picie"):
+    with pytest.raises(ConfigError, match="contains files that picie did not export"):
         export_masks(model, "cvat", photos, photos, overwrite=True)
     assert contents(out) == before
 
@@ -199,3 +202,113 @@ def test_what_cannot_be(
     with pytest.raises(ConfigError, match=message):
         call(model, images=photos, out=tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+# --- folders that appear whole or not at all
+
+
+def make(out: Path, text: str) -> None:
+    with atomic_folder(out, {"format": "test"}) as part:
+        (part / "sub").mkdir()
+        (part / "sub" / "file").write_text(text)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_appears_with_its_mark(tmp_path: Path) -> None:
+    out = tmp_path / "new folder" / "out ü"
+    make(out, "1")
+    assert names(out) == [MARK, "sub"]
+    assert names(out.parent) == ["out ü"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyError(1)])
+def test_nothing_of_a_failure_is_left(tmp_path: Path, there: bool, error: Exception) -> None:
+    out = tmp_path / "out"
+    if there:
+        make(out, "old")
+    kind = PicieError if isinstance(error, OSError) else KeyError
+
+    def fail() -> None:
+        with atomic_folder(out, {}) as part:
+            (part / "file").write_text("new")
+            raise error
+
+    with pytest.raises(kind) as caught:
+        fail()
+    if kind is PicieError:
+        outcome = "was not changed" if there else "was not created"
+        assert f"out: cannot be written (No space left on device) and {outcome}; check" in str(
+            caught.value
+        )
+    assert names(tmp_path) == (["out"] if there else [])
+    if there:
+        assert (out / "sub" / "file").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
+    left = tmp_path / ".part-out" / "rest"
+    left.mkdir(parents=True)
+    make(tmp_path / "out", "1")
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == [MARK, "sub"]
+
+
+def test_the_old_one_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    make(out, "old")
+    replace = os.replace
+
+    def broken(source: Path, target: Path) -> None:
+        if source.name == ".part-out":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(PicieError, match="was not changed"):
+        make(out, "new")
+    assert (out / "sub" / "file").read_text() == "old"
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        PicieError, match=r"cannot be written \(Not a directory\) and was not created"
+    ):
+        make(tmp_path / "file" / "out", "1")
+
+
+def test_what_is_in_the_way(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert check_out(out, overwrite=False) == out
+    out.mkdir()
+    assert check_out(out, overwrite=False) == out  # empty
+    make(out, "1")
+    with pytest.raises(ConfigError, match="already exists; choose another --out, or pass --over"):
+        check_out(out, overwrite=False)
+    assert check_out(out, overwrite=True) == out
+    with pytest.raises(
+        ConfigError, match=r"contains .*sub, which the export reads; choose another --out"
+    ):
+        check_out(out, overwrite=True, sources=(out / "sub",))
+    (tmp_path / "link").symlink_to(out)
+    assert check_out(tmp_path / "link", overwrite=True) == out
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(
+        ConfigError, match="contains files that picie did not export, and was not changed"
+    ):
+        check_out(tmp_path, overwrite=overwrite)
+    with pytest.raises(ConfigError, match="is a file; give a new folder"):
+        check_out(tmp_path / "mine.txt", overwrite=overwrite)
+    with pytest.raises(ConfigError, match="cannot become an export"):
+        check_out(Path("/"), overwrite=overwrite)

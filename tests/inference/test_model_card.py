@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import yaml
 
+from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
 from picie.inference.model_card import Card, card_text, check_licence
 
@@ -38,10 +39,10 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
 def test_it_says_what_the_model_is() -> None:
     text = card_text(CARD)
     assert "# streets\n" in text
-    assert "in 2 classes" in text
+    assert "into 2 classes" in text
     assert 'picie.load("user/streets")' in text
     assert "| 0 | road | `#102030` |" in text
-    assert "In masks -1, void: dust." in text
+    assert "Void (-1 in masks): dust." in text
     assert "276 images, without labels" in text
     assert "| predict_scales | 1.0 1.5 |" in text
     assert "`classes.toml` the names" in text
@@ -65,7 +66,7 @@ def test_health_scores_and_sheet() -> None:
     )
     text = card_text(card)
     assert "(sheet.png)" in text
-    assert "| silhouette | 0.123 | mean silhouette of pixel features, -1 to 1 |" in text
+    assert f"| silhouette | 0.123 | {MEASURES['silhouette'].meaning} |" in text
     assert "| dataset mIoU | 31.2 % |" in text
     assert "| dataset | msrc21 |" in text
     assert "of msrc21" in text

@@ -125,14 +125,14 @@ def test_colours_are_those_chosen_and_others_that_differ(network: PiCIE) -> None
         ([NamedClass("a", (), (11,))], "class 'a': there is no node 11; the tree of 6 centroids "),
         (
             [NamedClass("a", (1,)), NamedClass("b", (), (8,))],
-            "node 8 ('b') and cluster 1 ('a') share centroids; a centroid can have one name only",
+            "node 8 ('b') and cluster 1 ('a') share centroids; a centroid can have only one name",
         ),
         (
             [NamedClass("a", (), (7,)), NamedClass("b", (), (2,))],
             "node 2 ('b') and node 7 ('a') share centroids",
         ),
         ([NamedClass("a", (1,), (7,))], "node 7 ('a') and cluster 1 ('a') share centroids"),
-        ([NamedClass("ignore", (0, 1, 2, 3), ignore=True)], "every cluster is ignored and masks"),
+        ([NamedClass("ignore", (0, 1, 2, 3), ignore=True)], "every cluster is ignored, so masks"),
     ],
 )
 def test_names_that_do_not_fit_the_model(
@@ -153,7 +153,7 @@ def test_clusters_that_coincide_leave_numbers_without_centroids(bare: PiCIE) -> 
     points = centroids((0.0, 0.0, 0.0, 1.0))
     tree = build_tree(points)
     bare.set_centroids([points], [torch.tensor([0, 0, 0, 1])], trees=[tree])
-    with pytest.raises(ConfigError, match="class 'a': cluster 2 holds no centroid of this model"):
+    with pytest.raises(ConfigError, match="class 'a': cluster 2 has no centroid in this model"):
         outputs_of(bare, ClassNames.of(3, {"a": [2]}))
 
 
@@ -161,9 +161,9 @@ def test_a_learnt_classifier_has_clusters_but_no_tree(bare: PiCIE) -> None:
     points = centroids()
     bare.set_centroids([points], [torch.arange(6)], offsets=[torch.ones(6)])
     assert outputs_of(bare, ClassNames.of(6, {"a": [5]})).names[0] == "a"
-    with pytest.raises(ConfigError, match="this model has 6 clusters that a classifier learnt"):
+    with pytest.raises(ConfigError, match="this model has 6 clusters from a learnt classifier"):
         outputs_of(bare, ClassNames(4))
-    with pytest.raises(ConfigError, match="x: nodes cannot be used: the clusters of this model we"):
+    with pytest.raises(ConfigError, match="x: nodes cannot be used: the clusters of this model co"):
         outputs_of(bare, ClassNames(6, (NamedClass("a", (), (7,)),), "x"))
 
 

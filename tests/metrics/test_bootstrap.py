@@ -137,7 +137,9 @@ def test_json_names_the_kind_of_interval() -> None:
 
 @pytest.mark.parametrize("resamples", [-1, 0, 1, 99])
 def test_too_few_resamples_are_named(resamples: int) -> None:
-    with pytest.raises(ConfigError, match=f"a bootstrap of {resamples} resamples; give 100 or"):
+    with pytest.raises(
+        ConfigError, match=f"a bootstrap of {resamples} resamples is too small; give"
+    ):
         check_resamples(resamples)
     with pytest.raises(ConfigError, match="give 100 or more, or 0"):
         bootstrap_intervals(counts_of(random_images(0, 3)), resamples=resamples)
@@ -145,5 +147,5 @@ def test_too_few_resamples_are_named(resamples: int) -> None:
 
 def test_one_image_has_no_interval() -> None:
     matrices = [np.eye(2, dtype=np.int64), np.zeros((2, 2), np.int64)]
-    with pytest.raises(DataError, match="1 image with labelled pixels to draw from; a bootstrap"):
+    with pytest.raises(DataError, match="1 image with labelled pixels; a bootstrap"):
         bootstrap_intervals(counts_of(matrices))

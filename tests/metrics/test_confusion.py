@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from picie.errors import DataError
-from picie.metrics.confusion import Confusion
+from picie.metrics.confusion import Confusion, iou, mean, percent
 
 
 @pytest.mark.parametrize(("classes", "clusters"), [(5, 5), (3, 7), (7, 3)])
@@ -78,7 +78,7 @@ def test_matrix_is_a_copy() -> None:
         ([0, -1], [0, 0], r"truth holds class id -1; .*0 to 2"),
         ([0, 1], [0, 4], r"clusters hold id 4; .*0 to 3"),
         ([0, 1], [-1, 0], r"clusters hold id -1; "),
-        ([0, 1], [0], r"truth has shape \(2,\) and clusters \(1,\); bring both"),
+        ([0, 1], [0], r"truth has shape \(2,\) and clusters \(1,\); resize them"),
         ([0.5, 1.0], [0, 0], r"truth has type torch.float32; give whole-number"),
         ([0, 1], [True, False], r"clusters has type torch.bool; give whole-number"),
     ],
@@ -138,3 +138,32 @@ def test_images_are_only_kept_when_asked_for() -> None:
     confusion.update([0, 1], [0, 1])
     assert len(confusion.images) == 0
     assert len(Confusion(2, 2, keep_images=True).images) == 0
+
+
+# --- per cent, and where there is none
+
+
+def test_percent_of_nothing_is_undefined() -> None:
+    np.testing.assert_equal(percent(np.array([1, 0]), np.array([4, 0])), [25.0, np.nan])
+
+
+def test_iou_by_hand() -> None:
+    hits, rows, columns = np.array([3, 0, 0]), np.array([4, 2, 0]), np.array([6, 0, 5])
+    np.testing.assert_allclose(iou(hits, rows, columns), [300 / 7, 0.0, np.nan])
+    assert iou(hits * 0, rows * 0, columns * 0, true=rows).tolist()[:2] == [0, 0]
+
+
+def test_iou_works_on_many_sets_at_once() -> None:
+    rng = np.random.default_rng(0)
+    hits = rng.integers(0, 5, (3, 4))
+    rows, columns = hits + rng.integers(0, 3, (3, 4)), hits + rng.integers(0, 3, (3, 4))
+    together = iou(hits, rows, columns)
+    for number in range(3):
+        np.testing.assert_array_equal(
+            together[number], iou(hits[number], rows[number], columns[number])
+        )
+
+
+def test_mean_leaves_out_what_is_undefined() -> None:
+    assert mean(np.array([1.0, np.nan, 4.0])) == pytest.approx(2.5)
+    assert mean(np.array([np.nan])) is None

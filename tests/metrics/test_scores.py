@@ -64,14 +64,14 @@ def test_miou_equals_the_loop(classes: int, clusters: int) -> None:
 
 
 @pytest.mark.parametrize("match", ["hungarian", "majority"])
-@pytest.mark.parametrize("seed", range(20))
-def test_renaming_clusters_changes_no_score(match: Any, seed: int) -> None:
-    matrix = random_matrix(seed, 4, 5, top=3)  # small counts: matchings tie often
-    order = np.random.default_rng(seed + 100).permutation(5)
-    one = score(matrix, names(4), match=match, protocol={})
-    two = score(matrix[:, order], names(4), match=match, protocol={})
-    assert two.accuracy == pytest.approx(one.accuracy)
-    assert two.miou == pytest.approx(one.miou)
+def test_renaming_clusters_changes_no_score(match: Any) -> None:
+    for seed in range(20):
+        matrix = random_matrix(seed, 4, 5, top=3)  # small counts: matchings tie often
+        order = np.random.default_rng(seed + 100).permutation(5)
+        one = score(matrix, names(4), match=match, protocol={})
+        two = score(matrix[:, order], names(4), match=match, protocol={})
+        assert two.accuracy == pytest.approx(one.accuracy)
+        assert two.miou == pytest.approx(one.miou)
 
 
 def test_ties_in_matched_pixels_go_to_the_higher_miou() -> None:
@@ -89,12 +89,12 @@ def test_perfect_clusters_score_100() -> None:
     assert scores.mapping == {0: "c", 1: "a", 2: "b"}
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_majority_is_never_less_accurate_than_hungarian(seed: int) -> None:
-    matrix = random_matrix(seed, 4, 3 + seed % 4)
-    one = score(matrix, names(4), match="hungarian", protocol={})
-    many = score(matrix, names(4), match="majority", protocol={})
-    assert many.accuracy >= one.accuracy
+def test_majority_is_never_less_accurate_than_hungarian() -> None:
+    for seed in range(10):
+        matrix = random_matrix(seed, 4, 3 + seed % 4)
+        one = score(matrix, names(4), match="hungarian", protocol={})
+        many = score(matrix, names(4), match="majority", protocol={})
+        assert many.accuracy >= one.accuracy
 
 
 def test_unmatched_clusters_count_as_wrong() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from picie.models.folding import FoldedCopy, _EvenStride, folded
+from picie.models.folding import FoldedCopy, _EvenStride, _FixedPadding, fix_padding, folded
 from picie.models.picie import PiCIE
 
 BACKBONES = ["tf_efficientnet_lite0", "test_efficientnet", "resnet18", "test_convnext", "test_vit"]
@@ -61,7 +61,7 @@ def test_no_norm_is_left_behind_a_convolution(backbone: str) -> None:
 
 
 def test_norms_in_front_of_convolutions_stay() -> None:
-    original = network("resnetv2_50")  # pre-activation
+    original = network("resnetv2_18")  # pre-activation
     lean = folded(original)
     assert 0 < len(norms(lean)) < len(norms(original))
     assert_equal_features(original, lean, images())
@@ -254,3 +254,49 @@ def test_networks_whose_writes_are_not_counted_are_folded_anew() -> None:
         net.decoder.laterals[0].bias.add_(1)  # type: ignore[operator]
         assert keep() is not first
         assert_equal_features(net, keep(), images())
+
+
+# --- convolutions of "same" padding in other forms: the same maps
+
+
+def maps(*size: int) -> torch.Tensor:
+    return torch.randn(2, 6, *size, generator=torch.Generator().manual_seed(0))
+
+
+def test_same_padding_without_a_copy_is_same_padding() -> None:
+    for kernel in [3, 5, 7]:
+        for size in [(8, 8), (2, 14), (7, 8), (8, 9), (5, 5), (1, 1)]:
+            slow = timm.layers.Conv2dSame(6, 6, kernel, stride=2, groups=6, bias=True)
+            with torch.no_grad():
+                torch.testing.assert_close(
+                    _EvenStride(slow)(maps(*size)), slow(maps(*size)), rtol=1e-5, atol=1e-5
+                )
+
+
+def test_fixed_padding_is_same_padding_where_the_stride_divides_the_sides() -> None:
+    for kernel in [1, 2, 3, 5, (3, 5)]:
+        for stride, dilation in [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)]:
+            slow = timm.layers.Conv2dSame(6, 4, kernel, stride=stride, dilation=dilation)
+            with torch.no_grad():
+                found = _FixedPadding(slow)(maps(8, 12))
+                torch.testing.assert_close(found, slow(maps(8, 12)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_a_network_keeps_its_features(fold: bool) -> None:
+    network: nn.Module = PiCIE("test_efficientnet", 8, pretrained=False).eval()
+    network = folded(network) if fold else network  # type: ignore[arg-type]
+    fixed = copy.deepcopy(network)
+    fix_padding(fixed)
+    assert not any(type(one) is timm.layers.Conv2dSame for one in fixed.children())
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(fixed(images), network(images), rtol=1e-4, atol=1e-4)
+
+
+def test_the_default_backbone_has_no_padding_left_that_depends_on_the_size() -> None:
+    network = folded(PiCIE("tf_efficientnet_lite0", 8, pretrained=False).eval())
+    fix_padding(network)
+    kinds = [type(one) for one in network.modules()]
+    assert kinds.count(_FixedPadding) == 5  # one of each stride
+    assert _EvenStride not in kinds

@@ -42,7 +42,7 @@ def test_a_image_does_not_see_its_batch(model: PiCIE) -> None:
 def test_a_new_model_has_no_centroids(model: PiCIE) -> None:
     assert model.clusters == 0
     assert model.centroids.shape == (0, 0, 8)
-    with pytest.raises(NotFittedError, match=r"no centroids of view 1 .*0 sets.*picie train"):
+    with pytest.raises(NotFittedError, match=r"no centroids for view 1 .*0 sets.*picie train"):
         model.view_centroids(0)
 
 
@@ -63,7 +63,7 @@ def test_centroids_come_back_per_view(model: PiCIE, views: int) -> None:
 
 def test_a_view_that_was_not_learnt_is_an_error(model: PiCIE) -> None:
     model.set_centroids(sets(1), [torch.arange(5)])
-    with pytest.raises(NotFittedError, match=r"no centroids of view 2 .*1 sets"):
+    with pytest.raises(NotFittedError, match=r"no centroids for view 2 .*1 sets"):
         model.view_centroids(1)
 
 

@@ -67,7 +67,7 @@ def test_every_tensor_must_fit(saved: Path, change: str) -> None:
         tensors[name] = tensors[name][:1].clone()
     save_file(tensors, path)
     found = "decoder.extra" if change == "extra" else name
-    with pytest.raises(ModelError, match=rf"safetensors: does not fit the network.*{found}"):
+    with pytest.raises(ModelError, match=rf"safetensors: does not fit the backbone.*{found}"):
         load_model(saved)
 
 
@@ -75,7 +75,7 @@ def test_missing_centroids_are_a_missing_tensor(saved: Path) -> None:
     tensors = load_file(saved / "model.safetensors")
     del tensors["centroids"]
     save_file(tensors, saved / "model.safetensors")
-    with pytest.raises(ModelError, match="does not fit the network"):
+    with pytest.raises(ModelError, match="does not fit the backbone of its config"):
         load_model(saved)
 
 

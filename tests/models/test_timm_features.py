@@ -137,7 +137,11 @@ def test_stages_are_chosen_by_number() -> None:
         ("test_vit", (-99,), r"backbone_layers -99: test_vit has 6 blocks; give .* -6 to -1"),
         ("test_vit", (0, 6), r"backbone_layers 6: test_vit has 6 blocks"),
         ("test_resnet", (5,), r"backbone_layers 5: test_resnet has 5 stages; .* from 0 to 4"),
-        ("test_vit", (-1, 5), r"backbone_layers -1 5: names one of the 6 blocks .* twice"),
+        (
+            "test_vit",
+            (-1, 5),
+            r"backbone_layers -1 5: repeats one of the 6 blocks .* give each only once",
+        ),
     ],
 )
 def test_layers_that_are_not_there(name: str, layers: tuple[int, ...], words: str) -> None:

@@ -84,8 +84,8 @@ def test_a_checkpoint_of_a_training_with_a_teacher(tmp_path: Path) -> None:
     assert values(built) == values(Backbone("test_vit", weights=saved(own, tmp_path)))
     assert built.notes == (
         f"{path}: took the weights under 'teacher'",
-        f"{path}: took the prefix 'module.' off",
-        f"{path}: took the prefix 'backbone.' off, and left out 1 tensors without it "
+        f"{path}: removed the prefix 'module.'",
+        f"{path}: removed the prefix 'backbone.', and ignored 1 tensors without it "
         "(head.mlp.0.weight)",
     )
 
@@ -123,13 +123,19 @@ def test_positions_of_another_image_size_are_resampled(tmp_path: Path) -> None:
 
 def test_heads_may_be_missing_or_in_excess(tmp_path: Path) -> None:
     with_head = Backbone("test_vit", weights=saved(state(), tmp_path))
-    assert with_head.notes[0].endswith("left out 2 tensors of heads (head.weight, head.bias)")
+    assert with_head.notes[0].endswith("ignored 2 tensors of heads (head.weight, head.bias)")
     assert Backbone("test_vit", weights=saved(state(num_classes=0), tmp_path)).notes == ()
 
 
 CHANGES: list[tuple[Callable[[State], Any], str]] = [
-    (lambda s: s.pop("cls_token"), r"lacks 1 of \d+ tensors \(cls_token; it holds .* name the"),
-    (lambda s: s.update(strange=s["cls_token"]), r"has no place for 1 tensors \(strange\); name"),
+    (
+        lambda s: s.pop("cls_token"),
+        r"1 of \d+ tensors are missing \(cls_token; it holds .* pass the",
+    ),
+    (
+        lambda s: s.update(strange=s["cls_token"]),
+        r"1 tensors are unknown to the network \(strange\); pass",
+    ),
     (lambda s: s.update({"norm.bias": torch.zeros(5)}), "norm.bias is 5 where the network has 64"),
 ]
 
@@ -148,11 +154,12 @@ def test_statistics_of_batch_norms_must_be_there(tmp_path: Path) -> None:
     tensors = {k: v for k, v in state("test_resnet").items() if "num_batches" not in k}
     Backbone("test_resnet", weights=saved(tensors, tmp_path))
     del tensors["bn1.running_mean"]
-    assert "lacks 1 of" in refusal(tensors, tmp_path, "test_resnet")
+    assert "1 of 90 tensors are missing" in refusal(tensors, tmp_path, "test_resnet")
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    assert "does not fit test_vit: lacks" in refusal(state("test_resnet"), tmp_path)
+    refused = refusal(state("test_resnet"), tmp_path)
+    assert "does not fit test_vit: 78 of 78 tensors are missing" in refused
     assert "does not fit test_convnext" in refusal(state("test_vit"), tmp_path, "test_convnext")
 
 

@@ -91,7 +91,7 @@ def test_a_cluster_moves_and_the_class_that_has_nothing_left_keeps_its_place(
     assert said == [
         "cluster 0: new (was a)",
         "cluster 1: new (was b)",
-        "class 'a' has no clusters left but keeps its id; --clear takes it out",
+        "class 'a' has no clusters left but keeps its id; --clear removes it",
     ]
 
 
@@ -107,7 +107,7 @@ def test_what_has_the_name_already_stays_as_it_is(cluster_tree: ClusterTree) -> 
     old = names(NamedClass("a", (0,), (8,)))
     found, said = assign(old, cluster_tree, parse_assignments(["0,n3=a"]))
     assert found == old
-    assert said == ["cluster 0: a (as before)", "node 3: a (as before)"]
+    assert said == ["cluster 0: a (unchanged)", "node 3: a (unchanged)"]
 
 
 def test_a_node_takes_its_part_of_a_cluster_and_leaves_the_rest(cluster_tree: ClusterTree) -> None:
@@ -123,7 +123,7 @@ def test_a_larger_node_swallows_what_is_below_it(cluster_tree: ClusterTree) -> N
     assert found.classes == (NamedClass("a", (0,), (9,)), NamedClass("b"))
     assert said == [
         "node 9: a (was b)",
-        "class 'b' has no clusters left but keeps its id; --clear takes it out",
+        "class 'b' has no clusters left but keeps its id; --clear removes it",
     ]
 
 
@@ -158,13 +158,13 @@ def check_the_last_name_counts(
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["0=a", "0=b"], r"--set names cluster 0 twice \('a' and 'b'\); leave it to one of them"),
+        (["0=a", "0=b"], r"--set names cluster 0 twice \('a' and 'b'\); keep one of the two"),
         (["1,1=a"], r"--set names cluster 1 twice \('a' and 'a'\)"),
         (["1=a", "n3=b"], r"--set names cluster 1 and node 3, which overlap \('a' and 'b'\)"),
         (["3=a"], "--set: there is no cluster 3; clusters run from 0 to 2"),
         (["n11=a"], "--set: there is no node 11; the tree of 6 centroids has nodes n0 to n10"),
         (["0="], "--set: the name is empty"),
-        (["0=cluster 1"], "--set: 'cluster 1' is what clusters without a name are called"),
+        (["0=cluster 1"], "--set: 'cluster 1' is reserved for clusters without a name"),
     ],
 )
 def test_orders_that_cannot_be(cluster_tree: ClusterTree, texts: list[str], message: str) -> None:
@@ -180,9 +180,9 @@ def test_names_are_taken_away(cluster_tree: ClusterTree) -> None:
         "node 7: no name (was a)",
         "cluster 2: no name (was b)",
         "cluster 1 is split: a keeps node 4",
-        "class 'b' has no clusters left but keeps its id; --clear takes it out",
+        "class 'b' has no clusters left but keeps its id; --clear removes it",
     ]
-    with pytest.raises(ConfigError, match="--unset n7: node 7 has no name; leave it out"):
+    with pytest.raises(ConfigError, match="--unset n7: node 7 has no name; remove it"):
         take_away(found, cluster_tree, parse_parts("n7", "x"))
     with pytest.raises(ConfigError, match="--unset: there is no cluster 9"):
         take_away(found, cluster_tree, parse_parts("9", "x"))
@@ -190,7 +190,7 @@ def test_names_are_taken_away(cluster_tree: ClusterTree) -> None:
 
 def test_classes_are_taken_out_with_all_their_entries(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("road", (0,)), NamedClass("b", (1,)), NamedClass("road", (2,)))
-    assert remove(old, ["road"]) == (names(NamedClass("b", (1,))), ["class 'road' is taken out"])
+    assert remove(old, ["road"]) == (names(NamedClass("b", (1,))), ["removed class 'road'"])
     with pytest.raises(ConfigError, match="--clear rood: no such class; did you mean 'road'"):
         remove(old, ["rood"])
     with pytest.raises(ConfigError, match="--clear road: no such class; there are no classes yet"):
@@ -214,5 +214,5 @@ def test_a_learnt_classifier_has_clusters_but_no_nodes() -> None:
     found, _ = assign(ClassNames(4), cluster_tree, parse_assignments(["0,3=a", "1=b"]))
     found, _ = assign(found, cluster_tree, parse_assignments(["3=b"]))
     assert found.classes == (NamedClass("a", (0,)), NamedClass("b", (1, 3)))
-    with pytest.raises(ConfigError, match="nodes cannot be used: the clusters of this model were"):
+    with pytest.raises(ConfigError, match="nodes cannot be used: the clusters of this model come"):
         assign(found, cluster_tree, parse_assignments(["n2=a"]))

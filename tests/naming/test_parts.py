@@ -53,5 +53,5 @@ def test_colours() -> None:
     assert found == [("a=b", "#00FF7f"), ("traffic light", "")]
     with pytest.raises(ConfigError, match="--colour 'road': write a name, = and a colour"):
         parse_colours(["road"])
-    with pytest.raises(ConfigError, match="--colour 'road=red': 'red' is no colour"):
+    with pytest.raises(ConfigError, match="--colour 'road=red': 'red' is not a colour"):
         parse_colours(["road=red"])

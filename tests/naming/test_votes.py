@@ -92,5 +92,7 @@ def test_a_class_that_cannot_be_a_name_is_told_with_its_folder(
     model: Segmenter, scenes: Path
 ) -> None:
     folder = replace(open_folder(scenes), classes=("a", "cluster 1"))
-    with pytest.raises(ConfigError, match=r"scenes.*: classes: entry 2 .*: 'cluster 1' is what"):
+    with pytest.raises(
+        ConfigError, match=r"scenes.*: classes: entry 2 .*: 'cluster 1' is reserved"
+    ):
         add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])

@@ -101,5 +101,5 @@ def test_parts_of_the_images_add_up_to_the_whole() -> None:
     ("shape", "displacement"), [((B, K, H, W + 1), 1), ((B, K, H, W), W), ((B, K, H, W), H)]
 )
 def test_views_must_fit(shape: tuple[int, ...], displacement: int) -> None:
-    with pytest.raises(DataError, match="give equal shapes, larger than the displacement"):
+    with pytest.raises(DataError, match="give equal shapes larger than the displacement"):
         joint_distributions(torch.rand(B, K, H, W), torch.rand(shape), displacement)

@@ -95,7 +95,7 @@ def test_scales_are_averaged_on_half_the_grid_of_the_image() -> None:
         F.avg_pool2d(images, 4), size=(32, 48), mode="bilinear", align_corners=False
     )
     torch.testing.assert_close(alone, expected)
-    with pytest.raises(ConfigError, match="no scale to look at"):
+    with pytest.raises(ConfigError, match="no scale given"):
         average_scales(logits, images, ())
 
 

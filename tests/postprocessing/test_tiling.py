@@ -17,17 +17,19 @@ LENGTHS = [32, 128, 160, 256, 288, 1024, 1056, 4000, 16000]
 TILES = [128, 160, 256, 1024]
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("tile", TILES)
-def test_tiles_cover_the_axis_and_overlap_by_a_quarter(length: int, tile: int) -> None:
-    starts, side = cut(length, tile)
-    assert side <= tile
-    assert starts[0] == 0
-    assert starts[-1] + side == length
-    assert all(start % 32 == 0 for start in starts)
-    shared = [a + side - b for a, b in itertools.pairwise(starts)]
-    assert min(shared, default=tile) >= max(32, tile // 128 * 32)
-    assert all(a + side <= c for a, _, c in zip(starts, starts[1:], starts[2:], strict=False))
+def test_tiles_cover_the_axis_and_overlap_by_a_quarter() -> None:
+    for length in LENGTHS:
+        for tile in TILES:
+            starts, side = cut(length, tile)
+            assert side <= tile
+            assert starts[0] == 0
+            assert starts[-1] + side == length
+            assert all(start % 32 == 0 for start in starts)
+            shared = [a + side - b for a, b in itertools.pairwise(starts)]
+            assert min(shared, default=tile) >= max(32, tile // 128 * 32)
+            assert all(
+                a + side <= c for a, _, c in zip(starts, starts[1:], starts[2:], strict=False)
+            )
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -43,7 +45,7 @@ def test_tiles_are_few_and_no_larger_than_needed() -> None:
 
 @pytest.mark.parametrize("tile", [-32, 31, 32, 96, 100, 129, 1000])
 def test_tiles_that_cannot_be(tile: int) -> None:
-    with pytest.raises(ConfigError, match=f"tile {tile}: give a multiple of 32, 128 or more, or 0"):
+    with pytest.raises(ConfigError, match=f"tile {tile}: give a multiple of 32 from 128, or 0"):
         check_tile(tile)
 
 

@@ -94,11 +94,11 @@ def test_equal_centroids_are_no_division_by_zero() -> None:
 def test_mergers_in_words() -> None:
     found = merges_in_words(TREE, CLUSTERS)
     assert found == (
-        "2 left: cluster 2 joins cluster 1 (distance 3.00)",
-        "1 left: cluster 0 joins cluster 1 + cluster 2 (distance 5.00)",
+        "2 clusters left: cluster 2 merges with cluster 1 (distance 3.00)",
+        "1 cluster left: cluster 0 merges with cluster 1 + cluster 2 (distance 5.00)",
     )
     assert merges_in_words(Tree(MERGES, (0, 0, 0, 0, 0), 3, 3), CLUSTERS) == ()
-    assert "an ignored one" in merges_in_words(TREE, {})[0]
+    assert "an ignored cluster" in merges_in_words(TREE, {})[0]
 
 
 @pytest.mark.parametrize("cut", [2, 3, 5])

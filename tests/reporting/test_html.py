@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from picie.reporting.content import Cluster, Document, GalleryImage, Patch, Score, Tree
-from picie.reporting.html import to_html
+from picie.reporting.html import gallery, to_html
 from picie.types import IGNORED
 from picie.visualization.palette import palette
 from picie.visualization.thumbnails import fit_mask, fit_photo
@@ -152,7 +152,7 @@ def test_what_is_missing_is_said() -> None:
     for sentence in ("No photo.", "No curve.", "No label."):
         assert sentence in html
     assert "could not be read" not in html
-    assert "1 photo could not be read, and left out" in to_html(DOCUMENT)
+    assert "skipped 1 unreadable photo" in to_html(DOCUMENT)
     assert "In none of these photos: &lt;script" in to_html(DOCUMENT)
 
 
@@ -160,12 +160,12 @@ def test_only_so_many_clusters_get_a_card() -> None:
     many = tuple(cluster(number, share=1 / 300) for number in range(300))
     html = to_html(dataclasses.replace(BARE, clusters=many))
     assert html.count('<article class="card"') == 256
-    assert "44 smaller clusters, 14.7 % of the pixels, are not shown." in html
+    assert "Not shown: 44 smaller clusters, 14.7 % of the pixels." in html
 
 
 def test_thousands_of_problems_are_counted_not_listed() -> None:
     html = to_html(dataclasses.replace(BARE, problems=("a: broken",) * 2_500))
-    assert "2500 photos could not be read" in html
+    assert "skipped 2500 unreadable photos" in html
     assert html.count("a: broken") == 1_000
     assert "and 1,500 more" in html
 
@@ -188,10 +188,54 @@ def test_large_matrices_are_a_image_and_small_ones_text() -> None:
     assert '<table class="matrix">' not in html
     assert '<img class="matrix"' in html
     empty = dataclasses.replace(SCORE, confusion=np.zeros((2, 2), np.int64))
-    assert "No labelled pixel." in to_html(dataclasses.replace(DOCUMENT, score=empty))
+    assert "No pixel is labelled." in to_html(dataclasses.replace(DOCUMENT, score=empty))
 
 
 def test_cells_of_the_matrix_are_per_cent_of_their_row() -> None:
     html = to_html(DOCUMENT)
     assert '<td class="own dark" style="--share:0.75">75</td>' in html
     assert '<td style="--share:0.25">25</td>' in html
+
+
+# --- the gallery: every photo once, with what is on it
+
+
+NOTHING = np.zeros((0, 0))
+SHOWN = {
+    number: Cluster(number, f"cluster {number}", "", (9, 9, 9), 0.1, 1, NOTHING)
+    for number in range(7)
+}
+SHARES = tuple((number, 0.3 - 0.04 * number) for number in range(6))
+
+
+def test_each_photo_names_its_largest_clusters_and_counts_the_others() -> None:
+    html = gallery([GalleryImage("a/b <c>", (40, 30), b"", b"", SHARES)], SHOWN, "All.")
+    assert html.count("<figure") == 1
+    assert 'data-ids="0 1 2 3 4 5"' in html
+    assert html.count("<li>") == 4
+    assert "2 more" in html
+    assert "a/b &lt;c&gt;" in html
+    assert "cluster 5 10.0 %" in html  # in the words for those who do not see the mask
+
+
+def test_the_filter_offers_clusters_that_occur_with_their_number_of_photos() -> None:
+    shots = [
+        GalleryImage("a", (4, 3), b"", b"", SHARES),
+        GalleryImage("b", (4, 3), b"", b"", SHARES[:1]),
+    ]
+    html = gallery(shots, SHOWN, "")
+    assert '<option value="">any cluster (2)</option>' in html
+    assert '<option value="0">cluster 0 (2)</option>' in html
+    assert '<option value="5">cluster 5 (1)</option>' in html
+    assert 'value="6"' not in html
+
+
+def test_without_photos_there_is_only_the_note() -> None:
+    assert gallery([], SHOWN, "Nothing <here>.") == '<p class="quiet">Nothing &lt;here&gt;.</p>'
+
+
+def test_traces_are_counted_not_called_zero() -> None:
+    html = gallery([GalleryImage("a", (4, 3), b"", b"", ((0, 0.996), (1, 0.004)))], SHOWN, "")
+    assert "cluster 0 <span>100 %</span>" in html
+    assert " <span>0 %" not in html
+    assert '<li class="quiet">1 more</li>' in html

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import picie
+from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, NamedClass
 from picie.reporting.make import make_report
@@ -22,7 +24,7 @@ def test_everything_is_on_it(page: str, runs: dict[str, Path]) -> None:
     assert page.count('<figure class="shot"') == 3
     assert page.count("<polyline") >= 4  # loss, its two parts, effective clusters
     assert "view_information" in page
-    assert "on 6 of the photos that it was trained on, with 3 clusters" in page
+    assert "on 6 of the training photos, with 3 clusters" in page
     assert "cut at 3" in page
     assert '<table class="matrix">' in page
     assert str(runs["default"]) in page
@@ -36,10 +38,10 @@ def test_the_same_inputs_give_the_same_page(page: str, scenes: Path, runs: dict[
 def test_a_model_that_is_no_run(model: Segmenter, scenes: Path) -> None:
     made = make_report(model, scenes / "images", gallery=0, title="<mine>")
     assert "<h1>&lt;mine&gt;</h1>" in made.html
-    assert "There is no health.json beside this model" in made.html
-    assert "There is no metrics.jsonl beside this model" in made.html
+    assert "This model has no health.json" in made.html
+    assert "No curves: this model has no metrics.jsonl" in made.html
     assert "There are no labels" in made.html
-    assert "No photo is shown here; all of them are counted above." in made.html
+    assert "No photo is shown here, but all are counted above." in made.html
     assert made.note == ""  # nobody asked for a score
 
 
@@ -48,7 +50,7 @@ def test_another_cut(model: Segmenter, scenes: Path, runs: dict[str, Path]) -> N
     html = make_report(model.cut(5), scenes, split="val", run=run, gallery=1).html
     assert "This report shows 5 clusters." in html
     assert "cut at 5" in html
-    assert "1 of 3 photos, chosen at even distances" in html
+    assert "1 of 3 photos, evenly spaced by name" in html
 
 
 def test_names(model: Segmenter, scenes: Path) -> None:
@@ -58,7 +60,7 @@ def test_names(model: Segmenter, scenes: Path) -> None:
     road = NamedClass("road", (most,), colour="#804080")
     names = ClassNames(3, (road, NamedClass("hood", (least,), ignore=True)))
     html = make_report(model.named(names), scenes, split="val").html
-    assert "3 clusters, named as 2 classes and clusters" in html
+    assert "3 clusters with names, 2 ids in masks" in html
     assert '<h3 id="name-cluster-0">road</h3>' in html
     assert "background:#804080" in html
     ignored = re.search(r'<article class="card" id="cluster-ignored".*?</article>', html, re.S)
@@ -77,4 +79,24 @@ def test_clusters_of_a_learnt_classifier_have_no_tree(model: Segmenter, scenes: 
     network._buffers = dict(network._buffers)
     network.offsets = network.offsets + 0.1
     html = make_report(Segmenter(network, model.config), scenes, split="val").html
-    assert "There is no tree: the clusters of this model were learnt by a classifier" in html
+    assert "No tree: the clusters of this model come from a learnt classifier" in html
+
+
+def test_a_report_is_one_call(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "page.html"
+    made = picie.report(runs["default"], scenes, out, split="val", gallery=1)
+    assert out.read_text(encoding="utf-8") == made.html
+    assert made.photos == 3
+    assert made.scored
+    assert "<title>default" in made.html  # the name of the run folder
+    with pytest.raises(ConfigError, match=r"give a file that ends in \.html"):
+        picie.report(runs["default"], scenes, tmp_path / "page.txt")
+
+
+def test_a_model_without_a_run_has_a_report_too(
+    model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    model.named(None).save(tmp_path / "model")
+    made = picie.report(tmp_path / "model", scenes, tmp_path / "page.html", split="val", gallery=1)
+    assert made.photos == 3
+    assert "written by" not in made.html  # that is said of runs

@@ -4,10 +4,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +168,7 @@ class _Gate:
         self.number = -1
         self._next_pipe()
 
-    def hand_out(self, times: int, process: subprocess.Popen[bytes]) -> None:
+    def hand_out(self, times: int, process: BaseProcess) -> None:
         """Let the image be read so many times, then wait until it is wanted once more."""
         for _ in range(times):
             pipe = self._reader(process)
@@ -195,14 +194,14 @@ class _Gate:
     def _pipe(self) -> Path:
         return self.folder / f"pipe{self.number}"
 
-    def _reader(self, process: subprocess.Popen[bytes]) -> int:
+    def _reader(self, process: BaseProcess) -> int:
         """The pipe, open for writing, as soon as somebody reads it."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
                 return os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
             except OSError:  # no reader yet
-                assert process.poll() is None, process.communicate()[1].decode()
+                assert process.is_alive(), process.exitcode
                 time.sleep(0.01)
         raise TimeoutError("the image was not read")
 
@@ -218,6 +217,7 @@ class _Gate:
     ],
 )
 def test_kill_9_and_resume(
+    start: Callable[..., BaseProcess],
     scenes: Path,
     flags: Callable[[str], list[str]],
     runs: dict[str, Path],
@@ -229,17 +229,17 @@ def test_kill_9_and_resume(
     photos, run = tmp_path / "photos", tmp_path / "run"
     shutil.copytree(scenes, photos)
     gate = _Gate(photos / "images" / "scene_0003.jpg", tmp_path)
-    command = [sys.executable, "-m", "picie", "train", str(photos), f"--out={run}"]
-    command += ["--cache-mb=0", "--cache-disk-mb=0"]  # read at every use
-    with subprocess.Popen(
-        command + flags(preset), stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    ) as process:
-        try:
-            gate.hand_out(reads, process)
-        finally:
-            process.kill()
+    uncached = ["--cache-mb=0", "--cache-disk-mb=0"]  # read at every use
+    process = start(
+        "command_line", ["train", str(photos), f"--out={run}", *uncached, *flags(preset)]
+    )
+    try:
+        gate.hand_out(reads, process)
+    finally:
+        process.kill()
+        process.join()
     gate.open()
-    assert process.returncode == -9
+    assert process.exitcode == -9
     done = records(run) if epochs else []
     assert [record["epoch"] for record in done] == list(range(epochs))
     assert (run / "checkpoint" / "state.safetensors").exists() == (epochs > 0)
@@ -274,8 +274,8 @@ def test_what_cannot_be_resumed(runs: dict[str, Path], tmp_path: Path) -> None:
         resume(tmp_path / "gone")
     with pytest.raises(ModelError, match="is not a run folder"):
         resume(tmp_path)
-    with pytest.raises(ConfigError, match=r"keeps its settings; leave out clusters \(only device"):
-        resume(runs["default"], clusters=4)
+    with pytest.raises(ConfigError, match=r"keeps its settings; remove clusters \(only device"):
+        resume(runs["default"], clusters=4)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="workers = -2"):
         resume(runs["default"], workers=-2)
     shutil.copytree(runs["default"], tmp_path / "run")
@@ -431,7 +431,7 @@ def test_more_clusters_than_pixels_can_be_corrected(
     scenes: Path, settings: Settings, tmp_path: Path
 ) -> None:
     values = settings["default"] | {"epochs": 0, "kmeans_pixels": 1}
-    with pytest.raises(DataError, match=r"6 pixels were sampled and 8 centroids wanted; use fewer"):
+    with pytest.raises(DataError, match=r"6 sampled pixels are too few for 8 centroids; use fewer"):
         train(scenes, tmp_path / "run", **values)
     train(scenes, tmp_path / "run", **values | {"kmeans_pixels": 4}, overwrite=True)
 
@@ -457,7 +457,7 @@ def test_unreadable_images_are_named_and_left_out(
     values = settings[preset] | changes
     train(photos, tmp_path / "run", **values, quiet=False)
     for text in ((tmp_path / "run" / "train.log").read_text(), capsys.readouterr().err):
-        assert "2 of 6 images could not be read, left out:" in text
+        assert "skipped 2 of 6 images that could not be read:" in text
         assert text.count("bad 1.jpg: cannot be read as an image") == 1
         assert text.count("scene_0002b.png: cannot be read as an image") == 1
     assert records(tmp_path / "run")[0]["images"] == 4

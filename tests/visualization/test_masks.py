@@ -107,8 +107,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     [
         (np.array([[0, 3]]), "mask holds cluster id 3, but there are 3 colours; ids run from 0 to"),
         (np.array([[-2, 0]]), "mask holds cluster id -2, but there are 3 colours"),
-        (np.array([[0.0, 1.0]]), "type float64 is no image of cluster ids; give whole numbers"),
-        (np.array([0, 1]), r"mask of shape \(2,\) and type int64 is no image"),
+        (np.array([[0.0, 1.0]]), "type float64 holds no cluster ids; give an integer array"),
+        (np.array([0, 1]), r"mask of shape \(2,\) and type int64 holds no cluster"),
         (np.zeros((0, 4), dtype=np.int64), r"mask of shape \(0, 4\)"),
     ],
 )
@@ -180,11 +180,11 @@ def test_sizes_must_fit() -> None:
 @pytest.mark.parametrize("opacity", [-0.1, 1.5])
 def test_opacity_is_checked(opacity: float) -> None:
     image, mask = np.zeros((2, 2, 3), dtype=np.uint8), np.zeros((2, 2), dtype=np.int64)
-    with pytest.raises(ConfigError, match=f"opacity {opacity} cannot be drawn; choose 0 to 1"):
+    with pytest.raises(ConfigError, match=f"opacity {opacity} is out of range; choose 0 to 1"):
         overlay(image, mask, palette(1), opacity)
 
 
 def test_photo_must_be_in_eight_bits() -> None:
     image = np.zeros((2, 2, 3), dtype=np.float32)
-    with pytest.raises(DataError, match=r"type float32 does not fit .* give \(H, W, 3\) uint8"):
+    with pytest.raises(DataError, match=r"type float32 does not match .* give \(H, W, 3\) uint8"):
         overlay(image, np.zeros((2, 2), dtype=np.int64), palette(1))  # type: ignore[arg-type]

@@ -126,7 +126,7 @@ def test_no_rows_are_named(tmp_path: Path) -> None:
 
 
 def test_names_must_fit(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="3 names for 2 clusters; give one for each"):
+    with pytest.raises(DataError, match="3 names for 2 clusters; give one per cluster"):
         write_sheet(tmp_path / "sheet.png", [scene()], palette(2), names=["a", "b", "c"])
 
 
@@ -137,7 +137,7 @@ def test_height_is_checked(tmp_path: Path) -> None:
 
 def test_sizes_must_fit(tmp_path: Path) -> None:
     name, image, mask = scene()
-    with pytest.raises(DataError, match=r"does not fit a mask of shape \(60, 40\); give"):
+    with pytest.raises(DataError, match=r"does not match a mask of shape \(60, 40\); give"):
         write_sheet(tmp_path / "sheet.png", [(name, image, mask.T)], palette(2))
 
 

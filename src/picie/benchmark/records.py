@@ -1,15 +1,15 @@
-"""Records of finished runs: one JSON file each, with all that a reader of the table may ask.
+"""Records of finished runs: one JSON file each, with everything needed to judge a result.
 
 format, suite, slug, system, preset, seed, backbone
 data       name, dataset, synthetic, splits, number of images and a digest of them
-evaluate   the protocol that the suite asked for
+evaluate   the protocol of the suite
 config     every setting
 scores     Evaluation.to_json()
 curves     the records of metrics.jsonl
 health     health.json of the run folder, or null
 seconds    train, evaluate, and the sums of the epochs' parts; resumed: train was interrupted
 versions   picie, python, torch, torchvision, timm, numpy
-commit     of the source, where it is a checkout, and whether it was changed; or null
+commit     of the source if it is a checkout, and whether it was modified; or null
 machine    system, processor, cores, threads, accelerator
 finished   date and time, UTC
 """
@@ -50,14 +50,14 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Version of the records that this picie writes; those of a newer one are refused."""
+"""Version of the records that this picie writes; newer ones are refused."""
 
 _PLACE = {"data", *MACHINE}
-"""Settings that say where a run was, not what came out."""
+"""Settings that describe where a run took place and do not affect its result."""
 
 
 def surroundings() -> dict[str, Any]:
-    """What the runs of this process have in common: versions, commit, machine."""
+    """Versions, commit and machine of this process."""
     packages = ("torch", "torchvision", "timm", "numpy")
     return {
         "versions": {
@@ -86,7 +86,7 @@ def make_record(
     seconds: Mapping[str, Any],
     around: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The record of a run that is scored.
+    """The record of a scored run.
 
     Args:
         job: the run.
@@ -123,7 +123,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """A record; None if there is none.
 
     Raises:
-        ModelError: it is damaged, or a newer picie wrote it.
+        ModelError: it is damaged, or written by a newer picie.
     """
     try:
         record = json.loads(path.read_bytes())
@@ -131,7 +131,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: is no record of a run ({error}); remove it") from None
+        raise ModelError(f"{path}: is not a record of a run ({error}); remove it") from None
     if written > FORMAT:
         raise ModelError(
             f"{path}: was written by a newer picie (format {written}, this one reads up to "
@@ -147,38 +147,38 @@ def differences(
     images: Mapping[str, Any] | None,
     evaluate: Mapping[str, Any],
 ) -> list[str]:
-    """In what a record differs from what the suite asks for now; empty if it still holds.
+    """How a record differs from the current suite; empty if it still matches.
 
     Args:
         record: from `read_record`.
-        job: the run as the suite has it.
-        images: from `describe_images`; None where they are not at hand.
+        job: the run in the current suite.
+        images: from `describe_images`; None if they are missing.
         evaluate: the protocol of the suite.
     """
-    try:  # settings that are newer than the record had their default then
+    try:  # settings that the record does not have yet get their defaults
         config = make_config(**record["config"])
     except ConfigError as error:
         return [str(error)]
-    found = setting_differences(config, job.config)
+    changes = setting_differences(config, job.config)
     data = record["data"]
     wanted = json.loads(json.dumps(_identity(job)))
-    found += _changed("data", {key: data.get(key) for key in wanted}, wanted)
+    changes += _changed("data", {key: data.get(key) for key in wanted}, wanted)
     if images is not None:
-        found += [
+        changes += [
             f"data: the images of {role} have changed"
             for role in images
             if data["pictures"][role] != images[role]
         ]
-    return found + _changed("[evaluate]", record["evaluate"], evaluate)
+    return changes + _changed("[evaluate]", record["evaluate"], evaluate)
 
 
 def setting_differences(before: Config, after: Config, *, place: bool = False) -> list[str]:
-    """Settings in which two configurations differ, those of the machine left out.
+    """Settings in which two configurations differ, without those of the machine.
 
     Args:
         before: of the run.
         after: of the suite.
-        place: the folder of the images counts too.
+        place: also compare the folder of the images.
     """
     hidden = set(MACHINE) if place else _PLACE
     old, new = before.model_dump(exclude=hidden), after.model_dump(exclude=hidden)
@@ -186,7 +186,7 @@ def setting_differences(before: Config, after: Config, *, place: bool = False) -
 
 
 def write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write a file whole or not at all; numbers that JSON does not know become null.
+    """Write a JSON file atomically; NaN and infinite numbers become null.
 
     Raises:
         PicieError: it cannot be written.
@@ -220,7 +220,7 @@ def _parts(curves: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _commit(root: Path) -> dict[str, Any] | None:
-    if not (root / ".git").exists():  # an installed package lies in nobody's checkout
+    if not (root / ".git").exists():  # an installed package, not a checkout
         return None
     try:
         name = _git(root, "rev-parse", "HEAD")
@@ -237,7 +237,7 @@ def _git(root: Path, *args: str) -> str:
 
 
 def _processor() -> str:
-    """The name that Linux has for it, which tells more than x86_64."""
+    """The model name from Linux if available, which says more than x86_64."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -250,11 +250,11 @@ _PROTOCOL = "[evaluate]"
 
 
 class State(StrEnum):
-    """How far a run is."""
+    """The progress of a run."""
 
     DONE = "done"
     TRAINED = "trained, not scored"
-    STARTED = "cut off"
+    STARTED = "interrupted"
     WAITING = "waiting"
     CHANGED = "changed"
     ABSENT = "no data"
@@ -262,12 +262,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a run is, and what is to be done.
+    """The progress of a run, and where to continue.
 
     Attributes:
-        state: as it is shown.
-        changes: in what the files differ from the suite; empty unless CHANGED.
-        todo: the state to go on from: WAITING, STARTED, TRAINED or DONE.
+        state: as shown to the user.
+        todo: the state to continue from: WAITING, STARTED, TRAINED or DONE.
+        changes: how the files differ from the suite; empty unless CHANGED.
     """
 
     state: State
@@ -278,11 +278,11 @@ class JobStatus:
 def find_standing(
     job: Job, *, images: Mapping[str, Any] | None, evaluate: Mapping[str, Any]
 ) -> JobStatus:
-    """Look at the record of a run, or else at its run folder.
+    """Determine the progress of a run from its record, or else from its run folder.
 
     Args:
         job: the run.
-        images: from `describe_images`; None where they are not at hand.
+        images: from `describe_images`; None if they are missing.
         evaluate: the protocol of the suite.
 
     Raises:
@@ -291,18 +291,18 @@ def find_standing(
     record = read_record(job.record_path)
     if record is None:
         return _unfinished(job, images)
-    found = differences(record, job, images=images, evaluate=evaluate)
-    if not found:
+    changes = differences(record, job, images=images, evaluate=evaluate)
+    if not changes:
         return JobStatus(State.DONE, State.DONE)
-    # Another protocol alone needs no new training.
+    # A different protocol alone needs no new training.
     trained = _unfinished(job, images).todo is State.TRAINED
-    if trained and all(change.startswith(_PROTOCOL) for change in found):
-        return JobStatus(State.CHANGED, State.TRAINED, tuple(found))
-    return JobStatus(State.CHANGED, State.WAITING, tuple(found))
+    if trained and all(change.startswith(_PROTOCOL) for change in changes):
+        return JobStatus(State.CHANGED, State.TRAINED, tuple(changes))
+    return JobStatus(State.CHANGED, State.WAITING, tuple(changes))
 
 
 def read_note(job: Job) -> dict[str, Any]:
-    """What was written down of a run before it was finished: images, seconds."""
+    """The note of an unfinished run: images, seconds. Empty if missing or damaged."""
     try:
         note = json.loads(job.note_path.read_bytes())
     except (OSError, ValueError):
@@ -318,12 +318,12 @@ def _unfinished(job: Job, images: Mapping[str, Any] | None) -> JobStatus:
     except PicieError as error:
         return JobStatus(State.CHANGED, State.WAITING, (str(error),))
     trained = run.model_config_path.is_file()  # written last
-    # Training can only go on with images that lie where they lay.
-    found = setting_differences(run.config, job.config, place=not trained)
+    # Training can be resumed only if the images are still in the same folder.
+    changes = setting_differences(run.config, job.config, place=not trained)
     begun_with = read_note(job).get("pictures", images)
     if images is not None and begun_with != images:
-        found.append("data: the images have changed")
-    if found:
-        return JobStatus(State.CHANGED, State.WAITING, tuple(found))
+        changes.append("data: the images have changed")
+    if changes:
+        return JobStatus(State.CHANGED, State.WAITING, tuple(changes))
     state = State.TRAINED if trained else State.STARTED
     return JobStatus(state, state)

@@ -1,6 +1,6 @@
-"""Doing a suite: every run trained, scored and recorded, and the tables rewritten after each.
+"""Run a suite: train, score and record every run, and rewrite the tables after each.
 
-What is done is left alone, what was cut off goes on, what fails is written down and passed over.
+Finished runs are kept, interrupted ones are resumed, and failures are recorded and skipped.
 """
 
 import gc
@@ -46,27 +46,27 @@ from picie.training.loop import resume, train
 __all__ = ["Benchmark", "Failure", "open_benchmark"]
 
 Failure = dict[str, str]
-"""slug, error, message and traceback of a run that failed."""
+"""slug, error, message and traceback of a failed run."""
 
 
 def open_benchmark(
     suite: str | Path, out: str | Path, *, root: str | Path = ".", only: str = ""
 ) -> "Benchmark":
-    """Read and check a suite, and see what there is; nothing is run or written.
+    """Read and check a suite; nothing is run or written.
 
     Args:
         suite: TOML file.
         out: folder of the results.
-        root: folder that the paths of data sets start from.
-        only: do only the runs whose name holds this; * and ? stand for anything.
+        root: folder that paths of data sets are relative to.
+        only: select the runs whose name contains this; * and ? are wildcards.
 
     Raises:
-        ConfigError: something in the suite cannot be, or `only` fits no run.
+        ConfigError: an invalid suite, or `only` matches no run.
     """
-    found = read_suite(Path(suite))
-    jobs = plan(found, root=Path(root), out=Path(out))
+    parsed = read_suite(Path(suite))
+    jobs = plan(parsed, root=Path(root), out=Path(out))
     chosen = select(jobs, only) if only else jobs
-    return Benchmark(found, Path(out), jobs, chosen)
+    return Benchmark(parsed, Path(out), jobs, chosen)
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Benchmark:
         suite: what is compared.
         out: folder of the results.
         jobs: every run of the suite.
-        chosen: those that this call is about.
+        chosen: the runs selected by `only`.
     """
 
     suite: Suite
@@ -87,33 +87,33 @@ class Benchmark:
     _images: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     def status(self, job: Job) -> JobStatus:
-        """How far a run is.
+        """The progress of a run.
 
         Raises:
-            DataError: its images lack a split or labels.
+            DataError: a split or labels are missing.
             ModelError: its record is damaged.
         """
-        found = find_standing(job, images=self._known(job), evaluate=self.suite.evaluate)
-        if found.state is not State.DONE and absence(job):
-            return JobStatus(State.ABSENT, found.todo, found.changes)
-        return found
+        status = find_standing(job, images=self._known(job), evaluate=self.suite.evaluate)
+        if status.state is not State.DONE and absence(job):
+            return JobStatus(State.ABSENT, status.todo, status.changes)
+        return status
 
     def run(
         self, reporter: Reporter, *, overwrite: bool = False, skip_missing: bool = False
     ) -> list[Failure]:
-        """Do what is not done, and rewrite the tables after every run.
+        """Run what is unfinished, and rewrite the tables after every run.
 
         Args:
-            reporter: says what is going on.
-            overwrite: do those runs again that differ from the suite; the others are kept.
-            skip_missing: leave out data sets that are not there.
+            reporter: shows progress.
+            overwrite: repeat runs that no longer match the suite; the others are kept.
+            skip_missing: skip missing data sets.
 
         Returns:
             the runs that failed in this call.
 
         Raises:
-            DataError: a data set is not there, or cannot be used.
-            ConfigError: a run differs from the suite, and not `overwrite`.
+            DataError: a data set is missing or unusable.
+            ConfigError: a run no longer matches the suite, and `overwrite` is off.
         """
         jobs = self._at_hand(reporter, skip_missing=skip_missing)
         statuses = [(job, self.status(job)) for job in jobs]
@@ -121,7 +121,7 @@ class Benchmark:
             self._refuse_changes(statuses)
         for job in {job.data.name: job for job in jobs}.values():
             draw_scenes(job)
-        waiting = [job for job, found in statuses if found.state is not State.DONE]
+        waiting = [job for job, status in statuses if status.state is not State.DONE]
         reporter.say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them done: {self.out}")
         self._write([])
         around, failures = surroundings(), list[Failure]()
@@ -148,21 +148,21 @@ class Benchmark:
             if not skip_missing:
                 raise DataError(
                     f"{reason}, which does not exist; give the folder that the suite's paths start "
-                    "from as --data ROOT, or leave it out with --skip-missing"
+                    "from as --data ROOT, or skip the data set with --skip-missing"
                 )
-            reporter.say(f"left out: {reason}")
+            reporter.say(f"skipped: {reason}")
         jobs = [job for job in self.chosen if job.data.name not in missing]
         if not jobs:
-            raise DataError(f"{self.suite.path}: none of its data sets is there; give --data ROOT")
+            raise DataError(f"{self.suite.path}: none of its data sets exists; give --data ROOT")
         return jobs
 
     def _refuse_changes(self, statuses: list[tuple[Job, JobStatus]]) -> None:
-        changed = [(job, found.changes) for job, found in statuses if found.changes]
+        changed = [(job, status.changes) for job, status in statuses if status.changes]
         if changed:
             job, changes = changed[0]
             raise ConfigError(
-                f"{self.out}: {len(changed)} of {len(statuses)} runs are not what the suite says "
-                f"now; {job.slug}: {'; '.join(changes)}. Do them again with --overwrite, or choose "
+                f"{self.out}: {len(changed)} of {len(statuses)} runs no longer match the suite; "
+                f"{job.slug}: {'; '.join(changes)}. Repeat them with --overwrite, or choose "
                 "another --out"
             )
 
@@ -172,7 +172,7 @@ class Benchmark:
         job.record_path.unlink(missing_ok=True)
         model, seconds = _train(job, todo, images, quiet=reporter.quiet)
         began = time.monotonic()
-        found = evaluate(
+        evaluation = evaluate(
             model,
             job.images,
             split=job.data.eval,
@@ -185,23 +185,25 @@ class Benchmark:
             suite=self.suite.title,
             images=images,
             evaluate=self.suite.evaluate,
-            scores=found.to_json(),
+            scores=evaluation.to_json(),
             seconds=seconds | {"evaluate": round(time.monotonic() - began, 2)},
             around=around,
         )
         write_json(job.record_path, record)
-        reporter.say(f"accuracy {found.scores.accuracy:.1f} %, mIoU {found.scores.miou:.1f} %")
+        reporter.say(
+            f"accuracy {evaluation.scores.accuracy:.1f} %, mIoU {evaluation.scores.miou:.1f} %"
+        )
 
     def _write(self, new: list[Failure]) -> None:
-        """The tables, and failures.json: also of earlier calls, while their runs are not done."""
+        """Write the tables, and failures.json, which keeps unresolved failures of earlier calls."""
         done = [job for job in self.jobs if self._is_done(job)]
         records = [
-            record | {"system": job.system.name}  # its punctuation may have changed
+            record | {"system": job.system.name}  # the suite may spell it differently now
             for job in done
             if (record := read_record(job.record_path))
         ]
         path = self.out / "failures.json"
-        known = {one["slug"]: one for one in [*_read_failures(path), *new]}
+        known = {failure["slug"]: failure for failure in [*_read_failures(path), *new]}
         failures = [known[job.slug] for job in self.jobs if job.slug in known and job not in done]
         self.out.mkdir(parents=True, exist_ok=True)
         if failures:
@@ -211,19 +213,19 @@ class Benchmark:
         write_pages(make_document(self.suite, self.jobs, records, failures), self.out)
 
     def _is_done(self, job: Job) -> bool:
-        """Looks at no images that this call is not about: they may be in disorder."""
+        """Whether a run is finished. Images of data sets that were not selected are not checked."""
         images = self._images.get(job.data.name)
-        found = find_standing(job, images=images, evaluate=self.suite.evaluate)
-        return found.state is State.DONE
+        status = find_standing(job, images=images, evaluate=self.suite.evaluate)
+        return status.state is State.DONE
 
 
 def _train(
     job: Job, todo: State, images: Mapping[str, Any], *, quiet: bool
 ) -> tuple[Segmenter, dict[str, Any]]:
-    """The trained model, and how long training took: all of it, also before a kill."""
+    """Train or resume; the model, and the training time including that before an interruption."""
     if todo is State.TRAINED:
         seconds = read_note(job).get("seconds") or {"train": _seconds(job), "resumed": True}
-        # The images may have moved since; fresh centroids look for them.
+        # Use the current folder of the images, which fresh centroids read.
         return Segmenter(load(job.folder, named=False).network, job.config), seconds
     before = _seconds(job) if todo is State.STARTED else 0.0
     began = time.monotonic()
@@ -231,7 +233,7 @@ def _train(
         machine = {name: getattr(job.config, name) for name in MACHINE}
         model = resume(job.folder, quiet=quiet, **machine)
     else:
-        # Without it an older run cannot be taken for one that was begun with these images.
+        # Without config.toml, an older run cannot be mistaken for one started with these images.
         (job.folder / "config.toml").unlink(missing_ok=True)
         write_json(job.note_path, {"pictures": images})
         model = train(
@@ -249,7 +251,7 @@ def _train(
 
 
 def _seconds(job: Job) -> float:
-    """Of the epochs that a run has finished."""
+    """Seconds of the finished epochs of a run."""
     epochs = Run.open(job.folder).metrics()
     return float(sum(sum(epoch.get("seconds", {}).values()) for epoch in epochs))
 
@@ -265,14 +267,14 @@ def _failure(job: Job, error: Exception) -> Failure:
 
 def _read_failures(path: Path) -> list[Failure]:
     try:
-        found = json.loads(path.read_bytes())
+        failures = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return []
-    return [one for one in found if isinstance(one, dict) and "slug" in one]
+    return [failure for failure in failures if isinstance(failure, dict) and "slug" in failure]
 
 
 def _free_memory() -> None:
-    """What a failed run still holds must not make the next one fail."""
+    """Release memory of a failed run, so that the next one does not fail too."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,14 +1,14 @@
-"""Suites: what a benchmark compares, as one TOML file says it (read by `suite_file`).
+"""Suites: what a benchmark compares, described in one TOML file.
 
     title = "CamVid, 11 classes"
     [defaults]      settings of every run
-    [[data]]        a labelled folder, or scenes to be drawn; with settings of its own, if any
+    [[data]]        a labelled folder, or scenes to generate; optionally with its own settings
     [[systems]]     one row of the table: a preset and settings
     [grid]          seeds, backbones
     [evaluate]      protocol: arguments of `evaluate`
-    [[published]]   numbers of others, to stand beside the own ones
+    [[published]]   published numbers to compare with
 
-Settings are fields of `Config`. Where several tables set one, the later in this order wins: preset,
+Settings are fields of `Config`. If several tables set one, the later in this order wins: preset,
 defaults, data, system.
 """
 
@@ -44,13 +44,13 @@ ELSEWHERE = {
     "seed": "[grid] seeds",
     "backbone": "[grid] backbones",
 }
-"""Fields of `Config` that the grid sets, and where the suite says so."""
+"""Fields of `Config` that are set per run, and the suite's keys for them."""
 
 _Side = Annotated[int, Field(ge=32)]
 
 
 class Part(BaseModel, frozen=True, extra="forbid"):
-    """A table of the suite. What is no key of its own is a setting, if `Config` knows it."""
+    """A table of the suite. Other keys are settings if `Config` has such a field."""
 
     @model_validator(mode="before")
     @classmethod
@@ -59,16 +59,16 @@ class Part(BaseModel, frozen=True, extra="forbid"):
             return values
         if "settings" in values:
             raise ValueError("write settings as keys of the table itself, not in 'settings'")
-        settings = [  # in the order of the file
+        settings = [  # in file order
             key for key in values if key in Config.model_fields and key not in cls.model_fields
         ]
         check_settings(set(settings))
-        kept = {key: value for key, value in values.items() if key not in settings}
-        return kept | {"settings": {key: values[key] for key in settings}}
+        others = {key: value for key, value in values.items() if key not in settings}
+        return others | {"settings": {key: values[key] for key in settings}}
 
 
 class Synthetic(Part):
-    """Scenes that picie draws: how many, and their (H, W) in pixels."""
+    """Generated scenes: their numbers, and their (H, W) in pixels."""
 
     train: int = Field(48, ge=1)
     val: int = Field(16, ge=1)
@@ -81,11 +81,11 @@ class Data(Part):
 
     Attributes:
         name: in tables and file names.
-        path: below the data root, or absolute; the name if empty.
-        dataset: name of a data set that picie knows the layout of; "" = picie's own layout.
-        synthetic: scenes to be drawn, in place of a path.
-        train: split learnt from; "" = all images.
-        eval: split scored.
+        path: relative to the data root, or absolute; the name if empty.
+        dataset: name of a known data set; "" = picie's own layout.
+        synthetic: scenes to generate, instead of a path.
+        train: split to train on; "" = all images.
+        eval: split to score.
         settings: fields of `Config` for this data set.
     """
 
@@ -105,7 +105,7 @@ class Data(Part):
 
 
 class System(Part):
-    """One row of the table: a preset, settings, and seeds or backbones of its own, if any."""
+    """One row of the table: a preset, settings, and optionally its own seeds or backbones."""
 
     name: str = Field(min_length=1)
     preset: str = "default"
@@ -115,22 +115,22 @@ class System(Part):
 
 
 class Grid(Part):
-    """What every system is run with."""
+    """Seeds and backbones of systems without their own."""
 
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     backbones: tuple[str, ...] = Field((DEFAULT_BACKBONE,), min_length=1)
 
 
 class Published(Part):
-    """A number that somebody else measured.
+    """A result measured by others.
 
     Attributes:
-        system: in the table; stands below the suite's system of this name, if there is one.
+        system: label of its row, which follows the suite's system of the same name, if any.
         data: name of a data set of the suite.
         accuracy: per cent.
         miou: per cent.
-        source: where it can be read.
-        verified: it was read there, not quoted from others.
+        source: where it was published.
+        verified: whether it was checked there, not quoted from others.
     """
 
     system: str = Field(min_length=1)
@@ -142,7 +142,7 @@ class Published(Part):
 
 
 class Suite(Part):
-    """A whole suite; `path` is the file that it was read from."""
+    """A whole suite; `path` is its file."""
 
     path: Path
     title: str
@@ -154,10 +154,10 @@ class Suite(Part):
     published: tuple[Published, ...] = ()
 
     def config(self, system: System, data: Data, *, seed: int, backbone: str) -> Config:
-        """Settings of one run, but for the place of its images.
+        """Settings of one run, without the folder of its images.
 
         Raises:
-            ConfigError: unknown preset, or a setting that is impossible.
+            ConfigError: an unknown preset, or an impossible setting.
         """
         settings = self.defaults | data.settings | system.settings
         try:
@@ -176,31 +176,31 @@ class Suite(Part):
 
 
 def check_settings(names: set[str]) -> None:
-    """Refuse what is no setting of a suite.
+    """Refuse names that are not settings of a suite.
 
     Raises:
-        ValueError: which pydantic gathers with what else is wrong.
+        ValueError: collected by pydantic with other problems.
     """
     for name in sorted(names):
         if name in ELSEWHERE:
             raise ValueError(f"{name!r} is set for each run; give it as {ELSEWHERE[name]}")
         if name not in Config.model_fields:
-            near = suggest(name, [one for one in Config.model_fields if one not in ELSEWHERE])
+            near = suggest(name, [field for field in Config.model_fields if field not in ELSEWHERE])
             raise ValueError(f"unknown setting {name!r}; {near}")
 
 
 _NOT_PROTOCOL = {"model", "data", "split", "dataset", "reporter"}
-"""Parameters of `evaluate` that the benchmark itself gives."""
+"""Parameters of `evaluate` that the benchmark sets itself."""
 
-_MOST_TOLD = 3  # problems in one message
+_MOST_SHOWN = 3  # problems in one message
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a suite and check all of it but the images.
+    """Read a suite and check everything except the images.
 
     Raises:
-        ConfigError: no such file, broken TOML, an unknown key (the nearest one is proposed), a
-            name that occurs twice, or a value that is impossible.
+        ConfigError: no such file, broken TOML, an unknown key (with a suggestion), a duplicate
+            name, or an impossible value.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -228,22 +228,22 @@ def read_suite(path: Path) -> Suite:
 
 def _check_names(suite: Suite) -> None:
     known = [data.name for data in suite.data]
-    for kind, names in (("data", known), ("systems", [one.name for one in suite.systems])):
+    for kind, names in (("data", known), ("systems", [system.name for system in suite.systems])):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ConfigError(
                 f"{suite.path}: [[{kind}]] name {repeated[0]!r} occurs twice; make names unique"
             )
-    for one in suite.published:
-        if one.data not in known:
+    for published in suite.published:
+        if published.data not in known:
             raise ConfigError(
-                f"{suite.path}: [[published]] data {one.data!r} is not in [[data]]; "
-                f"{suggest(one.data, known)}"
+                f"{suite.path}: [[published]] data {published.data!r} is not in [[data]]; "
+                f"{suggest(published.data, known)}"
             )
 
 
 def _check_protocol(suite: Suite) -> None:
-    """Refuse before training what `evaluate` would refuse after it."""
+    """Refuse, before training, what `evaluate` would refuse afterwards."""
     parameters = inspect.signature(evaluate).parameters
     known = [name for name in parameters if name not in _NOT_PROTOCOL]
     hints = get_type_hints(evaluate)
@@ -266,15 +266,17 @@ def _check_protocol(suite: Suite) -> None:
 
 
 def _problems(error: ValidationError) -> str:
-    found = error.errors(include_url=False)
-    # A list whose only entry is wrong counts as too short as well.
-    told = [_problem(one) for one in found if one["type"] != "too_short" or not one["input"]]
-    more = f"; and {len(told) - _MOST_TOLD} more" * (len(told) > _MOST_TOLD)
-    return "; ".join(told[:_MOST_TOLD]) + more
+    items = error.errors(include_url=False)
+    # pydantic also reports a list as too short if its only entry is wrong.
+    messages = [
+        _problem(item) for item in items if item["type"] != "too_short" or not item["input"]
+    ]
+    more = f"; and {len(messages) - _MOST_SHOWN} more" * (len(messages) > _MOST_SHOWN)
+    return "; ".join(messages[:_MOST_SHOWN]) + more
 
 
 def _problem(item: Any) -> str:
-    """What pydantic found, in one clause that names the table."""
+    """One pydantic problem as a clause that names the table."""
     place, last = _place(item["loc"]), item["loc"][-1] if item["loc"] else ""
     if item["type"] == "missing":
         return f"{place}: {last!r} is missing; add it"
@@ -298,7 +300,7 @@ def _place(location: tuple[str | int, ...]) -> str:
 
 
 def _nearest(name: str, location: tuple[str | int, ...]) -> str:
-    """What to say about an unknown key of the table at this place."""
+    """A hint for an unknown key of the table at this location."""
     parts: dict[str, type[Part]] = {
         "data": Data,
         "systems": System,
@@ -309,12 +311,12 @@ def _nearest(name: str, location: tuple[str | int, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
     part = parts[names[-1]] if names else Suite
     settings = [*Config.model_fields] if "settings" in part.model_fields else []
-    found = suggest(name, _keys(part) + [one for one in settings if one not in ELSEWHERE])
-    if settings and found.startswith("known"):  # sixty names help nobody
+    hint = suggest(name, _keys(part) + [field for field in settings if field not in ELSEWHERE])
+    if settings and hint.startswith("known"):  # a list of all settings would not help
         return f"known: {', '.join(_keys(part))}, and the settings in picie train --help"
-    return found
+    return hint
 
 
 def _keys(part: type[Part]) -> list[str]:
-    hidden = "path" if part is Suite else "settings"  # not from the file
+    hidden = "path" if part is Suite else "settings"  # not a key of the file
     return [name for name in part.model_fields if name != hidden]

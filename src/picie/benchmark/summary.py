@@ -1,4 +1,4 @@
-"""From the records of single runs to tables: means, spreads, curves, correlations."""
+"""Summarise records as tables: means, spreads, curves, correlations."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,9 +33,9 @@ class Table:
 
     Attributes:
         columns: the headings.
-        rows: as many cells each as there are columns.
-        text_columns: so many columns from the left hold text, the others numbers.
-        foreign: positions of the rows that others measured.
+        rows: one cell per column each.
+        text_columns: number of columns with text, from the left; the others hold numbers.
+        foreign: positions of the rows with published results.
     """
 
     columns: tuple[str, ...]
@@ -58,9 +58,9 @@ class Section:
 
     Attributes:
         title: its name.
-        protocol: sentences that say what was scored and how.
-        scores: the table that the benchmark is about.
-        sources: where published numbers stand, numbered as in the table.
+        protocol: sentences on what was scored and how.
+        scores: the main table.
+        sources: of published numbers, numbered as in the table.
         correlations: rank correlation of label-free numbers with mIoU; None with too few runs.
         runs: every single run.
         charts: curves over the epochs.
@@ -85,7 +85,7 @@ class Document:
         title: of the suite.
         sections: one for each data set.
         systems: their settings.
-        notes: who measured with what, and what failed.
+        notes: versions, machines and failures.
     """
 
     title: str
@@ -95,16 +95,16 @@ class Document:
 
 
 Record = Mapping[str, Any]
-"""A finished or failed run, as `records` keeps it."""
+"""A finished or failed run, as stored by `records`."""
 
 _NONE = "-"
-_FEWEST_RUNS = 5  # below, a rank correlation says nothing
+_FEWEST_RUNS = 5  # with fewer, a rank correlation is meaningless
 _SCORES = ("accuracy", "miou")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one row of a table averages over seeds."""
+    """One row of a table, averaged over seeds."""
 
     data: str
     system: str
@@ -133,9 +133,9 @@ def summarise(
     """One section for each data set, in the order of `planned`.
 
     Args:
-        planned: the rows in their order, each with its number of runs.
-        records: the runs that are done; each belongs to one of these rows.
-        published: numbers of others: system, data, accuracy, miou, source, verified.
+        planned: the rows in order, each with its number of runs.
+        records: of the finished runs; each belongs to one of these rows.
+        published: published results: system, data, accuracy, miou, source, verified.
     """
     done: dict[Row, list[Record]] = {row: [] for row in planned}
     for record in records:
@@ -145,7 +145,7 @@ def summarise(
             name,
             {row: runs for row, runs in done.items() if row.data == name},
             planned,
-            [one for one in published if one["data"] == name],
+            [entry for entry in published if entry["data"] == name],
         )
         for name in dict.fromkeys(row.data for row in planned)
     )
@@ -155,7 +155,7 @@ def _section(
     name: str, done: _Runs, planned: Mapping[Row, int], published: Sequence[Record]
 ) -> Section:
     records = [record for runs in done.values() for record in runs]
-    sources = tuple(dict.fromkeys(str(one["source"]) for one in published))
+    sources = tuple(dict.fromkeys(str(entry["source"]) for entry in published))
     legend = tuple(
         (_label(row, done), stroke(number))
         for number, (row, runs) in enumerate(done.items())
@@ -190,10 +190,10 @@ def _scores(
         for row in (row for row in done if row.system == system):
             label = (system, *[row.backbone] * several)
             rows += _own_rows(label, done[row], planned[row], fresh=fresh)
-        for one in (one for one in published if one["system"] == system):
+        for entry in (entry for entry in published if entry["system"] == system):
             foreign.add(len(rows))
-            name = (_foreign_name(one, sources), *[""] * several)
-            numbers = [_published(one, key) for key in _SCORES]
+            name = (_foreign_name(entry, sources), *[""] * several)
+            numbers = [_published(entry, key) for key in _SCORES]
             rows.append((*name, "", *numbers, *["", ""] * fresh, ""))
     columns = ["system", *["backbone"] * several, "seeds", "accuracy", "mIoU"]
     columns += [*["fresh accuracy", "fresh mIoU"] * fresh, "minutes"]
@@ -203,32 +203,34 @@ def _scores(
 def _own_rows(
     label: tuple[str, ...], runs: Sequence[Record], planned: int, *, fresh: bool
 ) -> list[tuple[str, ...]]:
-    """The scores of the model, and a row for each further view that it keeps centroids of."""
+    """A row for the model, and one for each further view with its own centroids."""
     seeds = str(len(runs)) if len(runs) == planned else f"{len(runs)} of {planned}"
     scores = [record["scores"] for record in runs]
-    cells = [spread([one[key] for one in scores]) for key in _SCORES]
+    cells = [spread([score[key] for score in scores]) for key in _SCORES]
     if fresh:
-        repeated = [one["fresh"] for one in scores if one.get("fresh")]
-        cells += [spread([one[key]["mean"] for one in repeated]) for key in _SCORES]
+        repeated = [score["fresh"] for score in scores if score.get("fresh")]
+        cells += [spread([score[key]["mean"] for score in repeated]) for key in _SCORES]
     minutes = [record["seconds"]["train"] / 60 for record in runs]
     cells.append(f"{statistics.median(minutes):.1f}" if minutes else _NONE)
     rows = [(*label, seeds, *cells)]
-    for view in range(max((len(one.get("other_views", ())) for one in scores), default=0)):
-        views = [one.get("other_views", ()) for one in scores]
-        seen = [one[view] for one in views if len(one) > view]
-        cells = [spread([one[key] for one in seen]) for key in _SCORES]
+    for view in range(max((len(score.get("other_views", ())) for score in scores), default=0)):
+        views = [score.get("other_views", ()) for score in scores]
+        view_scores = [others[view] for others in views if len(others) > view]
+        cells = [spread([score[key] for score in view_scores]) for key in _SCORES]
         named = (f"— the same, view {view + 2}", *label[1:])
-        rows.append((*named, str(len(seen)), *cells, *["", ""] * fresh, ""))
+        rows.append((*named, str(len(view_scores)), *cells, *["", ""] * fresh, ""))
     return rows
 
 
-def _foreign_name(one: Record, sources: Sequence[str]) -> str:
-    number = sources.index(str(one["source"])) + 1
-    return f"{one['system']}, published [{number}]" + ", unverified" * (not one["verified"])
+def _foreign_name(published: Record, sources: Sequence[str]) -> str:
+    number = sources.index(str(published["source"])) + 1
+    return f"{published['system']}, published [{number}]" + ", unverified" * (
+        not published["verified"]
+    )
 
 
-def _published(one: Record, key: str) -> str:
-    value = one.get(key)
+def _published(published: Record, key: str) -> str:
+    value = published.get(key)
     return _NONE if value is None else f"{value:g}"
 
 
@@ -258,13 +260,13 @@ def _correlations(records: Sequence[Record]) -> Table | None:
         for name, value in (record["health"] or {}).items():
             if is_number(value):
                 pairs.setdefault(name, []).append((float(value), record["scores"]["miou"]))
-    found = []
+    correlations = []
     for name, values in pairs.items():
         rho = spearman(*zip(*values, strict=True)) if len(values) >= _FEWEST_RUNS else None
         if rho is not None:
-            found.append((name, len(values), rho))
-    found.sort(key=lambda item: (-abs(item[2]), item[0]))
-    rows = tuple((name, str(count), f"{rho:+.2f}") for name, count, rho in found)
+            correlations.append((name, len(values), rho))
+    correlations.sort(key=lambda item: (-abs(item[2]), item[0]))
+    rows = tuple((name, str(count), f"{rho:+.2f}") for name, count, rho in correlations)
     return Table(("label-free number", "runs", "Spearman's rho with mIoU"), rows) if rows else None
 
 
@@ -277,7 +279,7 @@ def _label(row: Row, done: _Runs) -> str:
 
 
 def _lines(key: str, done: _Runs) -> tuple[Line, ...]:
-    """The mean over the runs of each row, behind it the single runs."""
+    """For each row the mean over its runs, drawn over the single runs."""
     faint, means = [], []
     for number, (row, runs) in enumerate(done.items()):
         label, style = _label(row, done), stroke(number)
@@ -293,13 +295,13 @@ def _lines(key: str, done: _Runs) -> tuple[Line, ...]:
 
 
 def _mean(curves: Sequence[Mapping[float, float]]) -> tuple[tuple[float, float], ...]:
-    """Mean at those epochs that every run has, so that no jump comes from a run that ended."""
+    """Mean at the epochs that all runs have, so that a shorter run causes no jump."""
     epochs = sorted(set.intersection(*(set(points) for points in curves))) if curves else []
     return tuple((x, statistics.mean(points[x] for points in curves)) for x in epochs)
 
 
 def ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Places from 1 in rising order; equal values share the mean of their places.
+    """Ranks from 1 in ascending order; equal values share the mean of their ranks.
 
     Args:
         values: N finite numbers.
@@ -325,7 +327,7 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
         second: N finite numbers.
 
     Returns:
-        -1..1, or None where one of the two never changes or N < 2, which leaves it undefined.
+        -1..1, or None if undefined: one of the two is constant, or N < 2.
 
     Example:
         >>> spearman([1, 2, 3, 4], [10, 20, 40, 30])
@@ -347,40 +349,46 @@ _WORDING = {
     "centroids": "centroids: {}",
     "unreadable": "unreadable images: {}",
 }
-_TOLD_OTHERWISE = {"data", "split", "images", "clusters"}
+_SHOWN_ELSEWHERE = {"data", "split", "images", "clusters"}
 _MAY_DIFFER = {"centroids"}
+_EARLIER_TEXTS = {"trained model, clean images": "trained model, unaugmented images"}
+"""Values in records of earlier versions, and their text today."""
 
 
 def protocol(records: Sequence[Record]) -> tuple[str, ...]:
-    """What was scored and how; then in what the runs differ, which makes them hard to compare.
+    """What was scored and how, and a warning if the protocols of the runs differ.
 
     Args:
         records: the runs of one data set.
     """
     if not records:
-        return ("No run is done yet.",)
-    protocols = [record["scores"]["protocol"] for record in records]
-    keys = {key: None for key in _WORDING if any(key in one for one in protocols)}
-    others = {key for one in protocols for key in one} - set(_WORDING) - _TOLD_OTHERWISE
-    told = [_images([record["data"] for record in records])]
+        return ("No run has finished yet.",)
+    protocols = [_in_todays_words(record["scores"]["protocol"]) for record in records]
+    keys = {key: None for key in _WORDING if any(key in values for values in protocols)}
+    others = {key for values in protocols for key in values} - set(_WORDING) - _SHOWN_ELSEWHERE
+    clauses = [_images([record["data"] for record in records])]
     for key in [*keys, *sorted(others)]:
-        text = _alternatives(one.get(key, "unknown") for one in protocols)
+        text = _alternatives(values.get(key, "unknown") for values in protocols)
         if (key, text) != ("unreadable", "0"):
-            told.append(_WORDING.get(key, key.replace("_", " ") + " {}").format(text))
-    told.append("backbone " + _alternatives(record["backbone"] for record in records))
+            clauses.append(_WORDING.get(key, key.replace("_", " ") + " {}").format(text))
+    clauses.append("backbone " + _alternatives(record["backbone"] for record in records))
     differing = [
         key
         for key in keys
-        if key not in _MAY_DIFFER and len({str(one.get(key)) for one in protocols}) > 1
+        if key not in _MAY_DIFFER and len({str(values.get(key)) for values in protocols}) > 1
     ]
     warning = f"The runs differ in {', '.join(differing)}: compare them with care."
-    return ("; ".join(told) + ".", *([warning] if differing else []))
+    return ("; ".join(clauses) + ".", *([warning] if differing else []))
+
+
+def _in_todays_words(values: Record) -> Record:
+    return {key: _EARLIER_TEXTS.get(str(value), value) for key, value in values.items()}
 
 
 def provenance(records: Sequence[Record]) -> str:
-    """Versions, code and machines that the records name."""
+    """Versions, code and machines of the records."""
     if not records:
-        return "No run is done yet."
+        return "No run has finished yet."
     version = {
         name: _alternatives(record["versions"].get(name) for record in records)
         for name in ("picie", "torch", "python")
@@ -390,13 +398,13 @@ def provenance(records: Sequence[Record]) -> str:
         f"Measured with picie {version['picie']} "
         f"({_alternatives(code_of(record) for record in records)}), torch {version['torch']}, "
         f"Python {version['python']}; {machines}. Minutes are the median wall time of training, "
-        "with the scoring for curves where there are any. Mean ± sample standard deviation over "
+        "including scoring for curves, if any. Mean ± sample standard deviation over "
         "the seeds; a single run has no deviation."
     )
 
 
 def code_of(record: Record) -> str:
-    """Commit of the source, where it is known."""
+    """Commit of the source, if known."""
     commit = record["commit"]
     if commit is None:
         return "installed package"
@@ -411,11 +419,11 @@ def _machine(machine: Record) -> str:
 
 def _images(data: Sequence[Record]) -> str:
     def named(role: str) -> str:
-        split = _alternatives(one[role] or "all images" for one in data)
-        count = _alternatives(one["pictures"][role]["images"] for one in data)
+        split = _alternatives(entry[role] or "all images" for entry in data)
+        count = _alternatives(entry["pictures"][role]["images"] for entry in data)
         return f"{split} ({count} images)"
 
-    return f"Learnt from {named('train')} without labels, scored on {named('eval')}"
+    return f"Trained on {named('train')} without labels, scored on {named('eval')}"
 
 
 def _alternatives(values: Iterable[Any]) -> str:

@@ -17,7 +17,7 @@ __all__ = ["make_document", "to_html", "to_markdown", "write_pages"]
 
 
 def write_pages(document: Document, out: Path) -> None:
-    """Write table.md and table.html, each whole or not at all.
+    """Write table.md and table.html, each atomically.
 
     Raises:
         PicieError: they cannot be written.
@@ -29,28 +29,32 @@ def write_pages(document: Document, out: Path) -> None:
 def make_document(
     suite: Suite, jobs: Sequence[Job], records: Sequence[Record], failures: Sequence[Record]
 ) -> Document:
-    """All that the tables say.
+    """The content of the tables.
 
     Args:
         suite: what is compared.
-        jobs: every run of it, which also gives the order of the rows.
-        records: the runs that are done.
-        failures: runs that ended with an error, and are not done since.
+        jobs: every run of the suite, in the order of the rows.
+        records: of the finished runs.
+        failures: failed runs that are still unfinished.
     """
     rows = [Row(job.data.name, job.system.name, job.backbone) for job in jobs]
     planned = Counter(rows)
     names = [system.name for system in suite.systems]
     order = sorted(planned, key=lambda row: names.index(row.system))
     by_data = sorted(order, key=lambda row: [data.name for data in suite.data].index(row.data))
-    published = [one.model_dump() for one in suite.published]
+    published = [entry.model_dump() for entry in suite.published]
     sections = summarise({row: planned[row] for row in by_data}, records, published)
     return Document(suite.title, sections, _systems(suite), _notes(suite, records, failures))
 
 
 def _systems(suite: Suite) -> Table:
     rows = [("every run", "", _settings(suite.defaults))] if suite.defaults else []
-    rows += [(f"on {one.name}", "", _settings(one.settings)) for one in suite.data if one.settings]
-    rows += [(one.name, one.preset, _settings(one.settings)) for one in suite.systems]
+    rows += [
+        (f"on {entry.name}", "", _settings(entry.settings))
+        for entry in suite.data
+        if entry.settings
+    ]
+    rows += [(entry.name, entry.preset, _settings(entry.settings)) for entry in suite.systems]
     return Table(("system", "preset", "settings"), tuple(rows), 3)
 
 
@@ -60,15 +64,18 @@ def _settings(values: Mapping[str, Any]) -> str:
 
 def _notes(suite: Suite, records: Sequence[Record], failures: Sequence[Record]) -> tuple[str, ...]:
     marks = [
-        "Rows in italics are published numbers, measured by others; unverified ones were not read "
-        "in the source itself. Their protocol may differ."
+        "Rows in italics are published numbers, measured by others; unverified ones were not "
+        "checked in the source itself. Their protocol may differ."
     ]
-    failed = [f"Failed: {one['slug']}: {one['error']}: {one['message']}" for one in failures]
+    failed = [
+        f"Failed: {failure['slug']}: {failure['error']}: {failure['message']}"
+        for failure in failures
+    ]
     return (provenance(records), *(marks if suite.published else []), *failed)
 
 
 def to_markdown(document: Document) -> str:
-    """Headings, pipe tables and notes; curves and single runs are left to the HTML page."""
+    """Headings, pipe tables and notes; only the HTML page has curves and single runs."""
     parts = [f"# {document.title}"]
     for section in document.sections:
         parts += _section(section)
@@ -130,7 +137,7 @@ svg .grid { stroke: currentColor; stroke-opacity: 0.18; }
 
 
 def to_html(document: Document) -> str:
-    """The whole page: per data set the protocol, the scores, curves and every run."""
+    """The whole page: for each data set the protocol, scores, curves and every run."""
     title = escape(document.title)
     body = [f"<h1>{title}</h1>"]
     for section in document.sections:
@@ -152,7 +159,7 @@ def _html_section(section: Section) -> list[str]:
     if section.sources:
         items = "<br>\n".join(escape(source) for source in section.sources)
         parts.append(f'<p class="sources">{items}</p>')
-    drawn = [chart(one.title, one.lines) for one in section.charts]
+    drawn = [chart(panel.title, panel.lines) for panel in section.charts]
     if any(drawn):
         parts += ["<h3>Curves over the epochs</h3>", _legend(section.legend)]
         parts.append('<div class="charts">\n' + "\n".join(drawn) + "\n</div>")

@@ -33,34 +33,34 @@ __all__ = ["VERBS", "main", "parse", "parse_train"]
 
 _Verb = TypeVar("_Verb")
 _ABOUT = {
-    "images": "What to learn from.",
-    "network": "The backbone, the decoder and their arithmetic.",
+    "images": "The images to learn from.",
+    "network": "The backbone, the decoder and their numerical precision.",
     "views": "How the two views of an image differ.",
     "clustering": "How features become clusters.",
     "objective": "What training minimises, and how.",
-    "prediction": "What follows the network when masks are made.",
-    "machine": "Where and how the run works; these change no result.",
+    "prediction": "Post-processing of masks.",
+    "machine": "Where and how a run executes; none of these changes the result.",
 }
 
 
 def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
-    """Read the flags of a verb; wrong ones end the program with code 2 and a hint.
+    """Parse the flags of a verb; invalid ones exit with code 2 and a hint.
 
     Args:
         verb: the record to fill.
-        args: what stands behind the verb.
-        pairs: give every switch its opposite too (--pretrained, --no-pretrained).
+        args: the arguments after the verb.
+        pairs: also create the negated form of every switch (--no-pretrained).
     """
     config = () if pairs else (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(verb, prog=f"picie {verb.__name__.lower()}", args=args, config=config)
 
 
 def parse_train(args: list[str]) -> tuple[Train, Config]:
-    """Read the flags of `train`: defaults from preset, config file or run, then the flags.
+    """Parse the flags of `train`: defaults from preset, config file or run, then the flags.
 
     Raises:
         ConfigError: unknown preset, broken file or impossible value.
-        ModelError: no run to go on with.
+        ModelError: no run to resume.
     """
     config = _starting_point(args)
     if {"-h", "--help", "--help-all"} & set(args):
@@ -79,7 +79,7 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
 
 
 def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
-    """`Train` with settings beside its own fields."""
+    """`Train`, extended by settings."""
     made: type[Train] = dataclasses.make_dataclass(
         "Train", [_flag(name, config) for name in names], bases=(Train,), frozen=True
     )
@@ -88,15 +88,15 @@ def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
 
 
 def _help_of_train(config: Config, *, whole: bool) -> type[Any]:
-    """What the help shows: the settings that people choose first, or all of them by groups."""
+    """The fields of the help: the most common settings, or all of them in groups."""
     count = len(Config.model_fields)
     fields: list[Any] = [_flag(name, config) for name in FIRST]
     if whole:
         for title, names in GROUPS.items():
             group = dataclasses.make_dataclass(title, [_flag(name, config) for name in names])
             group.__doc__ = _ABOUT[title]
-            own = dataclasses.field(default_factory=group)
-            fields.append((title, Annotated[group, tyro.conf.OmitArgPrefixes], own))
+            default = dataclasses.field(default_factory=group)
+            fields.append((title, Annotated[group, tyro.conf.OmitArgPrefixes], default))
     else:
         hidden = [("quiet", Annotated[bool, tyro.conf.Suppress], False)]
         fields += [*hidden, ("profile", Annotated[bool, tyro.conf.Suppress], False)]
@@ -116,15 +116,15 @@ def _starting_point(args: list[str]) -> Config:
     flags = ("--config", "--preset", "--resume", "--objective")
     file, preset, run, objective = (_value(args, flag) for flag in flags)
     if run and (file or preset):
-        raise ConfigError("--resume goes on with the run's settings; leave out --preset, --config")
+        raise ConfigError("a resumed run keeps its settings; remove --preset, --config")
     if file and preset:
         raise ConfigError("give --preset or --config, not both; a config file may name its preset")
     if run:
         return Run.open(Path(run)).config
-    own = {"objective": objective} if objective in get_args(Objective) else {}
+    overrides = {"objective": objective} if objective in get_args(Objective) else {}
     if file:
-        return read_config(Path(file), **own)
-    return make_config(preset or "default", **own)
+        return read_config(Path(file), **overrides)
+    return make_config(preset or "default", **overrides)
 
 
 def _value(args: list[str], flag: str) -> str:
@@ -136,16 +136,16 @@ def _value(args: list[str], flag: str) -> str:
     return ""
 
 
-def _refuse_changes(options: Train, own: Config, chosen: Config) -> None:
-    """A resumed run keeps its settings: a flag that says otherwise must not be lost silently."""
-    before, after = (one.model_dump(exclude=set(MACHINE)) for one in (own, chosen))
+def _refuse_changes(options: Train, saved: Config, chosen: Config) -> None:
+    """Refuse flags that contradict the settings of a resumed run."""
+    before, after = (config.model_dump(exclude=set(MACHINE)) for config in (saved, chosen))
     changed = [name for name, value in before.items() if after[name] != value]
     flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
     flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite
     if flags:
         raise ConfigError(
-            f"--resume goes on with the run's settings; leave out {', '.join(flags)}, or start a "
-            "new run in another --out"
+            f"a resumed run keeps its settings; remove {', '.join(flags)}, or start a new run in "
+            "another --out"
         )
 
 
@@ -153,7 +153,7 @@ def _require(options: Train, config: Config) -> None:
     if options.data is None and not config.data:
         raise ConfigError("which images? Give a folder: picie train PHOTOS --out runs/first")
     if options.out is None:
-        raise ConfigError("where to? Give a run folder: picie train PHOTOS --out runs/first")
+        raise ConfigError("which run folder? Give one: picie train PHOTOS --out runs/first")
 
 
 def _parse_one(verb: type[Any], args: list[str]) -> tuple[Any, ...]:
@@ -167,7 +167,7 @@ VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
         for verb in (Predict, Name, Report, Evaluate, Export, Bench, Info, Demo)
     },
 }
-"""By name of the verb: from its flags to what its command's `run` takes."""
+"""For each verb, the function from its arguments to the parameters of its command's `run`."""
 
 
 _USAGE = """\
@@ -177,11 +177,11 @@ picie: semantic segmentation without labels
   picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
   picie name runs/first --set 3=road 7,9=building     names for clusters
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
-  picie report runs/first PHOTOS --out report.html    what each cluster looks like, as a page
+  picie report runs/first PHOTOS --out report.html    an HTML page that shows each cluster
   picie export runs/first --format coco --help        masks for other tools, or the model
   picie bench SUITE.toml --out results/               compare systems over data sets and seeds
-  picie info runs/first                               what a run is and how far it came
-  picie demo --out runs/demo                          all of it on generated scenes
+  picie info runs/first                               settings and progress of a run
+  picie demo --out runs/demo                          the whole workflow on generated scenes
 
   picie VERB --help    every option of a verb, with its default
   picie --version      the version
@@ -190,7 +190,7 @@ picie: semantic segmentation without labels
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one verb; exit with 0, with 2 for wrong usage or settings, with 1 for other failures."""
+    """Run one verb; exit code 0, 2 for wrong usage or settings, 1 for other failures."""
     args = list(sys.argv[1:] if argv is None else argv)
     verbose = "-v" in args or "--verbose" in args
     args = [arg for arg in args if arg not in ("-v", "--verbose")]
@@ -203,19 +203,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         again = "the same picie bench" if "bench" in args[:1] else "picie train --resume RUN"
-        _fail("stopped" if "export" in args[:1] else f"stopped; go on with: {again}", 130)
+        _fail("stopped" if "export" in args[:1] else f"stopped; resume with: {again}", 130)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if verbose:
             raise
-        _fail(f"unexpected {type(error).__name__}: {error}; show all of it with --verbose", 1)
+        _fail(f"unexpected {type(error).__name__}: {error}; --verbose shows the traceback", 1)
 
 
 @contextmanager
 def _notes() -> Iterator[None]:
-    """Within the block, what files of earlier versions warn of is one line for each folder."""
-    seen: set[str] = set()
+    """Within the block, print warnings about files of earlier versions once per folder."""
+    folders: set[str] = set()
 
     with warnings.catch_warnings():
         plain = warnings.showwarning
@@ -230,8 +230,8 @@ def _notes() -> Iterator[None]:
             text = str(message)
             if category is not FutureWarning or EARLIER not in text:
                 plain(message, category, filename, lineno, *where)
-            elif (folder := str(Path(text.split(":")[0]).parent)) not in seen:
-                seen.add(folder)
+            elif (folder := str(Path(text.split(":")[0]).parent)) not in folders:
+                folders.add(folder)
                 sys.stderr.write(f"picie: note: {text}\n")
 
         warnings.showwarning = cast(Any, show)
@@ -250,7 +250,7 @@ def _dispatch(args: list[str]) -> None:
     if verb not in VERBS:
         raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(VERBS))}")
     parsed = VERBS[verb](rest)
-    # Only now: the commands load torch, which flags, help and usage errors can do without.
+    # Imported late: commands load torch, which parsing and help do not need.
     import_module(f"picie.cli.{verb}").run(*parsed)
 
 

@@ -25,7 +25,7 @@ class Train:
     data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
     """Folder of images."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Run folder to make."""
+    """Run folder to create."""
     preset: Literal["default", "best", "reference", "paper"] = "default"
     """Set of defaults: default (few photos, a CPU), best (best masks, slower to predict), reference
     (the authors' code) or paper (the paper's text)."""
@@ -33,11 +33,11 @@ class Train:
     """A config.toml to start from; flags override it."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Resume the run in this folder with its own settings. Only --device, --workers, the --cache
-    flags, --profile and --quiet go with it."""
+    flags, --profile and --quiet can be added."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
     profile: bool = False
-    """Measure where the time goes, and print it at the end."""
+    """Measure the time of each part, and print it at the end."""
     quiet: bool = False
     """Show no progress."""
 
@@ -97,9 +97,9 @@ class Evaluate:
 
     DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt; with
     --dataset it is the root of a known data set. Of each class the table shows IoU, recall (its
-    accuracy), precision and share of the pixels. Groups of classes that a data set brings along, as
-    things and stuff, are scored in three readings, each by its name. Only scores of one protocol
-    can be compared; every result states its own.
+    accuracy), precision and share of the pixels. If a data set defines groups of classes, such as
+    things and stuff, they are scored in three ways, each with its own name. Only scores of the same
+    protocol are comparable; every result states its protocol.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -121,9 +121,10 @@ class Evaluate:
     crop: Literal["center", "none"] = "center"
     """Score the square centre crop (the paper's protocol), or whole images at their own size."""
     match: Literal["hungarian", "majority"] = "hungarian"
-    """One cluster per class, or each cluster its most frequent class. Not comparable."""
+    """One cluster per class, or the most frequent class for each cluster. Scores of the two are not
+    comparable."""
     fresh_clusters: int = 0
-    """Also fit this many new sets of centroids on clean training images; gives mean and sd."""
+    """Also fit this many sets of centroids on unaugmented training images; gives mean and sd."""
     bootstrap: int = 0
     """Resample the images this often, say 1000, for 95 % intervals of accuracy and mIoU: the
     variation due to the choice of images, not to the seed of training. 0 = none."""
@@ -151,24 +152,25 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Bench:
-    """Compare systems over data sets, seeds and backbones, as a suite says (docs/benchmarks.md).
+    """Compare systems over data sets, seeds and backbones, as described by a suite.
 
     Every run is trained, scored and recorded; table.md and table.html are rewritten after each.
-    The same command again skips what is done, resumes an interrupted run and retries what failed.
+    Repeating the command skips finished runs, resumes an interrupted one and retries failed ones.
+    docs/benchmarks.md describes suites.
     """
 
     suite: Annotated[Positional[Path], tyro.conf.arg(metavar="SUITE.toml")]
-    """What is compared."""
+    """The suite, a TOML file."""
     out: Path
     """Folder for the results."""
     data: Path = Path()
-    """Folder that the paths of data sets start from."""
+    """Folder that paths of data sets are relative to."""
     only: str = ""
-    """Do only the runs whose name holds this; * and ? stand for anything."""
+    """Run only the runs whose name contains this; * and ? are wildcards."""
     list: bool = False
     """List the runs and their progress; run nothing."""
     skip_missing: bool = False
-    """Leave out data sets that are not there."""
+    """Skip missing data sets."""
     overwrite: bool = False
     """Repeat runs that no longer match the suite; keep the others."""
     quiet: bool = False
@@ -177,18 +179,18 @@ class Bench:
 
 @dataclass(frozen=True)
 class Info:
-    """Show what a run is, its settings, and how far it came; or which backbones there are."""
+    """Show the settings and progress of a run, or list backbones."""
 
     run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None
     """Run folder."""
     backbones: str = ""
-    """In place of a run: list the networks with weights whose names hold this, for --backbone;
-    * and ? stand for anything. docs/backbones.md says which kinds work."""
+    """Instead of a run: list the networks with weights whose names contain this, for --backbone;
+    * and ? are wildcards. docs/backbones.md says which kinds work."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Do the main job on generated scenes: write, train, score, predict, show.
+    """Run the whole workflow on generated scenes: write, train, score, predict, show.
 
     Needs no images and no network; takes about a minute on two idle CPU cores.
     """
@@ -205,21 +207,21 @@ class Demo:
 
 @dataclass(frozen=True)
 class Export:
-    """Write masks in the form that another tool opens, or the model in a form that others run.
+    """Write masks in the format of another tool, or the model in a portable format.
 
     With --format the photos of --images are segmented and the folder --out is written:
     png (indexed PNG), coco (JSON, run-lengths or polygons), voc (Pascal VOC), cvat ("Segmentation
     mask 1.1" archive), labelstudio (brush predictions), yolo (polygons), cityscapes, huggingface
     (a folder for datasets.load_dataset), fiftyone, geotiff and geopackage (rasters keep their
-    coordinate system). docs/export.md says for each what opens it and how. The export is atomic:
+    coordinate system). docs/export.md says what opens each of them, and how. The export is atomic:
     the folder appears complete or not at all. With --model the network itself is written to the
-    file --out instead. Give one of the two.
+    file --out instead. Pass one of the two.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
     out: Path
-    """Folder to make (--format), or file to write (--model)."""
+    """Folder to create (--format), or file to write (--model)."""
     format: (
         Literal[
             "png",
@@ -236,39 +238,39 @@ class Export:
         ]
         | None
     ) = None
-    """Form of the masks."""
+    """Format of the masks."""
     model: Literal["onnx", "torch"] | None = None
-    """Form of the network."""
+    """Format of the network."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
     """A photo or a folder of them, for --format."""
     split: str = ""
     """List file inside the folder, by stem."""
     photos: Literal["copy", "link", "none"] = "copy"
-    """How photos come into the layouts that hold them: copied, as hard links (no further space; a
-    program that changes one in place changes yours), or not at all. Photos stored rotated are
-    rewritten upright, as their masks are."""
+    """How photos enter layouts that contain them: copied, hard-linked (no extra space, but editing
+    one in place edits yours), or not at all. Photos stored rotated are rewritten upright, like
+    their masks."""
     polygons: bool = False
-    """coco: a polygon for each connected region, in place of run-lengths for each class."""
+    """coco: a polygon for each connected region, instead of run-lengths for each class."""
     tolerance: float = 0.0
     """Largest distance in pixels between a polygon and the boundary of its mask, to save corners;
     0 = polygons follow the pixels exactly."""
     bands: tuple[int, ...] = ()
-    """geotiff, geopackage: the three bands, from 1, that are shown as red, green and blue, or one
-    for grey; the first three (or the only one) if left out."""
+    """geotiff, geopackage: the three bands, from 1, for red, green and blue, or one for grey; the
+    first three (or the only one) if left out."""
     stretch: tuple[float, float] | None = None
-    """geotiff, geopackage: the values of the bands that are shown as black and white. As stored if
-    left out where bands hold bytes, else the 2nd and 98th per cent of each raster."""
+    """geotiff, geopackage: the band values that become black and white. If left out, bytes are used
+    as stored, and other types from the 2nd to the 98th percentile of each raster."""
     clusters: int | None = None
     """Another number of clusters than in training, as in picie predict."""
     size: int | None = None
     """Short side in pixels at which the network sees a photo, a multiple of 32; as in training if
-    left out, and for rasters (geotiff, geopackage) one pixel for each of theirs."""
+    left out, and for rasters (geotiff, geopackage) their own resolution."""
     scales: tuple[float, ...] = ()
     """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
     refine: int | None = None
     """Iterations of boundary refinement, as in picie predict."""
     tile: int = 1024
-    """Most pixels of a side that go through the network at once, as in picie predict."""
+    """Longest side processed at once, as in picie predict."""
     batch_size: int = 8
     """Maximum number of photos in a batch; a batch holds photos of one size."""
     workers: int = -1

@@ -1,4 +1,4 @@
-"""`picie demo`: the main job on scenes that picie draws itself."""
+"""`picie demo`: the whole workflow on generated scenes."""
 
 import itertools
 import shutil
@@ -38,19 +38,23 @@ def run(options: Demo) -> None:
         quiet=options.quiet,
     )
     reporter.say("3/4  scoring on 24 other scenes")
-    found = evaluate(model, scenes, split="val", reporter=reporter)
+    evaluation = evaluate(model, scenes, split="val", reporter=reporter)
     reporter.say("4/4  masks and image sheet")
     predict_folder(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
     draw_sheet(model, scenes, out / "sheet.png", rows=_ROWS)
-    show(found)
+    show(evaluation)
     reporter.say(f"image sheet: {out / 'sheet.png'}")
     reporter.say(f"model: {out / 'model'}; masks: {out / 'masks'}")
 
 
 def draw_sheet(model: Segmenter, scenes: Path, path: Path, *, rows: int) -> None:
-    """Draw the first val scenes: photo, clusters, overlay."""
+    """Draw a sheet of the first val scenes: photo, clusters, overlay."""
     predictions = itertools.islice(model.predict_folder(scenes, split="val"), rows)
-    shown = ((one.name, one.image, one.mask) for one in predictions if one.mask is not None)
+    shown = (
+        (prediction.name, prediction.image, prediction.mask)
+        for prediction in predictions
+        if prediction.mask is not None
+    )
     write_sheet(path, shown, palette(model.clusters))
 
 

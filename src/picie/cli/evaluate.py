@@ -28,11 +28,11 @@ def run(options: Evaluate) -> None:
     if options.confusion is not None and options.confusion.suffix.lower() != ".png":
         raise ConfigError(f"--confusion {options.confusion}: give a file that ends in .png")
     for file in (options.json, options.confusion):
-        if file is not None:  # a folder that cannot be made is better known before scoring
+        if file is not None:  # fail before scoring if the folder cannot be created
             file.parent.mkdir(parents=True, exist_ok=True)
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, named=False)
-    found = evaluate(
+    evaluation = evaluate(
         adjusted(model, options),
         options.data,
         split=options.split,
@@ -49,37 +49,37 @@ def run(options: Evaluate) -> None:
         seed=options.seed,
         reporter=reporter,
     )
-    show(found)
+    show(evaluation)
     if options.json is not None:
-        write_atomically(options.json, json.dumps(found.to_json(), indent=2).encode())
+        write_atomically(options.json, json.dumps(evaluation.to_json(), indent=2).encode())
         reporter.say(f"scores in {options.json}")
     if options.confusion is not None:
-        _draw_confusion(found.scores, options.confusion)
+        _draw_confusion(evaluation.scores, options.confusion)
         reporter.say(f"confusion matrix in {options.confusion}")
 
 
-def show(found: Evaluation) -> None:
-    """Print the per-class table, the totals, and what else was asked for, on standard output."""
+def show(evaluation: Evaluation) -> None:
+    """Print the per-class table, the totals and any optional results on standard output."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    scores, protocol = found.scores, found.scores.protocol
+    scores, protocol = evaluation.scores, evaluation.scores.protocol
     console.print(_class_table(scores))
     console.print(
         f"{_totals(scores)} "
         f"({protocol['images']} images, {protocol['size']} px, crop {protocol['crop']}, "
         f"K = {protocol['clusters']}, {protocol['matching']}, {protocol['centroids']})"
     )
-    _show_intervals(console, found)
-    for number, other in enumerate(found.other_views, 2):
+    _show_intervals(console, evaluation)
+    for number, other in enumerate(evaluation.other_views, 2):
         console.print(f"with the centroids of view {number}: {_totals(other)}")
-    if found.fresh:
-        accuracy, miou = found.spread("accuracy"), found.spread("miou")
+    if evaluation.fresh:
+        accuracy, miou = evaluation.spread("accuracy"), evaluation.spread("miou")
         console.print(
-            f"with fresh centroids, mean and sd of {len(found.fresh)}: "
+            f"with fresh centroids, mean and sd of {len(evaluation.fresh)}: "
             f"accuracy {accuracy['mean']:.1f} ± {accuracy['sd']:.1f} %, "
             f"mIoU {miou['mean']:.1f} ± {miou['sd']:.1f} %"
         )
     _show_groups(console, scores)
-    _show_probes(console, found.probes)
+    _show_probes(console, evaluation.probes)
 
 
 def _class_table(scores: Scores) -> Table:
@@ -90,18 +90,19 @@ def _class_table(scores: Scores) -> Table:
     table = _table("class", "IoU %", "recall %", "precision %", "pixels %", texts=("clusters",))
     for name in scores.classes:
         values = (scores.iou, scores.recall, scores.precision, scores.share)
-        table.add_row(name, *(_number(one[name]) for one in values), " ".join(clusters[name]))
+        table.add_row(name, *(_number(metric[name]) for metric in values), " ".join(clusters[name]))
     return table
 
 
-def _show_intervals(console: Console, found: Evaluation) -> None:
-    if found.intervals is None:
+def _show_intervals(console: Console, evaluation: Evaluation) -> None:
+    if evaluation.intervals is None:
         return
-    one = found.intervals
-    (low, high), (least, most) = one.accuracy, one.miou
+    intervals = evaluation.intervals
+    (low, high), (least, most) = intervals.accuracy, intervals.miou
     console.print(
-        f"95 % interval over {one.resamples} resamples of {one.images} images: accuracy "
-        f"{low:.1f} to {high:.1f} %, mIoU {least:.1f} to {most:.1f} % (matching: {one.matching})"
+        f"95 % interval over {intervals.resamples} resamples of {intervals.images} images: "
+        f"accuracy {low:.1f} to {high:.1f} %, mIoU {least:.1f} to {most:.1f} % "
+        f"(matching: {intervals.matching})"
     )
 
 
@@ -110,8 +111,8 @@ def _show_groups(console: Console, scores: Scores) -> None:
         return
     table = _table("group of classes", "accuracy %", "mIoU %", texts=("reading",))
     for name, readings in scores.groups.items():
-        for reading, one in readings.items():
-            table.add_row(name, _number(one.accuracy), _number(one.miou), reading)
+        for reading, score in readings.items():
+            table.add_row(name, _number(score.accuracy), _number(score.miou), reading)
     console.print(table)
     console.print("readings of a group, not comparable with one another:")
     for reading, meaning in READINGS.items():

@@ -20,7 +20,7 @@ _RUNTIMES = {"onnx": "ONNX Runtime", "torch": "the loaded program"}
 
 
 def run(options: Export) -> None:
-    """Export masks or the model, whichever is asked for.
+    """Export masks (--format) or the model (--model).
 
     Raises:
         ConfigError: neither or both of --format and --model.
@@ -39,43 +39,43 @@ def run(options: Export) -> None:
 
 
 def _export_model(options: Export) -> None:
-    """Write the model to one file, and say how near it is to torch.
+    """Write the model to one file, and print how closely it matches torch.
 
     Raises:
-        ConfigError: flags that only masks have.
+        ConfigError: flags that apply to masks only.
     """
-    assert options.model is not None  # `run` looks at that
+    assert options.model is not None  # checked in `run`
     for flag, given in (("--images", options.images), ("--split", options.split)):
         if given:
-            raise ConfigError(f"{flag} is for masks (--format); leave it out with --model")
+            raise ConfigError(f"{flag} is for masks (--format); remove it for --model")
     model = load(options.run, device="cpu", precision="fp32")
     model = adjusted(model, options)
     if options.size is not None:
         model = model.at_size(options.size)
     reporter = Reporter(quiet=options.quiet)
-    reporter.say("tracing the network; takes up to a minute or two")
-    found = export_model(
+    reporter.say("tracing the network; this can take a minute or two")
+    exported = export_model(
         model, options.out, options.model, opset=options.opset, overwrite=options.overwrite
     )
-    _show(found, model, _RUNTIMES[options.model], reporter)
+    _show(exported, model, _RUNTIMES[options.model], reporter)
 
 
-def _show(found: Exported, model: Segmenter, runtime: str, reporter: Reporter) -> None:
-    check = found.check
-    (own, other), (_, height, width) = check.seconds, check.sizes[-1]
+def _show(exported: Exported, model: Segmenter, runtime: str, reporter: Reporter) -> None:
+    check = exported.check
+    (file_seconds, torch_seconds), (_, height, width) = check.seconds, check.sizes[-1]
     sizes = ", ".join(f"{batch}x{high}x{wide}" for batch, high, wide in check.sizes)
     threads = torch.get_num_threads()
-    reporter.say(f"{found.path} ({found.bytes / 1e6:.1f} MB), {model.clusters} classes")
+    reporter.say(f"{exported.path} ({exported.bytes / 1e6:.1f} MB), {model.clusters} classes")
     reporter.say(
-        f"checked against torch on {sizes}: logits differ by {check.difference:.1e} of the "
-        f"largest, {check.pixels:.4%} of the pixels have another id"
+        f"checked against torch on {sizes}: logits differ by at most {check.difference:.1e} of "
+        f"the largest logit; {check.pixels:.4%} of the pixels get another id"
     )
     reporter.say(
-        f"an image of {height}x{width} takes {runtime} {1000 * own:.0f} ms and picie in "
-        f"torch {1000 * other:.0f} ms, {threads} thread{'s' * (threads > 1)} each"
+        f"an image of {height}x{width} takes {1000 * file_seconds:.0f} ms in {runtime} and "
+        f"{1000 * torch_seconds:.0f} ms in picie ({threads} thread{'s' * (threads > 1)} each)"
     )
     reporter.say(
-        f"give it images (B, H, W, 3) uint8 RGB with a short side of "
+        f"input: images (B, H, W, 3) uint8 RGB with a short side of "
         f"{max(model.config.size, LEAST_SIDE)} pixels and sides that are multiples of 32"
     )
     if model.config.refine:
@@ -91,7 +91,7 @@ def _export_masks(options: Export) -> None:
     Raises:
         ConfigError: no --images, or flags that do not fit the format.
     """
-    assert options.format is not None  # else the other half of the verb is meant
+    assert options.format is not None  # checked in `run`
     if options.images is None:
         raise ConfigError(
             f"which photos? Give them: picie export {options.run} --format {options.format} "
@@ -103,7 +103,7 @@ def _export_masks(options: Export) -> None:
         RasterView(options.bands, options.stretch, options.size, options.tile) if raster else None
     )
     keep_freed_memory()
-    # Before the model is loaded, since people wait for that.
+    # Fail before the model is loaded, which takes a while.
     check_out(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
     model = load(options.run, device=options.device, precision=options.precision)
     export_masks(
@@ -125,7 +125,7 @@ def _export_masks(options: Export) -> None:
 
 
 def _check_flags(options: Export, format: str) -> None:
-    """A flag that would change nothing is a mistake, which must not pass silently."""
+    """Refuse flags that have no effect on this format."""
     polygons = format in ("yolo", "geopackage") or (format == "coco" and options.polygons)
     for flag, given, fits, where in (
         ("--polygons", options.polygons, format == "coco", "coco"),
@@ -134,5 +134,5 @@ def _check_flags(options: Export, format: str) -> None:
         ("--stretch", options.stretch, format in RASTER_FORMATS, "geotiff, geopackage"),
     ):
         if given and not fits:
-            raise ConfigError(f"{flag} does nothing for --format {format}; it is for {where}")
+            raise ConfigError(f"{flag} has no effect with --format {format}; it is for {where}")
     check_counts(options)

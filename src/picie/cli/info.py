@@ -9,6 +9,7 @@ from rich.table import Table
 
 from picie.cli.arguments import Info
 from picie.clustering.tree import suggest_clusters
+from picie.clustering.validity import MEASURES
 from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
 from picie.models.backbones import list_backbones
@@ -20,7 +21,7 @@ __all__ = ["run"]
 
 
 def run(options: Info) -> None:
-    """Print what a run is, or names of backbones; needs no network and loads no network."""
+    """Print settings and progress of a run, or names of backbones; no network is loaded."""
     if options.backbones:
         if options.run is not None:
             raise ConfigError("give a run folder or --backbones, not both")
@@ -30,69 +31,73 @@ def run(options: Info) -> None:
         raise ConfigError(
             "which run? Give its folder: picie info runs/first, or see picie info --help"
         )
-    found = Run.open(options.run)
-    config, metrics = found.config, found.metrics()
+    opened = Run.open(options.run)
+    config, metrics = opened.config, opened.metrics()
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{found.folder} (picie {found.version})")
-    console.print(f"images   {config.data}" + (f", {config.split}.txt" if config.split else ""))
+    console.print(f"{opened.folder} (picie {opened.version})")
+    console.print(f"images     {config.data}" + (f", {config.split}.txt" if config.split else ""))
     layers = " ".join(map(str, config.backbone_layers))
     network = config.backbone + f" (layers {layers})" * bool(layers)
     console.print(f"network    {network}, {config.clusters} clusters, {config.size} px")
     console.print(f"objective  {config.objective}")
     preset, changed = _nearest_preset(config)
-    console.print(f"preset     {preset}" + (f", but {', '.join(changed)}" if changed else ""))
+    console.print(f"preset     {preset}" + (f", except {', '.join(changed)}" if changed else ""))
     console.print(f"epochs     {len(metrics)} of {config.epochs} done")
-    console.print(f"model      {_state(found)}")
-    tree = read_tree(found.folder) if found.model_path.exists() else None
+    console.print(f"model      {_state(opened)}")
+    tree = read_tree(opened.folder) if opened.model_path.exists() else None
     if tree is not None:
         console.print(
-            f"clusters   {config.clusters}, and any number up to {len(tree) + 1} with "
-            f"picie predict --clusters; the tree's widest gap is at {suggest_clusters(tree)}"
+            f"clusters   {config.clusters}; any number up to {len(tree) + 1} with picie predict "
+            f"--clusters; suggested: {suggest_clusters(tree)} (widest gap in the tree)"
         )
-    if found.names_path.exists():
-        console.print(f"names      {_names(found)}")
+    if opened.names_path.exists():
+        console.print(f"names      {_names(opened)}")
     if metrics:
         console.print(_table(metrics))
-    health = found.health()
+    health = opened.health()
     if health:
-        console.print("health, without labels")
+        console.print("health (no labels used)")
         for name, value in health.items():
-            console.print(f"  {name.replace('_', ' '):<22} {value:.3g}")
+            label = MEASURES[name].label if name in MEASURES else name.replace("_", " ")
+            console.print(f"  {label:<22} {value:.3g}")
 
 
 def _print_backbones(pattern: str) -> None:
     names = list_backbones(pattern)
     if not names:
         raise ConfigError(
-            f"--backbones {pattern}: timm has weights for no such network; try a shorter part of "
-            "the name, or * for all"
+            f"--backbones {pattern}: timm has weights for no network of this name; try a shorter "
+            "part of the name, or * for all"
         )
     sys.stdout.write("\n".join(names) + "\n")
 
 
-def _state(found: Run) -> str:
-    if not found.model_path.exists():
-        return f"not finished; go on with: picie train --resume {found.folder}"
-    megabytes = found.model_path.stat().st_size / 1e6
-    return f"{found.model_path} ({megabytes:.1f} MB)"
+def _state(opened: Run) -> str:
+    if not opened.model_path.exists():
+        return f"unfinished; resume with: picie train --resume {opened.folder}"
+    megabytes = opened.model_path.stat().st_size / 1e6
+    return f"{opened.model_path} ({megabytes:.1f} MB)"
 
 
-def _names(found: Run) -> str:
+def _names(opened: Run) -> str:
     try:
-        classes = read_classes(found.names_path).merged
+        classes = read_classes(opened.names_path).merged
     except ConfigError as error:
-        return f"cannot be used: {error}"
-    names = ", ".join(f"{one.name} (void)" if one.ignore else one.name for one in classes)
-    return f"{names or 'none yet'} ({found.names_path})"
+        return f"unusable: {error}"
+    names = ", ".join(
+        f"{named_class.name} (void)" if named_class.ignore else named_class.name
+        for named_class in classes
+    )
+    return f"{names or 'none yet'} ({opened.names_path})"
 
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:
-    """The preset with the fewest differences, and those that are no matter of the data."""
-    own = {"data", "split", "dataset", "clusters", "seed", "eval_split", *MACHINE}
-    values = config.model_dump(exclude=own)
+    """The preset with the fewest differences, and these differences; data settings do not count."""
+    excluded = {"data", "split", "dataset", "clusters", "seed", "eval_split", *MACHINE}
+    values = config.model_dump(exclude=excluded)
     differences = {}
     for name in PRESETS:
-        preset = make_config(name, objective=config.objective).model_dump(exclude=own)
+        preset = make_config(name, objective=config.objective).model_dump(exclude=excluded)
         differences[name] = [f"{k} = {json.dumps(v)}" for k, v in values.items() if preset[k] != v]
     nearest = min(differences, key=lambda name: len(differences[name]))
     return nearest, differences[nearest]

@@ -22,11 +22,11 @@ from picie.runtime.progress import Reporter
 __all__ = ["class_table", "cluster_table", "run", "template", "vote_table"]
 
 _SWATCH = "███"
-_MOST = 4  # neighbours that are listed
+_MOST = 4  # neighbours listed
 
 
 def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
-    """A line for each cluster: its node, colours and names, and what it joins next in the tree.
+    """A line for each cluster: its node, colours, names, and its next merge in the tree.
 
     Args:
         model: with names, or with none in a `ClassNames`.
@@ -36,15 +36,19 @@ def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
     table = Table("cluster", "colour", "name")
     table.columns[0].justify = "right"
     if tree:
-        for heading in ("node", "made of", "joins", "as", "distance"):
+        for heading in ("node", "made of", "merges with", "into", "distance"):
             table.add_column(heading)
         table.columns[-1].justify = "right"
     ids = model.centroid_ids.tolist()
     for cluster, members in enumerate(cluster_tree.clusters):
         if not members:
             continue
-        own = sorted({ids[centroid] for centroid in members})
-        row: list[Text | str] = [str(cluster), _swatches(model, own), _names(model, own)]
+        member_ids = sorted({ids[centroid] for centroid in members})
+        row: list[Text | str] = [
+            str(cluster),
+            _swatches(model, member_ids),
+            _names(model, member_ids),
+        ]
         if tree:
             row += [_node(cluster_tree, cluster), _children(cluster_tree, cluster)]
             row += _nearest(cluster_tree, cluster)
@@ -53,7 +57,7 @@ def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
 
 
 def class_table(model: Segmenter) -> Table:
-    """A line for each id in masks: its name and colour, and what it is made of.
+    """A line for each id in masks: its name, colour, clusters and nodes.
 
     Args:
         model: with names.
@@ -61,34 +65,37 @@ def class_table(model: Segmenter) -> Table:
     table = Table("id", "colour", "#rrggbb", "name", "clusters and nodes")
     table.columns[0].justify = "right"
     classes = model.class_names.merged if model.class_names is not None else ()
-    made_of = {one.name: ", ".join(part.short for part in parts_of(one)) for one in classes}
+    made_of = {
+        named_class.name: ", ".join(part.short for part in parts_of(named_class))
+        for named_class in classes
+    }
     for number, title in enumerate(model.names):
         colour = "#{:02x}{:02x}{:02x}".format(*model.colours[number].tolist())
         parts = made_of.get(title, title.removeprefix("cluster "))
         table.add_row(str(number), Text(_SWATCH, colour), colour, Text(title), parts)
-    for one in classes:
-        if one.ignore:
-            table.add_row("void", "", "", Text(one.name), made_of[one.name])
+    for named_class in classes:
+        if named_class.ignore:
+            table.add_row("void", "", "", Text(named_class.name), made_of[named_class.name])
     return table
 
 
 def vote_table(decided: list[Vote], model: Segmenter) -> Table:
-    """A line for each cluster: the class of most of its labelled pixels, and how clear that is.
+    """A line for each cluster: the majority class of its labelled pixels, and its share.
 
     Args:
-        decided: one for each cluster.
-        model: with the names that they gave.
+        decided: one vote for each cluster.
+        model: with the names that the votes gave.
     """
     table = Table("cluster", "colour", "class", "share %", "pixels", "then")
     for column in (table.columns[0], *table.columns[3:5]):
         column.justify = "right"
     colours = dict(zip(model.names, model.colours.tolist(), strict=True))
     for vote in decided:
-        own = colours.get(vote.name or cluster_name(vote.cluster), [255, 255, 255])
+        colour = colours.get(vote.name or cluster_name(vote.cluster), [255, 255, 255])
         then = f"{vote.second} {vote.second_share:.0%}" if vote.second else ""
         table.add_row(
             str(vote.cluster),
-            Text(_SWATCH, "#{:02x}{:02x}{:02x}".format(*own)),
+            Text(_SWATCH, "#{:02x}{:02x}{:02x}".format(*colour)),
             Text(vote.name or "- (no name)"),
             f"{100 * vote.share:.1f}" if vote.pixels else "-",
             f"{vote.pixels:,}".replace(",", " "),
@@ -98,14 +105,14 @@ def vote_table(decided: list[Vote], model: Segmenter) -> Table:
 
 
 def template(cluster_tree: ClusterTree) -> str:
-    """A classes.toml without classes, that says how to add some and which clusters there are.
+    """A classes.toml without classes; comments explain how to add them, and list the clusters.
 
     Args:
         cluster_tree: at the cut that numbers refer to.
     """
     lines = [HEADER, f"clusters = {len(cluster_tree.clusters)}\n"]
     lines.append(
-        "\n# Take the # away and put in what you see in the overlays (picie predict --overlay).\n"
+        "\n# Remove the # and enter what you see in the overlays (picie predict --overlay).\n"
         "# [[classes]]\n"
         '# name = "road"\n'
         '# colour = "#804080"\n'
@@ -116,12 +123,13 @@ def template(cluster_tree: ClusterTree) -> str:
         "# ignore = true\n"
     )
     if cluster_tree.children:
-        lines.append("\n# The clusters, and which others are most like each:\n")
+        lines.append("\n# The clusters, and the next merge of each in the tree:\n")
         for cluster, members in enumerate(cluster_tree.clusters):
             if members:
                 others, node, distance = _nearest(cluster_tree, cluster)
                 lines.append(
-                    f"# {cluster:>4}: joins {others} as node {node[1:]} at distance {distance}\n"
+                    f"# {cluster:>4}: merges with {others} into node {node[1:]} at distance "
+                    f"{distance}\n"
                 )
     return "".join(lines)
 
@@ -137,7 +145,7 @@ def _swatches(model: Segmenter, ids: list[int]) -> Text:
 
 
 def _names(model: Segmenter, ids: list[int]) -> Text:
-    """The names of a cluster; several where nodes below it have one."""
+    """The names of a cluster; several if nodes below it have names of their own."""
     names = [model.names[number] if number < model.clusters else "ignored" for number in ids]
     if len(names) == 1 and names[0].startswith("cluster "):
         return Text("-", "dim")
@@ -150,7 +158,7 @@ def _node(cluster_tree: ClusterTree, cluster: int) -> str:
 
 
 def _children(cluster_tree: ClusterTree, cluster: int) -> str:
-    """The two nodes below it, which can be named apart."""
+    """The two nodes below it, which can be named separately."""
     node = cluster_tree.node_of(cluster)
     if node is None or node < cluster_tree.count:
         return "one centroid"
@@ -159,13 +167,15 @@ def _children(cluster_tree: ClusterTree, cluster: int) -> str:
 
 
 def _nearest(cluster_tree: ClusterTree, cluster: int) -> tuple[str, str, str]:
-    """The clusters of the branch that it joins next, the node that they make, and how far."""
+    """The clusters of the branch that it merges with, the resulting node, and the distance."""
     node = cluster_tree.node_of(cluster)
     for row, (left, right, distance) in enumerate(cluster_tree.children):
         if node in (left, right):
             beside = cluster_tree.nodes[right if node == left else left]
             others = [
-                str(k) for k, own in enumerate(cluster_tree.clusters) if own and own <= beside
+                str(k)
+                for k, members in enumerate(cluster_tree.clusters)
+                if members and members <= beside
             ]
             shown = ", ".join(others[:_MOST]) + (", ..." if len(others) > _MOST else "")
             return shown, f"n{cluster_tree.count + row}", f"{distance:.2f}"
@@ -198,13 +208,13 @@ def _changes(options: Name) -> bool:
 
 
 def _check(options: Name) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that cannot be combined."""
     alone = {"--undo": options.undo, "--init": options.init, "--list": options.list}
     flags = [flag for flag, given in alone.items() if given]
     if len(flags) > 1 or (flags and _changes(options)):
-        raise ConfigError(f"{flags[0]} goes alone; leave out the other options")
+        raise ConfigError(f"{flags[0]} cannot be combined with other options; remove them")
     if options.from_ is None and (options.split or options.dataset or options.min_pixels != 1):
-        raise ConfigError("--split, --dataset and --min-pixels belong to --from LABELLED; add it")
+        raise ConfigError("--split, --dataset and --min-pixels need --from LABELLED; add it")
     _parts(options), parse_assignments(options.set), parse_colours(options.colour)  # or raise
     if options.min_pixels < 1:
         raise ConfigError(f"--min-pixels {options.min_pixels}: give 1 or more")
@@ -212,16 +222,16 @@ def _check(options: Name) -> None:
 
 def _undo(folder: Path, path: Path, reporter: Reporter) -> None:
     left = undo_classes(folder)
-    now = f"{path} is as before" if path.exists() else f"there are no names in {folder} any more"
-    more = f"{left} more can be undone" if left else "no more to undo"
-    reporter.say(f"{now} ({more}; what was undone is in classes.history/undone.toml)")
+    now = f"restored {path}" if path.exists() else f"{folder} no longer has names"
+    more = f"{left} more can be undone" if left else "nothing more to undo"
+    reporter.say(f"{now} ({more}; the undone version is in classes.history/undone.toml)")
 
 
 def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporter) -> None:
     if path.exists():
-        raise ConfigError(f"{path} is already there; edit it, or change it with picie name --set")
+        raise ConfigError(f"{path} already exists; edit it, or change it with picie name --set")
     replace_classes(folder, template(cluster_tree))
-    reporter.say(f"{path}: fill in the names, then see them with picie name {folder}")
+    reporter.say(f"{path}: fill in the names, then check them with picie name {folder}")
 
 
 def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -> None:
@@ -266,8 +276,8 @@ def _change(options: Name, path: Path, reporter: Reporter) -> None:
         console.print(vote_table(list(done.votes), done.model))
     for line in done.changes:
         reporter.say(line)
-    state = f"masks have {done.model.clusters} ids now; --undo takes it back"
-    reporter.say(f"{path}: {state if done.changed else 'nothing has changed'}")
+    state = f"masks now have {done.model.clusters} ids; --undo reverts this"
+    reporter.say(f"{path}: {state if done.changed else 'nothing changed'}")
 
 
 def _parts(options: Name) -> list[Part]:

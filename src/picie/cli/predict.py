@@ -11,15 +11,15 @@ __all__ = ["adjusted", "check_counts", "run"]
 
 
 def run(options: Predict) -> None:
-    """Write masks, and name the images that could not be read."""
+    """Write masks, and list the unreadable images."""
     check_counts(options)
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
     if model.class_names is not None and options.clusters is not None:
         reporter.say(
-            f"names of {model.class_names.origin} are left out: with --clusters masks hold cluster "
-            "numbers; leave --clusters out to have classes"
+            f"ignoring the names in {model.class_names.origin}: with --clusters, masks hold "
+            "cluster numbers; remove --clusters to get classes"
         )
     predict_folder(
         adjusted(model, options),
@@ -37,10 +37,10 @@ def run(options: Predict) -> None:
 
 
 def check_counts(options: Predict | Export) -> None:
-    """Refuse numbers of images in a batch, or of threads, that cannot be.
+    """Refuse impossible batch sizes and numbers of threads.
 
     Raises:
-        ConfigError: which flag, and what it takes.
+        ConfigError: names the flag and its range.
     """
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
@@ -49,9 +49,9 @@ def check_counts(options: Predict | Export) -> None:
 
 
 def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:
-    """The model with the clusters and the post-processing that the flags ask for.
+    """The model with the clusters and post-processing of the flags.
 
-    A number of clusters takes the names away, since it asks for plain cluster numbers.
+    --clusters removes the names, because masks then hold cluster numbers.
     """
     if options.clusters is not None:
         model = model.cut(options.clusters)

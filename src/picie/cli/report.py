@@ -11,12 +11,12 @@ __all__ = ["run"]
 
 
 def run(options: Report) -> None:
-    """Write the page, and name the photos that could not be read."""
+    """Write the page, and list the unreadable photos."""
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
     adapted = adjusted(model, options)
-    adapted.run = options.run  # another cut has the run's curves too
+    adapted.run = options.run  # another cut still has the curves of the run
     made = report(
         adapted,
         options.source,
@@ -31,6 +31,7 @@ def run(options: Report) -> None:
         reporter.enumerate(made.problems)
     if made.note:
         reporter.say(made.note)
-    left_out = f", {len(made.problems)} could not be read" if made.problems else ""
+    count = len(made.problems)
+    skipped = f", skipped {count} unreadable photo{'s' * (count != 1)}" if count else ""
     size = options.out.stat().st_size / 1e6
-    reporter.say(f"{made.photos} photos in {options.out} ({size:.1f} MB){left_out}")
+    reporter.say(f"{made.photos} photos in {options.out} ({size:.1f} MB){skipped}")

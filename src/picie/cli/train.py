@@ -9,12 +9,12 @@ __all__ = ["run"]
 
 
 def run(options: Train, config: Config) -> None:
-    """Train, or go on with a run that was cut off."""
+    """Train, or resume an interrupted run."""
     if options.resume is not None:
         machine = {name: getattr(config, name) for name in MACHINE}
         resume(options.resume, quiet=options.quiet, profile=options.profile, **machine)
     else:
-        assert options.out is not None  # checked with the arguments
+        assert options.out is not None  # checked when parsing
         train(
             config.data,
             options.out,

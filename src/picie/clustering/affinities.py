@@ -1,8 +1,8 @@
-"""How far clusters share their pixels, and how near they are when one goes from pixel to pixel.
+"""Affinities of clusters: the pixels they share, and the contrast at their contacts.
 
-Two pieces of one large class lie side by side, and many pixels could belong to either. Two classes
-that look alike are as near to each other as such pieces, but few pixels lie between them. The
-distance of two centroids cannot tell these apart; the pixels between them can.
+K-means splits a large class into fragments, and many pixels fit two fragments equally well. Two
+similar classes can have centroids just as close, but few pixels lie between them. Centroid
+distances alone do not separate the two cases; the affinities measured here do.
 """
 
 from collections.abc import Sequence
@@ -26,25 +26,25 @@ __all__ = [
     "shared_pixels",
 ]
 
-_TEMPERATURE = 0.05  # of a pixel's membership, in mean distances 1 - cos of two centroids
-_STEPS = 16  # of the walk between clusters; even, so that profiles of half as many are compared
-_BLOCK = 16384  # pixels that are looked at together
+_TEMPERATURE = 0.05  # of the soft memberships, relative to the mean 1 - cos of two centroids
+_STEPS = 16  # of the random walk; even, because profiles are taken after half of them
+_BLOCK = 16384  # pixels per block
 
 
 def shared_pixels(points: Tensor, centroids: Tensor) -> Tensor:
     """Sum over pixels of the products of their soft memberships.
 
-    A pixel x belongs to centroid i with p_i = softmax_i(cos(x, c_i) / T), T a twentieth of the mean
-    of 1 - cos over all pairs of centroids: what counts is how far apart they are in each other's
-    measure, not how much all features have in common.
+    The membership of pixel x in cluster i is p_i = softmax_i(cos(x, c_i) / T). T is 1/20 of the
+    mean of 1 - cos over all pairs of centroids, so memberships do not depend on the component that
+    all features have in common.
 
     Args:
         points: (N, D) features of pixels, of any length.
         centroids: (P, D).
 
     Returns:
-        (P, P) float64 on the CPU, symmetric: the sum of p_i p_j. Sums over parts of the pixels add
-        up.
+        (P, P) float64 on the CPU, symmetric: the sum of p_i p_j. It is additive over subsets of the
+        pixels.
     """
     unit = F.normalize(centroids.detach().float(), dim=1)
     temperature = _TEMPERATURE * _mean_distance(unit)
@@ -56,7 +56,7 @@ def shared_pixels(points: Tensor, centroids: Tensor) -> Tensor:
 
 
 def _mean_distance(unit: Tensor) -> float:
-    """Mean of 1 - cos over all pairs of two different rows; above 0."""
+    """Mean of 1 - cos over all pairs of distinct rows; always positive."""
     count = len(unit)
     if count < 2:
         return 1.0
@@ -65,16 +65,16 @@ def _mean_distance(unit: Tensor) -> float:
 
 
 def diffusion_distances(shared: Tensor) -> Tensor:
-    """Distances between clusters along the pixels that they share.
+    """Diffusion distances of clusters on the graph of their shared pixels.
 
-    A walker at cluster i goes on to j in proportion to the pixels that both share. Clusters are
-    near when walks from them are the same after a while: the distance of two is that of their unit
-    profiles after 8 steps of the symmetric walk S = D^-1/2 W D^-1/2 (diffusion maps, Coifman and
-    Lafon 2006; the walk is that of normalised cuts, Shi and Malik 2000). Profiles of 8 steps are
-    the rows of S^8, and their products the entries of S^16.
+    A random walk moves from cluster i to j with probability proportional to W_ij, the pixels they
+    share. The distance of two clusters is that of their unit profiles after 8 steps of the
+    symmetric walk S = D^-1/2 W D^-1/2 (diffusion maps, Coifman and Lafon 2006; the walk is that of
+    normalised cuts, Shi and Malik 2000). The profiles are the rows of S^8; their inner products
+    are the entries of S^16.
 
     Args:
-        shared: (P, P) as `shared_pixels` gives it.
+        shared: (P, P), the result of `shared_pixels`.
 
     Returns:
         (P, P) float64 from 0 to sqrt(2), symmetric, 0 on the diagonal.
@@ -88,104 +88,104 @@ def diffusion_distances(shared: Tensor) -> Tensor:
     return distances.fill_diagonal_(0)
 
 
-_PRIOR = 20  # contacts of mean contrast that are added to those of each pair
+_PRIOR = 20  # contacts of mean contrast added to those of each pair
 _TINY = 1e-6
 
 
 def neighbour_contrasts(maps: Tensor) -> Tensor:
-    """How much each cell differs from its right and its lower neighbour.
+    """Contrast between each cell and its right and lower neighbours.
 
     Args:
-        maps: (B, D, h, w) of any kind, such as colours or features.
+        maps: (B, D, h, w), for example colours or features.
 
     Returns:
-        (B, n) float32, n = h (w - 1) + (h - 1) w: the lengths of the differences, as multiples of
-        their mean in that image, those of right neighbours first; 0 in an image without any.
+        (B, n) float32, n = h (w - 1) + (h - 1) w: norms of the differences, divided by their mean
+        over the image; right neighbours first. All 0 for a constant image.
     """
     values = maps.float()
     right = (values[:, :, :, 1:] - values[:, :, :, :-1]).norm(dim=1).flatten(1)
     below = (values[:, :, 1:] - values[:, :, :-1]).norm(dim=1).flatten(1)
-    found = torch.cat([right, below], 1)
-    contrasts: Tensor = found / found.mean(1, keepdim=True).clamp_min(_TINY)
+    differences = torch.cat([right, below], 1)
+    contrasts: Tensor = differences / differences.mean(1, keepdim=True).clamp_min(_TINY)
     return contrasts
 
 
 def count_contacts(labels: Tensor, contrasts: Sequence[Tensor], count: int) -> Tensor:
-    """How often clusters touch, and the sums of what differs there.
+    """Count contacts, the pairs of adjacent cells, per pair of clusters, and sum their contrasts.
 
     Args:
         labels: (B, h, w) int64 cluster of each cell, 0..P-1.
-        contrasts: C of (B, n), as `neighbour_contrasts` gives them.
+        contrasts: C tensors (B, n) from `neighbour_contrasts`.
         count: P.
 
     Returns:
-        (1 + C, P, P) float64 on the CPU, symmetric, pairs of cells of one cluster on the diagonal:
-        their number, and the sum of each contrast. Those of parts of the images add up.
+        (1 + C, P, P) float64 on the CPU, symmetric: the number of contacts, then the sum of each
+        contrast. The diagonal holds contacts within a cluster. Additive over images.
     """
-    ours = torch.cat([labels[:, :, :-1].flatten(1), labels[:, :-1].flatten(1)], 1)
-    theirs = torch.cat([labels[:, :, 1:].flatten(1), labels[:, 1:].flatten(1)], 1)
-    where = (ours * count + theirs).flatten().cpu()
-    values = [torch.ones(len(where)), *(one.flatten().cpu() for one in contrasts)]
+    first = torch.cat([labels[:, :, :-1].flatten(1), labels[:, :-1].flatten(1)], 1)
+    second = torch.cat([labels[:, :, 1:].flatten(1), labels[:, 1:].flatten(1)], 1)
+    pairs = (first * count + second).flatten().cpu()
+    values = [torch.ones(len(pairs)), *(contrast.flatten().cpu() for contrast in contrasts)]
     sums = torch.stack(
-        [torch.bincount(where, one.double(), minlength=count * count) for one in values]
+        [torch.bincount(pairs, contrast.double(), minlength=count * count) for contrast in values]
     ).view(-1, count, count)
     return sums + sums.transpose(1, 2)
 
 
 def relative_contacts(contacts: Tensor) -> Tensor:
-    """The contacts with every contrast as a multiple of its mean where two clusters touch.
+    """Rescale each contrast to mean 1 over the contacts of two different clusters.
 
     Args:
-        contacts: (1 + C, P, P) as `count_contacts` gives it.
+        contacts: (1 + C, P, P), the result of `count_contacts`.
 
     Returns:
         (1 + C, P, P) float64.
     """
     contacts = contacts.double()
-    apart = ~torch.eye(contacts.shape[1], dtype=torch.bool, device=contacts.device)
-    number, *sums = (one[apart].sum() for one in contacts)
-    scales = [number / one if one > 0 else torch.ones_like(one) for one in sums]
+    distinct = ~torch.eye(contacts.shape[1], dtype=torch.bool, device=contacts.device)
+    number, *sums = (total[distinct].sum() for total in contacts)
+    scales = [number / total if total > 0 else torch.ones_like(total) for total in sums]
     return contacts * torch.stack([torch.ones_like(number), *scales])[:, None, None]
 
 
 def contrast_distances(contacts: Tensor) -> Tensor:
-    """Mean contrast where two clusters touch; the more often they do, the surer it is.
+    """Mean contrast at the contacts of each pair of clusters, shrunk towards 1.
 
-    Each pair is given a few contacts of the mean contrast in advance, so two clusters that never
-    touch are neither alike nor different.
+    A prior of 20 contacts with contrast 1 is added to each pair, so a pair without contacts gets
+    distance 1.
 
     Args:
-        contacts: (1 + C, ...) of any pairs, as `relative_contacts` gives it.
+        contacts: (1 + C, ...) for any set of pairs, scaled as in `relative_contacts`.
 
     Returns:
-        (C, ...) float64, 1 on average.
+        (C, ...) float64, around 1.
     """
     distances: Tensor = (contacts[1:] + _PRIOR) / (contacts[0] + _PRIOR)
     return distances
 
 
-_MOST_CELLS = 2**18  # 67 MB of 128 features
+_MOST_CELLS = 2**18  # kept in total: 67 MB at 128 features in half precision
 
 
 def measure_affinities(
     centroids: Tensor, points: Tensor, cells: "ContactCells", *, reduce: Reduce = identity
 ) -> tuple[Tensor, Tensor]:
-    """What centroids share and where they touch: what `build_tree` takes beside them.
+    """Measure the affinities that `build_tree` takes in addition to the centroids.
 
     Args:
         centroids: (P, D).
-        points: (N, D) features of sampled pixels, those of this process.
-        cells: of some images, those of this process.
-        reduce: adds a tensor up over all processes.
+        points: (N, D) features of the pixels sampled by this process.
+        cells: cells of the images read by this process.
+        reduce: sums a tensor over all processes.
 
     Returns:
-        (P, P) of `shared_pixels`, and (3, P, P) of `ContactCells.contacts`.
+        The (P, P) `shared_pixels` and the (3, P, P) `ContactCells.contacts`.
     """
     return reduce(shared_pixels(points, centroids)), reduce(cells.contacts(centroids))
 
 
 class ContactCells:
-    """Features of the cells of some images, and how much each cell differs from its neighbours.
+    """Cell features of the first images of a sample, with the contrasts between adjacent cells.
 
     Args:
         size: side of the images in pixels.
@@ -193,17 +193,17 @@ class ContactCells:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._features: list[Tensor] = []  # (D, h, w) of each image, unit vectors
-        self._contrasts: list[Tensor] = []  # (2, n) of each image, of colours and of features
+        self._features: list[Tensor] = []  # per image (D, h, w), unit vectors
+        self._contrasts: list[Tensor] = []  # per image (2, n): of colours, of features
 
     def add(self, maps: Tensor, images: Tensor, places: Tensor) -> None:
-        """Keep images, unless there are enough before them.
+        """Keep the cells of images whose position in the sample is below the limit.
 
         Args:
-            maps: (B, D, h, w) features, as k-means sees them.
-            images: (B, 3, H, W) what they are of, in the same frame.
-            places: (B,) the place of each image in the sample; which images are kept depends on
-                nothing else, so processes that share a sample keep those that one alone would.
+            maps: (B, D, h, w) features, as given to k-means.
+            images: (B, 3, H, W) the images of these features, geometrically aligned with them.
+            places: (B,) position of each image in the sample. The choice depends on it alone, so
+                several processes together keep the same images as a single one.
         """
         grid = cell_grid(maps, self._size)
         near = places.to(maps.device) < max(1, _MOST_CELLS // (grid[0] * grid[1]))
@@ -217,14 +217,14 @@ class ContactCells:
         self._contrasts += torch.stack(contrasts, 1)
 
     def contacts(self, centroids: Tensor) -> Tensor:
-        """Where clusters touch in the images that were kept.
+        """Contacts of clusters in the kept images.
 
         Args:
-            centroids: (P, D); a cell belongs to the one of the nearest direction.
+            centroids: (P, D); each cell belongs to the centroid of largest cosine.
 
         Returns:
-            (3, P, P) float64 on the CPU as `count_contacts` gives it, of the contrasts of colours
-            and of features; 0 without any image.
+            (3, P, P) float64 on the CPU as from `count_contacts`, with the contrasts of colours and
+            of features; all 0 if no image was kept.
         """
         count = len(centroids)
         total = torch.zeros(3, count, count, dtype=torch.float64)

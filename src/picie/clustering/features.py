@@ -1,4 +1,4 @@
-"""Clusters of a model's pixel features: the passes that k-means needs, bound to k-means."""
+"""Clustering of a model's pixel features: sample pixels, run k-means, merge its centroids."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,16 +41,16 @@ __all__ = [
 def sample_pixels(
     maps: Tensor, indices: Tensor, count: int, generator: Callable[[int], np.random.Generator]
 ) -> Tensor:
-    """Some pixels of each image, the same ones whatever batch it comes in.
+    """Sample pixels of each image; the choice does not depend on the batch the image is in.
 
     Args:
         maps: (B, n, D) features of all pixels.
-        indices: (B,) numbers of the images.
-        count: pixels of each; 0, or n and more, for all.
-        generator: makes the random numbers of an image from its number.
+        indices: (B,) indices of the images.
+        count: pixels per image; all of them if 0 or at least n.
+        generator: maps the index of an image to its random generator.
 
     Returns:
-        (B, count, D), or `maps` itself.
+        (B, count, D), or `maps` itself if all pixels are taken.
     """
     total = maps.shape[1]
     if not 0 < count < total:
@@ -61,26 +61,26 @@ def sample_pixels(
         generator(index).choice(total, count, replace=False, shuffle=False)
         for index in indices.tolist()
     ]
-    where = torch.from_numpy(np.stack(chosen)).to(maps.device)
-    return maps.gather(1, where[:, :, None].expand(-1, -1, maps.shape[2]))
+    pixels = torch.from_numpy(np.stack(chosen)).to(maps.device)
+    return maps.gather(1, pixels[:, :, None].expand(-1, -1, maps.shape[2]))
 
 
 Features = Callable[[Batch], tuple[Tensor, Tensor]]
-"""Looks at a batch: (B, D, h, w) features of any length, and (B, 3, H, W) what they are of, in the
-same frame."""
+"""Maps a batch to (B, D, h, w) features of any length and to the (B, 3, H, W) images of these
+features, geometrically aligned with them."""
 
 
 @dataclass(frozen=True)
 class ClusterFit:
-    """What one run of k-means learnt.
+    """Result of one run of k-means.
 
     Attributes:
         clusters: centroids (P, D) and counts (P,).
         groups: (P,) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged.
-        tree: (P - 1, 3) float64, the order in which centroids join (`build_tree`).
+        tree: (P - 1, 3) float64, the order in which centroids merge (`build_tree`).
         objective: mean distance of a pixel to its centroid, in the metric of k-means.
-        points: pixels that it saw in full-batch iterations.
+        points: number of pixels clustered, over all processes.
     """
 
     clusters: Clusters
@@ -91,7 +91,7 @@ class ClusterFit:
 
 
 def cluster_order(config: Config, epoch: int, count: int) -> list[int]:
-    """Order in which an epoch's clustering reads the images: a pure function of (seed, epoch)."""
+    """Order in which an epoch's clustering reads the images; depends on (seed, epoch) only."""
     rng = numpy_generator(Stream.CLUSTERING_ORDER, config.seed, epoch)
     order: list[int] = rng.permutation(count).tolist()
     return order
@@ -109,21 +109,21 @@ def cluster_features(
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> tuple[ClusterFit, ...]:
-    """K-means over features of a sample of pixels, and the tree of its centroids.
+    """Run k-means on the features of sampled pixels, and merge its centroids to clusters.
 
     Args:
-        features: of a batch.
+        features: maps a batch to its features and images.
         loader: reads the images, or this process' share of them.
-        order: positions; the first `kmeans_images` make the sample.
-        config: sizes of the sample, metric, start.
-        epoch: number of the epoch, seeds the sample together with the seed.
-        stream: tells runs of one epoch apart (0 and 1: the views).
-        levels: (centroids, clusters) of each clustering of these pixels; the main one if empty.
-        processes: those that share the work; all get the same centroids.
-        clock: measures the parts.
+        order: indices of images; the first `kmeans_images` form the sample.
+        config: sizes of the sample, metric, initialisation, merge rule.
+        epoch: number of the epoch; seeds the sample together with `config.seed`.
+        stream: random stream within the epoch: the number of the view, 0 or 1.
+        levels: (centroids, clusters) of each clustering of these pixels; empty = the main one.
+        processes: the processes that share the work; all get the same centroids.
+        clock: measures the time of each part.
 
     Returns:
-        one fit per level.
+        One fit per level.
 
     Raises:
         DataError: fewer pixels than centroids.
@@ -133,12 +133,12 @@ def cluster_features(
     place_of = {index: place for place, index in enumerate(sample)}
     blocks, cells = [], ContactCells(config.size)
     batches = loader(sample, config.sample_batch_size)
-    for indices, block, seen in _points(features, batches, config, epoch, clock):
+    for indices, block, maps_and_images in _points(features, batches, config, epoch, clock):
         places = torch.tensor([place_of[index] for index in indices.tolist()], dtype=torch.int64)
         blocks.append((places, block))
         if config.merge_rule == "pixels":
             with clock.part("clustering"):
-                cells.add(*seen, places)
+                cells.add(*maps_and_images, places)
     fits = []
     with clock.part("k-means"):
         points, rows, total = _collect(blocks, len(sample), processes)
@@ -160,7 +160,7 @@ def _fit_kmeans(
 ) -> KMeans:
     if total < centroids:
         raise DataError(
-            f"{total} pixels were sampled and {centroids} centroids wanted; use fewer "
+            f"{total} sampled pixels are too few for {centroids} centroids; use fewer "
             "--clusters, more images, a larger --size or more --kmeans-pixels"
         )
     metric: Metric = "spherical" if config.spherical else "euclidean"
@@ -179,15 +179,15 @@ def _merged(
     config: Config,
     processes: Processes,
 ) -> ClusterFit:
-    """What k-means found, merged to the clusters that are wanted."""
+    """Merge the centroids of k-means to the requested number of clusters."""
     affinities: tuple[Tensor, ...] = ()
     if config.merge_rule == "pixels":
         affinities = measure_affinities(
             kmeans.cluster_centers_, points, cells, reduce=processes.sum
         )
     tree = build_tree(kmeans.cluster_centers_, *affinities)
-    found = Clusters(kmeans.cluster_centers_, kmeans.counts_)
-    return ClusterFit(found, cut_tree(tree, clusters), tree, kmeans.history_[-1], total)
+    clustering = Clusters(kmeans.cluster_centers_, kmeans.counts_)
+    return ClusterFit(clustering, cut_tree(tree, clusters), tree, kmeans.history_[-1], total)
 
 
 @torch.no_grad()
@@ -200,17 +200,17 @@ def fit_clean_centroids(
     repeat: int = 0,
     processes: Processes | None = None,
 ) -> ClusterFit:
-    """Centroids from un-augmented images.
+    """Fit centroids to the features of unaugmented images.
 
     Args:
-        model: the network; its running statistics change if the config asks for batch statistics.
+        model: the network; with `config.batchnorm = "batch"` its running statistics change.
         loader: reads the images.
         count: number of images N.
         config: as for training.
-        repeat: another number gives another sample and another start.
-        processes: those that share the work.
+        repeat: selects an independent sample and initialisation.
+        processes: the processes that share the work.
     """
-    # Epochs count from 0; the draws of clean fits must not be those of any epoch.
+    # No training epoch has such a number, so none shares these random draws.
     epoch = 2**31 + repeat
     batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
@@ -230,7 +230,7 @@ def fit_clean_centroids(
 
 
 def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
-    """Put the centroids of one fit per view into the model."""
+    """Store the centroids in the model, one fit per view."""
     model.set_centroids(
         [fit.clusters.centroids for fit in fits],
         [fit.groups for fit in fits],
@@ -245,7 +245,7 @@ def _points(
     epoch: int,
     clock: Clock,
 ) -> Iterator[tuple[Tensor, Tensor, tuple[Tensor, Tensor]]]:
-    """Of each batch the positions (B,), (B, n, D) sampled features, and what `features` gives."""
+    """Per batch: indices (B,), sampled features (B, n, D), and the result of `features`."""
     for batch in clock.waits(batches):
         maps, images = features(batch)
         with clock.part("clustering"):
@@ -258,17 +258,17 @@ def _points(
 
 
 def _collect(
-    found: list[tuple[Tensor, Tensor]], images: int, processes: Processes
+    blocks: list[tuple[Tensor, Tensor]], images: int, processes: Processes
 ) -> tuple[Tensor, Tensor, int]:
-    """Points (N, D) of this process, their row numbers (N,) among all points, and how many are all.
+    """Points (N, D) of this process, their row numbers (N,) over all processes, and the total.
 
-    Rows are numbered by the place of their image among those of the sample, which comes with its
-    points, so that they do not depend on which process has read it.
+    Each block comes with the positions of its images in the sample. Row numbers follow these
+    positions, so they do not depend on which process has read an image.
     """
-    if not found:
+    if not blocks:
         raise nothing_read()
-    places = torch.cat([one for one, _ in found])
-    points = torch.cat([one for _, one in found])
+    places = torch.cat([one for one, _ in blocks])
+    points = torch.cat([one for _, one in blocks])
     device = points.device
     read = torch.zeros(images, dtype=torch.int64, device=device)
     read[places.to(device)] = 1
@@ -282,5 +282,5 @@ def _collect(
 
 
 def nothing_read() -> DataError:
-    """The error where a pass over images found none that can be read."""
+    """The error of a pass over images none of which could be read."""
     return DataError("none of the images could be read; look at the list of unreadable ones")

@@ -1,14 +1,14 @@
-"""The tree of merges: which clusters merge first, down to a single group.
+"""Hierarchical merging of centroids (agglomerative clustering), down to a single group.
 
-K-means cuts large, varied classes into pieces before it finds small ones. Finding more centroids
-than wanted and merging similar ones lets a cluster have any shape and size. `build_tree` is the one
-entry. How similar two centroids are follows from their distance and, where they were measured, from
-the affinities of `clustering.affinities`: the pixels they share, and the contrast where they touch.
+K-means splits large, varied classes before it separates small ones. Fitting more centroids than
+clusters and merging similar ones allows clusters of any shape and size. `build_tree` is the entry
+point. Its dissimilarity of two centroids combines their distance and, if measured, the affinities
+of `clustering.affinities`: the pixels they share and the contrast at their contacts.
 
-With plain average linkage the last groups are the odd ones: a few pixels that look like nothing
-else are far from everything, so all large groups merge before they do, and K clusters are one of
-nearly everything and K - 1 leftovers. Flexible linkage moves a new group a little away from all
-others, so groups that have merged wait for those that have not.
+Plain average linkage isolates outliers: a few unusual pixels are far from everything, so all large
+groups merge first, and the K clusters become one that holds nearly everything and K - 1 small ones.
+Flexible linkage increases the distances of a merged group to all others a little, so groups that
+have not merged yet come first.
 """
 
 import math
@@ -24,31 +24,31 @@ from picie.clustering.affinities import contrast_distances, diffusion_distances,
 __all__ = ["build_tree", "flexible_linkage"]
 
 _SIZE_POWER = 0.15
-_LEAST_SIZE = 0.01  # of a cluster, in multiples of the mean
+_LEAST_SIZE = 0.01  # of a cluster, relative to the mean size
 _BETA = -0.1
-_CONTRAST = 0.75  # weight of each contrast, with a mean of 1; that of the distances is 2
+_CONTRAST = 0.75  # weight of each contrast, whose mean is 1; the two distances sum to a mean of 2
 
 
 def build_tree(
     centroids: Tensor, shared: Tensor | None = None, contacts: Tensor | None = None
 ) -> Tensor:
-    """The order in which centroids join, down to a single group.
+    """Merge the closest pair of groups until a single one is left, starting from the centroids.
 
-    Average linkage (UPGMA, Sokal and Michener 1958) on the distance between unit centroids. With
-    `shared`, `flexible_linkage` on the sum of that and of `diffusion_distances`, each divided by
-    its mean over all pairs, times h^0.15, where h is the harmonic mean of the sizes of the two
-    (their pixels, in multiples of the mean): a small cluster joins others before two large ones do.
+    Without `shared`: average linkage (UPGMA, Sokal and Michener 1958) on the Euclidean distance of
+    unit centroids. With `shared`: `flexible_linkage` on the sum of that distance and of
+    `diffusion_distances`, each divided by its mean over all pairs, times h^0.15. h is the harmonic
+    mean of the two cluster sizes (pixels relative to the mean size), so small clusters merge before
+    large ones.
 
     Args:
         centroids: (P, D), P >= 1.
-        shared: (P, P) from `shared_pixels`; None = look at the centroids alone.
-        contacts: (1 + C, P, P) from `count_contacts`, only with `shared`, for `flexible_linkage`;
-            None = do not look.
+        shared: (P, P) from `shared_pixels`; None = use the centroids alone.
+        contacts: (1 + C, P, P) from `count_contacts`, used only with `shared`; None = no contrasts.
 
     Returns:
-        (P - 1, 3) float64 on the device of the centroids, one row per merger: the two groups, and
-        the distance at which they join, which never falls from row to row. Groups 0..P-1 are the
-        centroids, row i makes group P + i.
+        (P - 1, 3) float64 on the device of the centroids, one row per merge: the two groups and
+        the distance at which they merge, which never decreases from row to row. Groups 0..P-1 are
+        the centroids; row i creates group P + i.
     """
     if len(centroids) == 1:
         return torch.zeros(0, 3, dtype=torch.float64, device=centroids.device)
@@ -64,8 +64,8 @@ def build_tree(
 
 
 def _size_factors(shared: Tensor) -> Tensor:
-    """(P, P) factors of the distances of all pairs, from the sizes of the two."""
-    # Memberships of a pixel add up to 1, so the rows add up to the pixels of each cluster.
+    """(P, P) factors by which the distances of all pairs are multiplied, from their sizes."""
+    # The memberships of a pixel sum to 1, so a row sum is the number of pixels of that cluster.
     pixels = shared.double().cpu().sum(1)
     sizes = (pixels / pixels.mean().clamp_min(1e-12)).clamp_min(_LEAST_SIZE)
     harmonic: Tensor = 2 / (1 / sizes[:, None] + 1 / sizes)
@@ -73,63 +73,62 @@ def _size_factors(shared: Tensor) -> Tensor:
 
 
 def _of_mean_one(distances: Tensor) -> Tensor:
-    """(P, P) distances, 0 on the diagonal, as multiples of the mean of two different ones."""
+    """(P, P) distances, 0 on the diagonal, divided by their mean off the diagonal."""
     count = len(distances)
     mean = float(distances.sum()) / (count * (count - 1))
     return distances / max(mean, 1e-12)
 
 
 def flexible_linkage(distances: Tensor, contacts: Tensor | None = None) -> Tensor:
-    """The order in which clusters join, down to a single group.
+    """Merge the pair of groups with the smallest dissimilarity until a single group is left.
 
-    The distance of a group to a new one is (1 - beta) times the mean of those to its two parts,
-    weighted by their numbers of clusters, plus beta times that of the parts, beta = -0.1 (flexible
-    UPGMA; Belbin, Faith and Milligan, Multivariate Behavioral Research 1992). Of two groups that
-    touch, 3/4 of each contrast at all their contacts is added, whatever clusters they are made of.
-    The pair with the smallest sum joins.
+    The distance from a group to a merged one is (1 - beta) times the mean of its distances to the
+    two parts, weighted by their numbers of clusters, plus beta times the distance between the
+    parts, beta = -0.1 (flexible UPGMA; Belbin, Faith and Milligan, Multivariate Behavioral Research
+    1992). The dissimilarity of two groups is this distance plus 3/4 of each of their
+    `contrast_distances`, computed from all contacts between the groups.
 
     Args:
         distances: (P, P) of all pairs of clusters, symmetric.
-        contacts: (1 + C, P, P) from `count_contacts`; None = do not look.
+        contacts: (1 + C, P, P) from `count_contacts`; None = no contrasts.
 
     Returns:
-        (P - 1, 3) float64 on the CPU, one row per merger: the two groups, and how far apart they
-        are, that is the mean distance of their clusters and the contrasts. Where that is less than
-        in the row before, it is raised to just above it. Groups 0..P-1 are the clusters, row i
-        makes group P + i.
+        (P - 1, 3) float64 on the CPU, one row per merge: the two groups, and their height: the mean
+        distance between their clusters plus the contrasts. A height below that of the row before
+        is raised to just above it. Groups 0..P-1 are the clusters; row i creates group P + i.
     """
     count = len(distances)
     mean = distances.detach().double().cpu().clone()
-    apart = mean.clone()
-    touching = torch.zeros(1, count, count, dtype=torch.float64)
+    flexible = mean.clone()
+    contact = torch.zeros(1, count, count, dtype=torch.float64)
     if contacts is not None:
-        touching = relative_contacts(contacts).cpu()
-    contrast = _CONTRAST * contrast_distances(touching).sum(0)
-    cost = (apart + contrast).fill_diagonal_(math.inf)
+        contact = relative_contacts(contacts).cpu()
+    contrast = _CONTRAST * contrast_distances(contact).sum(0)
+    cost = (flexible + contrast).fill_diagonal_(math.inf)
     names, sizes = list(range(count)), [1] * count
     rows: list[tuple[int, int, float]] = []
     height = 0.0
     for step in range(count - 1):
-        kept, gone = sorted(divmod(int(cost.argmin()), count))
-        found = float(mean[kept, gone] + contrast[kept, gone])
-        # Trees are cut at a distance, so rows that are out of order must not become equal.
-        height = found if found >= height else math.nextafter(height, math.inf)
-        first, second = sorted((names[kept], names[gone]))
+        merged, absorbed = sorted(divmod(int(cost.argmin()), count))
+        distance = float(mean[merged, absorbed] + contrast[merged, absorbed])
+        # Trees are cut at a height, so rows that are out of order must not become equal.
+        height = distance if distance >= height else math.nextafter(height, math.inf)
+        first, second = sorted((names[merged], names[absorbed]))
         rows.append((first, second, height))
-        share = sizes[kept] / (sizes[kept] + sizes[gone])
-        _put(mean, kept, share * mean[kept] + (1 - share) * mean[gone])
-        average = share * apart[kept] + (1 - share) * apart[gone]
-        _put(apart, kept, (1 - _BETA) * average + _BETA * apart[kept, gone])
-        _put(touching, kept, touching[:, kept] + touching[:, gone])
-        _put(contrast, kept, _CONTRAST * contrast_distances(touching[:, kept]).sum(0))
-        left = cost[kept].isfinite()  # neither the group itself nor those that have joined
-        _put(cost, kept, (apart[kept] + contrast[kept]).where(left, math.inf))
-        _put(cost, gone, torch.full((count,), math.inf, dtype=torch.float64))
-        names[kept], sizes[kept] = count + step, sizes[kept] + sizes[gone]
+        share = sizes[merged] / (sizes[merged] + sizes[absorbed])
+        _put(mean, merged, share * mean[merged] + (1 - share) * mean[absorbed])
+        average = share * flexible[merged] + (1 - share) * flexible[absorbed]
+        _put(flexible, merged, (1 - _BETA) * average + _BETA * flexible[merged, absorbed])
+        _put(contact, merged, contact[:, merged] + contact[:, absorbed])
+        _put(contrast, merged, _CONTRAST * contrast_distances(contact[:, merged]).sum(0))
+        active = cost[merged].isfinite()  # neither the group itself nor groups merged before
+        _put(cost, merged, (flexible[merged] + contrast[merged]).where(active, math.inf))
+        _put(cost, absorbed, torch.full((count,), math.inf, dtype=torch.float64))
+        names[merged], sizes[merged] = count + step, sizes[merged] + sizes[absorbed]
     return torch.tensor(rows, dtype=torch.float64).view(-1, 3)
 
 
 def _put(pairs: Tensor, group: int, values: Tensor) -> None:
-    """Set what a group is to all others, in symmetric (..., P, P)."""
+    """Set the row and the column of a group in symmetric (..., P, P)."""
     pairs[..., group, :] = values
     pairs[..., group] = values

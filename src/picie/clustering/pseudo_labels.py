@@ -1,4 +1,4 @@
-"""Pseudo-labels: each feature takes the number of its nearest centroid (PiCIE, section 3.2)."""
+"""Pseudo-labels: the index of the centroid nearest to each feature (PiCIE, section 3.2)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Balance", "Rule", "balance_weights", "group_scores", "nearest", "sco
 Rule = Literal["cosine", "l2", "dot"]
 Balance = Literal["none", "frequency", "inverse"]
 
-_TINY = 1e-12  # least length that vectors are divided by
+_TINY = 1e-12  # lower bound of the norms that vectors are divided by
 
 
 def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
     """Score every feature against every centroid; larger is nearer.
 
-    A 1x1 convolution whose weights are the centroids, the prototype classifier. With f a feature
+    The prototype classifier: a 1x1 convolution whose weights are the centroids. With f a feature
     and c a centroid: "dot" is f.c; "cosine" is f.c / (|f| |c|), in [-1, 1], 0 for zero vectors;
     "l2" is -(|f|^2 - 2 f.c + |c|^2), the negative squared distance. Gradients reach the features
     and the centroids.
@@ -38,7 +38,7 @@ def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
 
     Raises:
         ConfigError: unknown rule.
-        DataError: shapes that do not fit.
+        DataError: shapes do not match.
     """
     linear = _linear_scores(features, centroids, rule)
     if rule == "cosine":
@@ -50,14 +50,14 @@ def scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
 
 
 def group_scores(values: Tensor, groups: Tensor) -> Tensor:
-    """Score of a cluster that several centroids make up: that of the best of them.
+    """Score of each cluster: the largest score of its centroids.
 
     Args:
         values: (B, P, h, w) score of each centroid.
-        groups: (P,) int64, the cluster 0..K-1 of each centroid, every cluster at least once.
+        groups: (P,) int64, the cluster 0..K-1 of each centroid; every cluster occurs.
 
     Returns:
-        (B, K, h, w); gradients reach the best centroid's score.
+        (B, K, h, w); gradients reach the score of the best centroid.
     """
     clusters = int(groups.max()) + 1
     if clusters == len(groups) and bool((groups == torch.arange(clusters).to(groups)).all()):
@@ -69,50 +69,50 @@ def group_scores(values: Tensor, groups: Tensor) -> Tensor:
 def nearest(rows: Tensor, centroids: Tensor, rule: Rule, *, unit: bool = True) -> Tensor:
     """Return the centroid with the largest score; ties go to the lowest number.
 
-    Scores exist for one block of rows at a time.
+    Scores are computed for one block of rows at a time.
 
     Args:
         rows: (N, D) floating point features, of any length.
         centroids: (K, D) float32 on the same device.
         rule: as in `scores`.
-        unit: compare the features divided by their length.
+        unit: normalise the features to unit length first.
 
     Returns:
         (N,) int64 in 0..K-1, without gradients.
 
     Raises:
         ConfigError: unknown rule.
-        DataError: shapes that do not fit.
+        DataError: shapes do not match.
     """
     if rows.ndim != 2 or centroids.ndim != 2 or rows.shape[1] != centroids.shape[1]:
         raise _mismatch("rows (N, D)", rows, centroids)
     weight, bias = _linear(centroids, rule)
-    found = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    labels = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
     ranges = block_ranges(len(rows), rows.device, len(centroids), threads=1)
 
     def work(number: int) -> None:
-        # these settings belong to a thread
+        # both settings are per thread
         with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
             block = rows[ranges[number]].float()
-            if unit and bias is not None:  # only then does the length of a feature matter
+            if unit and bias is not None:  # without a bias the norm does not change the argmax
                 block = normalize(block, dim=1, eps=_TINY)
             products = torch.mm(weight, block.T)
             if bias is not None:
                 products += bias[:, None]
-            found[ranges[number]] = best_rows(products)[1]
+            labels[ranges[number]] = best_rows(products)[1]
 
     for_each(work, len(ranges), rows.device)
-    return found
+    return labels
 
 
 def balance_weights(counts: Tensor, rule: Balance) -> Tensor:
-    """Weigh clusters in the loss by how many pixels they hold.
+    """Weights of the clusters in the loss, from their numbers of pixels.
 
-    "none": 1 each. "frequency": count / total, as in the authors' code: large clusters count
-    more, the weights sum to 1, and cross-entropy's weighted mean makes their scale irrelevant.
-    "inverse": total / (K * count), 0 for an empty cluster: each cluster that is not empty has the
-    same share of the loss, and the mean weight over pixels is (clusters not empty) / K, 1 when
-    none is empty. Without any pixel all weights of the last two rules are 0.
+    "none": 1 each. "frequency": count / total, as in the authors' code; large clusters count more,
+    the weights sum to 1, and their scale cancels in the weighted mean of the cross-entropy.
+    "inverse": total / (K * count), 0 for an empty cluster; every non-empty cluster has the same
+    share of the loss, and the mean weight over pixels is (non-empty clusters) / K. With no pixels
+    at all, the last two rules give weights of 0.
 
     Args:
         counts: (K,) pixels per cluster, >= 0.
@@ -123,7 +123,7 @@ def balance_weights(counts: Tensor, rule: Balance) -> Tensor:
 
     Raises:
         ConfigError: unknown rule.
-        DataError: counts that are not one dimension, or below 0.
+        DataError: counts that are not one-dimensional, or negative.
     """
     if counts.ndim != 1 or bool((counts < 0).any()):
         raise DataError(
@@ -142,7 +142,7 @@ def balance_weights(counts: Tensor, rule: Balance) -> Tensor:
 
 
 def _linear_scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
-    """(B, K, h, w) scores up to what only depends on the feature: same order over K."""
+    """(B, K, h, w) scores without the terms and factors that are constant over K."""
     if features.ndim != 4 or centroids.ndim != 2 or features.shape[1] != centroids.shape[1]:
         raise _mismatch("features (B, D, h, w)", features, centroids)
     weight, bias = _linear(centroids, rule)
@@ -151,7 +151,7 @@ def _linear_scores(features: Tensor, centroids: Tensor, rule: Rule) -> Tensor:
 
 
 def _linear(centroids: Tensor, rule: Rule) -> tuple[Tensor, Tensor | None]:
-    """Weights (K, D) and perhaps biases (K,) of the prototype classifier."""
+    """Weights (K, D) of the prototype classifier, and biases (K,) for "l2"."""
     if rule == "cosine":
         return normalize(centroids, dim=1, eps=_TINY), None
     if rule == "l2":

@@ -1,4 +1,4 @@
-"""Features without what varies inside a surface, for k-means to look at."""
+"""Edge-preserving smoothing of the features that k-means clusters."""
 
 import torch
 from torch import Tensor
@@ -9,27 +9,25 @@ from picie.postprocessing.refinement import refine_boundaries
 
 __all__ = ["cell_grid", "smooth_features"]
 
-_CELL = 8  # pixels per cell that is clustered: the finest stride that the decoder starts with
+_CELL = 8  # pixels per clustered cell: the finest stride that the PCA start of the decoder uses
 
 
 @torch.no_grad()
 def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
-    """Draw each feature half-way to the mean of its surroundings of the same colour.
+    """Average each feature with its mean over neighbours of similar colour.
 
-    A feature map says one thing inside a surface and another on its border, where it mixes what
-    lies on both sides. Clusters of raw pixels hold such mixtures, and they join what they mix.
-    Averaged over neighbours with a similar colour (`refine_boundaries`) a feature says what its
-    surface is.
+    Features near a boundary mix the two sides. Clusters of raw features include such mixtures, and
+    these make the clusters on both sides merge. Averaging over neighbours of similar colour
+    (`refine_boundaries`) removes them.
 
     Args:
         maps: (B, D, h, w) features of any length.
-        images: (B, 3, H, W) float in [0, 1], what the features are of, in the same frame.
-        config: `kmeans_smoothing`, how often features take over those of their neighbours, the
-            `size` of the images, and `unit_features`.
+        images: (B, 3, H, W) float in [0, 1], the images of these features, geometrically aligned.
+        config: reads `kmeans_smoothing` (the number of iterations), `size` and `unit_features`.
 
     Returns:
-        (B, D, h', w') float32 of any length, on a grid of 8 pixels where that of the maps is
-        finer; the maps themselves if `kmeans_smoothing` is 0.
+        (B, D, h', w') float32 of any length, on a grid of 8-pixel cells or the grid of the maps,
+        whichever is coarser; `maps` itself if `kmeans_smoothing` is 0.
     """
     if not config.kmeans_smoothing:
         return maps
@@ -44,7 +42,7 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
 
 
 def cell_grid(maps: Tensor, size: int) -> tuple[int, int]:
-    """Rows and columns of the cells that are clustered: of 8 pixels, or larger where the maps are.
+    """Rows and columns of the clustered cells: 8 pixels, or the cells of the maps if larger.
 
     Args:
         maps: (B, D, h, w) of square images.

@@ -1,4 +1,4 @@
-"""The tree of clusters that a model carries, cut at any number of them."""
+"""Cut the tree of a model's centroids into any number of clusters."""
 
 import numpy as np
 import torch
@@ -14,22 +14,22 @@ __all__ = ["cluster_groups", "cut_network", "cut_tree", "node_members", "suggest
 
 
 def cut_tree(tree: Tensor, k: int) -> Tensor:
-    """The groups of centroids when K are left.
+    """Stop merging when K groups are left.
 
     Args:
         tree: (P - 1, 3) from `build_tree`.
-        k: K, the clusters wanted.
+        k: number of clusters K.
 
     Returns:
-        (P,) int64, the cluster 0..K-1 of each centroid, numbered in the order in which they first
-        occur. Fewer than K values where centroids coincide.
+        (P,) int64, the cluster 0..K-1 of each centroid, numbered by first occurrence. Fewer than K
+        distinct values if centroids coincide.
 
     Raises:
         DataError: fewer centroids than clusters.
     """
     count = len(tree) + 1
     if k > count:
-        raise DataError(f"{count} centroids cannot be merged to {k} clusters; find more")
+        raise DataError(f"{count} centroids cannot be merged to {k} clusters; fit more centroids")
     if k == count:
         return torch.arange(k, device=tree.device)
     flat = fcluster(_with_sizes(tree), k, "maxclust")
@@ -39,16 +39,16 @@ def cut_tree(tree: Tensor, k: int) -> Tensor:
 
 
 def suggest_clusters(tree: Tensor) -> int:
-    """The K at which the tree has its widest gap: the next merger joins much less similar groups.
+    """Suggest the K with the widest gap in the tree.
 
-    The gap is the ratio of the distance of the next merger to that of the last one. It is looked
-    for between 3 clusters and half of the centroids: above that, ratios are those of near twins.
+    The gap is the ratio of the next merge distance to the last one: beyond it, much less similar
+    groups would merge. K ranges from 3 to P / 2; above that the ratios compare near-duplicates.
 
     Args:
         tree: (P - 1, 3) from `build_tree`.
 
     Returns:
-        K; P itself for fewer than 6 centroids, where there is nothing to choose.
+        K; P itself for fewer than 6 centroids.
     """
     count = len(tree) + 1
     if count < 6:
@@ -59,40 +59,40 @@ def suggest_clusters(tree: Tensor) -> int:
 
 
 def cut_network(network: PiCIE, clusters: int) -> PiCIE:
-    """The same network, weights shared, with another number of clusters.
+    """The same network, with shared weights, cut into another number of clusters.
 
-    The most similar centroids are joined until `clusters` are left, in the order of the tree.
+    Centroids merge in the order of the tree until `clusters` are left.
 
     Args:
         network: with P centroids.
         clusters: K, 2..P.
 
     Raises:
-        ConfigError: a number that cannot be, or clusters that a learnt classifier separates.
-        NotFittedError: nothing was learnt.
+        ConfigError: K out of range, or the clusters come from a learnt classifier.
+        NotFittedError: the network has no centroids.
     """
-    grown = trees(network)
-    most = network.groups.shape[1]
-    if not 2 <= clusters <= most:
+    cut_trees = trees(network)
+    count = network.groups.shape[1]
+    if not 2 <= clusters <= count:
         raise ConfigError(
-            f"{clusters} clusters: the model has {most} centroids and can be cut into 2 to {most} "
-            "clusters; for more, train with larger --overclusters"
+            f"{clusters} clusters: the model has {count} centroids and can be cut into 2 to "
+            f"{count} clusters; for more, train with larger --overclusters"
         )
-    return network.regrouped([cut_tree(tree, clusters) for tree in grown])
+    return network.regrouped([cut_tree(tree, clusters) for tree in cut_trees])
 
 
 def trees(network: PiCIE) -> list[Tensor]:
     """The (P - 1, 3) tree of each view (`clustering.linkage.build_tree`).
 
     Raises:
-        ConfigError: the clusters were learnt by a classifier.
-        NotFittedError: nothing was learnt.
+        ConfigError: the clusters come from a learnt classifier.
+        NotFittedError: the network has no centroids.
     """
     network.view_centroids(0)  # raises
     if network.offsets.any():
         raise ConfigError(
-            "the clusters of this model were learnt by a classifier and form no tree; train with "
-            "the number of clusters that is wanted"
+            "the clusters of this model come from a learnt classifier and form no tree; train a "
+            "model with the number of clusters that you want"
         )
     if network.trees.shape[1] == network.groups.shape[1] - 1:
         return list(network.trees)
@@ -100,16 +100,16 @@ def trees(network: PiCIE) -> list[Tensor]:
 
 
 def cluster_groups(network: PiCIE, clusters: int, origin: str = "class names") -> Tensor:
-    """The cluster 0..K-1 of each centroid of the first view, (P,) int64, at another cut.
+    """The cluster 0..K-1 of each centroid of the first view at another cut, (P,) int64.
 
     Args:
         network: with centroids.
         clusters: K, 2..P.
-        origin: start of the message of an error.
+        origin: prefix of error messages.
 
     Raises:
-        ConfigError: a cut that cannot be.
-        NotFittedError: nothing was learnt.
+        ConfigError: the model cannot be cut into K clusters.
+        NotFittedError: the network has no centroids.
     """
     groups = network.view_centroids(0)[1].cpu()
     if clusters == int(groups.max()) + 1:
@@ -117,12 +117,12 @@ def cluster_groups(network: PiCIE, clusters: int, origin: str = "class names") -
     if network.offsets.any():
         raise ConfigError(
             f"{origin}: clusters = {clusters}, but this model has {int(groups.max()) + 1} clusters "
-            "that a classifier learnt, and no other cut; set clusters to that number"
+            "from a learnt classifier and cannot be cut; set clusters to that number"
         )
     if not 2 <= clusters <= len(groups):
         raise ConfigError(
             f"{origin}: clusters = {clusters}, but the model has {len(groups)} centroids and can "
-            f"be cut into 2 to {len(groups)} clusters; correct it"
+            f"be cut into 2 to {len(groups)} clusters; set clusters in that range"
         )
     return cut_tree(trees(network)[0].cpu(), clusters)
 
@@ -132,11 +132,11 @@ def node_members(network: PiCIE, origin: str = "class names") -> list[tuple[int,
 
     Args:
         network: with centroids.
-        origin: start of the message of an error.
+        origin: prefix of error messages.
 
     Raises:
-        ConfigError: the clusters were learnt by a classifier and form no tree.
-        NotFittedError: nothing was learnt.
+        ConfigError: the clusters come from a learnt classifier and form no tree.
+        NotFittedError: the network has no centroids.
     """
     try:
         tree = trees(network)[0].cpu()
@@ -149,7 +149,7 @@ def node_members(network: PiCIE, origin: str = "class names") -> list[tuple[int,
 
 
 def _with_sizes(tree: Tensor) -> NDArray[np.float64]:
-    """The tree in scipy's form, which also holds the size of each new group."""
+    """The tree as a scipy linkage matrix, with the size of each new group in a fourth column."""
     rows = tree.double().cpu().numpy()
     sizes = [1] * (len(rows) + 1)
     for left, right, _ in rows:

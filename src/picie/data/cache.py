@@ -1,9 +1,9 @@
-"""Decoded crops, kept for the rest of the run: in memory where all fit, else in a file.
+"""Cache of decoded crops for the rest of the run: in memory if all fit, else in a file.
 
-The file has no name from the moment it is open, so no end of the process, a kill included, leaves
-it behind, and nothing of another run or of other settings can be taken for its content. It is read
-and written piece by piece rather than mapped: resident memory stays flat however large the set is,
-and the kernel keeps in free memory what it can.
+The file is anonymous: it has no directory entry while it is open, so nothing is left behind when
+the process ends or is killed, and no run can read the file of another. It is read and written with
+offsets rather than mapped, so resident memory does not grow with the data set, and the kernel
+caches it in free memory.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ _LOG = logging.getLogger("picie")
 
 
 class CropCache:
-    """Room for the first `capacity` of N crops; whoever reads one sees all of it or nothing.
+    """Cache of the first `capacity` of N crops; a crop is either complete or absent.
 
-    Several threads may use it at once. What goes wrong with the file is noted once, as a warning
-    of the logger `picie`; from then on nothing more is kept.
+    Thread-safe. The first error of the file is logged as a warning of the logger `picie`; after
+    that, no more crops are added.
 
     Attributes:
-        capacity: how many crops there is room for.
+        capacity: number of crops that fit.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class CropCache:
         folder: Path | None = None,
         keep_folder: bool = False,
     ) -> None:
-        """Reserve the room; memory and disk are taken as crops come.
+        """Choose memory or a file; space is allocated as crops are added.
 
         Args:
             count: number of crops N.
             size: side S of the crops, in pixels.
-            memory_mb: most memory, in MB (10^6 bytes). Where N crops need more, they go to the
-                file; what there is no file for stays in memory as far as it fits.
-            disk_mb: most disk space of the file, in MB; never more than half of what is free.
-            folder: where the file is; made where missing. No file without it.
-            keep_folder: leave the folder there; otherwise it goes as soon as it is empty.
+            memory_mb: memory limit in MB (10^6 bytes). If N crops need more, they go to the file;
+                without a file, as many as fit are kept in memory.
+            disk_mb: limit of the file in MB; at most half of the free space is used.
+            folder: folder of the file, created if missing; None = no file.
+            keep_folder: keep the folder; otherwise it is removed as soon as it is empty.
         """
         self._shape = (3, size, size)
         self._folder = folder
@@ -72,15 +72,15 @@ class CropCache:
 
     @property
     def on_disk(self) -> bool:
-        """Whether the crops are in the file."""
+        """Whether the crops are stored in a file."""
         return isinstance(self._store, _File)
 
     def holds(self, index: int) -> bool:
-        """Whether crop `index` is here."""
+        """Whether crop `index` is cached."""
         return index < self.capacity and bool(self._kept[index])
 
     def get(self, index: int, crop: Crop) -> bool:
-        """Copy crop `index` to `crop`, (3, S, S) in C order; False where it is not here."""
+        """Copy crop `index` to `crop`, (3, S, S) in C order; returns False if it is not cached."""
         store = self._store
         if store is None or not self.holds(index):
             return False
@@ -93,7 +93,7 @@ class CropCache:
         return True
 
     def put(self, index: int, crop: Crop) -> None:
-        """Keep a copy of crop `index`, (3, S, S) in C order, if there is room."""
+        """Store a copy of crop `index`, (3, S, S) in C order, if it fits."""
         store = self._store
         if store is None or self._full or index >= self.capacity:
             return
@@ -102,10 +102,10 @@ class CropCache:
         except OSError as error:
             self._give_up(error)
         else:
-            self._kept[index] = 1  # last, so that nobody sees half a crop
+            self._kept[index] = 1  # last, so that no thread reads an incomplete crop
 
     def close(self) -> None:
-        """Give memory, file and folder back; the cache is empty for good."""
+        """Release memory, file and folder; the cache stays empty from now on."""
         store, self._store, self.capacity = self._store, None, 0
         if store is not None:
             store.close()
@@ -117,7 +117,7 @@ class CropCache:
         return channels * height * width
 
     def _open_file(self, folder: Path, count: int, disk_mb: int) -> None:
-        """Use a file where it can be had and has more room than the memory."""
+        """Use a file if it can be created and holds more crops than the memory."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder).free // 2
@@ -127,7 +127,7 @@ class CropCache:
                 self.capacity = capacity
         except OSError as error:
             self._warn(error)
-        self._remove_folder()  # it can go already: the file has no name in it
+        self._remove_folder()  # already empty, because the file is anonymous
 
     def _remove_folder(self) -> None:
         if self._remove and self._folder is not None:
@@ -142,7 +142,7 @@ class CropCache:
 
     def _warn(self, error: OSError) -> None:
         _LOG.warning(
-            "%s: decoded images cannot be kept there (%s), so they are read again in every pass; "
+            "%s: decoded images cannot be cached there (%s), so each pass reads the files again; "
             "free some space or choose another --cache-dir",
             self._folder,
             error.strerror or error,
@@ -150,7 +150,7 @@ class CropCache:
 
 
 class _Store(Protocol):
-    """Numbered places of equal size."""
+    """Fixed-size slots, addressed by number."""
 
     def read(self, place: int, crop: Crop) -> None: ...
 
@@ -160,7 +160,7 @@ class _Store(Protocol):
 
 
 class _Memory:
-    """One array; the system gives its pages when they are first written."""
+    """One array, whose pages the system allocates on first write."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._crops = np.empty(shape, np.uint8)
@@ -176,10 +176,10 @@ class _Memory:
 
 
 class _File:
-    """A file without a name (deleted on closing, where a system wants names).
+    """An anonymous file (deleted on closing where the system does not support that).
 
-    Where the system can read and write at an offset, threads do so side by side; elsewhere they
-    take turns.
+    Threads read and write concurrently if the system has positional I/O; otherwise a lock
+    serialises them.
     """
 
     def __init__(self, folder: Path, length: int) -> None:
@@ -193,12 +193,12 @@ class _File:
         while rest:
             done = self._read(rest, (place + 1) * self._length - len(rest))
             if not done:
-                raise OSError("the file has become shorter")
+                raise OSError("the file was truncated")
             rest = rest[done:]
 
     def write(self, place: int, crop: Crop) -> None:
         rest = crop.reshape(-1).data
-        while rest:  # a disk that is nearly full takes a part, and refuses the next
+        while rest:  # a nearly full disk may write a part, then fail
             rest = rest[self._write(rest, (place + 1) * self._length - len(rest)) :]
 
     def _read(self, into: memoryview, offset: int) -> int:

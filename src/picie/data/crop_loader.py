@@ -1,10 +1,9 @@
-"""Square base crops as batches of tensors, read ahead by threads and kept once decoded.
+"""Square base crops as batches of tensors, read ahead by threads and cached once decoded.
 
-Decoding is most of the work of reading, and training passes over the images several times per
-epoch. Threads do it: Pillow decodes and resamples without holding Python's lock.
+Reading an image is mostly decoding, and training reads every image several times per epoch. Threads
+decode in parallel, because Pillow releases the GIL while it decodes and resamples.
 """
 
-import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from picie.config import Config
 from picie.data.cache import Crop, CropCache
 from picie.data.folder import Photo
 from picie.data.images import read_square
-from picie.data.prefetch import Prefetch
+from picie.data.prefetch import Prefetch, available_cores, crop_workers
 from picie.errors import DataError
 from picie.runtime.distributed import Processes
 from picie.runtime.progress import Advance
@@ -32,27 +31,26 @@ __all__ = [
     "open_crops",
 ]
 
-_MOST_THREADS = 8
-_AHEAD = 2  # batches that are ready or under way while the caller has another
+_AHEAD = 2  # batches read ahead of the one that the caller works on
 
 
 class BaseCrops:
-    """The square base crops of some images, decoded once as far as the cache has room.
+    """The square base crops of some images; crops that fit into the cache are decoded once.
 
     Attributes:
         photos: the N images.
         size: side S of the crops, in pixels.
         cache: the crops that were read already.
-        unreadable: reason by path, of the images that `load_batches` left out so far.
+        unreadable: reason by path, of the images that `load_batches` skipped so far.
     """
 
     def __init__(self, photos: Sequence[Photo], size: int, cache: CropCache) -> None:
-        """Nothing is read yet.
+        """Store the arguments; nothing is read yet.
 
         Args:
             photos: N images.
             size: side S of the crops, in pixels.
-            cache: an empty one for N crops of this size.
+            cache: an empty cache for N crops of this size.
         """
         self.photos = tuple(photos)
         self.size = size
@@ -68,11 +66,11 @@ class BaseCrops:
         """Read one crop, from the cache or from its file.
 
         Args:
-            index: position 0..N-1.
+            index: number of the image, 0..N-1.
             crop: (3, S, S) uint8 in C order, filled with RGB.
 
         Returns:
-            "", or why the image cannot be read; `crop` is undefined then.
+            "" on success, else the reason why the image cannot be read; `crop` is then undefined.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
@@ -87,13 +85,13 @@ class BaseCrops:
         return ""
 
     def close(self) -> None:
-        """End the threads that still read, and give up the cache."""
+        """Stop the reading threads and release the cache."""
         for reader in list(self._readers):
             reader.close()
         self.cache.close()
 
     def _ahead(self, places: Iterator["_Place"], threads: int, ahead: int) -> "_Reader":
-        """Read crops to their places; `close` knows of it."""
+        """Start a reader that fills the places; `close` stops it."""
         reader = Prefetch(self._fill, places, threads=threads, ahead=ahead)
         self._readers.add(reader)
         return reader
@@ -104,19 +102,19 @@ class BaseCrops:
 
 
 _Place = tuple[int, Tensor, Crop]
-"""An image, the images (B, 3, S, S) of its batch, and its own part of them."""
+"""Index of an image, the tensor (B, 3, S, S) of its batch, and its (3, S, S) slice of it."""
 _Read = tuple[Tensor, str]
-"""The images, and why one of them could not be read."""
+"""The tensor of the batch, and "" or why the image could not be read."""
 _Reader = Prefetch[_Place, _Read]
 
 
 def open_crops(photos: Sequence[Photo], config: Config, folder: Path) -> BaseCrops:
-    """The crops of a run, with the cache that its settings allow.
+    """The crops of a run, with a cache as configured.
 
     Args:
         photos: N images.
-        config: size of the crops, room for them, and where their file is to be.
-        folder: where it is otherwise; the folder is gone as soon as it is empty.
+        config: reads `base_size`, `cache_mb`, `cache_disk_mb` and `cache_dir`.
+        folder: folder of the cache file if `cache_dir` is empty; removed when it is empty.
     """
     cache = CropCache(
         len(photos),
@@ -137,18 +135,18 @@ def load_batches(
     device: torch.device | str,
     keep_empty: bool = False,
 ) -> Iterator[Batch]:
-    """Read crops as planned; batches do not depend on `workers`, nor on the cache.
+    """Read crops in batches; the result depends neither on `workers` nor on the cache.
 
-    Unreadable images are left out of their batch and noted in `crops.unreadable`. Global random
-    states are not touched.
+    Unreadable images are skipped and recorded in `crops.unreadable`. Global random states do not
+    change.
 
     Args:
         crops: N images.
-        plan: positions 0..N-1 of the images of each batch.
-        workers: threads that read ahead; 0 = the calling one reads when a batch is asked for;
-            -1 = chosen from the cores. One is enough, and used, where all crops are in the cache.
-        device: where the images go; the indices stay on the CPU.
-        keep_empty: also yield batches that have no image (left).
+        plan: indices 0..N-1 of the images of each batch.
+        workers: reading threads; 0 = read in the calling thread on demand; -1 = chosen by
+            `crop_workers`. If all crops are cached, one at most.
+        device: device of the images; the indices stay on the CPU.
+        keep_empty: also yield batches without a (readable) image.
 
     Yields:
         indices (B,) int64 and images (B, 3, S, S) uint8.
@@ -166,14 +164,8 @@ def load_batches(
         reader.close()
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def _places(plan: Sequence[Sequence[int]], size: int, *, pinned: bool) -> Iterator[_Place]:
-    """Where each crop goes; new memory for each batch, as an older one may still be copied."""
+    """The destination of each crop; every batch gets new memory, since copies may be pending."""
     for indices in plan:
         shape = (len(indices), 3, size, size)
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
@@ -190,32 +182,31 @@ def _assemble(
         if reason:
             crops.unreadable[crops.photos[index].path] = reason
     if len(good) < len(read):
-        images[: len(good)] = images[good]  # where they are, so that pinned memory stays pinned
+        images[: len(good)] = images[good]  # in place, so that the memory stays pinned
         images = images[: len(good)]
-    # Copied while the device still computes.
+    # Asynchronous, to overlap the copy with computation on the device.
     images = images.to(device, non_blocking=device.type == "cuda")
     return Batch(torch.tensor([indices[row] for row in good], dtype=torch.int64), images)
 
 
 def _choose_threads(crops: BaseCrops, plan: Sequence[Sequence[int]], workers: int) -> int:
-    # Copying from the cache is little work; more threads would only take cores from torch.
+    # Copying from the cache is cheap; more threads would only take cores from torch.
     missing = sum(not crops.cache.holds(index) for indices in plan for index in indices)
-    wanted = max(1, min(available_cores() - 1, _MOST_THREADS)) if workers < 0 else workers
-    return min(wanted, max(1, missing))
+    return min(crop_workers(workers), max(1, missing))
 
 
 Loader = Callable[[list[int], int], Iterable[Batch]]
-"""Reads images: (positions, batch size) to batches.
+"""Maps (indices of images, batch size) to batches.
 
-With several processes each gets its share of every batch, as many batches as the others, and some
-of them may be empty.
+With several processes, each one gets its share of every batch; all get the same number of batches,
+of which some may be empty.
 """
 
 
 def image_loader(
     crops: BaseCrops, config: Config, device: torch.device, processes: Processes | None = None
 ) -> Loader:
-    """A function (positions, batch size) to this process' share of batches, on the device."""
+    """A `Loader` that reads this process' share of each batch to the device."""
     sharing = processes or Processes()
 
     def loader(order: list[int], batch_size: int) -> Iterator[Batch]:
@@ -232,7 +223,7 @@ def image_loader(
 
 
 def counted(loader: Loader, advance: Advance) -> Loader:
-    """The loader, telling `advance` about every batch."""
+    """The same loader; calls `advance` with the number of images of each batch."""
 
     def read(order: list[int], batch_size: int) -> Iterator[Batch]:
         for batch in loader(order, batch_size):

@@ -1,14 +1,14 @@
-"""A folder of images, with masks and class names where there are any.
+"""A folder of images, optionally with masks and class names.
 
 photos/
 ├── images/            images at any depth; without this folder, `photos/` itself is searched
 ├── masks/             optional: <name>.png, class ids from 0, 255 = void
-├── classes.txt        optional: one class name a line, in the order of the ids
-└── train.txt, ...     optional: splits, one image a line
+├── classes.txt        optional: one class name per line, in the order of the ids
+└── train.txt, ...     optional: splits, one image per line
 
-The name of an image is its path inside the image folder without the extension. Where two images
-differ in the extension only, the first keeps the short name and the others keep their extension:
-a.jpg is `a`, a.png beside it is `a.png`.
+The name of an image is its path inside the image folder without the extension. If images differ in
+the extension only, the first gets the short name and the others keep their extension: a.jpg is `a`,
+a.png beside it is `a.png`.
 """
 
 import os
@@ -35,7 +35,7 @@ class Photo:
     """One image file.
 
     Attributes:
-        file: path of the file; text, which takes a fraction of a `Path`'s memory.
+        file: path of the file, as text, which needs much less memory than a `Path`.
         name: path inside the image folder, with "/" and without the extension; unique.
         mask_file: path of its mask, or None.
     """
@@ -64,10 +64,9 @@ class PhotoFolder:
         split: name of the list file without .txt, or "" for all images.
         photos: sorted by name.
         classes: class names in the order of their ids; empty without classes.txt.
-        code: what the ids stored in masks mean; None = they are the class ids.
-        palette: colours of the classes, L rows, or empty.
-        groups: parts of the classes by name (things, stuff), as class ids; empty where the set has
-            none.
+        code: meaning of the ids stored in masks; None = they are the class ids.
+        palette: L colours of the classes, or empty.
+        groups: class ids of named groups of classes (things, stuff); empty if there are none.
     """
 
     root: Path
@@ -88,11 +87,11 @@ class PhotoFolder:
         return tuple(photo for photo in self.photos if photo.mask_file is not None)
 
     def none_read(self, first: str, kind: str = "images") -> DataError:
-        """The error where none of the photos could be read.
+        """The error if none of the photos could be read.
 
         Args:
-            first: why the first one could not.
-            kind: what they are, for people.
+            first: reason of the first failure.
+            kind: what the message calls the photos.
         """
         return DataError(
             f"{self.root}: none of the {len(self)} {kind} could be read; first: {first}"
@@ -109,7 +108,7 @@ class PhotoFolder:
             (H, W) uint8, 0..L-1 or 255 (void).
 
         Raises:
-            DataError: no mask, or one that `read_mask` refuses.
+            DataError: the photo has no mask, or as `read_mask`.
         """
         if photo.mask is None:
             raise DataError(f"{photo.file}: has no mask")
@@ -121,19 +120,19 @@ class PhotoFolder:
 def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
     """List the images below `root`, sorted by name.
 
-    Hidden files and folders are left out. Links to folders are followed, but every folder is
-    searched once, under its own path where that lies inside the image folder. Without images/, the
-    folder masks/ directly below `root` is not searched.
+    Hidden files and folders are skipped. Symbolic links to folders are followed, but each folder is
+    searched only once, by its real path if that is inside the image folder. Without images/, the
+    folder masks/ directly below `root` is skipped.
 
     Args:
-        root: a folder as drawn at the top of this module, or one image file.
-        split: "train" takes the images that train.txt names, by name or by path with extension;
-            blank lines and lines that start with # are left out. "" takes all.
-        labelled: insist on a mask for every image, and on class names.
+        root: a folder with the layout shown at the top of this module, or one image file.
+        split: "train" takes the images listed in train.txt, by name or by path with extension;
+            blank lines and lines that start with # are ignored. "" takes all.
+        labelled: require class names and a mask for every image.
 
     Raises:
-        DataError: nothing there, no images, a list file that is missing or names unknown
-            images, a classes.txt that cannot be used, or labels missing that `labelled` wants.
+        DataError: the path does not exist, there are no images, a list file is missing or names
+            unknown images, classes.txt is invalid, or required labels are missing.
     """
     root = Path(root)
     if not root.exists():
@@ -167,16 +166,16 @@ def _photos(root: Path) -> tuple[Photo, ...]:
     images = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
     if not images:
         first = f", first: {files[0][0]}" if files else ""
-        found = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
+        content = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
         raise DataError(
-            f"{folder}: no images ({found}); supported: {' '.join(EXTENSIONS)}. "
+            f"{folder}: no images ({content}); supported: {' '.join(EXTENSIONS)}. "
             "Convert them or check the path"
         )
     labelled = os.path.isdir(masks)
     photos: dict[str, Photo] = {}
     for full, file in images:
         short = os.path.splitext(full)[0]
-        # `full` is free: only a file whose path continues it could have it, and that sorts later.
+        # `full` is unused so far: only a longer path could have this name, and it sorts later.
         name = full if short in photos else short
         mask = os.path.join(masks, f"{name}.png")
         photos[name] = Photo(file, name, mask if labelled and os.path.isfile(mask) else None)
@@ -187,8 +186,8 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
     path = root / f"{split}.txt"
     if not path.is_file():
         lists = sorted(file.name for file in root.glob("*.txt") if file.name != "classes.txt")
-        found = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
-        raise DataError(f"{path}: does not exist; {found}")
+        available = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
+        raise DataError(f"{path}: does not exist; {available}")
     entries = [line for line in read_lines(path) if line and not line.startswith("#")]
     folder = _image_folder(root)
     known = {inside(folder, photo.file): photo for photo in photos}
@@ -201,7 +200,7 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
             f"entries look like {photos[0].name!r}"
         )
     if not keys:
-        raise DataError(f"{path}: names no image; write one name a line")
+        raise DataError(f"{path}: lists no image; write one name per line")
     return tuple(sorted({known[key] for key in keys}, key=lambda photo: photo.name))
 
 
@@ -210,20 +209,21 @@ def _classes(path: Path) -> tuple[str, ...]:
         return ()
     names = "\n".join(read_lines(path)).rstrip("\n").split("\n")
     if "" in names:
-        raise DataError(f"{path}: line {names.index('') + 1} is empty; write one class name a line")
+        line = names.index("") + 1
+        raise DataError(f"{path}: line {line} is empty; write one class name per line")
     if len(names) > VOID:
-        raise DataError(f"{path}: names {len(names)} classes; masks can hold {VOID} at most")
+        raise DataError(f"{path}: lists {len(names)} classes; masks can hold at most {VOID}")
     return tuple(names)
 
 
 def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:
     bare = [photo.name for photo in photos if photo.mask_file is None]
     if not (root / "masks").is_dir():
-        found = "there is no masks/"
+        problem = "there is no masks/"
     elif not classes:
-        found = "there is no classes.txt"
+        problem = "there is no classes.txt"
     elif bare:
-        found = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
+        problem = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
     else:
         return
-    raise DataError(f"{root}: labels are needed; {_TREE}; {found}")
+    raise DataError(f"{root}: labels are needed; {_TREE}; {problem}")

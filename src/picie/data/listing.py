@@ -1,4 +1,4 @@
-"""Files below a folder, lines of a list file, and how a message names a few of many."""
+"""List the files below a folder, read list files, and shorten lists in messages."""
 
 import os
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ __all__ = ["few", "inside", "read_lines", "walk"]
 
 
 def walk(folder: Path, *, without: str = "") -> Iterator[str]:
-    """All files that are not hidden; each folder once, real paths before links to them.
+    """Yield all files that are not hidden; each folder once, real paths before links.
 
     Args:
-        folder: where to search, at any depth.
-        without: path of a folder to leave out.
+        folder: searched at any depth.
+        without: path of a folder to skip.
 
     Raises:
-        DataError: a folder that cannot be searched.
+        DataError: a folder cannot be read.
     """
-    seen: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     folders, links = [str(folder)], list[str]()
     while folders or links:
         current = folders.pop() if folders else links.pop(0)
@@ -27,11 +27,11 @@ def walk(folder: Path, *, without: str = "") -> Iterator[str]:
             status = os.stat(current)
             entries = sorted(os.scandir(current), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            raise DataError(f"{current}: cannot be searched ({error.strerror})") from None
-        if (status.st_dev, status.st_ino) in seen:
+            raise DataError(f"{current}: cannot be listed ({error.strerror})") from None
+        if (status.st_dev, status.st_ino) in visited:
             continue
-        seen.add((status.st_dev, status.st_ino))
-        while entries:  # each entry goes at once: asked what it is, it keeps a kilobyte
+        visited.add((status.st_dev, status.st_ino))
+        while entries:  # entries are released one by one: each caches a kilobyte of metadata
             entry = entries.pop()
             if entry.name.startswith(".") or entry.path == without:
                 continue
@@ -42,15 +42,15 @@ def walk(folder: Path, *, without: str = "") -> Iterator[str]:
 
 
 def inside(folder: Path, file: str) -> str:
-    """Path of a file that `walk` found, from the folder on, with "/"."""
+    """Path of a file from `walk` relative to the folder, with "/"."""
     return file[len(os.path.join(folder, "")) :].replace(os.sep, "/")
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, without the space around them.
+    """The lines of a UTF-8 file, stripped.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -60,6 +60,6 @@ def read_lines(path: Path) -> list[str]:
 
 
 def few(items: list[str] | list[int], most: int = 5) -> str:
-    """The first items with commas, and dots where there are more."""
+    """The first items, separated by commas, followed by dots if there are more."""
     shown = ", ".join(str(item) for item in items[:most])
     return f"{shown}, ..." if len(items) > most else shown

@@ -1,7 +1,7 @@
-"""Mask files to class ids.
+"""Read class ids from mask files.
 
-A mask stores one number for each pixel. In a folder of one's own that number is the class id. A
-known data set has numbers of its own, or colours: its `LabelCode` says which class they mean.
+A mask stores one number per pixel. In a user's own folder the number is the class id. A known data
+set has its own ids, or colours, which its `LabelCode` maps to classes.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class LabelCode:
     """How the masks of a data set store its classes.
 
     Attributes:
-        name: of the data set, for messages.
+        name: name of the data set, for messages.
         lookup: class id of the stored ids 0, 1, ...; 255 = void. A stored 255 is void unless the
             lookup is longer; other ids beyond its end are errors.
-        colours: for masks in colours, the colour of the stored ids 0, 1, ...; empty where masks
-            hold ids only.
+        colours: for colour-coded masks, the colour of the stored ids 0, 1, ...; empty if masks
+            always hold ids.
     """
 
     name: str
@@ -48,31 +48,31 @@ def read_mask(
     num_classes: int,
     code: LabelCode | None = None,
 ) -> NDArray[np.uint8]:
-    """Read class ids; a palette is left alone, its indices are the stored ids.
+    """Read class ids from a mask; of a palette image, the indices are the stored ids.
 
     Args:
-        path: a PNG (or TIFF, by its ending) with a palette, or with 8 or 16 bits of grey; in
-            colours where `code` has some.
+        path: a PNG (or TIFF, by its extension): palette, or 8-bit or 16-bit greyscale; RGB if
+            `code` has colours.
         image_size: (W, H) of the upright image.
         num_classes: L, the number of class names.
-        code: what the stored ids mean; None = they are the class ids.
+        code: meaning of the stored ids; None = they are the class ids.
 
     Returns:
         (H, W) uint8, 0..L-1 or 255 (void).
 
     Raises:
-        DataError: unreadable, colours in place of ids, another size than the image, unknown ids.
+        DataError: unreadable, colours instead of ids, another size than the image, unknown ids.
     """
     values = stored_ids(path, code)
     if values.shape[::-1] != image_size:
         found, wanted = (f"{w} x {h}" for w, h in (values.shape[::-1], image_size))
-        raise DataError(f"{path}: is {found} pixels and its image {wanted}; make them equal")
+        raise DataError(f"{path}: is {found} pixels, but its image {wanted}; make the sizes equal")
     table = _table(tuple(range(num_classes)) if code is None else code.lookup)
     ids = np.unique(values).tolist()
     unknown = [value for value in ids if not 0 <= value < len(table) or table[value] == _UNKNOWN]
     if unknown:
         problem = (
-            f"but classes.txt names {num_classes} classes (ids from 0; {VOID} = void); correct the "
+            f"but classes.txt lists {num_classes} classes (ids from 0; {VOID} = void); correct the "
             "mask or classes.txt"
             if code is None
             else f"which {code.name} does not have; is it a mask of another data set?"
@@ -83,13 +83,13 @@ def read_mask(
 
 
 def stored_ids(path: Path, code: LabelCode | None = None) -> NDArray[np.integer]:
-    """Read a mask as it is stored; colours become their positions in `code.colours`.
+    """Read the ids stored in a mask; colours become their indices in `code.colours`.
 
     Returns:
         (H, W) ids.
 
     Raises:
-        DataError: unreadable, or colours that `code` does not have.
+        DataError: unreadable, or a colour that `code` does not have.
     """
     kind = "TIFF" if path.suffix.lower() in (".tif", ".tiff") else "PNG"
     try:
@@ -101,18 +101,18 @@ def stored_ids(path: Path, code: LabelCode | None = None) -> NDArray[np.integer]
         raise DataError(f"{path}: cannot be read as a mask ({reason}); replace it") from error
     if code is not None and code.colours and mode == "RGB":
         return _decode(path, values, code)
-    # Decoders stretch 1, 2 and 4 bits of grey to 0..255: which ids were meant cannot be known.
+    # Decoders scale 1, 2 and 4 bits of grey to 0..255, so the stored ids are lost.
     if mode not in _MASK_MODES or rawmode in ("L;2", "L;4"):
-        found = f"grey of {rawmode[-1]} bits" if mode in ("1", "L") else f"colours ({mode})"
+        content = f"grey of {rawmode[-1]} bits" if mode in ("1", "L") else f"colours ({mode})"
         raise DataError(
-            f"{path}: holds {found.replace('of 1 bits', 'of 1 bit')}, a mask must hold class ids; "
-            "save it as a PNG with one channel of 8 bits or with a palette"
+            f"{path}: holds {content.replace('of 1 bits', 'of 1 bit')}, but a mask must hold class "
+            "ids; save it as a PNG with one channel of 8 bits or with a palette"
         )
     return values
 
 
 def _table(lookup: tuple[int, ...]) -> NDArray[np.int16]:
-    """Class ids by stored id, for 0..255 at least."""
+    """Class ids by stored id, at least for 0..255."""
     table = np.full(max(len(lookup), VOID + 1), _UNKNOWN, np.int16)
     table[VOID] = VOID
     table[: len(lookup)] = lookup

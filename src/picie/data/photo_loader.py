@@ -1,6 +1,6 @@
-"""Images read ahead in threads, and put together with others of their size.
+"""Read photos ahead in threads, and batch them by their size in the network.
 
-Decoding and resizing let other threads run, so the network need not wait for them.
+Decoding and resizing release the GIL, so they run in parallel with the network.
 """
 
 from collections import deque
@@ -11,31 +11,29 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from picie.data.crop_loader import available_cores
 from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
+from picie.data.prefetch import photo_workers as choose_workers
 from picie.errors import DataError
 
 __all__ = ["LoadedPhoto", "choose_workers", "in_batches", "read_ahead"]
 
 _Result = TypeVar("_Result")
-_MOST_WORKERS = 8
-_WINDOW = 4  # batches that images of one size are looked for in
-_MOST_PIXELS = 2**27  # of images that wait: 400 MB
+_WINDOW = 4  # images of one size are collected from this many batches
+_MOST_PIXELS = 2**27  # of all waiting images: 400 MB
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedPhoto:
-    """One photo as read.
+    """One photo in memory.
 
     Attributes:
-        photo: its name and file.
-        image: (H, W, 3) uint8 RGB; empty where it could not be read.
-        pixels: (3, h, w) uint8, as the network sees it; None where it could not be read.
+        photo: name and file.
+        image: (H, W, 3) uint8 RGB; empty if it could not be read.
+        pixels: (3, h, w) uint8, the input of the network; None if it could not be read.
         problem: why it could not be read, else "".
     """
 
@@ -45,28 +43,16 @@ class LoadedPhoto:
     problem: str = ""
 
 
-def choose_workers(workers: int, device: torch.device) -> int:
-    """The number itself, or for -1 two less than the cores, up to 8.
-
-    With two cores that is none where the network computes on the CPU: it uses both, and gains
-    nothing from a third thread (or loses half its speed where other programs run). On any other
-    device it is one at least.
-    """
-    if workers >= 0:
-        return workers
-    return max(int(device.type != "cpu"), min(available_cores() - 2, _MOST_WORKERS))
-
-
 def read_ahead(
     photos: Sequence[Photo], size: int, *, ahead: int, workers: int
 ) -> Iterator[LoadedPhoto]:
-    """Read photos in their order; those that cannot be read come with a problem.
+    """Read photos in order; photos that cannot be read have a `problem`.
 
     Args:
         photos: files.
-        size: short side in pixels at which the network sees them.
-        ahead: most images that wait or are being read; fewer where they are large.
-        workers: threads that read; 0 = each image is read when it is asked for.
+        size: short side of the network's input, in pixels.
+        ahead: maximum number of images read ahead; fewer if they are large.
+        workers: reading threads; 0 = read each image on demand.
     """
     if not workers:
         yield from (_read(photo, size) for photo in photos)
@@ -93,55 +79,55 @@ def in_batches(
     batch_size: int,
     apply: Callable[[Sequence[LoadedPhoto]], Sequence[_Result]],
 ) -> Iterator[tuple[LoadedPhoto, _Result | None]]:
-    """What is made of images, in their order, for several of one network size at a time.
+    """Apply a function to batches of images of one network size, and yield results in order.
 
-    A batch is computed as soon as it is full. It is computed earlier when four batches of images
-    of other sizes wait behind its first one, and when the images end.
+    A batch is computed as soon as it is full, or when four batches of images are waiting (fewer if
+    they are large), or at the end of the images.
 
     Args:
-        images: in the order wanted.
-        batch_size: most images that are given to `apply` together.
-        apply: from images of one network size to what is made of each, such as their masks.
+        images: in the order of the results.
+        batch_size: maximum number of images per call of `apply`.
+        apply: maps images of one network size to one result per image, for example their masks.
 
     Yields:
-        each image with what was made of it; None where it could not be read.
+        Each image with its result, which is None if the image could not be read.
     """
     waiting: deque[LoadedPhoto] = deque()
-    made: dict[LoadedPhoto, _Result] = {}
+    results: dict[LoadedPhoto, _Result] = {}
     for image in images:
         waiting.append(image)
-        yield from _ready(waiting, made, batch_size, apply, full=True)
-    yield from _ready(waiting, made, batch_size, apply, full=False)
+        yield from _ready(waiting, results, batch_size, apply, full=True)
+    yield from _ready(waiting, results, batch_size, apply, full=False)
 
 
 def _ready(
     waiting: deque[LoadedPhoto],
-    made: dict[LoadedPhoto, _Result],
+    results: dict[LoadedPhoto, _Result],
     batch_size: int,
     apply: Callable[[Sequence[LoadedPhoto]], Sequence[_Result]],
     *,
     full: bool,
 ) -> Iterator[tuple[LoadedPhoto, _Result | None]]:
-    """Take what is ready from the front; with `full` only what can wait no longer is computed."""
+    """Yield results from the front; with `full`, compute a batch only if it is full or overdue."""
     while waiting:
         first = waiting[0]
-        if first.pixels is not None and first not in made:
-            batch = _of_one_size(waiting, made, batch_size)
+        if first.pixels is not None and first not in results:
+            batch = _of_one_size(waiting, results, batch_size)
             if full and len(batch) < batch_size and not _crowded(waiting, batch_size):
                 return
-            made.update(zip(batch, apply(batch), strict=True))
-        yield waiting.popleft(), made.pop(first, None)
+            results.update(zip(batch, apply(batch), strict=True))
+        yield waiting.popleft(), results.pop(first, None)
 
 
 def _of_one_size(
-    waiting: deque[LoadedPhoto], made: dict[LoadedPhoto, _Result], batch_size: int
+    waiting: deque[LoadedPhoto], results: dict[LoadedPhoto, _Result], batch_size: int
 ) -> list[LoadedPhoto]:
-    """The first image and those after it of its size that have no mask yet."""
+    """The first image and the next ones of its size without a result."""
     shape = None if waiting[0].pixels is None else waiting[0].pixels.shape
     alike = (
         image
         for image in waiting
-        if image.pixels is not None and image.pixels.shape == shape and image not in made
+        if image.pixels is not None and image.pixels.shape == shape and image not in results
     )
     return list(islice(alike, batch_size))
 

@@ -1,5 +1,6 @@
-"""Work that threads do ahead of whoever wants its results."""
+"""Compute results ahead of their consumer, in threads; how many threads read images."""
 
+import os
 import queue
 import threading
 from collections import deque
@@ -7,19 +8,47 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-__all__ = ["Prefetch"]
+import torch
+
+__all__ = ["Prefetch", "available_cores", "crop_workers", "photo_workers"]
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 _Todo = queue.SimpleQueue[tuple[Future[_Result], _Task] | None]
 _PATIENCE = 5.0  # seconds
+_MOST_WORKERS = 8
+
+
+def available_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def crop_workers(workers: int) -> int:
+    """Threads that read training crops: the number itself, or for -1 one less than the cores.
+
+    -1 gives 1 to 8: training reads ahead on any device.
+    """
+    return max(1, min(available_cores() - 1, _MOST_WORKERS)) if workers < 0 else workers
+
+
+def photo_workers(workers: int, device: torch.device) -> int:
+    """Threads that read whole photos: the number itself, or for -1 two less than the cores.
+
+    -1 gives at most 8, at least 1 beside a GPU, and at least 0 beside a CPU. On two cores a network
+    on the CPU uses both: another thread gains nothing, and halves the speed if other programs run.
+    """
+    if workers >= 0:
+        return workers
+    return max(int(device.type != "cpu"), min(available_cores() - 2, _MOST_WORKERS))
 
 
 class Prefetch(Generic[_Task, _Result]):
     """An iterator over the results of a function, in the order of its tasks.
 
-    Tasks are taken from their iterable in the thread that asks for results. What the function
-    raises comes where its result would have come. `close` must be called, however it ends.
+    Tasks are taken from their iterable in the consuming thread. An exception of the function is
+    raised in place of its result. `close` must always be called.
     """
 
     def __init__(
@@ -34,15 +63,15 @@ class Prefetch(Generic[_Task, _Result]):
 
         Args:
             work: the function, called from several threads at once.
-            tasks: what it is called with.
-            threads: number of threads; 0 = the thread that asks for a result computes it.
-            ahead: most tasks that are begun beyond the one whose result is asked for.
+            tasks: its arguments.
+            threads: number of threads; 0 = compute each result in the consuming thread.
+            ahead: maximum number of tasks submitted beyond the one whose result is requested.
         """
         self._work, self._tasks, self._ahead = work, iter(tasks), ahead
         self._closed = threading.Event()
         self._todo: _Todo[_Result, _Task] = queue.SimpleQueue()
         self._waiting: deque[Future[_Result]] = deque()
-        # Daemons: a reader that hangs in the system must not keep the program from ending.
+        # Daemon threads, so that a blocked read does not keep the program from exiting.
         self._threads = [
             threading.Thread(
                 target=_serve, args=(work, self._todo, self._closed), name="picie-read", daemon=True
@@ -72,7 +101,7 @@ class Prefetch(Generic[_Task, _Result]):
         return self._waiting.popleft().result()
 
     def close(self) -> None:
-        """End the threads: each finishes the task it is at, and no other is begun."""
+        """Stop the threads: each finishes its current task, and no other task starts."""
         self._closed.set()
         for _ in self._threads:
             self._todo.put(None)
@@ -87,5 +116,5 @@ def _serve(
         future, task = job
         try:
             future.set_result(work(task))
-        except BaseException as error:  # it belongs to whoever asked
+        except BaseException as error:  # raised in the consuming thread
             future.set_exception(error)

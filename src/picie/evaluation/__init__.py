@@ -1,4 +1,4 @@
-"""How good a model is: against labels, by probes, and without labels."""
+"""Evaluation of a model: against labels, by probes, and without labels."""
 
 from picie.runtime.moved import forwarding
 

@@ -1,4 +1,4 @@
-"""How well a training went, as far as that can be said without labels."""
+"""The health of a trained model: measures that need no labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from picie.clustering.pseudo_labels import nearest
 from picie.clustering.smoothing import smooth_features
 from picie.clustering.tree import cut_tree
 from picie.clustering.validity import (
+    MEASURES,
     adjusted_rand,
     contingency,
     effective_clusters,
@@ -32,14 +33,14 @@ from picie.views.pair import Views, clean_view
 __all__ = ["HEALTH_IMAGES", "health_text", "measure_health"]
 
 HEALTH_IMAGES = 64
-"""Images that the measures are taken on, at most."""
+"""Maximum number of images measured."""
 
-_EPOCH = 2**30  # its draws are those of no epoch and of no clean fit
-_PIXELS = 200  # features kept of each image
-_POINTS = 2_000  # of the silhouette, which needs all distances between them
-_PLACES = 8  # the image is cut into 8 x 8 places
-# The same for all runs, whatever they were trained with: a model agrees with itself easily in views
-# that hardly differ, and its number could not be held against those of others.
+_EPOCH = 2**30  # no training epoch or clustering uses the random draws of this number
+_PIXELS = 200  # features sampled per image
+_POINTS = 2_000  # for the silhouette, which needs all pairwise distances
+_PLACES = 8  # positions along each side: a grid of 8 x 8
+# The same views for all runs, whatever they were trained with. In nearly identical views, a model
+# agrees with itself too easily, and its numbers would not be comparable with those of other runs.
 _VIEWS = {
     "jitter": 0.3,
     "hue": 0.1,
@@ -53,7 +54,7 @@ _VIEWS = {
 
 @dataclass
 class _Half:
-    """What k-means sees of half of the images."""
+    """The sampled pixels of half of the images."""
 
     cells: ContactCells
     pixels: list[Tensor] = field(default_factory=list)  # (n, D) of each image
@@ -61,10 +62,10 @@ class _Half:
 
 @dataclass
 class _Sample:
-    """What was seen: features (n, D) and labels of some pixels, and counts over all of them."""
+    """Features (n, D) and labels of some pixels, and counts over all pixels."""
 
     agreement: Tensor  # (K, K) labels of view 1 against those of view 2
-    places: Tensor  # (64, K) places in the image against labels
+    places: Tensor  # (64, K) positions in the image against labels
     halves: tuple[_Half, _Half]
     features: list[Tensor] = field(default_factory=list)  # (n, D) of each image
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each image
@@ -81,15 +82,15 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
     Returns:
         view_agreement: share of pixels that get the same cluster in two views, 0..1.
         view_information: what the cluster in view 2 says about that in view 1, as a share of its
-            entropy, 0..1; not raised by one cluster that holds nearly everything.
+            entropy, 0..1; unlike view_agreement, a single dominant cluster does not raise it.
         effective_clusters: exp of the entropy of the clusters' shares, 1..K.
         largest_cluster: share of the largest cluster, 0..1.
-        position_information: what the place in the image (8 x 8) says about the cluster, as a
-            share of its entropy, 0..1; high values mean clusters of places, not of things.
+        position_information: what the position in the image (8 x 8) says about the cluster, as a
+            share of its entropy, 0..1; high values mean clusters of positions, not of things.
         half_agreement: adjusted Rand index between clusterings of two halves of the sample, up to
             1; low values mean that other images or another seed would give other clusters.
         silhouette: mean silhouette of pixel features, -1..1.
-        images: size of the sample.
+        pictures: number of images measured.
 
     Raises:
         DataError: no image can be read.
@@ -102,7 +103,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
     rng = numpy_generator(Stream.HEALTH_SILHOUETTE, model.config.seed)
     chosen = torch.from_numpy(rng.permutation(len(labels))[:_POINTS])
     cosine = model.config.unit_features
-    found = {
+    measures = {
         "view_agreement": float(sample.agreement.trace() / sample.agreement.sum()),
         "view_information": explained_share(sample.agreement),
         "effective_clusters": effective_clusters(clusters),
@@ -112,30 +113,30 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         "pictures": float(len(sample.features)),
     }
     halves = _half_agreement(sample, model.config)
-    return found if halves is None else found | {"half_agreement": halves}
+    return measures if halves is None else measures | {"half_agreement": halves}
 
 
 def health_text(health: Mapping[str, float], clusters: int) -> str:
-    """The measures in a few lines for people.
+    """The measures as a few lines of text.
 
     Args:
         health: from `measure_health`.
         clusters: K.
     """
     lines = [
-        f"health, without labels, on {health['pictures']:.0f} of the images:",
+        f"health (no labels used), on {health['pictures']:.0f} images:",
         f"  two views agree on {health['view_agreement']:.0%} of the pixels "
         f"(information {health['view_information']:.2f})",
-        f"  {health['effective_clusters']:.1f} effective clusters of {clusters}, the largest has "
-        f"{health['largest_cluster']:.0%} of the pixels",
-        f"  the place in the image explains {health['position_information']:.0%} of the clusters",
+        f"  {health['effective_clusters']:.1f} {MEASURES['effective_clusters'].label} of "
+        f"{clusters}; the largest has {health['largest_cluster']:.0%} of the pixels",
+        f"  position in the image explains {health['position_information']:.0%} of the clusters",
     ]
     if "half_agreement" in health:
         lines.append(
-            f"  two halves of the images give clusterings that agree to "
-            f"{health['half_agreement']:.2f} (adjusted Rand)"
+            f"  clusterings of two halves of the images agree: {health['half_agreement']:.2f} "
+            "(adjusted Rand)"
         )
-    lines.append(f"  silhouette {health['silhouette']:.2f}")
+    lines.append(f"  {MEASURES['silhouette'].label} {health['silhouette']:.2f}")
     return "\n".join(lines)
 
 
@@ -156,12 +157,13 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
         maps = model.features(images)
         labels = model.classify(maps).argmax(1).cpu()
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
-        for index, points, own in zip(batch.indices.tolist(), rows, labels, strict=True):
-            sample.places += contingency(places, own.flatten(), (_PLACES**2, k))
+        for index, points, label_map in zip(batch.indices.tolist(), rows, labels, strict=True):
+            clusters = label_map.flatten()
+            sample.places += contingency(places, clusters, (_PLACES**2, k))
             rng = numpy_generator(Stream.HEALTH_PIXELS, config.seed, index)
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
-            sample.labels.append(own.flatten()[chosen])
+            sample.labels.append(clusters[chosen])
         smooth = smooth_features(maps, images, config)
         surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
         draws = partial(numpy_generator, Stream.HEALTH_HALVES, config.seed)
@@ -169,31 +171,31 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
         ranks = torch.tensor([rank_of[index] for index in batch.indices.tolist()])
         middle = len(order) // 2
         for number, half in enumerate(sample.halves):
-            own = (ranks >= middle) == bool(number)
-            half.pixels += pixels[own]
-            half.cells.add(smooth[own], images[own], ranks[own] - number * middle)
+            inside = (ranks >= middle) == bool(number)
+            half.pixels += pixels[inside]
+            half.cells.add(smooth[inside], images[inside], ranks[inside] - number * middle)
     return sample
 
 
 def _view_labels(model: Segmenter, views: Views, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(N,) clusters of the same pixels in view 1 and in view 2."""
+    """(N,) clusters of the same pixels in view 1 and view 2."""
     pair = views(batch)
     first, second = model.features(pair.first), model.features(pair.second)
     second = resample(second, pair.rows, pair.columns)
-    labels = [model.classify(one).argmax(1).flatten().cpu() for one in (first, second)]
+    labels = [model.classify(maps).argmax(1).flatten().cpu() for maps in (first, second)]
     return labels[0], labels[1]
 
 
 def _place_numbers(cells: int) -> Tensor:
-    """(cells^2,) number of the place of each cell."""
+    """(cells^2,) position, 0..63, of each cell of the feature map."""
     steps = torch.arange(cells) * _PLACES // cells
     return (steps[:, None] * _PLACES + steps).flatten()
 
 
 def _half_agreement(sample: _Sample, config: Config) -> float | None:
-    """Cluster each half of the images, label all of them by both; None with too few pixels."""
+    """Cluster each half of the images, label all pixels by both; None with too few pixels."""
     points = torch.cat(sample.features)
-    found = []
+    labellings = []
     for number, half in enumerate(sample.halves):
         pixels = torch.cat([points[:0], *half.pixels])
         if len(pixels) < config.num_centroids:
@@ -209,5 +211,7 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
         groups = cut_tree(build_tree(kmeans.cluster_centers_, *affinities), config.clusters)
         unit = config.unit_features
         near = nearest(points, kmeans.cluster_centers_, "cosine" if unit else "l2", unit=unit)
-        found.append(groups[near])
-    return adjusted_rand(contingency(found[0], found[1], (config.clusters, config.clusters)))
+        labellings.append(groups[near])
+    return adjusted_rand(
+        contingency(labellings[0], labellings[1], (config.clusters, config.clusters))
+    )

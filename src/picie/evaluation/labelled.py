@@ -1,4 +1,4 @@
-"""Labelled images as the protocol shows them, and the masks of a model counted against them."""
+"""Labelled images under a protocol, and the confusion matrix of a model on them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """One image as it is scored.
+    """One image as scored.
 
     Attributes:
         index: position in the folder.
@@ -43,13 +43,13 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """The images of a labelled folder under one protocol; read anew in every pass.
+    """The images of a labelled folder under one protocol; every pass reads them again.
 
     Attributes:
         folder: opened with `labelled`.
         side: short side in pixels at which the network sees them.
         crop: `center` for square centre crops of that side, `none` for whole images.
-        problems: reason by path, of the images that no pass could read so far.
+        problems: by path, why an image could not be read in an earlier pass.
     """
 
     folder: PhotoFolder
@@ -58,21 +58,21 @@ class LabelledImages:
     problems: dict[Path, str] = field(default_factory=dict)
 
     def batches(self, label: str, reporter: Reporter) -> Iterator[list[LabelledImage]]:
-        """Those that can be read, in the folder's order; several at once only if of one size.
+        """Batches of the readable images, in the order of the folder; each batch has one size.
 
         Args:
-            label: what is being done, for people.
-            reporter: shows how far it came.
+            label: name of the task on the progress bar.
+            reporter: shows progress.
 
         Raises:
-            DataError: a mask that cannot be used, or no readable image.
+            DataError: an unusable mask, or no readable image.
         """
         step = _BATCH if self.crop == "center" else 1
         with reporter.task(label, len(self.folder)) as advance:
             for start in range(0, len(self.folder), step):
                 photos = self.folder.photos[start : start + step]
-                found = [self._read(start + place, photo) for place, photo in enumerate(photos)]
-                batch = [one for one in found if one is not None]
+                images = [self._read(start + place, photo) for place, photo in enumerate(photos)]
+                batch = [image for image in images if image is not None]
                 if batch:
                     yield batch
                 advance(len(photos))
@@ -82,9 +82,9 @@ class LabelledImages:
     def for_network(self, batch: list[LabelledImage]) -> Tensor:
         """(B, 3, h, w) float in [0, 1]: a batch at the size at which the network sees it."""
         if self.crop == "none":
-            pixels = torch.stack([network_input(one.image, self.side) for one in batch])
+            pixels = torch.stack([network_input(item.image, self.side) for item in batch])
         else:
-            stacked = np.stack([one.image for one in batch])
+            stacked = np.stack([item.image for item in batch])
             pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2)
         return pixels.float() / 255
 
@@ -108,30 +108,30 @@ def count_pixels(
     keep_images: bool = False,
     reporter: Reporter,
 ) -> Confusion:
-    """One pass: masks of all images against their labels.
+    """Count the masks of all images against their labels, in one pass.
 
-    Logits are upsampled bilinearly to the size of the image as it is scored; the largest wins.
+    Logits are upsampled bilinearly to the size of the scored image; the mask is their argmax.
 
     Args:
-        model: set to the side of the images.
-        images: what is scored.
+        model: with the size of the images.
+        images: to be scored.
         view: which set of centroids, from 0.
         keep_images: also keep the counts of each image.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Raises:
-        DataError: a mask that cannot be used, or no readable image.
+        DataError: an unusable mask, or no readable image.
     """
     classes = len(images.folder.classes)
     confusion = Confusion(classes, model.clusters, keep_images=keep_images)
     for batch in images.batches("scoring", reporter):
         if images.crop == "none":
-            masks = [model.predict(Image.fromarray(one.image), view=view) for one in batch]
+            masks = [model.predict(Image.fromarray(item.image), view=view) for item in batch]
         else:
             logits = model.logits(images.for_network(batch), view=view)
             masks = [
-                upsample(of_one, one.truth.shape) for of_one, one in zip(logits, batch, strict=True)
+                upsample(maps, item.truth.shape) for maps, item in zip(logits, batch, strict=True)
             ]
-        for one, mask in zip(batch, masks, strict=True):
-            confusion.update(one.truth, mask)
+        for item, mask in zip(batch, masks, strict=True):
+            confusion.update(item.truth, mask)
     return confusion

@@ -1,8 +1,8 @@
 """Probes: small classifiers that learn the classes from frozen features, with labels.
 
-They say how much of the classes a network's features hold, whatever its clusters make of them. The
-classifier takes the place of the centroids; images, crop, size, upsampling and scores are those
-of the evaluation. The network is never changed.
+They measure how much the features of a network say about the classes, independently of its
+clusters. The classifier replaces the centroids; images, crop, size, upsampling and scores are those
+of the evaluation. The network is not changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,20 +37,20 @@ __all__ = [
 ]
 
 PENALTY = 1e-5
-"""Of the linear classifier: factor of half the squared weights beside the mean cross-entropy."""
+"""L2 penalty of the linear classifier: factor of half the squared weights."""
 
 _STEPS = 500
-_ROWS = 2**16  # of the linear classifier's block
-_SCORES = 2**24  # numbers in a block of similarities: 64 MB
-_NEVER = -1e4  # logit of a class that no sample has: finite, so that mixtures of logits are numbers
+_ROWS = 2**16  # samples per block of the linear classifier
+_SCORES = 2**24  # similarities per block: 64 MB
+_NEVER = -1e4  # logit of a class without samples; finite, because logits are interpolated
 
 
 @torch.enable_grad()
 def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Multinomial logistic regression by L-BFGS over all samples, from zero: nothing is drawn.
+    """Multinomial logistic regression by L-BFGS over all samples, initialised at zero.
 
-    Minimises mean cross-entropy + PENALTY / 2 |W|^2; the biases are free, classes are not weighted.
-    A class without a sample gets a bias that is never the largest.
+    Minimises mean cross-entropy + PENALTY / 2 |W|^2, with unpenalised biases and unweighted
+    classes. A class without samples gets a bias that never wins.
 
     Args:
         features: (N, D) float32 of unit length.
@@ -64,9 +64,9 @@ def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
         DataError: no sample.
     """
     _check_samples(features)
-    seen, own = labels.unique(return_inverse=True)
-    weight = features.new_zeros(len(seen), features.shape[1]).requires_grad_()
-    bias = features.new_zeros(len(seen)).requires_grad_()
+    present, targets = labels.unique(return_inverse=True)
+    weight = features.new_zeros(len(present), features.shape[1]).requires_grad_()
+    bias = features.new_zeros(len(present)).requires_grad_()
     optimiser = torch.optim.LBFGS(
         [weight, bias],
         max_iter=_STEPS,
@@ -81,7 +81,7 @@ def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
         total.backward()
         for part in _blocks(len(features), _ROWS):
             logits = features[part] @ weight.T + bias
-            loss = F.cross_entropy(logits, own[part], reduction="sum") / len(features)
+            loss = F.cross_entropy(logits, targets[part], reduction="sum") / len(features)
             loss.backward()
             total = total.detach() + loss.detach()
         return total
@@ -89,7 +89,7 @@ def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
     optimiser.step(closure)
     weights = features.new_zeros(num_classes, features.shape[1])
     biases = features.new_full((num_classes,), _NEVER)
-    weights[seen], biases[seen] = weight.detach(), bias.detach()
+    weights[present], biases[present] = weight.detach(), bias.detach()
     return weights, biases
 
 
@@ -97,9 +97,9 @@ def fit_linear(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
 def neighbour_votes(
     queries: Tensor, bank: Tensor, labels: Tensor, num_classes: int, neighbours: int
 ) -> Tensor:
-    """Share of each class among the most similar samples, by cosine; all votes are equal.
+    """Share of each class among the k most similar samples, by cosine, unweighted.
 
-    Similarities exist for one block of queries at a time.
+    Similarities are computed for one block of queries at a time.
 
     Args:
         queries: (N, D) floating point, of any length.
@@ -109,10 +109,10 @@ def neighbour_votes(
         neighbours: k, 1..M.
 
     Returns:
-        (N, L) float32 in [0, 1], rows add up to 1.
+        (N, L) float32 in [0, 1]; rows sum to 1.
 
     Raises:
-        ConfigError: no neighbours.
+        ConfigError: k below 1.
         DataError: fewer samples than neighbours.
     """
     check_neighbours(neighbours)
@@ -129,7 +129,7 @@ def neighbour_votes(
 
 
 def check_neighbours(neighbours: int) -> None:
-    """Refuse a number of neighbours that cannot vote.
+    """Refuse numbers of neighbours below 1.
 
     Raises:
         ConfigError: below 1.
@@ -145,30 +145,30 @@ def _blocks(size: int, step: int) -> Iterator[slice]:
 def _check_samples(samples: Tensor, wanted: int = 1) -> None:
     if len(samples) < wanted:
         raise DataError(
-            f"{len(samples)} labelled feature pixels for a probe that needs {wanted}; use more "
-            "images for it, or fewer neighbours"
+            f"the probe needs {wanted} labelled feature pixels and has {len(samples)}; give it "
+            "more images, or use fewer neighbours"
         )
 
 
 Probe = Literal["linear", "knn", "both"]
 
-_PIXELS = 256  # labelled feature pixels of each image that a probe learns from
-_MOST = 2**19  # of all images together: 256 MB at D = 128
-_BANK = 2**14  # of these, the ones that k-NN compares with; more would make it very slow on a CPU
+_PIXELS = 256  # labelled feature pixels per image that a probe learns from
+_MOST = 2**19  # in all images together: 256 MB at D = 128
+_BANK = 2**14  # samples that k-NN compares with; more would be very slow on a CPU
 
 Classifier = Callable[[Tensor], Tensor]
-"""From (B, D, h, w) unit features to (B, L, h, w) float32, larger = likelier."""
+"""From (B, D, h, w) unit features to (B, L, h, w) float32, larger = more likely."""
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What is probed, and with what.
+    """Settings of the probes.
 
     Attributes:
         kind: `linear`, `knn` or `both`.
-        split: list file of the images whose labels are learnt.
+        split: list file of the images whose labels are learnt from.
         neighbours: k of k-NN.
-        seed: chooses the feature pixels.
+        seed: of the sampled feature pixels.
     """
 
     kind: Probe
@@ -177,18 +177,18 @@ class ProbeSettings:
     seed: int = 0
 
     def check(self, split: str) -> None:
-        """Refuse settings that cannot be, for an evaluation of `split`.
+        """Refuse impossible settings for an evaluation on `split`.
 
         Raises:
-            ConfigError: an unknown kind, no split to learn from or the one that is scored, or no
+            ConfigError: an unknown kind, no split to learn from, the split that is scored, or no
                 neighbours.
         """
         if self.kind not in get_args(Probe):
             raise ConfigError(f"unknown probe {self.kind!r}; known: {', '.join(get_args(Probe))}")
         if not self.split:
             raise ConfigError(
-                "a probe learns from labels, which must not be those that are scored; name the "
-                "images it may learn from (--probe-split train)"
+                "a probe learns from labels other than those it is scored on; name the images "
+                "to learn from (--probe-split train)"
             )
         if self.split == split:
             raise ConfigError(
@@ -199,7 +199,7 @@ class ProbeSettings:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """`linear`, `knn` or both of them."""
+        """`linear`, `knn` or both."""
         return ("linear", "knn") if self.kind == "both" else (self.kind,)
 
 
@@ -212,9 +212,9 @@ def check_disjoint(learnt: PhotoFolder, scored: PhotoFolder) -> None:
     common = {photo.file for photo in learnt.photos} & {photo.file for photo in scored.photos}
     if common:
         raise DataError(
-            f"{scored.root}: {len(common)} images are in the probe split {learnt.split!r} and "
-            f"in what is scored, {scored.split or 'all images'} (first: {min(common)}); a probe "
-            "must not be scored on labels it has seen, choose splits without common images"
+            f"{scored.root}: {len(common)} images are both in the probe split {learnt.split!r} and "
+            f"in the scored split {scored.split or '(all images)'} (first: {min(common)}); a "
+            "probe must not be scored on labels it learnt from, so choose disjoint splits"
         )
 
 
@@ -227,15 +227,15 @@ def run_probes(
     protocol: dict[str, Any],
     reporter: Reporter,
 ) -> dict[str, Scores]:
-    """Scores of each kind of probe; all of them use labels, and their protocol says so.
+    """Scores of each probe; all of them use labels, and their protocol says so.
 
     Args:
-        model: set to the side of the images.
-        learnt: what the classifiers learn from.
-        scored: other images.
-        settings: which probes.
+        model: with the size of the images.
+        learnt: images that the classifiers learn from.
+        scored: images to score, disjoint from `learnt`.
+        settings: of the probes.
         protocol: of the evaluation.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Raises:
         DataError: no readable image or labelled pixel, or fewer of them than neighbours.
@@ -243,7 +243,7 @@ def run_probes(
     samples, labels = _sample(model, learnt, settings.seed, reporter)
     reporter.enumerate(learnt.problems.values())
     classes = len(scored.folder.classes)
-    found = {}
+    scores = {}
     for kind in settings.kinds:
         if kind == "linear":
             classify, described = _linear(samples, labels, classes)
@@ -252,15 +252,15 @@ def run_probes(
         probed = _Probed(model, classify, classes)
         matrix = count_pixels(probed, scored, reporter=reporter).matrix
         named = {"uses_labels": True, "probe": described, "probe_split": settings.split}
-        named["post_processing"] = "none"  # whatever the masks of the model go through
-        found[kind] = score_classes(
+        named["post_processing"] = "none"  # the post-processing of the model's masks does not apply
+        scores[kind] = score_classes(
             matrix, scored.folder.classes, protocol=protocol | named | {"seed": settings.seed}
         )
-    return found
+    return scores
 
 
 class _Probed(Segmenter):
-    """A segmenter whose logits come from a classifier in place of centroids."""
+    """A segmenter whose logits come from a classifier instead of centroids."""
 
     def __init__(self, model: Segmenter, classify: Classifier, classes: int) -> None:
         super().__init__(model.network, model.config)
@@ -281,17 +281,17 @@ def _sample(
 ) -> tuple[Tensor, Tensor]:
     """(N, D) float32 unit features and (N,) int64 classes of random labelled feature pixels.
 
-    Every image gives the same number, which does not depend on how images come in batches.
+    Every image contributes up to the same number; the sample does not depend on batches.
     """
     wanted = min(_PIXELS, max(1, _MOST // len(images.folder)))
     samples, labels = [], []
     for batch in images.batches("probe features", reporter):
         features = F.normalize(model.features(images.for_network(batch)), dim=1)
-        for one, maps in zip(batch, features, strict=True):
-            truth = _at_cells(one.truth, maps.shape[1:]).ravel()
+        for image, maps in zip(batch, features, strict=True):
+            truth = _at_cells(image.truth, maps.shape[1:]).ravel()
             places = np.flatnonzero(truth != VOID)
             if len(places) > wanted:
-                rng = numpy_generator(Stream.PROBE_PIXELS, seed, one.index)
+                rng = numpy_generator(Stream.PROBE_PIXELS, seed, image.index)
                 places = rng.choice(places, wanted, replace=False, shuffle=False)
             samples.append(maps.flatten(1)[:, torch.from_numpy(places).to(maps.device)].T)
             labels.append(torch.from_numpy(truth[places].astype(np.int64)).to(maps.device))
@@ -304,8 +304,8 @@ def _at_cells(truth: NDArray[np.uint8], cells: tuple[int, ...]) -> NDArray[np.ui
         (2 * np.arange(number) + 1) * length // (2 * number)
         for number, length in zip(cells, truth.shape, strict=True)
     )
-    found: NDArray[np.uint8] = truth[rows[:, None], columns]
-    return found
+    sampled: NDArray[np.uint8] = truth[rows[:, None], columns]
+    return sampled
 
 
 def _linear(samples: Tensor, labels: Tensor, classes: int) -> tuple[Classifier, str]:

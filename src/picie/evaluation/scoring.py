@@ -29,12 +29,12 @@ __all__ = ["Crop", "Evaluation", "Matching", "evaluate"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of the model's own centroids, and whatever else was asked for.
+    """Scores of the model's own centroids, and optional further scores.
 
     Attributes:
-        scores: with the centroids that the model carries, of view 1 where it keeps two.
-        other_views: with those of the other views.
-        fresh: one per repetition of k-means on clean training images.
+        scores: with the model's centroids; those of view 1 if it keeps two sets.
+        other_views: scores with the centroids of the other views.
+        fresh: one per repetition of k-means on unaugmented training images.
         intervals: bootstrap intervals of `scores`.
         probes: by kind, `linear` and `knn`: classifiers on the frozen features, which use labels.
     """
@@ -46,7 +46,7 @@ class Evaluation:
     probes: dict[str, Scores] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of `Scores.to_json`, and one for each other attribute that there is."""
+        """The keys of `Scores.to_json`, and one for each other non-empty attribute."""
         values = self.scores.to_json()
         if self.intervals is not None:
             values["bootstrap"] = self.intervals.to_json()
@@ -104,10 +104,10 @@ def evaluate(
         size: short side in pixels at which the network sees an image; as in training if None.
         crop: `center` scores the square centre crop at that size (PiCIE's protocol); `none` scores
             whole images at their own size.
-        match: `hungarian` one-to-one, or `majority` many-to-one, never to be mixed in a table.
-        fresh_clusters: also fit this many new sets of centroids to clean training images.
-        groups: class ids by name of groups that are also scored on their own, as things and stuff;
-            those that the data set brings along if None.
+        match: `hungarian` (one-to-one) or `majority` (many-to-one); the two are not comparable.
+        fresh_clusters: also fit this many sets of centroids to unaugmented training images.
+        groups: class ids by group; each group, such as things and stuff, is also scored on its own.
+            The groups of the data set if None.
         bootstrap: resamples of the images for 95 % intervals, 100 or more; 0 = none.
         bootstrap_rematch: match clusters again in each resample.
         probe: also train classifiers on the frozen features, WITH the labels of other images:
@@ -115,13 +115,13 @@ def evaluate(
         probe_split: list file of the images that a probe learns from; none of them may be scored.
         neighbours: k of the k-NN probe.
         seed: of the resamples, and of the feature pixels that a probe learns from.
-        reporter: shows how far it came; nothing is shown without one.
+        reporter: shows progress; None = silent.
 
     Raises:
-        DataError: no labels, wrong masks, no readable image, groups that cannot be, one image
-            alone for a bootstrap, or a probe that would be scored on what it learnt from.
-        ConfigError: a size that is no multiple of 32, an unknown crop, matching, probe or data
-            set, or options that do not go together.
+        DataError: no labels, wrong masks, no readable image, impossible groups, a bootstrap of a
+            single image, or a probe that would be scored on images it learnt from.
+        ConfigError: a size that is not a multiple of 32, an unknown crop, matching, probe or data
+            set, or options that cannot be combined.
     """
     model = model if isinstance(model, Segmenter) else load(model, named=False)
     side = model.config.size if size is None else size
@@ -143,7 +143,9 @@ def evaluate(
         reporter or Reporter(quiet=True),
     )
     counted = scoring.count_views(keep_images=bootstrap > 0)
-    views = [scoring.scores(one, _named(model, view)) for view, one in enumerate(counted)]
+    views = [
+        scoring.scores(confusion, _origin(model, view)) for view, confusion in enumerate(counted)
+    ]
     fresh = [
         scoring.fresh_scores(_plain(other, side), number)
         for number, other in enumerate(_fresh(model, fresh_clusters), 1)
@@ -163,7 +165,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Scoring:
-    """What all scores of one evaluation have in common; `model` is set to the side."""
+    """What all scores of one evaluation share; `model` has the size of the images."""
 
     model: Segmenter
     images: LabelledImages
@@ -183,10 +185,10 @@ class _Scoring:
         }
 
     def count_views(self, *, keep_images: bool) -> list[Confusion]:
-        """One matrix for each set of centroids; those of single images for the first only."""
+        """One matrix for each set of centroids; per-image counts for the first only."""
         views = len(self.model.network.centroids)
         if not views:
-            self.model.network.view_centroids(0)  # raises: nothing was learnt
+            self.model.network.view_centroids(0)  # raises: the network has no centroids
         counted = [
             count_pixels(
                 self.model,
@@ -211,7 +213,7 @@ class _Scoring:
 
     def fresh_scores(self, model: Segmenter, number: int) -> Scores:
         counted = count_pixels(model, self.images, reporter=self.reporter)
-        return self.scores(counted, f"fresh k-means on clean images, repeat {number}")
+        return self.scores(counted, f"fresh k-means on unaugmented images, repeat {number}")
 
     def probe_scores(self, learnt: PhotoFolder, settings: ProbeSettings) -> dict[str, Scores]:
         return run_probes(
@@ -238,24 +240,26 @@ def _check(side: int, crop: str, match: str, bootstrap: int, seed: int) -> None:
 def _check_pairs(
     bootstrap: int, rematch: bool, settings: ProbeSettings | None, split: str, probe_split: str
 ) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that cannot be combined."""
     if rematch and not bootstrap:
         raise ConfigError(
-            "matching again in each resample needs resamples; add --bootstrap 1000, or leave "
-            "--bootstrap-rematch out"
+            "--bootstrap-rematch needs resamples; add --bootstrap 1000, or remove "
+            "--bootstrap-rematch"
         )
     if settings:
         settings.check(split)
     elif probe_split:
         raise ConfigError(
-            f"nothing learns from probe split {probe_split!r}; add --probe linear, knn or both, or "
-            "leave --probe-split out"
+            f"no probe learns from --probe-split {probe_split!r}; add --probe linear, knn or both, "
+            "or remove --probe-split"
         )
 
 
-def _named(model: Segmenter, view: int) -> str:
+def _origin(model: Segmenter, view: int) -> str:
+    """Where the centroids of a view come from, for the protocol."""
     clean = len(model.network.centroids) == 1
-    return f"trained model, {'clean images' if clean else f'view {view + 1} of the last epoch'}"
+    origin = "unaugmented images" if clean else f"view {view + 1} of the last epoch"
+    return f"trained model, {origin}"
 
 
 def _plain(model: Segmenter, size: int) -> Segmenter:
@@ -264,12 +268,14 @@ def _plain(model: Segmenter, size: int) -> Segmenter:
 
 
 def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
-    """Copies of the model with centroids from its own training images."""
+    """Copies of the model with new centroids, fitted to its own training images."""
     if not count:
         return
     config = model.config
     if not config.data:
-        raise DataError("the model does not say which images it was trained on; no fresh clusters")
+        raise DataError(
+            "--fresh-clusters needs the training images, but the model does not record them"
+        )
     photos = open_dataset(config.dataset, config.data, config.split).photos
     cache = CropCache(len(photos), config.base_size, memory_mb=config.cache_mb)
     crops = BaseCrops(photos, config.base_size, cache)
@@ -280,6 +286,6 @@ def _fresh(model: Segmenter, count: int) -> Iterator[Segmenter]:
             fit = fit_clean_centroids(model.network, loader, len(photos), config, repeat=number)
             keep_centroids(model.network, fit)
             yield Segmenter(model.network, config)
-        finally:  # batch statistics may have moved too
+        finally:  # batch statistics may have changed too
             model.network.restore(state)
             model.network.eval()

@@ -1,1 +1,1 @@
-"""Masks in the forms that other tools open, and the model in files that need no picie."""
+"""Export masks to formats of other tools, and models to files that run without picie."""

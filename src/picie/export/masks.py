@@ -1,4 +1,4 @@
-"""Masks of a folder in the form that another tool opens."""
+"""Export the masks of a folder to a format of another tool."""
 
 import json
 import math
@@ -33,55 +33,57 @@ from picie.version import __version__
 __all__ = ["FORMATS", "MARK", "RASTER_FORMATS", "atomic_folder", "check_out", "export_masks"]
 
 MARK = ".picie-export.json"
-"""File that says that a folder is an export, of what and by which version."""
+"""File that marks a folder as an export; it records format, classes and version."""
 
 
 def check_out(out: Path, *, overwrite: bool, sources: tuple[Path, ...] = ()) -> Path:
-    """Refuse a folder that an export cannot become.
+    """Refuse an output folder that must not be created or replaced.
 
     Args:
-        out: the folder to make.
-        overwrite: whether an export that is already there may be replaced.
-        sources: files and folders that must not be lost with it.
+        out: the folder to create.
+        overwrite: whether an existing export may be replaced.
+        sources: files and folders that must not be inside it.
 
     Returns:
         its real path, without symbolic links.
 
     Raises:
-        ConfigError: a file is there, or a folder that holds something and may not be replaced.
+        ConfigError: a file, or a non-empty folder that may not be replaced.
     """
     real = Path(os.path.realpath(out))
     if real.is_file():
-        raise ConfigError(f"{out}: is a file; give a folder that does not exist yet as --out")
+        raise ConfigError(f"{out}: is a file; give a new folder as --out")
     if not real.name:
-        raise ConfigError(f"{out}: cannot be an export; give a new folder as --out")
+        raise ConfigError(f"{out}: cannot become an export; give a new folder as --out")
     if not real.is_dir() or not any(real.iterdir()):
         return real
     if not (real / MARK).is_file():
         raise ConfigError(
-            f"{out}: holds files that are no export of picie, and is left as it is; choose "
-            "another --out"
+            f"{out}: contains files that picie did not export, and was not changed; choose another "
+            "--out"
         )
     if not overwrite:
         raise ConfigError(
-            f"{out}: is already there; choose another --out, or pass --overwrite to replace it"
+            f"{out}: already exists; choose another --out, or pass --overwrite to replace it"
         )
     for source in sources:
         if Path(os.path.realpath(source)).is_relative_to(real):
-            raise ConfigError(f"{out}: holds {source}, which is read; choose another --out")
+            raise ConfigError(
+                f"{out}: contains {source}, which the export reads; choose another --out"
+            )
     return real
 
 
 @contextmanager
 def atomic_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
-    """A folder beside the one wanted, which becomes it at the end of the block.
+    """Create a folder atomically: the block writes to a temporary folder, renamed at its end.
 
-    Whatever goes wrong in the block, nothing is left under the name, or what was there before. A
-    process that is killed leaves the folder beside it, which the next one replaces.
+    If the block fails, the old folder, if any, is unchanged. A killed process leaves the temporary
+    folder behind; the next export replaces it.
 
     Args:
         real: what `check_out` returned.
-        mark: what its MARK says.
+        mark: content of its MARK file.
 
     Yields:
         the folder to write to; empty.
@@ -100,10 +102,10 @@ def atomic_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        left = "is as it was before" if real.exists() else "was not made"
+        outcome = "was not changed" if real.exists() else "was not created"
         raise PicieError(
-            f"{real}: cannot be written ({error.strerror or error}) and {left}; check the folder's "
-            "permissions and the free space, or choose another --out"
+            f"{real}: cannot be written ({error.strerror or error}) and {outcome}; check the "
+            "folder's permissions and the free space, or choose another --out"
         ) from None
 
 
@@ -140,9 +142,9 @@ FORMATS = tuple(_WRITERS)
 """Names of all formats; docs/export.md describes them."""
 
 RASTER_FORMATS = ("geotiff", "geopackage")
-"""Those whose images are georeferenced rasters, which are read window by window."""
+"""Formats for georeferenced rasters, which are read window by window."""
 
-_STEPS = 1000  # of the bar for one raster
+_STEPS = 1000  # of the progress bar per raster
 
 
 def export_masks(
@@ -164,32 +166,32 @@ def export_masks(
 ) -> int:
     """Segment the images of a folder and write a folder that another tool opens.
 
-    The folder appears whole or not at all. Images that cannot be read are named and left out.
+    The folder is written atomically. Unreadable images are listed and skipped.
 
     Args:
-        model: a trained model, or its folder; its names and colours are those of the export.
+        model: a trained model, or its folder; the export has its names and colours.
         format: one of FORMATS.
         images: an image or a folder of them.
-        out: folder to make.
+        out: folder to create.
         split: list file of the folder.
-        options: how photos come into the layout, and how polygons are made.
+        options: of photos and polygons.
         raster_view: for RASTER_FORMATS, how the network sees a raster.
-        overwrite: replace an export that is already there; other folders are never replaced.
-        keep: further paths that must not be lost with it.
-        batch_size: as in `Segmenter.predict_folder`; so are the next three, which RASTER_FORMATS
-            do not use.
+        overwrite: replace an existing export; other folders are never replaced.
+        keep: further paths that must not be inside the replaced folder.
+        batch_size: as in `Segmenter.predict_folder`, like the next three; RASTER_FORMATS do not
+            use these four.
         size: short side in pixels at which the network sees an image; as in training if None.
-        tile: most pixels of a side that go through the network at once.
-        workers: threads; -1 = chosen from the cores.
-        reporter: shows how far it came; None = nothing.
+        tile: longest side processed at once, in pixels.
+        workers: threads; 0 = none, -1 = chosen from the cores.
+        reporter: shows progress; None = silent.
 
     Returns:
-        the number of images in it.
+        the number of exported images.
 
     Raises:
-        ConfigError: an unknown format, an option or a number of classes that it cannot hold, or
-            something else is at `out`.
-        DataError: no such folder, or no image that can be read.
+        ConfigError: an unknown format, an option or a number of classes that it does not support,
+            or an `out` that may not be replaced.
+        DataError: no such folder, or no readable image.
         MissingExtraError: an optional package is missing.
         PicieError: something cannot be written.
 
@@ -223,21 +225,24 @@ def export_masks(
             )  # fmt: skip
             count = len(folder) - len(problems)
             writer.close()
-    left_out = f", {len(folder) - count} images could not be read" if count < len(folder) else ""
-    reporter.say(f"{count} images in {out} ({format}){left_out}")
+    unread = len(folder) - count
+    skipped = f", skipped {unread} unreadable image{'s' * (unread > 1)}" if unread else ""
+    reporter.say(f"{count} images in {out} ({format}){skipped}")
     return count
 
 
 def _maker(format: str) -> WriterMaker:
-    """Loads a module only when its format is wanted."""
+    """The writer class of a format; its module is imported only when needed."""
     maker: WriterMaker = getattr(import_module(f"picie.export.formats.{format}"), _WRITERS[format])
     return maker
 
 
-def _add(writer: Writer, one: Prediction) -> Then:
-    assert one.mask is not None  # only readable images come here
-    upright = stored_upright(one.path)
-    return writer.add(Labelled(one.name, one.path, one.image, one.mask, upright))
+def _add(writer: Writer, prediction: Prediction) -> Then:
+    assert prediction.mask is not None  # `predict_each` skips unreadable images
+    upright = stored_upright(prediction.path)
+    return writer.add(
+        Labelled(prediction.name, prediction.path, prediction.image, prediction.mask, upright)
+    )
 
 
 def _rasters(
@@ -250,7 +255,7 @@ def _rasters(
     raster_view: RasterView,
     reporter: Reporter,
 ) -> int:
-    """Segment rasters one after the other; the number of those that could be read."""
+    """Segment rasters one by one; return the number of readable ones."""
     check_tile(raster_view.tile)
     if raster_view.size is not None:
         check_size(raster_view.size)
@@ -275,7 +280,7 @@ def _rasters(
 
 
 class _Bar:
-    """The share of one raster that is done, as steps of the bar of all."""
+    """Converts the finished share of one raster into steps of the common progress bar."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance, self._shown = advance, 0

@@ -1,4 +1,4 @@
-"""From images in any form to masks: one image, a batch, a folder; models on the Hub."""
+"""Prediction: masks of an image, a batch or a folder; models on the Hugging Face Hub."""
 
 from picie.runtime.moved import forwarding
 

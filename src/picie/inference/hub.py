@@ -1,4 +1,4 @@
-"""A model in a folder for others: weights, settings, names, a card and a sheet of images."""
+"""Share models: a folder with weights, settings, names, a card and a sheet; the hub."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,19 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError, MissingExtraError, ModelError
 from picie.inference.model_card import Card, card_text, check_licence
-from picie.models.class_names import write_classes
+from picie.models.class_names import ClassNames, write_classes
+from picie.models.picie import PiCIE
 from picie.models.storage import save_model
 from picie.runs import CLASSES_FILE, MODEL_CONFIG_FILE, WEIGHTS_FILE, Run
 from picie.runtime.files import write_atomically, writing
 from picie.version import __version__
+from picie.visualization.palette import Colours
 from picie.visualization.sheet import write_sheet
-
-if TYPE_CHECKING:
-    from picie.inference.segmenter import Segmenter
 
 __all__ = [
     "FILES",
     "ImageWithMask",
+    "NamedModel",
     "Repository",
     "find_repository",
     "local_folder",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FILES = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE)
-"""What is taken from a repository; none of it can run code."""
+"""Files that are downloaded from a repository; none of them can run code."""
 
 _MOST_SHOWN = 6
 _SHEET = "sheet.png"
@@ -47,12 +47,12 @@ _SCORES = "scores.json"
 _PREFIX = "hf://"
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
-# Of the machine that it was trained on, or for curves.
+# Settings of the machine it was trained on, or for curves only.
 _PLACES = ("data", "backbone_weights", "eval_split", *MACHINE)
 
 
 def spread(folder: PhotoFolder) -> PhotoFolder:
-    """Six of its images, from all over the folder, since neighbours are often alike."""
+    """Six images spread evenly over the folder, because neighbours are often similar."""
     count = len(folder.photos)
     places = [place * count // _MOST_SHOWN for place in range(_MOST_SHOWN)]
     chosen = tuple(folder.photos[place] for place in dict.fromkeys(places))
@@ -68,11 +68,30 @@ class ImageWithMask(Protocol):
 
     @property
     def mask(self) -> NDArray[np.int64] | None:
-        """(H, W) int64 ids; None where the image could not be read."""
+        """(H, W) int64 ids; None if the image could not be read."""
+
+
+class NamedModel(Protocol):
+    """What is published of a `Segmenter`, which imports this module."""
+
+    network: PiCIE
+    config: Config
+    class_names: ClassNames | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """N names by id."""
+
+    @property
+    def colours(self) -> Colours:
+        """(N, 3) uint8 sRGB by id."""
+
+    def check_view(self, view: int) -> None:
+        """Refuse a set of centroids that masks cannot be made from."""
 
 
 def write_pretrained(
-    model: "Segmenter",
+    model: NamedModel,
     folder: Path,
     *,
     run: Path | None = None,
@@ -81,27 +100,27 @@ def write_pretrained(
     license: str = "",
     source: str = "",
 ) -> None:
-    """Write everything that others need; nothing of it names a path of this machine.
+    """Write everything that others need; no file contains a path of this machine.
 
     Args:
         model: trained.
-        folder: a new one, an empty one, or one written by this function, whose files are replaced.
-        run: run folder that its health and, if there, scores.json are taken from.
-        shown: images for the sheet, of which six are taken; None = no sheet.
-        scores: as `picie evaluate --json` writes them, or such a file.
+        folder: a new or empty one, or one written by this function, whose files are replaced.
+        run: run folder that provides health and, if it exists, scores.json.
+        shown: images for the sheet, which shows the first six; None = no sheet.
+        scores: as written by `picie evaluate --json`, or such a file.
         license: identifier for the card.
-        source: user/name on the hub that the card tells people to load.
+        source: user/name on the hub, for the code example in the card.
 
     Raises:
-        ConfigError: a folder that holds other files, or a licence that is none.
-        DataError: scores that cannot be read.
-        NotFittedError: nothing was learnt.
+        ConfigError: a folder with other files, or a licence that is not an identifier.
+        DataError: unreadable scores.
+        NotFittedError: the model has no centroids.
         PicieError: a file cannot be written.
     """
     check_licence(license)
     model.check_view(0)
     _check_folder(folder)
-    found = _scores(scores, run)
+    score_values = _scores(scores, run)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in (CLASSES_FILE, _SHEET):
@@ -121,7 +140,7 @@ def write_pretrained(
         dataset=model.config.dataset,
         settings=_settings(model.config),
         health=Run(run, model.config, "").health() if run is not None else {},
-        scores=found,
+        scores=score_values,
         licence=license,
         sheet=_SHEET if shown is not None else "",
     )
@@ -131,8 +150,8 @@ def write_pretrained(
 def _rows(
     shown: Iterable[ImageWithMask],
 ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]:
-    """Named by numbers, since names of files may say more than their owner wants."""
-    pairs = ((one.image, one.mask) for one in shown if one.mask is not None)
+    """Rows of the sheet, numbered, because file names may be private."""
+    pairs = ((item.image, item.mask) for item in shown if item.mask is not None)
     for number, (image, mask) in enumerate(islice(pairs, _MOST_SHOWN), 1):
         yield f"photo {number}", image, mask
 
@@ -140,30 +159,30 @@ def _rows(
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder")
-    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     other = sorted(name for name in names - _OWN if not name.startswith("."))
     if other:
         raise ConfigError(
-            f"{folder} holds other files ({other[0]}); give a new folder, so that none of them "
+            f"{folder} contains other files ({other[0]}); give a new folder, so that none of them "
             "is published or replaced"
         )
 
 
 def _without_places(config: Config) -> Config:
-    """The settings, but those that say where images and files lay."""
+    """The settings, without those that contain paths."""
     plain = Config()
     return config.model_copy(update={name: getattr(plain, name) for name in _PLACES})
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """What the card shows; of a file with weights its name."""
+    """The settings on the card; of a weight file only its name."""
     shown = config.model_dump(exclude={*_PLACES, "dataset", "split"})
     weights = config.backbone_weights
     return shown | ({"backbone_weights": Path(weights).name} if weights else {})
 
 
 def _count(config: Config) -> int | None:
-    """Images that it was learnt from, where they are still there."""
+    """Number of training images; None if the folder is no longer readable."""
     if not config.data:
         return None
     try:
@@ -172,10 +191,10 @@ def _count(config: Config) -> int | None:
         return None
 
 
-def _ignored(model: "Segmenter") -> list[str]:
+def _ignored(model: NamedModel) -> list[str]:
     if model.class_names is None:
         return []
-    return [one.name for one in model.class_names.merged if one.ignore]
+    return [named_class.name for named_class in model.class_names.merged if named_class.ignore]
 
 
 def _scores(scores: Mapping[str, Any] | str | Path | None, run: Path | None) -> Mapping[str, Any]:
@@ -186,11 +205,11 @@ def _scores(scores: Mapping[str, Any] | str | Path | None, run: Path | None) -> 
     if isinstance(scores, Mapping):
         return scores
     try:
-        found = json.loads(Path(scores).read_text(encoding="utf-8"))
-        return {**found, "miou": float(found["miou"]), "accuracy": float(found["accuracy"])}
+        values = json.loads(Path(scores).read_text(encoding="utf-8"))
+        return {**values, "miou": float(values["miou"]), "accuracy": float(values["accuracy"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{scores}: holds no scores ({type(error).__name__}: {error}); give a file that "
+            f"{scores}: contains no scores ({type(error).__name__}: {error}); give a file that "
             "picie evaluate --json wrote"
         ) from None
 
@@ -202,7 +221,7 @@ class Repository:
     Attributes:
         name: user/name.
         revision: branch, tag or commit; "" = the newest.
-        explicit: whether it was given as hf://user/name, which can be no folder.
+        explicit: whether it was given as hf://user/name, which cannot be a folder.
     """
 
     name: str
@@ -214,40 +233,39 @@ class Repository:
 
 
 def find_repository(source: str | Path) -> Repository | None:
-    """The repository that a text names: hf://user/name, user/name, or either with @revision.
+    """Parse hf://user/name or user/name, optionally with @revision.
 
-    A `Path` is a repository only where it begins with hf:, since user/name may be a folder that is
-    missing.
+    A `Path` is a repository only if it begins with hf:, because user/name may be a missing folder.
 
     Args:
-        source: as people give it.
+        source: as given by the user.
 
     Returns:
         None for anything else.
 
     Raises:
-        ConfigError: hf:// and what follows is no name.
+        ConfigError: hf:// not followed by user/name.
     """
     text = source if isinstance(source, str) else source.as_posix()
     if text.startswith("hf:/"):
-        found = _NAME.fullmatch(text.removeprefix("hf:").lstrip("/"))
-        if found is None:
+        match = _NAME.fullmatch(text.removeprefix("hf:").lstrip("/"))
+        if match is None:
             raise ConfigError(f"{text}: give a model on the hub as hf://user/name")
-        return Repository(found[1], found[2] or "", explicit=True)
-    found = _NAME.fullmatch(text) if isinstance(source, str) else None
-    return Repository(found[1], found[2] or "") if found else None
+        return Repository(match[1], match[2] or "", explicit=True)
+    match = _NAME.fullmatch(text) if isinstance(source, str) else None
+    return Repository(match[1], match[2] or "") if match else None
 
 
 def local_folder(source: str | Path) -> Path:
-    """The folder of a model: that of this name, else one that is downloaded from the hub.
+    """The folder of a model, downloaded from the hub if it does not exist here.
 
     Args:
-        source: a folder, which is preferred, or what `find_repository` knows.
+        source: an existing folder, or what `find_repository` accepts.
 
     Raises:
-        ConfigError: hf:// and what follows is no name.
+        ConfigError: hf:// not followed by user/name.
         MissingExtraError: huggingface_hub is not installed.
-        ModelError: the hub has no such model, or cannot be reached and it was not loaded before.
+        ModelError: the hub has no such model, or is unreachable and the model is not cached.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -259,32 +277,32 @@ def local_folder(source: str | Path) -> Path:
         folder = hub.snapshot_download(
             repository.name, revision=repository.revision or None, allow_patterns=list(FILES)
         )
-    except Exception as error:  # the hub's client has many network errors with no common base
+    except Exception as error:  # the client raises many network errors without a common base
         folder_too = "" if repository.explicit else f"there is no folder {source} here, and "
         raise ModelError(
-            f"{folder_too}{repository} cannot be had from the Hugging Face Hub ({_reason(error)}); "
-            "check the name, connect to the network, log in for a private model (hf auth login), "
-            "or give the folder of a model"
+            f"{folder_too}{repository} cannot be loaded from the Hugging Face Hub "
+            f"({_reason(error)}); check the name, connect to the network, log in for a "
+            "private model (hf auth login), or give the folder of a model"
         ) from None
     return Path(folder)
 
 
 def upload_folder(folder: Path, name: str, *, private: bool, token: str | None) -> str:
-    """Make a repository what the folder is; files of a model that the folder lacks are removed.
+    """Upload a folder to a repository; model files that the folder lacks are removed there.
 
     Args:
         folder: written by `save_pretrained`.
-        name: user/name; made where it is missing.
-        private: nobody else sees a repository that is made now.
-        token: of the hub; the one that is stored on this machine if None.
+        name: user/name; created if missing.
+        private: whether a newly created repository is private.
+        token: of the hub; the token stored on this machine if None.
 
     Returns:
-        Its address.
+        the address of the repository.
 
     Raises:
-        ConfigError: no user/name.
+        ConfigError: a name that is not user/name.
         MissingExtraError: huggingface_hub is not installed.
-        ModelError: the hub refuses, or cannot be reached.
+        ModelError: the hub refuses or is unreachable.
     """
     repository = find_repository(name)
     if repository is None or repository.revision:

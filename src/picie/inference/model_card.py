@@ -1,31 +1,22 @@
-"""The card of a model: README.md with the front matter that the hub reads."""
+"""The card of a model: README.md with front matter for the hub."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
 
 __all__ = ["Card", "card_text", "check_licence"]
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
-_MEANINGS = {
-    "view_agreement": "share of pixels that get the same cluster in two views",
-    "view_information": "what the cluster in one view says about that in the other, 0 to 1",
-    "effective_clusters": "clusters in use, from the entropy of their sizes",
-    "largest_cluster": "share of the largest cluster",
-    "position_information": "what the place in the image says about the cluster, 0 to 1",
-    "silhouette": "mean silhouette of pixel features, -1 to 1",
-    "pictures": "images that this was measured on",
-    "half_agreement": "adjusted Rand index of clusterings of two halves of the images",
-}
 _PROTOCOL = ("split", "images", "size", "crop", "matching", "clusters", "post_processing")
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says. Nothing in it may name a path.
+    """The content of a card. It must not contain any path.
 
     Attributes:
         source: user/name on the hub, or "" for a folder.
@@ -33,12 +24,12 @@ class Card:
         names: of the classes by id.
         colours: "#rrggbb" of each.
         ignored: names of classes whose pixels are void.
-        images: that it was learnt from; None where that is not known any more.
-        dataset: known data set that they belong to, or "".
+        images: number of training images; None if unknown.
+        dataset: known data set of the training images, or "".
         settings: by name.
         health: label-free measures by name.
-        scores: as `picie evaluate --json` writes them, or empty.
-        licence: identifier that the hub knows, such as apache-2.0; "" = none is named.
+        scores: as written by `picie evaluate --json`, or empty.
+        licence: identifier of the hub, such as apache-2.0; "" = not stated.
         sheet: file of the image sheet beside the card, or "".
     """
 
@@ -57,10 +48,10 @@ class Card:
 
 
 def check_licence(licence: str) -> None:
-    """Refuse what is no identifier of a licence; "" is none.
+    """Refuse what is not an identifier of a licence; "" is allowed.
 
     Raises:
-        ConfigError: other characters than those of an identifier.
+        ConfigError: characters that an identifier cannot have.
     """
     if licence and not _LICENCE.fullmatch(licence):
         raise ConfigError(
@@ -78,14 +69,14 @@ def card_text(card: Card) -> str:
         f"![Photos, their masks, and both blended]({card.sheet})" if card.sheet else "",
         "## Use\n\n" + _use(card),
         "## Classes\n\n" + _classes(card),
-        "## Learnt from\n\n" + _learnt_from(card),
-        "## Health, without labels\n\n" + _health(card.health) if card.health else "",
+        "## Training images\n\n" + _learnt_from(card),
+        "## Health (no labels used)\n\n" + _health(card.health) if card.health else "",
         "## Scores against labels\n\n" + _scores(card.scores) if card.scores else "",
         "## Settings\n\n"
         + _table(("setting", "value"), [(k, _shown(v)) for k, v in card.settings.items()]),
-        "## Limits\n\nClusters follow looks, not meaning: things that look alike may share one, "
-        "and one kind of thing may be split over two. Small and thin things are often missed. On "
-        "images of another kind than those it was learnt from, expect less.",
+        "## Limits\n\nClusters follow appearance, not meaning: things that look alike may share a "
+        "cluster, and one kind of thing may be split over two. Small and thin things are often "
+        "missed. Expect less on images unlike the training images.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -99,11 +90,11 @@ def _front_matter(card: Card) -> str:
 
 def _what(card: Card) -> str:
     return (
-        f"Semantic segmentation in {len(card.names)} classes, learnt without labels by PiCIE "
+        f"Semantic segmentation into {len(card.names)} classes, learnt without labels by PiCIE "
         "(Cho, Mall, Bala and Hariharan, CVPR 2021) with picie "
-        f"{card.version}: pixel features of a network are clustered, and a pixel belongs to the "
-        "nearest cluster. The file `model.safetensors` holds network and centroids, `config.json` "
-        "the settings" + (", `classes.toml` the names." if _named(card) else ".")
+        f"{card.version}: the pixel features of a network are clustered, and each pixel belongs "
+        "to the nearest cluster. `model.safetensors` contains the network and the centroids, "
+        "`config.json` the settings" + (", `classes.toml` the names." if _named(card) else ".")
     )
 
 
@@ -122,18 +113,23 @@ def _classes(card: Card) -> str:
     ]
     text = _table(("id", "class", "colour"), rows)
     if card.ignored:
-        text += f"\n\nIn masks -1, void: {', '.join(_plain(name) for name in card.ignored)}."
+        text += f"\n\nVoid (-1 in masks): {', '.join(_plain(name) for name in card.ignored)}."
     return text
 
 
 def _learnt_from(card: Card) -> str:
     count = "a folder of images" if card.images is None else f"{card.images} images"
     known = f" of {_plain(card.dataset)}" if card.dataset else ""
-    return f"{count[0].upper()}{count[1:]}{known}, without labels. The weights hold none of them."
+    return (
+        f"{count[0].upper()}{count[1:]}{known}, without labels. The weights contain none of them."
+    )
 
 
 def _health(health: Mapping[str, float]) -> str:
-    rows = [(name, f"{value:.3g}", _MEANINGS.get(name, "")) for name, value in health.items()]
+    rows = [
+        (name, f"{value:.3g}", MEASURES[name].meaning if name in MEASURES else "")
+        for name, value in health.items()
+    ]
     return _table(("measure", "value", "meaning"), rows)
 
 
@@ -147,11 +143,11 @@ def _scores(scores: Mapping[str, Any]) -> str:
         for name, title in (("miou", "dataset mIoU"), ("accuracy", "pixel accuracy"))
         if name in scores
     ]
-    return _table(("score, or part of its protocol", "value"), totals + rows)
+    return _table(("score or protocol", "value"), totals + rows)
 
 
 def _named(card: Card) -> bool:
-    return bool(card.ignored) or any(not one.startswith("cluster ") for one in card.names)
+    return bool(card.ignored) or any(not name.startswith("cluster ") for name in card.names)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -161,12 +157,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(str(one) for one in value)
+        return " ".join(str(item) for item in value)
     return str(value) if value != "" else "-"
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown and HTML see no marks of theirs."""
-    marks = r"([\\|*<>\[\]]|(?<![^\W_])_|_(?![^\W_]))"  # inside a word _ is none
+    """Text with Markdown and HTML markup escaped."""
+    marks = r"([\\|*<>\[\]]|(?<![^\W_])_|_(?![^\W_]))"  # _ inside a word is not markup
     escaped = re.sub(marks, r"\\\1", text)
     return " ".join(escaped.split())

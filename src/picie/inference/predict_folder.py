@@ -1,4 +1,4 @@
-"""Masks of a folder: predictions go to threads that write them while the next ones are computed."""
+"""Masks of a folder; threads write them while the network predicts the next ones."""
 
 import time
 from collections import deque
@@ -23,9 +23,9 @@ from picie.visualization.palette import Colours
 __all__ = ["FolderMasks", "Then", "predict_each", "predict_folder"]
 
 Then = Callable[[], object] | None
-"""What is left to do in the order of the images, by one thread at a time; None = nothing."""
+"""A follow-up, called in the order of the images, one at a time; None = none."""
 
-_WAITING = 4  # finished images per thread that wait to be written
+_WAITING = 4  # maximum queue of predicted images per thread
 
 
 def predict_each(
@@ -39,26 +39,26 @@ def predict_each(
     workers: int = -1,
     reporter: Reporter,
 ) -> tuple[str, ...]:
-    """Call `work` with every image that could be read; name the others.
+    """Call `work` with every readable image; list the others.
 
     Args:
         model: a trained model.
         folder: images.
-        work: gets a prediction with a mask, by one of several threads and in no certain order. What
-            it returns is called later, in the order of the images, never twice at a time.
+        work: called with each prediction that has a mask, from several threads and in any order.
+            What it returns is called later, in the order of the images, one at a time.
         batch_size: as in `Segmenter.predict_folder`.
         size: as there.
         tile: as there.
         workers: threads that read, and as many that work; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came, and which images could not be read.
+        reporter: shows progress and the unreadable images.
 
     Returns:
         a line for each image that could not be read.
 
     Raises:
-        ConfigError: an option cannot be.
+        ConfigError: an impossible option.
         DataError: no image could be read.
-        Exception: whatever `work` raises; nothing more is begun then.
+        Exception: whatever `work` raises; pending work is cancelled.
     """
     predictions = model.predict_folder(
         folder, batch_size=batch_size, size=size, tile=tile, workers=workers
@@ -68,11 +68,11 @@ def predict_each(
         reporter.task("masks", len(folder)) as advance,
         _in_threads(choose_workers(workers, model.device)) as call,
     ):
-        for one in _counted(predictions, advance):
-            if one.mask is None:
-                problems.append(one.problem)
+        for prediction in _counted(predictions, advance):
+            if prediction.mask is None:
+                problems.append(prediction.problem)
             else:
-                call(partial(work, one))
+                call(partial(work, prediction))
     reporter.enumerate(problems)
     if len(problems) == len(folder):
         raise folder.none_read(problems[0])
@@ -80,20 +80,20 @@ def predict_each(
 
 
 def _counted(predictions: Iterator[Prediction], advance: Advance) -> Iterator[Prediction]:
-    """Show each prediction, and how many come per second."""
+    """Pass predictions through and show progress, with images per second."""
     start = time.monotonic()
-    for number, one in enumerate(predictions, 1):
-        yield one
+    for number, prediction in enumerate(predictions, 1):
+        yield prediction
         speed = number / max(time.monotonic() - start, 1e-9)
         advance(1, partial("{:.1f} images/s".format, speed))
 
 
 @contextmanager
 def _in_threads(count: int) -> Iterator[Callable[[Callable[[], Then]], None]]:
-    """A function that has its argument called by a thread; with 0 threads it calls it at once.
+    """A function that runs its argument in a thread; with 0 threads, immediately.
 
-    What the argument returns is called in the order in which they came. It waits where too many
-    calls wait already. What a call raises is raised again, by a later call or at the end.
+    Follow-ups that arguments return are called in the order of submission. The function blocks
+    while too many calls are pending. Exceptions are re-raised by a later call or at the end.
     """
     if not count:
         yield lambda call: _finish(call())
@@ -121,7 +121,7 @@ def _finish(then: Then) -> None:
 
 @dataclass(frozen=True)
 class FolderMasks:
-    """Masks of a folder that were written.
+    """The written masks of a folder.
 
     Attributes:
         out: the folder with the masks.
@@ -148,28 +148,27 @@ def predict_folder(
     workers: int = -1,
     reporter: Reporter | None = None,
 ) -> FolderMasks:
-    """Write OUT/<name>.png for every image of a folder, and OUT/overlays/<name>.png.
+    """Write OUT/<name>.png for every image of a folder, and optionally OUT/overlays/<name>.png.
 
-    `Segmenter.predict_folder` gives the masks in memory instead.
-
-    A model with names also writes OUT/classes.txt: the names by id, one a line.
+    `Segmenter.predict_folder` returns the masks in memory instead. A model with names also writes
+    OUT/classes.txt: the names by id, one per line.
 
     Args:
         model: a trained model, or its folder.
         source: a photo or a folder of them.
-        out: folder to make.
+        out: folder to create.
         split: list file of the folder.
         overlays: also write photo and mask blended.
-        overwrite: replace what is there.
-        batch_size: most images of one size that go through the network together.
+        overwrite: replace existing files.
+        batch_size: maximum number of images in a batch, all of one size.
         size: short side in pixels at which the network sees an image; as in training if None.
-        tile: most pixels of a side that go through the network at once; 0 = never cut.
+        tile: longest side processed at once, in pixels; 0 = never tile.
         workers: threads that read, and as many that write; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came; None = nothing.
+        reporter: shows progress; None = silent.
 
     Raises:
-        ConfigError: a mask or other names are already there and may not be replaced, or an option
-            cannot be.
+        ConfigError: a mask or a different classes.txt exists and `overwrite` is off, or an
+            impossible option.
         DataError: no image could be read.
         PicieError: a file cannot be written.
 
@@ -188,42 +187,43 @@ def predict_folder(
         reporter=reporter,
     )  # fmt: skip
     written = len(folder) - len(problems)
-    left_out = f", {len(problems)} images could not be read" if problems else ""
-    reporter.say(f"{written} masks in {out}{left_out}")
+    plural = "s" * (len(problems) != 1)
+    skipped = f", skipped {len(problems)} unreadable image{plural}" if problems else ""
+    reporter.say(f"{written} masks in {out}{skipped}")
     return FolderMasks(out, written, problems)
 
 
 def _write_names(model: Segmenter, out: Path, *, overwrite: bool, reporter: Reporter) -> None:
-    """Names go beside masks of classes, and none beside masks of cluster numbers."""
+    """Write classes.txt for a model with names; without names, warn about an existing one."""
     path = out / "classes.txt"
     if model.class_names is None:
         if path.exists():
-            reporter.say(f"{path} is not about these masks: they hold cluster numbers")
+            reporter.say(f"{path} does not describe these masks: they hold cluster numbers")
         return
     text = "".join(f"{name}\n" for name in model.names).encode()
     if path.exists() and path.read_bytes() != text and not overwrite:
         raise ConfigError(
-            f"{path} is already there and has other names; choose another --out, or pass "
+            f"{path} already exists and has other names; choose another --out, or pass "
             "--overwrite to replace it"
         )
     write_atomically(_in_folder(path), text)
 
 
-def _write(one: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:
-    assert one.mask is not None  # the caller leaves out images without one
-    write_mask(one.mask, _in_folder(out / f"{one.name}.png"), colours)
+def _write(prediction: Prediction, out: Path, colours: Colours, *, overlays: bool) -> None:
+    assert prediction.mask is not None  # `predict_each` skips images without one
+    write_mask(prediction.mask, _in_folder(out / f"{prediction.name}.png"), colours)
     if overlays:
-        blended = overlay(one.image, one.mask, colours)
-        write_png(Image.fromarray(blended), _in_folder(out / "overlays" / f"{one.name}.png"))
+        blended = overlay(prediction.image, prediction.mask, colours)
+        write_png(Image.fromarray(blended), _in_folder(out / "overlays" / f"{prediction.name}.png"))
 
 
 def _in_folder(path: Path) -> Path:
-    """The path, with a folder around it."""
+    """The path, after its folder is created."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PicieError(
-            f"{path.parent}: cannot be made ({error.strerror}); choose another --out"
+            f"{path.parent}: cannot be created ({error.strerror}); choose another --out"
         ) from None
     return path
 
@@ -232,6 +232,6 @@ def _check_free(out: Path, names: list[str]) -> None:
     taken = [path for name in names if (path := out / f"{name}.png").exists()]
     if taken:
         raise ConfigError(
-            f"{taken[0]} is already there (and {len(taken) - 1} more); choose another --out, or "
+            f"{taken[0]} already exists (and {len(taken) - 1} more); choose another --out, or "
             "pass --overwrite to replace them"
         )

@@ -1,6 +1,6 @@
 """From images in any form to masks at their own size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,7 @@ Pixels = Image.Image | NDArray[np.uint8] | Tensor
 """One image in memory, or a tensor (B, 3, H, W) of several."""
 
 TILE = 1024
-"""Most pixels of a side that go through the network at once, unless told otherwise."""
+"""Default of the longest side that the network processes at once, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Prediction:
     Attributes:
         name: its path inside the folder, without the extension.
         path: the file.
-        image: (H, W, 3) uint8 RGB; empty where it could not be read.
-        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None where it could not be read.
-        problem: why it could not be read, else "".
+        image: (H, W, 3) uint8 RGB; empty if it could not be read.
+        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None if it could not be read.
+        problem: why it could not be read; "" otherwise.
     """
 
     name: str
@@ -75,22 +75,22 @@ class Prediction:
 class Segmenter:
     """A trained model that turns images into cluster masks.
 
-    The network may be trained further or loaded anew afterwards; predictions follow it. Names do
-    not change it: `network` always has the clusters that were trained.
+    Predictions follow later changes of the network. Names do not change it: `network` always has
+    the trained clusters.
 
     Args:
         network: features and centroids.
-        config: the settings it was trained with.
-        precision: of the network's arithmetic: fp32, bf16 or fp16; auto is bf16 on a CUDA device
-            that has it, else fp32. Logits are float32 in any case.
+        config: the settings of its training.
+        precision: of the network: fp32, bf16 or fp16; auto is bf16 on CUDA devices that support it,
+            else fp32. Logits are always float32.
         class_names: names of its clusters; None = ids are cluster numbers.
 
     Attributes:
-        run: folder that it was read from; None where it was not, or has other clusters now.
+        run: folder that it was loaded from; None if there is none, or after another cut.
 
     Raises:
         ConfigError: an unknown device or precision, or names that do not fit the model.
-        NotFittedError: names for a model that has learnt nothing.
+        NotFittedError: names for a model without centroids.
 
     Example:
         >>> model = picie.load("runs/first")  # doctest: +SKIP
@@ -142,7 +142,7 @@ class Segmenter:
         size: int | None = None,
         tile: int = TILE,
     ) -> Any:
-        """Ids of one image, or of a folder of them: of named classes, else of clusters.
+        """Predict the ids of one image or of a folder: of named classes, else of clusters.
 
         Args:
             source: a path to an image or to a folder of them; a PIL image; an array (H, W, 3)
@@ -152,19 +152,19 @@ class Segmenter:
                 are those of the first).
             size: short side in pixels at which the network sees an image, a multiple of 32; as in
                 training if None.
-            tile: most pixels of a side that go through the network at once, a multiple of 32 from
-                128; what the network sees of larger images is cut into overlapping tiles and
-                their logits are blended. 0 = never.
+            tile: longest side that the network processes at once, in pixels, a multiple of 32 from
+                128; larger images are cut into overlapping tiles whose logits are blended. 0 =
+                never.
 
         Returns:
             (H, W) int64 at the image's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
-            for a folder an iterator of `Prediction`, so that thousands of images do not fill the
-            memory. A type checker cannot know whether a path is a folder: use `predict_folder`
-            where types matter.
+            for a folder an iterator of `Prediction`, so that memory does not grow with the folder.
+            A type checker cannot know whether a path is a folder: use `predict_folder` if types
+            matter.
 
         Raises:
-            DataError: a path or a value that is no image.
-            ConfigError: a size or a tile that cannot be, or a view that names do not belong to.
+            DataError: a path or a value that is not an image.
+            ConfigError: an impossible size or tile, or a view other than that of the names.
         """
         if isinstance(source, PhotoFolder):
             return self.predict_folder(source, view=view, size=size, tile=tile)
@@ -175,8 +175,8 @@ class Segmenter:
             source = read_image(open_folder(path).photos[0].path)
         size = self._checked(size, tile, view)
         if isinstance(source, Tensor) and source.ndim == 4 and len(source):
-            return np.stack([self._one(image, view, size, tile) for image in source])
-        return self._one(source, view, size, tile)
+            return np.stack([self._predict_image(image, view, size, tile) for image in source])
+        return self._predict_image(source, view, size, tile)
 
     def predict_folder(
         self,
@@ -189,17 +189,17 @@ class Segmenter:
         tile: int = TILE,
         workers: int = -1,
     ) -> Iterator[Prediction]:
-        """Masks of all images of a folder, in the order of their names.
+        """Predict the masks of all images of a folder, sorted by name.
 
-        Images that cannot be read come with a `problem` instead of a mask. Masks do not depend on
-        `workers`, nor, but for the rounding of the network's sums, on `batch_size`.
+        Unreadable images have a `problem` instead of a mask. Masks do not depend on `workers`, and
+        on `batch_size` only through floating-point rounding.
 
         Args:
-            source: a folder or one image, or a folder that is opened already.
-            split: list file of the folder; not for one that is opened already.
+            source: a folder, an image, or an opened folder.
+            split: list file of the folder; ignored for an opened folder.
             view: which set of centroids, from 0.
-            batch_size: most images of one size that go through the network together. Images of
-                other sizes may lie between them.
+            batch_size: maximum number of images in a batch. A batch holds images of one size, which
+                need not be neighbours in the folder.
             size: as in `predict`.
             tile: as in `predict`.
             workers: threads that read images while the network computes; 0 = none, -1 = chosen
@@ -207,7 +207,7 @@ class Segmenter:
 
         Raises:
             DataError: no such folder, split or images.
-            ConfigError: a size, tile, batch size or number of workers that cannot be.
+            ConfigError: an impossible size, tile, batch size or number of workers.
         """
         size = self._checked(size, tile, view)
         if batch_size < 1 or workers < -1:
@@ -222,12 +222,12 @@ class Segmenter:
 
     @property
     def clusters(self) -> int:
-        """N, the number of different ids in masks: of named classes, then of unnamed clusters."""
+        """N, the number of ids in masks: named classes, then unnamed clusters."""
         return self.network.clusters if self._outputs is None else len(self._outputs.names)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """N names by id; "cluster 5" for a cluster that has none."""
+        """N names by id; "cluster 5" for a cluster without a name."""
         if self._outputs is None:
             return tuple(cluster_name(number) for number in range(self.clusters))
         return self._outputs.names
@@ -239,7 +239,7 @@ class Segmenter:
 
     @property
     def centroid_ids(self) -> Tensor:
-        """(P,) int64, the id of each centroid of the first view; N where it is ignored."""
+        """(P,) int64, the id of each centroid of the first view; N = ignored."""
         if self._outputs is None:
             return self.network.view_centroids(0)[1].cpu()
         return self._outputs.ids
@@ -247,11 +247,11 @@ class Segmenter:
     def named(self, class_names: ClassNames | None) -> Self:
         """The same model with names for its clusters; weights are shared.
 
-        Masks, `names` and `colours` then have one id for each class in the order of its entries,
-        and after them one for each cluster that has no name. Names belong to the first view.
+        Masks, `names` and `colours` then have one id for each class, in the order of the entries,
+        followed by one for each unnamed cluster. Names belong to the first view.
 
         Args:
-            class_names: the names; None takes them away.
+            class_names: the names; None removes them.
 
         Raises:
             ConfigError: names that do not fit the model.
@@ -265,10 +265,10 @@ class Segmenter:
         Weights are shared.
 
         Args:
-            clusters: K, from 2 to the number of centroids; ids are numbered anew.
+            clusters: K, from 2 to the number of centroids; ids are renumbered.
 
         Raises:
-            ConfigError: a number that cannot be, or clusters that a learnt classifier separates.
+            ConfigError: an impossible number, or a model whose clusters come from a classifier.
             NotFittedError: nothing was learnt.
         """
         network = cut_network(self.network, clusters)
@@ -293,52 +293,52 @@ class Segmenter:
 
     @torch.no_grad()
     def classify(self, features: Tensor, *, view: int = 0) -> Tensor:
-        """Similarity of each feature to each id in masks: that of its best centroid.
+        """Similarity of each feature to each id: the maximum over the centroids of the id.
 
         Args:
             features: (B, D, h, w) as `features` gives them.
             view: which set of centroids, from 0.
 
         Returns:
-            (B, N, h, w) float32; larger = nearer. Where some class is ignored one channel more, its
-            score, comes last.
+            (B, N, h, w) float32; larger = more similar. If a class is ignored, its score is an
+            extra last channel.
         """
         self.check_view(view)
         centroids, _, offsets = self.network.view_centroids(view)
         rule = self.config.predict_rule
-        if rule != "cosine" and self.config.unit_features:  # cosine divides by the length itself
+        if rule != "cosine" and self.config.unit_features:  # cosine normalises by itself
             features = F.normalize(features, dim=1)
-        found = scores(features, centroids, rule) + offsets[:, None, None]
-        return self._grouped(found, view)
+        similarity = scores(features, centroids, rule) + offsets[:, None, None]
+        return self._grouped(similarity, view)
 
     def check_view(self, view: int) -> None:
-        """Refuse a set of centroids that masks cannot be made from.
+        """Refuse a view whose centroids cannot make masks.
 
         Raises:
             ConfigError: the model has names, which belong to view 0, and `view` is another.
-            NotFittedError: nothing was learnt, or not as many views.
+            NotFittedError: the model has no centroids, or fewer views.
         """
         if view and self._outputs is not None:
             raise ConfigError(
-                f"view {view}: the names belong to view 0; take them away with named(None), or "
+                f"view {view}: the names belong to view 0; remove them with named(None), or use "
                 "load(folder, named=False)"
             )
         self.network.view_centroids(view)
 
     @torch.no_grad()
     def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
-        """What masks are made from: `classify` of the `features`, then the post-processing.
+        """Logits before upsampling: `classify` of the `features`, then post-processing.
 
         Args:
             images: (B, 3, H, W) float in [0, 1], sides multiples of 32.
             view: which set of centroids, from 0.
 
         Returns:
-            (B, N, h, w) float32 on the grid of the features; (B, N, H / 2, W / 2) where several
-            scales are averaged or borders refined, as the config says. N + 1 channels where some
-            class is ignored, as in `classify`.
+            (B, N, h, w) float32 on the grid of the features, or (B, N, H / 2, W / 2) if the config
+            averages scales or refines boundaries. N + 1 channels if a class is ignored, as in
+            `classify`.
         """
-        self.check_view(view)  # before the network works for nothing
+        self.check_view(view)  # fail before the network runs
         scales, iterations = self.config.predict_scales, self.config.refine
 
         def plain(images: Tensor) -> Tensor:
@@ -352,18 +352,31 @@ class Segmenter:
     def post_processed(
         self, *, scales: Sequence[float] | None = None, refine: int | None = None
     ) -> Self:
-        """The same model with another post-processing; weights are shared and names kept.
+        """The same model with other post-processing; weights are shared and names kept.
 
         Args:
-            scales: factors of the size at which images are seen, 0.25..4; None = as they are.
-            refine: iterations of boundary refinement, 0 = none; None = as they are.
+            scales: factors of the input size, 0.25..4; None = unchanged.
+            refine: iterations of boundary refinement, 0 = none; None = unchanged.
 
         Raises:
-            ConfigError: values that cannot be.
+            ConfigError: impossible values.
         """
         changed = {"predict_scales": scales and tuple(scales), "refine": refine}
         values = {name: value for name, value in changed.items() if value is not None}
         config = make_config(**self.config.model_dump() | values)
+        return self._changed(self.network, config, self.class_names)
+
+    def at_size(self, size: int) -> Self:
+        """The same model for images with another short side; weights are shared.
+
+        Args:
+            size: short side in pixels, a multiple of 32.
+
+        Raises:
+            ConfigError: an impossible size.
+        """
+        check_size(size)
+        config = self.config.model_copy(update={"size": size})
         return self._changed(self.network, config, self.class_names)
 
     def save(self, folder: str | Path) -> None:
@@ -373,64 +386,70 @@ class Segmenter:
             write_classes(Path(folder) / CLASSES_FILE, self.class_names)
 
     def save_pretrained(
-        self, folder: str | Path, *, photos: str | Path | None = None, **card: Any
+        self,
+        folder: str | Path,
+        *,
+        photos: str | Path | None = None,
+        license: str = "",
+        scores: Mapping[str, Any] | str | Path | None = None,
+        source: str = "",
     ) -> None:
-        """Write a folder for others: model, names, a card (README.md) and a sheet of images.
+        """Write a folder to share: model, names, a card (README.md) and a sheet of images.
 
-        It names no path of this machine. `load` reads it.
+        It contains no path of this machine. `load` reads it.
 
         Args:
-            folder: a new one, or one that was written so, whose files are replaced.
-            photos: a folder; six of them and their masks are shown in sheet.png.
-            **card: `license`, an identifier that the hub knows, such as `apache-2.0`; `scores` as
-                `picie evaluate --json` writes them, or such a file (the run's own scores.json, if
-                it has one, if left out); `source`, the user/name that the card tells to load.
+            folder: a new one, or one written by this method, whose files are replaced.
+            photos: a folder; sheet.png shows six of its photos with their masks.
+            license: an identifier of the hub such as `apache-2.0`; "" = none is named.
+            scores: as written by `picie evaluate --json`, or such a file; scores.json of the run
+                if None, where it exists.
+            source: the user/name in the card's code example.
 
         Raises:
-            ConfigError: a folder that holds other files, or a license that is no identifier.
-            DataError: no photos, or scores that cannot be read.
+            ConfigError: a folder with other files, or a license that is not an identifier.
+            DataError: no photos, or unreadable scores.
             PicieError: a file cannot be written.
         """
         shown = None if photos is None else self.predict_folder(spread(open_folder(photos)))
-        write_pretrained(self, Path(folder), run=self.run, shown=shown, **card)
+        write_pretrained(
+            self, Path(folder), run=self.run, shown=shown, scores=scores, license=license,
+            source=source,
+        )  # fmt: skip
 
     def push_to_hub(
-        self, name: str, *, private: bool = True, token: str | None = None, **card: Any
+        self,
+        name: str,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        photos: str | Path | None = None,
+        license: str = "",
+        scores: Mapping[str, Any] | str | Path | None = None,
     ) -> str:
-        """Publish what `save_pretrained` writes as the repository user/name; gives its address.
+        """Publish what `save_pretrained` writes as the repository user/name; return its address.
 
         Args:
-            name: user/name; made where it is missing, its model replaced where it is there.
-            private: only you see a repository that is made now.
-            token: of the hub; the one that is stored on this machine if None.
-            **card: as in `save_pretrained`, and `photos`.
+            name: user/name; created if missing, else its model is replaced.
+            private: whether a newly created repository is private.
+            token: of the hub; the token stored on this machine if None.
+            photos: as in `save_pretrained`; so are the next two.
+            license: an identifier of the hub.
+            scores: accuracy and mIoU for the card.
 
         Raises:
             MissingExtraError: huggingface_hub is not installed.
-            ModelError: the hub refuses, or cannot be reached.
+            ModelError: the hub refuses or is unreachable.
         """
         with TemporaryDirectory() as folder:
-            self.save_pretrained(folder, source=name, **card)
+            self.save_pretrained(folder, photos=photos, license=license, scores=scores, source=name)
             return upload_folder(Path(folder), name, private=private, token=token)
 
     def _grouped(self, values: Tensor, view: int) -> Tensor:
-        """(B, N or N + 1, h, w) score of each id from (B, P, h, w) of each centroid."""
+        """(B, N or N + 1, h, w) score of each id from the (B, P, h, w) scores of the centroids."""
         if self._outputs is not None:
             return self._outputs.scores(values)
         return group_scores(values, self.network.view_centroids(view)[1])
-
-    def at_size(self, size: int) -> Self:
-        """The same model, that sees images with another short side; weights are shared.
-
-        Args:
-            size: in pixels, a multiple of 32.
-
-        Raises:
-            ConfigError: a size that cannot be.
-        """
-        check_size(size)
-        config = self.config.model_copy(update={"size": size})
-        return self._changed(self.network, config, self.class_names)
 
     def _changed(self, network: PiCIE, config: Config, class_names: ClassNames | None) -> Self:
         other = type(self)(network, config, precision=self._precision, class_names=class_names)
@@ -448,14 +467,14 @@ class Segmenter:
         self, images: Iterator[LoadedPhoto], batch_size: int, view: int, tile: int
     ) -> Iterator[Prediction]:
         def masks(batch: Sequence[LoadedPhoto]) -> list[Mask]:
-            pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
-            sizes = [one.image.shape[:2] for one in batch]
+            pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
+            sizes = [image.image.shape[:2] for image in batch]
             return self._masks(pixels, sizes, view, tile)
 
-        for one, mask in in_batches(images, batch_size, masks):
-            yield Prediction(one.photo.name, one.photo.path, one.image, mask, one.problem)
+        for image, mask in in_batches(images, batch_size, masks):
+            yield Prediction(image.photo.name, image.photo.path, image.image, mask, image.problem)
 
-    def _one(self, source: Any, view: int, size: int, tile: int) -> Mask:
+    def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
         image = as_array(source)
         pixels = network_input(image, size)[None]
         return self._masks(pixels, [image.shape[:2]], view, tile)[0]
@@ -463,16 +482,18 @@ class Segmenter:
     def _masks(
         self, pixels: Tensor, sizes: Sequence[tuple[int, ...]], view: int, tile: int
     ) -> list[Mask]:
-        """Masks of `sizes` from (B, 3, h, w) uint8."""
+        """Masks of the given sizes from (B, 3, h, w) uint8."""
 
         def logits(part: Tensor) -> Tensor:
             return self.logits(self._fractions(part), view=view)
 
         if tile and max(pixels.shape[2:]) > tile:
-            found: Any = (blended(logits, one, tile) for one in pixels)
+            maps: Any = (blended(logits, image, tile) for image in pixels)
         else:
-            found = logits(pixels)
-        return [self._mask(one, size) for one, size in zip(found, sizes, strict=True)]
+            maps = logits(pixels)
+        return [
+            self._mask(image_logits, size) for image_logits, size in zip(maps, sizes, strict=True)
+        ]
 
     def _mask(self, logits: Tensor, size: tuple[int, ...]) -> Mask:
         mask = upsample(logits, size)
@@ -481,9 +502,9 @@ class Segmenter:
         return mask
 
     def _fractions(self, pixels: Tensor) -> Tensor:
-        """(B, 3, h, w) float in [0, 1] on the device."""
+        """(B, 3, h, w) float in [0, 1] on the device, from uint8."""
         if self.device.type == "cuda":
-            pixels = pixels.pin_memory()  # copied while the device still computes
+            pixels = pixels.pin_memory()  # so that the copy overlaps with computation
         return pixels.to(self.device, non_blocking=True).float().div_(255)
 
 
@@ -494,14 +515,14 @@ def load(
 
     Args:
         folder: the `--out` folder of a training run, or one written by `Segmenter.save`; or
-            "user/name" or "hf://user/name" (with "@revision", if wanted), a model on the Hugging
-            Face Hub, where there is no such folder.
+            "user/name" or "hf://user/name" (optionally with "@revision"), a model on the Hugging
+            Face Hub. An existing folder of that name is preferred.
         device: auto, cpu, cuda or mps; as in training if empty.
-        precision: of the network's arithmetic, as in `Segmenter`.
-        named: apply the names; else ids are cluster numbers.
+        precision: of the network, as in `Segmenter`.
+        named: apply the names; otherwise ids are cluster numbers.
 
     Raises:
-        ModelError: missing, broken or newer files, or a hub that cannot be reached.
+        ModelError: missing, broken or newer files, or an unreachable hub.
         MissingExtraError: huggingface_hub is not installed.
         ConfigError: an unknown device or precision, or names that do not fit the model.
     """
@@ -525,7 +546,7 @@ def predict(model: Segmenter | str | Path, source: str | Path) -> Any: ...
 
 
 def predict(model: Segmenter | str | Path, source: Pixels | str | Path) -> Any:
-    """Ids of one image, or of a folder of them; see `Segmenter.predict`.
+    """Predict the ids of one image or of a folder; see `Segmenter.predict`.
 
     Args:
         model: a trained model, or its folder.
@@ -535,5 +556,5 @@ def predict(model: Segmenter | str | Path, source: Pixels | str | Path) -> Any:
 
 
 def loaded(model: Segmenter | str | Path) -> Segmenter:
-    """The model itself, or that of a folder, as `load` reads it."""
+    """The model itself, or the model loaded from a folder."""
     return model if isinstance(model, Segmenter) else load(model)

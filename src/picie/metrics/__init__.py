@@ -1,1 +1,1 @@
-"""Clusters against labels: counts, matching, scores, groups of classes, intervals, probes."""
+"""Clusters against labels: counts, matching, scores, groups of classes, confidence intervals."""

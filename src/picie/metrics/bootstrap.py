@@ -1,8 +1,8 @@
-"""Bootstrap intervals: how much scores owe to the images that happen to be in the set.
+"""Bootstrap intervals: the uncertainty of scores due to the choice of images.
 
 Images are drawn with replacement (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
-chapter 13), since the pixels of one image are no independent draws. The intervals say nothing
-about how training varies with its seed.
+chapter 13), not pixels, because the pixels of one image are not independent. The intervals do not
+include the variation of training between seeds.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from picie.runtime.random import Stream, numpy_generator
 
 __all__ = ["Intervals", "bootstrap_intervals", "check_resamples"]
 
-_LEAST = 100  # fewer leave less than three resamples beyond each end of the interval
+_LEAST = 100  # with fewer, less than three resamples lie outside each end of the interval
 _ENDS = (2.5, 97.5)
-_BLOCK = 2**22  # numbers that are held at once
+_BLOCK = 2**22  # maximum number of values in memory
 
 _Ints = NDArray[np.int64]
 
@@ -34,10 +34,9 @@ class Intervals:
     Attributes:
         accuracy: lower and upper end, 0..100.
         miou: lower and upper end, 0..100.
-        resamples: how many sets were drawn.
-        images: how many images each of them holds; those without a labelled pixel are not
-            drawn.
-        seed: of the draws.
+        resamples: number of resampled sets.
+        images: number of images per set; images without a labelled pixel are excluded.
+        seed: seed of the draws.
         matching: whether clusters keep the classes of the whole set.
     """
 
@@ -49,7 +48,7 @@ class Intervals:
     matching: str
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as plain values, with the kind of the intervals."""
+        """All fields as plain values, with a description of the interval."""
         return {
             "interval": "95 % percentile, images drawn with replacement",
             "accuracy": list(self.accuracy),
@@ -62,13 +61,15 @@ class Intervals:
 
 
 def check_resamples(resamples: int) -> None:
-    """Refuse a number of resamples that gives no interval of 95 %.
+    """Raise if the number of resamples is too small for a 95 % interval.
 
     Raises:
         ConfigError: below 100.
     """
     if resamples < _LEAST:
-        raise ConfigError(f"a bootstrap of {resamples} resamples; give {_LEAST} or more, or 0")
+        raise ConfigError(
+            f"a bootstrap of {resamples} resamples is too small; give {_LEAST} or more, or 0"
+        )
 
 
 def bootstrap_intervals(
@@ -79,18 +80,18 @@ def bootstrap_intervals(
     seed: int = 0,
     rematch: bool = False,
 ) -> Intervals:
-    """Score sets of N images that are drawn with replacement from the N images.
+    """Score sets of N images drawn with replacement from the N images.
 
-    mIoU is the mean over the classes that occur in the drawn set. Resamples are drawn one after
-    another from `seed`; memory is bounded whatever their number.
+    mIoU is the mean over the classes that occur in the resampled set. Resamples are drawn
+    sequentially from `seed`; memory does not grow with their number.
 
     Args:
-        images: counts of N images, 2 at least.
-        match: how clusters are matched.
-        resamples: sets to draw, 100 or more.
+        images: counts of N images, N >= 2.
+        match: rule of the matching.
+        resamples: number of sets, 100 or more.
         seed: 0 or more.
-        rematch: match clusters again for each drawn set. Otherwise they keep the classes that they
-            have in the whole set, so that the interval is that of one fixed labelling.
+        rematch: match clusters again for each set. Otherwise they keep the classes that they have
+            in the whole set, and the interval is that of a fixed matching.
 
     Raises:
         ConfigError: too few resamples, or an unknown matching.
@@ -98,21 +99,19 @@ def bootstrap_intervals(
     """
     check_resamples(resamples)
     if len(images) < 2:
-        raise DataError(
-            f"{len(images)} image with labelled pixels to draw from; a bootstrap needs 2"
-        )
+        raise DataError(f"{len(images)} image with labelled pixels; a bootstrap needs at least 2")
     shape = (images.num_classes, images.num_clusters)
     table = _table(images)
-    found = []
+    scores = []
     if rematch:
         for sums in _resampled(table, resamples, seed):
-            found.append(_scores(*_rematched(sums.reshape(-1, *shape), match)))
+            scores.append(_scores(*_rematched(sums.reshape(-1, *shape), match)))
     else:
         whole = np.asarray(table.sum(0)).reshape(shape)
         parts = _parts(images, match_clusters(whole, match))
         for sums in _resampled(parts, resamples, seed):
-            found.append(_scores(*np.split(sums, 3, axis=1)))
-    accuracy, miou = (np.concatenate(values) for values in zip(*found, strict=True))
+            scores.append(_scores(*np.split(sums, 3, axis=1)))
+    accuracy, miou = (np.concatenate(values) for values in zip(*scores, strict=True))
     return Intervals(
         accuracy=_ends(accuracy),
         miou=_ends(miou),
@@ -131,7 +130,7 @@ def _table(images: ImageCounts) -> Any:
 
 
 def _parts(images: ImageCounts, mapping: tuple[int, ...]) -> Any:
-    """Sparse (N, 3 L): hits, rows and columns of each class in each image."""
+    """Sparse (N, 3 L): true positives, row sums and column sums of each class in each image."""
     classes, counts = images.num_classes, images.counts.astype(np.int64)
     label, cluster = np.divmod(images.places, images.num_clusters)
     given = np.asarray(mapping)[cluster]
@@ -144,7 +143,7 @@ def _parts(images: ImageCounts, mapping: tuple[int, ...]) -> Any:
 
 
 def _resampled(table: Any, resamples: int, seed: int) -> Iterator[_Ints]:
-    """(R, C) sums over drawn images, of the rows of a sparse (N, C), a block of R at a time."""
+    """Blocks (R, C) of resamples: sums of drawn rows of a sparse (N, C)."""
     rng = numpy_generator(Stream.BOOTSTRAP, seed)
     count, width = table.shape
     step = max(1, _BLOCK // (count + width))
@@ -157,7 +156,7 @@ def _resampled(table: Any, resamples: int, seed: int) -> Iterator[_Ints]:
 
 
 def _rematched(matrices: _Ints, match: Matching) -> tuple[_Ints, _Ints, _Ints]:
-    """(R, L) hits, rows and columns of (R, L, K) counts, each with its own matching."""
+    """(R, L) true positives, row and column sums of (R, L, K) counts, each matched on its own."""
     ordered = [in_class_order(matrix, match_clusters(matrix, match)) for matrix in matrices]
     stacked = np.stack(ordered)
     return stacked.diagonal(axis1=1, axis2=2), stacked.sum(2), stacked.sum(1)[:, :-1]

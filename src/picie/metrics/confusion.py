@@ -1,7 +1,7 @@
-"""The confusion matrix: how many pixels of each true class lie in each cluster.
+"""The confusion matrix: number of pixels per true class and cluster.
 
 All scores come from ONE matrix of the whole data set (L classes x K clusters), never from averages
-over images. The counts of single images are only kept to resample images.
+over images. Counts of single images are kept only for resampling.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ Matrix = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
-    """The (L, K) counts of N images without their zeros; 8 bytes for each pair that occurs.
+    """The (L, K) counts of N images in sparse form; 8 bytes per nonzero entry.
 
-    LoadedPhoto i has the entries `starts[i]` to `starts[i + 1]`.
+    Image i has the entries `starts[i]` to `starts[i + 1]`.
 
     Attributes:
         places: (n,) int32, class * K + cluster of each entry.
-        counts: (n,) int32, its pixels, at least 1.
+        counts: (n,) int32, number of pixels of each entry, at least 1.
         starts: (N + 1,) int64.
         num_classes: L.
         num_clusters: K.
@@ -52,13 +52,13 @@ class ImageCounts:
 class Confusion:
     """Counts of (true class, cluster) pairs over all labelled pixels of a data set.
 
-    Only truth can be void: a cluster may well have the id 255. The counts are kept as one (L, K)
-    block, because a square matrix of max(L, K) classes would need 34 GB for 65535 clusters.
+    Only the truth can be void: 255 is a valid cluster id. The counts form an (L, K) matrix, because
+    a square matrix of max(L, K) classes would need 34 GB for 65535 clusters.
 
     Args:
         num_classes: L, 1..255.
         num_clusters: K, at least 1.
-        keep_images: also remember the counts of every update, for `images`.
+        keep_images: also keep the counts of every update, for `images`.
 
     Raises:
         DataError: L or K out of range.
@@ -90,16 +90,16 @@ class Confusion:
         Args:
             truth: tensor, array or nested list of integers of any shape, class ids 0..L-1, or 255
                 for void.
-            clusters: the same shape, cluster ids 0..K-1. Ids under void truth are not looked at.
+            clusters: the same shape, cluster ids 0..K-1. Ids under void truth are ignored.
 
         Raises:
-            DataError: shapes differ, values are no integers, or an id is out of range.
+            DataError: shapes differ, values are not integers, or an id is out of range.
         """
         truth, clusters = _integers(truth, "truth"), _integers(clusters, "clusters")
         if truth.shape != clusters.shape:
             raise DataError(
                 f"truth has shape {tuple(truth.shape)} and clusters {tuple(clusters.shape)}; "
-                "bring both to the same size"
+                "resize them to the same shape"
             )
         labelled = truth != VOID
         truth, clusters = truth[labelled], clusters[labelled].to(truth.device)
@@ -110,17 +110,17 @@ class Confusion:
         self._counts += counts
         if self.keep_images and len(pairs):
             places = counts.nonzero()[:, 0]
-            kept = (places.numpy(), counts[places].numpy())
-            self._kept.append((kept[0].astype(np.int32), kept[1].astype(np.int32)))
+            sparse = (places.numpy(), counts[places].numpy())
+            self._kept.append((sparse[0].astype(np.int32), sparse[1].astype(np.int32)))
 
     @property
     def matrix(self) -> Matrix:
-        """(L, K) counts so far: rows are true classes, columns are clusters; a copy."""
+        """A copy of the (L, K) counts: rows are true classes, columns are clusters."""
         return self._counts.view(self.num_classes, self.num_clusters).numpy().copy()
 
     @property
     def images(self) -> ImageCounts:
-        """The counts of each update that held labelled pixels; none without `keep_images`."""
+        """The counts of each update with labelled pixels; empty without `keep_images`."""
         none = np.zeros(0, dtype=np.int32)
         return ImageCounts(
             np.concatenate([none, *(places for places, _ in self._kept)]),
@@ -151,7 +151,7 @@ Percent = NDArray[np.float64]
 
 
 def percent(part: NDArray[Any], whole: NDArray[Any]) -> Percent:
-    """100 part / whole; NaN where `whole` is 0.
+    """100 * part / whole; NaN where `whole` is 0.
 
     Args:
         part: counts of any shape.
@@ -171,14 +171,14 @@ def iou(
     """IoU of each class: tp / (row + column - tp), in per cent.
 
     Args:
-        hits: (..., L) pixels of the class in clusters of the class, tp.
+        hits: (..., L) true positives tp: pixels of the class in clusters of the class.
         rows: (..., L) pixels of the class.
         columns: (..., L) pixels in clusters of the class.
-        true: (..., L) pixels that decide whether the class occurs; `rows` if None.
+        true: (..., L) pixel counts that decide whether the class occurs; None = `rows`.
 
     Returns:
-        (..., L) in 0..100; NaN for a class without a true pixel, 0 for one that occurs but has no
-        pixel here.
+        (..., L) in 0..100; NaN for a class that does not occur, 0 for one that occurs but has no
+        true positives.
     """
     occurs = np.asarray(rows if true is None else true) > 0
     union = np.maximum(rows + columns - hits, 1)  # 0 only where hits is 0 too
@@ -186,6 +186,6 @@ def iou(
 
 
 def mean(values: Percent) -> float | None:
-    """Mean of the defined values of one row; None if there is none."""
+    """Mean of the values that are not NaN; None if there are none."""
     defined = values[~np.isnan(values)]
     return float(np.mean(defined)) if len(defined) else None

@@ -1,9 +1,9 @@
-"""Scores of a group of classes, such as the things or the stuff of COCO-Stuff.
+"""Scores of a group of classes, for example the things or the stuff of COCO-Stuff.
 
-Three readings are in use under one name, and they differ by tens of points on one and the same
-matrix; every result says which it is. None of them is what the code of PiCIE logs: that moves the
-rows of the confusion matrix to the order of their clusters, leaves the columns as they are, and so
-scores a random set of clusters.
+The literature uses three different definitions ("readings") under one name. They differ by tens of
+points on the same matrix, so every result states its reading. None of them is what the code of
+PiCIE logs: that code permutes the rows of the confusion matrix to the order of their clusters but
+not the columns, and so scores a random set of clusters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ READINGS: dict[Reading, str] = {
     ),
     "rematched": "pixels of other classes ignored, and all clusters matched again with these alone",
 }
-"""What each reading means; readings are never comparable with one another."""
+"""Definition of each reading; scores of different readings are not comparable."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class GroupScores:
     """Scores of one group of classes under one reading.
 
     Attributes:
-        accuracy: pixel accuracy, 0..100; None without a pixel.
+        accuracy: pixel accuracy, 0..100; None if there are no pixels.
         miou: mean of `iou` over the classes of the group that occur in the truth, 0..100; None if
-            none does.
-        iou: IoU of each class of the group, 0..100; None for a class without a true pixel.
+            there are none.
+        iou: IoU of each class of the group, 0..100; None for a class that does not occur.
     """
 
     accuracy: float | None
@@ -68,10 +68,10 @@ class GroupScores:
 
 
 def check_groups(groups: Groups, num_classes: int) -> None:
-    """Refuse groups that cannot be scored.
+    """Raise if groups cannot be scored.
 
     Raises:
-        DataError: a group without classes, or with one that is unknown or named twice.
+        DataError: a group without classes, or with unknown or repeated ones.
     """
     for name, ids in groups.items():
         unknown = [label for label in ids if not 0 <= label < num_classes]
@@ -80,7 +80,7 @@ def check_groups(groups: Groups, num_classes: int) -> None:
                 f"group {name!r} holds class id {unknown[0]}; known ids: 0 to {num_classes - 1}"
             )
         if not ids or len(set(ids)) < len(ids):
-            raise DataError(f"group {name!r} must hold at least one class, and none of them twice")
+            raise DataError(f"group {name!r} must hold at least one class, and each only once")
 
 
 def score_groups(
@@ -90,17 +90,17 @@ def score_groups(
     groups: Groups,
     match: Matching,
 ) -> dict[str, dict[Reading, GroupScores]]:
-    """Each group under each reading.
+    """Score each group under each reading.
 
     Args:
         matrix: (L, K) counts.
         mapping: the class of each cluster from the ONE matching of all classes, -1 = unmatched.
         class_names: L names.
         groups: class ids by name.
-        match: matching of the reading `rematched`.
+        match: matching for the reading `rematched`.
 
     Raises:
-        DataError: groups that cannot be scored.
+        DataError: as `check_groups`.
     """
     check_groups(groups, len(matrix))
     ordered = in_class_order(matrix, mapping)
@@ -115,9 +115,9 @@ def score_groups(
 
 
 def score_block(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str]) -> GroupScores:
-    """Only what lies in rows AND columns of the group; unmatched clusters stay, as mistakes.
+    """Score pixels in rows AND columns of the group; unmatched clusters count as errors.
 
-    A class that occurs, but only in clusters of other groups, has IoU 0.
+    A class that occurs only in clusters of other groups has IoU 0.
 
     Args:
         ordered: (L, L + 1) counts in class order, as from `in_class_order`.
@@ -132,7 +132,7 @@ def score_block(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str])
 
 
 def score_rows(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str]) -> GroupScores:
-    """All pixels of the group's classes; the IoU of a class is that among all classes.
+    """Score all pixels of the group's classes; the IoU of a class is that among all classes.
 
     Args:
         ordered: (L, L + 1) counts in class order, as from `in_class_order`.
@@ -149,17 +149,17 @@ def score_rows(ordered: Matrix, ids: Sequence[int], class_names: Sequence[str]) 
 def score_rematched(
     matrix: Matrix, ids: Sequence[int], class_names: Sequence[str], match: Matching
 ) -> GroupScores:
-    """The group as a data set of its own: its rows, all K clusters, and their own matching.
+    """Score the group as a separate data set: its rows, all K clusters, and a new matching.
 
     Args:
         matrix: (L, K) counts, columns in cluster order.
         ids: classes of the group.
         class_names: L names.
-        match: how clusters are matched.
+        match: rule of the matching.
     """
-    own = matrix[list(ids)]
-    ordered = in_class_order(own, match_clusters(own, match))
-    return score_rows(ordered, range(len(own)), [class_names[label] for label in ids])
+    rows = matrix[list(ids)]
+    ordered = in_class_order(rows, match_clusters(rows, match))
+    return score_rows(ordered, range(len(rows)), [class_names[label] for label in ids])
 
 
 def _scores(hits: Any, pixels: Any, values: Percent, names: Sequence[str]) -> GroupScores:

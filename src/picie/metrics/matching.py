@@ -1,4 +1,4 @@
-"""Which class each cluster stands for, and the confusion matrix in that order."""
+"""Matching of clusters with classes, and the confusion matrix in class order."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -25,11 +25,11 @@ MATCHINGS: dict[Matching, str] = {
     "hungarian": "hungarian (one-to-one)",
     "majority": "majority (many-to-one, not comparable with one-to-one)",
 }
-"""What a result calls the matching that it was made with."""
+"""Description of each matching in results."""
 
 
 def check_matching(match: str) -> None:
-    """Refuse a name that is no matching.
+    """Raise if the name of a matching is unknown.
 
     Raises:
         ConfigError: unknown matching.
@@ -39,7 +39,7 @@ def check_matching(match: str) -> None:
 
 
 def match_clusters(matrix: Matrix, match: Matching) -> tuple[int, ...]:
-    """The class of each cluster by the matching of that name; -1 = unmatched.
+    """The class of each cluster under a matching; -1 = unmatched.
 
     Raises:
         ConfigError: unknown matching.
@@ -51,18 +51,18 @@ def match_clusters(matrix: Matrix, match: Matching) -> tuple[int, ...]:
 def hungarian(matrix: Matrix) -> tuple[int, ...]:
     """One-to-one matching of clusters with classes that maximises the matched pixels.
 
-    Where several matchings reach the maximum, the one with the highest mIoU is taken, so that the
-    scores do not depend on how clusters are numbered (Kuhn 1955; scipy's solver).
+    Among matchings with equal maxima, the one with the highest mIoU is used, so that scores do not
+    depend on the numbering of the clusters (Kuhn 1955; scipy's solver).
 
     Args:
         matrix: (L, K) counts.
 
     Returns:
-        The class of each of the K clusters; -1 = unmatched, which happens to K - L clusters if
-        K > L. If K < L, L - K classes get no cluster.
+        The class of each of the K clusters; -1 = unmatched. If K > L, K - L clusters are unmatched;
+        if K < L, L - K classes get no cluster.
     """
     union = matrix.sum(1, keepdims=True) + matrix.sum(0, keepdims=True) - matrix
-    # At most L IoUs of at most 1 are added up: divided by L + 1 they never outweigh one pixel.
+    # A sum of at most L IoUs of at most 1, divided by L + 1, never outweighs one pixel.
     tie_break = matrix / np.maximum(union, 1) / (len(matrix) + 1)
     classes, clusters = linear_sum_assignment(matrix + tie_break, maximize=True)
     mapping = np.full(matrix.shape[1], -1, dtype=np.int64)
@@ -71,30 +71,30 @@ def hungarian(matrix: Matrix) -> tuple[int, ...]:
 
 
 def majority(matrix: Matrix) -> tuple[int, ...]:
-    """Many-to-one matching: each cluster takes its most frequent true class.
+    """Many-to-one matching: each cluster gets its most frequent true class.
 
     Args:
         matrix: (L, K) counts.
 
     Returns:
-        The class of each of the K clusters, the lower id in a tie; -1 = no labelled pixel.
+        The class of each of the K clusters, the lowest id in a tie; -1 = no labelled pixel.
     """
     return tuple(np.where(matrix.sum(0) > 0, matrix.argmax(0), -1).tolist())
 
 
 def in_class_order(matrix: Matrix, mapping: Sequence[int]) -> Matrix:
-    """The COLUMNS of a confusion matrix moved to the places of their classes; rows stay.
+    """Move the COLUMNS of a confusion matrix to the positions of their classes; rows stay.
 
-    Moving the rows to the places of their clusters instead keeps the trace, and with it accuracy
-    and mIoU of all classes, but then no range of rows is a group of classes any more.
+    Moving the rows to the positions of their clusters instead would keep the trace, and so accuracy
+    and mIoU over all classes, but a group of classes would no longer be a range of rows.
 
     Args:
         matrix: (L, K) counts.
         mapping: the class of each of the K clusters, -1 = unmatched.
 
     Returns:
-        (L, L + 1) counts: column l adds up the clusters of class l, the last one those of none. The
-        sums of the rows are those of `matrix`.
+        (L, L + 1) counts: column l is the sum over the clusters of class l, the last column that
+        over unmatched clusters. Row sums equal those of `matrix`.
 
     Example:
         >>> in_class_order(np.array([[1, 2, 3], [4, 5, 6]]), (1, -1, 0)).tolist()

@@ -1,4 +1,4 @@
-"""Scores of a clustering against labels: pixel accuracy, dataset mIoU, and each class."""
+"""Scores of a clustering against labels: pixel accuracy, dataset mIoU, scores per class."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ __all__ = ["Scores", "score", "score_classes"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Result of an evaluation, with the protocol that it was made under.
+    """Result of an evaluation, with its protocol.
 
     Attributes:
         accuracy: pixel accuracy over labelled pixels, 0..100.
         miou: dataset mIoU, 0..100: mean of `iou` over the classes that occur in the truth.
         iou: IoU of each class, 0..100; None for a class without a true pixel.
-        share: of the labelled pixels that belong to each class, 0..100.
-        recall: accuracy of each class: of its pixels those that were found, 0..100; None for a
-            class without a true pixel.
-        precision: of the pixels that were given to each class those that belong to it, 0..100; None
-            for a class that was given none.
+        share: share of each class in the labelled pixels, 0..100.
+        recall: share of the pixels of each class that are predicted as it (the accuracy of the
+            class), 0..100; None for a class without a true pixel.
+        precision: share of the pixels predicted as each class that belong to it, 0..100; None for a
+            class without predicted pixels.
         classes: the L class names, in id order.
-        mapping: class name of each cluster id; None = unmatched, its pixels count as wrong.
-        protocol: data, split, size, crop, matching, K and whatever else makes scores comparable.
+        mapping: class name of each cluster id; None = unmatched, its pixels count as errors.
+        protocol: data, split, size, crop, matching, K and everything else that scores depend on.
         confusion: (L, K) counts, rows true classes, columns cluster ids (not matched).
         groups: scores of each named group of classes under each of the `READINGS`.
     """
@@ -50,7 +50,7 @@ class Scores:
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values that survive a round trip through JSON.
 
-        `groups` is left out where there are none; where there are, `readings` explains their keys.
+        Without groups, `groups` is omitted; with groups, `readings` explains their keys.
         """
         values: dict[str, Any] = {
             "accuracy": self.accuracy,
@@ -89,14 +89,14 @@ def score(
     Args:
         matrix: (L, K) counts, rows true classes, columns clusters.
         class_names: L different names.
-        match: `hungarian` (one-to-one) or `majority` (many-to-one, flatters larger K).
-        groups: class ids of groups that are also scored on their own.
-        protocol: what was evaluated and how; `matching` and `K` are added to it.
+        match: `hungarian` (one-to-one) or `majority` (many-to-one, favours larger K).
+        groups: class ids of groups that are also scored separately.
+        protocol: what was evaluated and how; `matching` and `K` are added.
 
     Raises:
         ConfigError: unknown matching.
-        DataError: names do not fit the matrix or repeat, there is no labelled pixel, or a group
-            cannot be.
+        DataError: names do not match the matrix or repeat, there is no labelled pixel, or a group
+            is invalid.
     """
     matrix, names = _checked(matrix, class_names)
     mapping = match_clusters(matrix, match)
@@ -108,15 +108,15 @@ def score(
 def score_classes(
     matrix: Matrix, class_names: Sequence[str], *, protocol: Mapping[str, Any]
 ) -> Scores:
-    """Score predictions that are classes already, as those of a probe: nothing is matched.
+    """Score predictions that are already classes, for example of a probe, without matching.
 
     Args:
         matrix: (L, L) counts, rows true classes, columns predicted ones.
         class_names: L different names.
-        protocol: what was evaluated and how; `matching` is added to it.
+        protocol: what was evaluated and how; `matching` is added.
 
     Raises:
-        DataError: names do not fit the matrix or repeat, or there is no labelled pixel.
+        DataError: names do not match the matrix or repeat, or there is no labelled pixel.
     """
     matrix, names = _checked(matrix, class_names)
     named = {"matching": "none (classes were predicted)"}

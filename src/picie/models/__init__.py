@@ -1,1 +1,1 @@
-"""Backbone, feature pyramid, and the network that joins them with its centroids."""
+"""Backbone, feature pyramid, the network that combines them with centroids, models on disk."""

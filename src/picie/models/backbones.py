@@ -1,7 +1,7 @@
-"""Backbones by their timm name, as feature maps of growing stride.
+"""Backbones by their timm name, which return feature maps of increasing stride.
 
-The default backbone finds its ImageNet weights in an installed package, so it needs no network.
-Any other one loads its weights through timm, which downloads them once, or from a file.
+The ImageNet weights of the default backbone come from an installed package, without a download. All
+other backbones load their weights from a file, or through timm, which downloads them once.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 
 
 class Backbone(nn.Module):
-    """A timm network cut into its stages, or into blocks where it has no stages.
+    """The stages of a timm network, or its blocks if it has no stages.
 
-    Images go in as (B, 3, H, W) float in [0, 1]; the normalisation is the one that the weights
-    were trained with, from the backbone's own configuration.
+    Images are (B, 3, H, W) float in [0, 1]. They are normalised as in the training of the weights,
+    with mean and standard deviation from the backbone's timm configuration.
 
     Attributes:
         channels: channels of each map, from the finest to the coarsest.
-        strides: pixels of the image per cell of each map; all the same without stages.
-        notes: what was done to weights from a file, for people.
+        strides: pixels of the image per cell of each map; all equal without stages.
+        notes: messages about how weights from a file were adapted.
     """
 
     mean: Tensor
@@ -44,17 +44,18 @@ class Backbone(nn.Module):
         """Build the network.
 
         Args:
-            name: of a timm network.
+            name: name of a timm network.
             pretrained: load its weights.
-            layers: numbers of the blocks or stages to take, negative ones from the end; empty = all
+            layers: indices of the blocks or stages to use, negative ones from the end; empty = all
                 stages from stride 4 on, or the last block of a network without stages.
-            weights: a file of weights to load in place of timm's; .safetensors, or .pth without
-                code. Those of the default backbone's package are then not needed either.
+            weights: weight file to load instead of timm's weights or those of the default
+                backbone's package: .safetensors, or .pth without code.
 
         Raises:
-            ConfigError: timm knows no such name, it gives no feature maps, works at one image
-                size only, or has no such layer.
-            ModelError: its weights cannot be had (no network, say), or do not fit.
+            ConfigError: the name is unknown to timm, or the network gives no feature maps, has a
+                fixed image size, or has no such layer.
+            ModelError: the weights cannot be loaded (for example without network access), or do
+                not fit.
         """
         super().__init__()
         import timm
@@ -62,41 +63,41 @@ class Backbone(nn.Module):
         check_name(name)
         self.name = name
         packaged = pretrained and name == DEFAULT_BACKBONE and weights is None
-        made = create_network(
+        network = create_network(
             name,
             layers=layers,
             pretrained=pretrained and not packaged,
             weights=None if weights is None else Path(weights),
         )
-        self.stages = made.stages
+        self.stages = network.stages
         if packaged:
             _load_packaged(self.stages)
-        self.channels, self.strides, self.notes = made.channels, made.strides, made.notes
-        self._whole, self._plain = made.whole, made.plain
-        self._maps_last = made.channels_last
-        source = self.stages.model if made.plain else self.stages
+        self.channels, self.strides, self.notes = network.channels, network.strides, network.notes
+        self._whole, self._plain = network.whole, network.plain
+        self._maps_last = network.channels_last
+        source = self.stages.model if network.plain else self.stages
         config = timm.data.resolve_data_config(model=source, verbose=False)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps.
+        """Compute the feature maps.
 
-        A network that wants whole cells sees an image of other sides slightly upsampled, so that
-        every cell of a map still stands for the same share of the image.
+        If the network needs sides that are multiples of its strides, other images are upsampled
+        slightly, so that all cells of a map cover equal parts of the image.
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
 
         Returns:
-            one (B, channels[i], H / strides[i], W / strides[i]) per map, sizes rounded up.
+            Per map (B, channels[i], H / strides[i], W / strides[i]), sizes rounded up.
         """
         sizes = [_cells(images, stride) for stride in self.strides]
-        if self._plain and images.shape[0] == 0:  # transformers cannot reshape nothing
+        if self._plain and images.shape[0] == 0:  # transformers fail on empty batches
             shapes = zip(self.channels, sizes, strict=True)
             return [images.new_zeros(0, channels, *size) for channels, size in shapes]
         if not torch.compiler.is_exporting():
-            # On a CPU the convolutions are twice as fast in this layout.
+            # On a CPU, convolutions are twice as fast in this memory format.
             images = images.contiguous(memory_format=torch.channels_last)
         images = _resized(images, [self._whole * side for side in _cells(images, self._whole)])
         normal = (images - self.mean) / self.std
@@ -107,16 +108,16 @@ class Backbone(nn.Module):
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """Names of networks that timm has weights for, to choose a backbone from.
+    """Names of the networks that timm has weights for.
 
-    Not every one can be a backbone: some work at one image size only (docs/backbones.md). Which
-    can is found out when it is built. Needs no network.
+    Not all of them can be used as a backbone: some accept one image size only (docs/backbones.md),
+    which is detected when the backbone is built. Works offline.
 
     Args:
-        pattern: part of a name, or a whole name in which * and ? stand for anything.
+        pattern: substring of the name, or a pattern with the wildcards * and ?.
 
     Returns:
-        names with the tag of their weights, in alphabetical order.
+        Names with the tag of their weights, in alphabetical order.
 
     Example:
         >>> list_backbones("resnet18.tv")
@@ -133,11 +134,11 @@ def list_backbones(pattern: str = "*") -> list[str]:
 def packaged_weights() -> dict[str, Tensor]:
     """ImageNet weights of the default backbone, under the names of the full timm model.
 
-    The file holds the tensors under names of its own but in timm's order, so they are mapped one to
-    one, each checked by its shape.
+    The file stores the tensors in timm's order under other names, so they are mapped one to one;
+    their shapes are checked.
 
     Raises:
-        ModelError: the package that carries them is missing or holds other tensors.
+        ModelError: the package with the weights is missing or holds other tensors.
     """
     import timm
 
@@ -157,10 +158,10 @@ def packaged_weights() -> dict[str, Tensor]:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name, or a tag of weights, that timm does not know.
+    """Raise unless timm knows the name and, if given, the tag of its weights.
 
     Raises:
-        ConfigError: the nearest names are proposed.
+        ConfigError: unknown name or tag; the message suggests the closest names.
     """
     import difflib
 
@@ -180,7 +181,7 @@ def check_name(name: str) -> None:
 
 def _load_packaged(stages: nn.Module) -> None:
     weights = packaged_weights()
-    # A pyramid leaves out the classification head, which the file also holds.
+    # The file also holds the classification head, which the stages do not have.
     stages.load_state_dict({name: weights[name] for name in stages.state_dict()})
 
 

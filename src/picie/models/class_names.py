@@ -1,4 +1,4 @@
-"""Clusters that got names: the records, and the file classes.toml that holds them.
+"""Names of clusters: the records, and the file classes.toml that stores them.
 
     clusters = 27              # the cut that cluster numbers refer to
 
@@ -6,11 +6,11 @@
     name = "road"
     colour = "#804080"         # optional
     clusters = [7, 12]         # cluster numbers of that cut
-    nodes = [70]               # nodes of the tree, with everything below them
+    nodes = [70]               # nodes of the tree, each with all of its descendants
     ignore = false             # true: its pixels are void in masks
 
-Entries of one name are one class. The order of the classes is that of their ids in masks; a class
-that has no clusters yet keeps its id.
+Entries with equal names form one class. The order of the classes is the order of their ids in
+masks; a class without clusters keeps its id.
 """
 
 import re
@@ -42,15 +42,16 @@ _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 def check_name(name: str, where: str, *, ignore: bool = False) -> None:
-    """Refuse a name that masks, lists and command lines could not carry.
+    """Raise unless a class name can be used in masks, lists and command lines.
 
     Args:
-        name: of a class.
-        where: start of the message.
+        name: name of a class.
+        where: prefix of the error message.
         ignore: whether its pixels are void.
 
     Raises:
-        ConfigError: it is empty, has more than one line, or is reserved.
+        ConfigError: the name is empty, has surrounding spaces or control characters, or is
+            reserved.
     """
     if not name.strip():
         raise ConfigError(f"{where}: the name is empty; give it a name, or remove the entry")
@@ -61,24 +62,24 @@ def check_name(name: str, where: str, *, ignore: bool = False) -> None:
         )
     if _RESERVED.fullmatch(name):
         raise ConfigError(
-            f"{where}: {name!r} is what clusters without a name are called; choose another name"
+            f"{where}: {name!r} is reserved for clusters without a name; choose another name"
         )
     if name == "ignore" and not ignore:
         raise ConfigError(
-            f"{where}: the name 'ignore' is for pixels that are void; add ignore = true, or choose "
+            f"{where}: the name 'ignore' is reserved for void pixels; add ignore = true, or choose "
             "another name"
         )
 
 
 def check_colour(colour: str, where: str) -> None:
-    """Refuse what is no colour.
+    """Raise unless a colour has the form "#rrggbb".
 
     Raises:
-        ConfigError: not of the form "#rrggbb".
+        ConfigError: invalid colour.
     """
     if not _COLOUR.fullmatch(colour):
         raise ConfigError(
-            f'{where}: {colour!r} is no colour; give red, green and blue like "#804080"'
+            f'{where}: {colour!r} is not a colour; give red, green and blue like "#804080"'
         )
 
 
@@ -98,11 +99,11 @@ class NamedClass:
     """One entry of classes.toml.
 
     Attributes:
-        name: what people call it; one line.
+        name: name of the class; one line.
         clusters: cluster numbers of the cut.
-        nodes: nodes of the tree of P centroids, as scipy numbers them: 0..P-1 are single centroids,
-            P + i is what row i of the linkage joins.
-        colour: "#rrggbb" in masks; "" = one of the palette.
+        nodes: nodes of the tree of P centroids, numbered as in scipy: 0..P-1 are single centroids,
+            P + i is the group that row i of the linkage merges.
+        colour: "#rrggbb" in masks; "" = a colour of the palette.
         ignore: its pixels are void in masks, and it has no id.
     """
 
@@ -120,12 +121,11 @@ class ClassNames:
     Attributes:
         clusters: K of the cut that cluster numbers refer to.
         classes: in the order of their ids.
-        origin: where they were read, for messages.
+        origin: source of the names, for messages.
 
     Raises:
-        ConfigError: an empty or reserved name, a colour that is none, a number below 0 or beyond
-            the cut, entries of one name that contradict each other, or a cluster or node that is
-            named twice.
+        ConfigError: an invalid or reserved name, an invalid colour, a number out of range, entries
+            of one name that contradict each other, or a cluster or node that is named twice.
 
     Example:
         >>> names = ClassNames.of(27, {"road": [7, 12], "building": [3]})
@@ -156,32 +156,32 @@ class ClassNames:
 
         Args:
             clusters: K of the cut that the numbers refer to.
-            names: cluster numbers of each class, in the order of the ids in masks.
+            names: cluster numbers of each class, in the order of their ids in masks.
         """
         return cls(clusters, tuple(NamedClass(name, tuple(ids)) for name, ids in names.items()))
 
     @property
     def merged(self) -> tuple[NamedClass, ...]:
-        """The classes, entries of one name joined at the place of the first."""
-        found: dict[str, NamedClass] = {}
-        for one in self.classes:
-            old = found.get(one.name, NamedClass(one.name))
-            found[one.name] = NamedClass(
-                one.name,
-                old.clusters + one.clusters,
-                old.nodes + one.nodes,
-                old.colour or one.colour,
-                one.ignore,
+        """The classes; entries of one name are merged at the position of the first one."""
+        classes: dict[str, NamedClass] = {}
+        for entry in self.classes:
+            before = classes.get(entry.name, NamedClass(entry.name))
+            classes[entry.name] = NamedClass(
+                entry.name,
+                before.clusters + entry.clusters,
+                before.nodes + entry.nodes,
+                before.colour or entry.colour,
+                entry.ignore,
             )
-        return tuple(found.values())
+        return tuple(classes.values())
 
 
 def read_classes(path: Path) -> ClassNames:
     """Read a classes.toml.
 
     Raises:
-        ConfigError: it cannot be read, is no TOML, has unknown keys or wrong types, or says what
-            `ClassNames` refuses; the message names the file and the entry.
+        ConfigError: the file cannot be read, is not TOML, has unknown keys or wrong types, or is
+            rejected by `ClassNames`; the message names the file and the entry.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -193,11 +193,11 @@ def read_classes(path: Path) -> ClassNames:
 
 
 def parse_classes(text: str, path: Path) -> ClassNames:
-    """What the text of a classes.toml says.
+    """Parse the text of a classes.toml.
 
     Args:
         text: TOML.
-        path: the file it is of, for messages.
+        path: its file, for messages.
 
     Raises:
         ConfigError: as `read_classes`.
@@ -209,8 +209,8 @@ def parse_classes(text: str, path: Path) -> ClassNames:
     _check_keys(values, ("clusters", "classes"), str(path))
     if "clusters" not in values:
         raise ConfigError(
-            f"{path}: says not which cut the cluster numbers refer to; add clusters = 27 (or "
-            "whatever number of clusters it is) at the top"
+            f"{path}: does not say which cut the cluster numbers refer to; add the number of "
+            "clusters of the cut at the top, for example clusters = 27"
         )
     clusters = _typed(values["clusters"], int, "clusters", "a whole number", str(path))
     entries = _typed(values.get("classes", []), list, "classes", "[[classes]] entries", str(path))
@@ -219,17 +219,17 @@ def parse_classes(text: str, path: Path) -> ClassNames:
 
 
 def write_classes(path: Path, names: ClassNames) -> None:
-    """Write a classes.toml that reads back the same; an existing one is replaced whole.
+    """Write a classes.toml atomically; reading it gives the same names.
 
     Raises:
-        PicieError: it cannot be written.
+        PicieError: the file cannot be written.
     """
     entries = "".join("\n" + entry_text(one) for one in names.classes)
     write_atomically(path, f"{HEADER}clusters = {names.clusters}\n{entries}".encode())
 
 
 def entry_text(one: NamedClass) -> str:
-    """The lines of one [[classes]] entry."""
+    """The text of one [[classes]] entry."""
     lines = ["[[classes]]", f"name = {_quoted(one.name)}"]
     if one.colour:
         lines.append(f"colour = {_quoted(one.colour)}")
@@ -264,7 +264,7 @@ def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -
 
 def _typed(value: Any, kind: type, key: str, wanted: str, where: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{where}: {key} = {value!r} cannot be used; give {wanted}")
+        raise ConfigError(f"{where}: {key} = {value!r} is invalid; give {wanted}")
     return value
 
 
@@ -274,9 +274,9 @@ def _numbers(values: Any, key: str, where: str) -> tuple[int, ...]:
     return tuple(_typed(value, int, key, wanted, where) for value in values)
 
 
-def _check_numbers(one: NamedClass, clusters: int, where: str, taken: dict[str, str]) -> None:
-    """Numbers that cannot be, or that another entry (or this one) has already."""
-    for kind, numbers in (("cluster", one.clusters), ("node", one.nodes)):
+def _check_numbers(entry: NamedClass, clusters: int, where: str, taken: dict[str, str]) -> None:
+    """Raise for numbers that are out of range, or named before by this or another entry."""
+    for kind, numbers in (("cluster", entry.clusters), ("node", entry.nodes)):
         for number in numbers:
             if number < 0 or (kind == "cluster" and number >= clusters):
                 known = f"0 to {clusters - 1}" if kind == "cluster" else "0 or more"
@@ -284,30 +284,30 @@ def _check_numbers(one: NamedClass, clusters: int, where: str, taken: dict[str, 
             claim = f"{kind} {number}"
             if claim in taken:
                 raise ConfigError(
-                    f"{where}: {claim} is named twice, {taken[claim]!r} and {one.name!r}; leave "
-                    "it to one of them"
+                    f"{where}: {claim} is named twice, {taken[claim]!r} and {entry.name!r}; remove "
+                    "it from one of them"
                 )
-            taken[claim] = one.name
+            taken[claim] = entry.name
 
 
 def _check_agreement(names: ClassNames) -> None:
-    """Entries of one name are one class, so they must say the same."""
+    """Raise if entries of one name, which form one class, contradict each other."""
     colours: dict[str, str] = {}
     ignored: dict[str, bool] = {}
-    for one in names.classes:
-        if ignored.setdefault(one.name, one.ignore) != one.ignore:
+    for entry in names.classes:
+        if ignored.setdefault(entry.name, entry.ignore) != entry.ignore:
             raise ConfigError(
-                f"{names.origin}: entries of class {one.name!r} say both ignore = true and not; "
-                "make them agree, or join them"
+                f"{names.origin}: only some entries of class {entry.name!r} have ignore = true; "
+                "make them agree, or merge them"
             )
-        colour = one.colour.lower()
-        if colour and colours.setdefault(one.name, colour) != colour:
+        colour = entry.colour.lower()
+        if colour and colours.setdefault(entry.name, colour) != colour:
             raise ConfigError(
-                f"{names.origin}: class {one.name!r} has two colours, {colours[one.name]} and "
+                f"{names.origin}: class {entry.name!r} has two colours, {colours[entry.name]} and "
                 f"{colour}; keep one"
             )
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string; names hold no control characters."""
+    """A TOML basic string; names contain no control characters."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,9 +1,9 @@
-"""Frozen copies of a network in which batch norms are folded into the convolutions before them.
+"""Frozen copies of a network in which batch norms are folded into the preceding convolutions.
 
 With fixed statistics a batch norm is one scale and one shift per channel, n(y) = s y + t with
 s = weight / sqrt(variance + eps) and t = bias - s mean, so that n(W x + b) = (s W) x + (s b + t).
-As a layer of its own it reads and writes every activation once more, a quarter of the time that
-the default backbone takes on a CPU.
+As a separate layer it reads and writes every activation once more, which takes a quarter of the
+time of the default backbone on a CPU.
 """
 
 import copy
@@ -21,9 +21,10 @@ __all__ = ["FoldedCopy", "avoid_padded_copies", "fix_padding", "folded"]
 
 
 class _EvenStride(nn.Module):
-    """A depthwise convolution of stride 2 that pads maps of even sides without copying them.
+    """A depthwise convolution of stride 2 with "same" padding, without a padded copy of the input.
 
-    A kernel that begins with a row and a column of zeros makes both sides equal.
+    For maps of even sides "same" padding is asymmetric. A row and a column of zeros at the start of
+    the kernel make it symmetric.
     """
 
     kernel: Tensor
@@ -44,10 +45,10 @@ class _EvenStride(nn.Module):
 
 
 class _FixedPadding(nn.Module):
-    """A convolution of "same" padding for maps whose sides are multiples of its stride.
+    """A convolution with constant "same" padding, for maps whose sides are multiples of its stride.
 
     Args:
-        convolution: whose own padding is left out.
+        convolution: its weights are used, its own padding is not.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -71,9 +72,9 @@ class _FixedPadding(nn.Module):
 
 
 def avoid_padded_copies(network: nn.Module) -> None:
-    """Let strided depthwise convolutions no longer copy their input to pad it; changes `network`.
+    """Make strided depthwise convolutions pad without a copy of their input; changes `network`.
 
-    On a CPU that is quicker, for maps of even sides; at others they work as before.
+    This is faster on a CPU for maps of even sides, and makes no difference for others.
     """
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
@@ -82,16 +83,16 @@ def avoid_padded_copies(network: nn.Module) -> None:
 
 
 def fix_padding(network: nn.Module) -> None:
-    """Make the padding of every convolution a constant; changes `network`.
+    """Make the padding of every convolution a constant, in place.
 
-    Afterwards it is right for images whose sides are multiples of the coarsest stride, and a
-    graph of it holds no arithmetic on sizes.
+    The result is valid for images whose sides are multiples of the coarsest stride. An exported
+    graph then needs no arithmetic on sizes.
     """
     from timm.layers import Conv2dSame
 
     for parent in list(network.modules()):
         if isinstance(parent, _EvenStride):
-            continue  # replaced as a whole
+            continue  # replaced as a unit by its parent
         for name, layer in list(parent.named_children()):
             inner = layer.convolution if isinstance(layer, _EvenStride) else layer
             if type(inner) is Conv2dSame:
@@ -99,7 +100,7 @@ def fix_padding(network: nn.Module) -> None:
 
 
 def _is_strided(module: nn.Module) -> bool:
-    """Depthwise, of stride 2 and an odd kernel, with as much padding as the size needs."""
+    """Whether it is a depthwise "same" convolution of stride 2 with an odd square kernel."""
     from timm.layers import Conv2dSame
 
     if type(module) is not Conv2dSame:
@@ -111,15 +112,15 @@ def _is_strided(module: nn.Module) -> bool:
     return depthwise and steps == ((2, 2), (1, 1)) and kernel == other and kernel % 2 == 1 < kernel
 
 
-_PROBE = (1, 3, 96, 160)  # a size that every backbone takes
-_ROUNDING = 1e-3  # of the largest feature; folding itself moves about 1e-6
+_PROBE = (1, 3, 96, 160)  # a size that every backbone accepts
+_ROUNDING = 1e-3  # relative to the largest feature; folding changes about 1e-6
 
 
 class FoldedCopy:
-    """Remembers the folded copy of a network for as long as the network stays the same.
+    """Cache of the folded copy of a network; recomputed when the network has changed.
 
     Args:
-        network: may change later, by training or by loading a state; the next call notices.
+        network: may change between calls, by training or by loading a state.
     """
 
     def __init__(self, network: PiCIE) -> None:
@@ -129,9 +130,9 @@ class FoldedCopy:
         self._sums = torch.empty(0)
 
     def __call__(self) -> PiCIE:
-        """The copy for the present weights; made now where there is none."""
+        """The folded copy for the current weights."""
         tensors = [*self.network.parameters(), *self.network.buffers()]
-        sums = _sums(tensors)  # fused optimisers write without being counted
+        sums = _sums(tensors)  # fused optimisers do not increment the version counters
         if (
             self._copy is None
             or not _unchanged(tensors, self._seen)
@@ -144,18 +145,18 @@ class FoldedCopy:
 
 @torch.no_grad()
 def folded(network: PiCIE) -> PiCIE:
-    """A frozen copy for inference, without the batch norms that directly follow a convolution.
+    """A frozen copy for inference, with batch norms folded into the convolutions before them.
 
-    Which do is seen on a small image. Norms of other kinds, at other places or of layers used
-    twice stay as they are, and so do the activations and each convolution's own padding; but on a
-    CPU, strided convolutions with "same" padding no longer copy their input to pad it. Where the
-    result differs by more than rounding, nothing is changed.
+    A forward pass of a small image finds the pairs. Other norms, and norms or convolutions that are
+    used twice, stay as they are; so do activations and the padding of convolutions, except that on
+    a CPU strided depthwise convolutions with "same" padding no longer copy their input. If the
+    features change by more than rounding, the copy is not folded at all.
 
     Args:
-        network: stays as it is.
+        network: not changed.
 
     Returns:
-        The copy in evaluation mode, its convolutions in channels_last.
+        The copy in evaluation mode, in channels_last memory format.
     """
     lean = _frozen(network)
     if not any(_is_norm(module) for module in lean.modules()):
@@ -178,11 +179,11 @@ def _frozen(network: PiCIE) -> PiCIE:
 
 
 def _observed(network: nn.Module, probe: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
-    """The features; names of convolutions and of the batch norms that take exactly their outputs.
+    """The features, and (convolution, norm) names where the norm reads exactly the output.
 
-    Every layer that is used twice is left out.
+    Layers that are used twice are skipped.
     """
-    outputs: list[tuple[str, Tensor, int]] = []  # kept, so that no address is used twice
+    outputs: list[tuple[str, Tensor, int]] = []  # keeps tensors alive, so that ids stay unique
     inputs: list[tuple[str, Tensor, int]] = []
 
     def after(name: str) -> Any:
@@ -203,34 +204,34 @@ def _observed(network: nn.Module, probe: Tensor) -> tuple[Tensor, list[tuple[str
     finally:
         for hook in hooks:
             hook.remove()
-    made = {id(tensor): (name, version) for name, tensor, version in outputs}
+    producers = {id(tensor): (name, version) for name, tensor, version in outputs}
     pairs = [
-        (made[id(tensor)][0], norm)
+        (producers[id(tensor)][0], norm)
         for norm, tensor, version in inputs
-        if id(tensor) in made and made[id(tensor)][1] == version  # nothing wrote in between
+        if id(tensor) in producers and producers[id(tensor)][1] == version  # not modified since
     ]
     used = [name for name, *_ in outputs + inputs]
     return features, [pair for pair in pairs if all(used.count(name) == 1 for name in pair)]
 
 
 def _is_convolution(module: nn.Module) -> bool:
-    """Those that apply their weights as they stand; some subclasses normalise them first."""
+    """Whether it applies its weights unchanged; some subclasses normalise them first."""
     from timm.layers import Conv2dSame
 
     return type(module) in (nn.Conv2d, Conv2dSame) and not module._forward_hooks
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Batch norms with fixed statistics, on their own or with an activation behind them."""
+    """Whether it is a batch norm with fixed statistics, with or without an activation."""
     from timm.layers import BatchNormAct2d
 
-    kind = getattr(module, "plain", type(module))  # of one that shares its batch statistics
+    kind = getattr(module, "plain", type(module))  # see sync_batchnorm.share_batch_statistics
     known = kind in (nn.BatchNorm2d, BatchNormAct2d)
     return known and module.running_mean is not None and not module._forward_hooks
 
 
 def _fold(network: nn.Module, convolution: str, norm: str) -> None:
-    """Scale the convolution's weights, and leave of the norm what stands behind it."""
+    """Fold the norm into the convolution, and replace it by its activation or the identity."""
     layer = cast(nn.Conv2d, network.get_submodule(convolution))
     old = cast(nn.BatchNorm2d, network.get_submodule(norm))
     scale, shift = _scale_and_shift(old)
@@ -245,8 +246,8 @@ def _fold(network: nn.Module, convolution: str, norm: str) -> None:
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """(C,) s and t, in float64 on the CPU, since some devices have no float64."""
-    assert norm.running_mean is not None  # norms without statistics are left alone
+    """(C,) s and t, in float64 on the CPU, since some devices lack float64."""
+    assert norm.running_mean is not None  # norms without statistics are not folded
     assert norm.running_var is not None
     scale = (norm.running_var.cpu().double() + norm.eps).rsqrt()
     if norm.affine:
@@ -262,20 +263,20 @@ def _sums(tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack([tensor.sum().float() for tensor in tensors])
 
 
-def _unchanged(tensors: Sequence[Tensor], seen: Sequence[tuple[Tensor, int]]) -> bool:
-    """Whether these are the tensors seen before: same memory, type and number of writes.
+def _unchanged(tensors: Sequence[Tensor], recorded: Sequence[tuple[Tensor, int]]) -> bool:
+    """Whether tensors are the recorded ones: same memory, dtype, shape and version.
 
-    The tensors seen before keep their memory from being given to others.
+    The recorded tensors keep their memory alive, so that it is not reused by others.
     """
-    return len(tensors) == len(seen) and all(
+    return len(tensors) == len(recorded) and all(
         tensor.data_ptr() == old.data_ptr()
         and tensor.dtype == old.dtype
         and tensor.shape == old.shape
         and _version(tensor) == version >= 0
-        for tensor, (old, version) in zip(tensors, seen, strict=True)
+        for tensor, (old, version) in zip(tensors, recorded, strict=True)
     )
 
 
 def _version(tensor: Tensor) -> int:
-    """How often the tensor was written to; -1 where torch does not count (inference mode)."""
+    """Version counter of in-place changes; -1 if torch keeps none (inference mode)."""
     return -1 if tensor.is_inference() else tensor._version

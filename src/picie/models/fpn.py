@@ -1,4 +1,4 @@
-"""The pyramid decoder: 1x1 laterals, summed from coarse to fine (PiCIE, section 4)."""
+"""The pyramid decoder: 1x1 lateral convolutions, summed from coarse to fine (PiCIE, section 4)."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -11,10 +11,10 @@ __all__ = ["FeaturePyramid"]
 
 
 class FeaturePyramid(nn.Module):
-    """Project every stage to D channels; start at the coarsest, upsample, add the next finer one.
+    """Project every stage to D channels; from the coarsest on, upsample and add the next finer one.
 
-    There is no smoothing, normalisation or activation: the map is linear in the stages. So is a
-    PCA of the stacked stages, and `start_from` can therefore begin with exactly that.
+    There is no smoothing, normalisation or activation, so the features are linear in the stages and
+    `start_from` can initialise the decoder to exactly a PCA of the stacked stages.
 
     Args:
         channels: channels of the stages, from the finest to the coarsest.
@@ -29,7 +29,7 @@ class FeaturePyramid(nn.Module):
         """Sum the laterals.
 
         Args:
-            maps: one (B, C_i, h_i, w_i) per stage, from the finest to the coarsest.
+            maps: (B, C_i, h_i, w_i) per stage, from the finest to the coarsest.
 
         Returns:
             (B, D, h_0, w_0), on the grid of the finest stage; not normalised.
@@ -41,7 +41,7 @@ class FeaturePyramid(nn.Module):
             projected = lateral(features)
             if total is not None:
                 size = projected.shape[-2:]
-                if total.shape[-2:] != size:  # blocks of a plain transformer are of one size
+                if total.shape[-2:] != size:  # equal for the blocks of a plain transformer
                     total = F.interpolate(total, size=size, mode="bilinear", align_corners=False)
                 projected = projected + total
             total = projected
@@ -50,7 +50,7 @@ class FeaturePyramid(nn.Module):
 
     @torch.no_grad()
     def start_from(self, mean: Tensor, directions: Tensor, origin: Tensor | None = None) -> None:
-        """Begin as a linear projection of the stacked stages: f = directions (x - mean) - origin.
+        """Set the laterals to f = directions (x - mean) - origin of the stacked stages x.
 
         Args:
             mean: (sum of C_i,) mean of the stacked stages, finest first.

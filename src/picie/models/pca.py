@@ -1,8 +1,8 @@
-"""A linear projection of stacked backbone stages by PCA, to start the pyramid decoder from.
+"""PCA of the stacked backbone stages, to initialise the pyramid decoder.
 
-A decoder that starts at random forgets what the backbone knows, and a few epochs on a few hundred
-images do not learn it again. Started as the PCA of the stages, its features are those of the
-pretrained backbone from the first step on.
+A randomly initialised decoder discards the information of the pretrained backbone, and a few epochs
+on a few hundred images do not recover it. Initialised with the PCA of the stages, the features are
+those of the pretrained backbone from the first step on.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ __all__ = ["StageMoments", "stage_weights"]
 
 
 def stage_weights(strides: Sequence[int]) -> tuple[float, ...]:
-    """How much each stage takes part.
+    """Weight of each stage in the PCA.
 
-    Of several strides the two coarsest carry the meaning and count 1, the next finer one adds
-    detail and counts 1/2, finer ones are left to training (they hold edges and colours). Stages of
-    one stride count the same.
+    The two coarsest strides, which are the most semantic, have weight 1. The next finer one adds
+    detail and has weight 1/2. Finer ones (edges and colours) have weight 0: training can add them.
+    Stages of equal stride have equal weight.
 
     Args:
-        strides: of the stages, finest first.
+        strides: strides of the stages, finest first.
     """
     coarsest_first = sorted(set(strides), reverse=True)
     weights = dict(zip(coarsest_first, (1.0, 1.0, 0.5), strict=False))
@@ -30,12 +30,12 @@ def stage_weights(strides: Sequence[int]) -> tuple[float, ...]:
 
 
 class StageMoments:
-    """Mean and covariance of the stacked stages, gathered batch by batch in float64.
+    """Mean and covariance of the stacked stages, accumulated batch by batch in float64.
 
     Args:
         channels: channels of each stage, finest first.
-        strides: of each stage.
-        reduce: adds a tensor up over all processes; the default is that of a single one.
+        strides: stride of each stage.
+        reduce: sums a tensor over all processes; the default is for a single process.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class StageMoments:
         self.product = torch.zeros(total, total, dtype=torch.float64)
 
     def update(self, maps: Sequence[Tensor]) -> Tensor:
-        """Add the feature maps of a batch, all brought to the grid of the second coarsest stage.
+        """Add the feature maps of a batch, all resized to the grid of the second coarsest stage.
 
-        The first call shares a point near the data with the other processes.
+        The first call computes the common origin of all processes.
 
         Args:
-            maps: one (B, C_i, h_i, w_i) per stage, finest first; B may be 0.
+            maps: (B, C_i, h_i, w_i) per stage, finest first; B may be 0.
 
         Returns:
-            (B, h w, sum of C_i) the stacked stages on that grid.
+            (B, h w, sum of C_i), the stacked stages on that grid.
         """
         size = maps[max(0, len(maps) - 2)].shape[-2:]
         stacked = torch.cat([_to_grid(one, size) for one in maps], dim=1)
@@ -69,18 +69,18 @@ class StageMoments:
         rows = cells.flatten(0, 1)
         if self.origin is None:
             self.origin = self._shared_mean(rows)
-        rows = rows - self.origin  # products of large means would cancel in float32
+        rows = rows - self.origin  # avoids cancellation of large means in float32
         self.count += len(rows)
         self.sum += rows.sum(0, dtype=torch.float64).cpu()
-        # float32 products of one batch are exact enough; only their sum over batches is long.
+        # float32 is precise enough within a batch; the sum over batches is float64.
         self.product += (rows.T @ rows).double().cpu()
         return cells
 
     def projection(self, size: int) -> tuple[Tensor, Tensor]:
-        """The principal directions of the stages, each stage scaled to its weight.
+        """Principal directions of the stages, after scaling each stage to its weight.
 
         Args:
-            size: most directions d.
+            size: maximum number of directions d.
 
         Returns:
             mean (sum of C_i,) and directions (d, sum of C_i), float32, largest variance first; the
@@ -93,9 +93,9 @@ class StageMoments:
         covariance = scale[:, None] * covariance * scale
         values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
         largest = vectors.flip(1)[:, :size].T  # (d, sum of C_i)
-        # The sign of an eigenvector is arbitrary; fix it, so that machines agree.
+        # Fix the arbitrary sign of the eigenvectors, so that the result is reproducible.
         peak = largest.gather(1, largest.abs().argmax(1, keepdim=True))
-        length = values.clamp_min(0).sum().clamp_min(1e-12).sqrt()  # equal images: no spread
+        length = values.clamp_min(0).sum().clamp_min(1e-12).sqrt()  # constant features
         directions = largest * peak.sign() * scale / length
         if self.origin is not None:
             mean = mean + self.origin.double().cpu()
@@ -103,7 +103,7 @@ class StageMoments:
 
     @property
     def total(self) -> int:
-        """Feature cells that all processes have seen."""
+        """Number of feature cells over all processes."""
         return int(self.reduce(torch.tensor(self.count)))
 
     def _shared_mean(self, rows: Tensor) -> Tensor:

@@ -15,24 +15,24 @@ __all__ = ["PiCIE"]
 
 
 class PiCIE(nn.Module):
-    """Pixel features and their nearest centroid (PiCIE, sections 3.2 and 4).
+    """Pixel features, and the centroids that classify them (PiCIE, sections 3.2 and 4).
 
     Args:
         backbone: name of a timm network.
         feature_size: D, channels of the feature map.
         pretrained: load the backbone's weights.
-        layers: of the backbone that are used, as in `Backbone`; empty = the usual ones.
-        weights: a file of weights for the backbone, in place of timm's.
+        layers: layers of the backbone to use, as in `Backbone`; empty = its default.
+        weights: weight file for the backbone, instead of timm's weights.
 
     Attributes:
-        centroids: (V, P, D) float, P centroids of each of V views (or of one set from un-augmented
+        centroids: (V, P, D) float, P centroids for each of V views (or one set from unaugmented
             images); a buffer, empty until they are learnt.
         groups: (V, P) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged. A buffer.
         offsets: (V, P) float, added to the scores: the biases of a learnt classifier, 0 for
             centroids. A buffer.
-        trees: (V, P - 1, 3) float64, the order in which centroids join and at which distances;
-            (V, 0, 3) where there is none. A buffer.
+        trees: (V, P - 1, 3) float64, the order in which centroids merge, with their distances;
+            (V, 0, 3) without a tree. A buffer.
     """
 
     centroids: Tensor
@@ -64,17 +64,17 @@ class PiCIE(nn.Module):
 
     @property
     def clusters(self) -> int:
-        """K, the number of clusters that predictions tell apart; 0 before they are learnt."""
+        """K, the number of clusters in predictions; 0 before they are learnt."""
         return int(self.groups.max()) + 1 if self.groups.numel() else 0
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features, not normalised: G is applied before the normalisation.
+        """Unnormalised features (G is applied before they are normalised).
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
 
         Returns:
-            (B, D, h, w) with h = H / stride, rounded up.
+            (B, D, h, w) with h = H / stride and w = W / stride, rounded up.
         """
         features: Tensor = self.decoder(self.backbone(images))
         return features
@@ -86,13 +86,13 @@ class PiCIE(nn.Module):
         offsets: Sequence[Tensor] | None = None,
         trees: Sequence[Tensor] | None = None,
     ) -> None:
-        """Keep one set per view.
+        """Store the centroids, one set per view.
 
         Args:
             centroids: (P, D) per view.
-            groups: (P,) int64 per view, the cluster 0..K-1 that each centroid belongs to.
+            groups: (P,) int64 per view, the cluster 0..K-1 of each centroid.
             offsets: (P,) per view, added to the scores; None = 0.
-            trees: (P - 1, 3) per view, as `build_tree` makes them; None = no tree.
+            trees: (P - 1, 3) per view, from `build_tree`; None = no tree.
         """
         device = self.centroids.device
         self.centroids = torch.stack([c.detach().float() for c in centroids]).to(device)
@@ -105,7 +105,7 @@ class PiCIE(nn.Module):
             self.trees = torch.stack(list(trees)).to(device)
 
     def regrouped(self, groups: Sequence[Tensor]) -> "PiCIE":
-        """The same network, weights shared, whose centroids make up other clusters.
+        """The same network, with shared weights, whose centroids form other clusters.
 
         Args:
             groups: (P,) int64 per view, the cluster 0..K-1 of each centroid.
@@ -116,7 +116,7 @@ class PiCIE(nn.Module):
         return other
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state strictly; its centroids may have another number than those at hand.
+        """Load a state strictly, except that the number of centroids may differ.
 
         Raises:
             RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
@@ -138,14 +138,14 @@ class PiCIE(nn.Module):
         self.load_state_dict(state)
 
     def view_centroids(self, view: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The (P, D) centroids of a view, from 0, their (P,) clusters and their (P,) offsets.
+        """The (P, D) centroids of a view (counted from 0), their (P,) clusters and (P,) offsets.
 
         Raises:
-            NotFittedError: there are none.
+            NotFittedError: the view has no centroids.
         """
         if view >= len(self.centroids):
             raise NotFittedError(
-                f"the model has no centroids of view {view + 1} (it has {len(self.centroids)} "
+                f"the model has no centroids for view {view + 1} (it has {len(self.centroids)} "
                 "sets); train it first (picie train)"
             )
         return self.centroids[view], self.groups[view], self.offsets[view]

@@ -1,4 +1,4 @@
-"""Models on disk: a folder with `model.safetensors` and `config.json`, nothing executable."""
+"""Models on disk: a folder with `model.safetensors` and `config.json`, without executable code."""
 
 import json
 from pathlib import Path
@@ -18,11 +18,11 @@ from picie.version import __version__
 __all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
 
 MODEL_FORMAT = 1
-"""Version of the files; a model of a newer one is refused."""
+"""Version of the file format; newer versions cannot be read."""
 
 
 def save_model(model: PiCIE, config: Config, folder: Path) -> None:
-    """Write the weights, the centroids and the settings; each file whole or not at all."""
+    """Write weights, centroids and settings; each file atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     card = {
@@ -35,10 +35,10 @@ def save_model(model: PiCIE, config: Config, folder: Path) -> None:
 
 
 def load_model(folder: Path) -> tuple[PiCIE, Config]:
-    """Read a model strictly: every tensor must be there, and no other.
+    """Read a model strictly: no tensor may be missing or unknown.
 
     Raises:
-        ModelError: missing, broken or newer files.
+        ModelError: files that are missing, broken, or of a newer format.
     """
     config = _read_settings(folder)
     path = folder / WEIGHTS_FILE
@@ -55,14 +55,14 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         model.restore(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{path}: does not fit the network it names ({reason})") from None
+        raise ModelError(f"{path}: does not fit the backbone of its config ({reason})") from None
     return model, config
 
 
 def read_tree(folder: Path) -> Tensor | None:
-    """The tree of clusters of view 1, (P - 1, 3), without reading the weights.
+    """The cluster tree of view 1, (P - 1, 3), without reading the weights.
 
-    None for a model whose classifier was learnt, or that was written before models carried trees.
+    None for a model with a learnt classifier, or of a version that stored no trees.
 
     Raises:
         ModelError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""BatchNorm over the images of all processes, so that several train as one does."""
+"""BatchNorm over the images of all processes, which makes their number irrelevant to training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ Sum = Callable[[Tensor], Tensor]
 
 
 def share_batch_statistics(network: nn.Module, reduce: Sum) -> None:
-    """Let every BatchNorm2d in training mode use the mean and variance of all processes' batches.
+    """Make every BatchNorm2d in training mode use mean and variance over all processes' batches.
 
-    Parameters, buffers and their names stay; so does an activation that timm puts into the layer.
-    All processes must then run the same layers in the same order, also with no image at hand.
+    Parameters, buffers and their names do not change, nor does an activation that timm puts into
+    the layer. All processes must run the same layers in the same order, even with an empty batch.
 
     Args:
         network: changed in place.
-        reduce: adds a tensor up over all processes and passes gradients through.
+        reduce: sums a tensor over all processes; gradients pass through it.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -32,7 +32,7 @@ def _shared(base: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
         if not self.training:
             return base.forward(self, images)
         values = _normalise(self, images)
-        for name in ("drop", "act"):  # of timm's BatchNormAct2d
+        for name in ("drop", "act"):  # attributes of timm's BatchNormAct2d
             values = getattr(self, name)(values) if hasattr(self, name) else values
         return values
 
@@ -40,7 +40,7 @@ def _shared(base: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
 
 
 def _normalise(layer: Any, images: Tensor) -> Tensor:
-    """Equations of Ioffe and Szegedy (2015), algorithm 1, with sums over all processes."""
+    """Ioffe and Szegedy (2015), algorithm 1, with sums over all processes."""
     wide = images if images.dtype == torch.float64 else images.float()
     sums = wide.sum((0, 2, 3))
     count = torch.full_like(sums, images.numel() / images.shape[1])

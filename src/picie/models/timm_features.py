@@ -1,4 +1,4 @@
-"""timm networks that give feature maps: which options they need, and which of their layers."""
+"""timm networks with feature maps: the options they need, their layers, strides and image sizes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,11 +35,11 @@ REFUSALS = (
     TypeError,
     ValueError,
 )
-"""What networks raise that cannot be built in some way, or cannot take an image."""
+"""Errors of networks that do not support an option or an image size."""
 
 _SMALL = (96, 160)
 _ODD = (75, 109)
-_LARGE = (320, 416)  # some position tables end where images are larger than in their training
+_LARGE = (320, 416)  # some position tables are limited to the image size of the training
 _OTHER = "choose a network for any size, such as resnet18.tv_in1k"
 _Shape = tuple[int, int, int]
 
@@ -47,21 +47,21 @@ _Shape = tuple[int, int, int]
 def check_sizes(
     stages: nn.Module, name: str, strides: Sequence[int], *, channels_last: bool, large: bool
 ) -> tuple[int, tuple[int, ...]]:
-    """Refuse networks that only work at one size: views and photos come in many.
+    """Check that a network accepts images of different sizes, as views and photos have.
 
     Args:
-        stages: from images to maps.
-        name: of the network.
-        strides: of its maps.
+        stages: maps images to feature maps.
+        name: name of the network.
+        strides: strides of the maps.
         channels_last: maps are (B, h, w, C).
-        large: try a large image too.
+        large: also try a large image.
 
     Returns:
-        what the sides of an image must be multiples of (1 where odd ones do as well), and the
+        The number that the sides of an image must be multiples of (1 if any size works), and the
         channels of each map.
 
     Raises:
-        ConfigError: one size only, or maps of other sizes than the strides say.
+        ConfigError: a fixed image size, or maps whose sizes contradict the strides.
     """
     was_training = stages.training
     stages.eval()
@@ -88,43 +88,43 @@ def check_sizes(
 
 @torch.no_grad()
 def try_small_image(stages: nn.Module, strides: Sequence[int]) -> None:
-    """Run a network once, on an image that is not square; raises what the network raises.
+    """Run a network once on an image that is not square; errors of the network propagate.
 
     Args:
-        stages: from images to maps.
-        strides: of its maps.
+        stages: maps images to feature maps.
+        strides: strides of the maps.
     """
     stages(torch.zeros(1, 3, *_rounded(_SMALL, math.lcm(*strides))))
 
 
 def one_size(name: str, reason: str) -> ConfigError:
-    """The error of a network that takes no other images than those it was made for."""
+    """The error of a network with a fixed image size."""
     reason = reason.rstrip(".")
     return ConfigError(f"backbone {name!r} works at one image size only ({reason}); {_OTHER}")
 
 
 def first_line(error: Exception | None) -> str:
-    """What an error says first, or its kind where it says nothing."""
+    """First line of the message of an error, or its type if the message is empty."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 @torch.no_grad()
 def _shapes(stages: nn.Module, size: tuple[int, int], channels_last: bool) -> list[_Shape]:
-    """(C, h, w) of the maps of an image."""
-    shapes = [tuple(one.shape[1:]) for one in stages(torch.zeros(1, 3, *size))]
+    """(C, h, w) of each map of an image."""
+    shapes = [tuple(shape.shape[1:]) for shape in stages(torch.zeros(1, 3, *size))]
     if channels_last:
-        return [(one[2], one[0], one[1]) for one in shapes]
-    return [(one[0], one[1], one[2]) for one in shapes]
+        return [(shape[2], shape[0], shape[1]) for shape in shapes]
+    return [(shape[0], shape[1], shape[2]) for shape in shapes]
 
 
 def _difference(shapes: list[_Shape], size: tuple[int, int], strides: Sequence[int]) -> str:
-    """What is wrong with the sizes of maps; empty if nothing."""
-    for (_, *found), stride in zip(shapes, strides, strict=True):
-        promised = [-(-side // stride) for side in size]
-        if found != promised:
+    """Describe the first map whose size contradicts its stride; "" if there is none."""
+    for (_, *actual), stride in zip(shapes, strides, strict=True):
+        expected = [-(-side // stride) for side in size]
+        if actual != expected:
             return (
-                f"an image of {size[0]} x {size[1]} pixels gives {found[0]} x {found[1]} cells "
-                f"where stride {stride} promises {promised[0]} x {promised[1]}"
+                f"an image of {size[0]} x {size[1]} pixels gives {actual[0]} x {actual[1]} cells "
+                f"where stride {stride} should give {expected[0]} x {expected[1]}"
             )
     return ""
 
@@ -134,22 +134,22 @@ def _rounded(size: tuple[int, int], cell: int) -> tuple[int, int]:
     return height, width
 
 
-# What networks are asked for that take images of one size only unless told otherwise.
+# Options that make networks with a fixed image size accept any size, in the order of trying.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 
 @dataclass(frozen=True)
 class Network:
-    """A timm network that gives a list of feature maps.
+    """A timm network that returns a list of feature maps.
 
     Attributes:
-        stages: from (B, 3, H, W) normalised images to the maps.
-        channels: of each map, from the finest to the coarsest.
+        stages: maps (B, 3, H, W) normalised images to the feature maps.
+        channels: channels of each map, from the finest to the coarsest.
         strides: pixels of the image per cell of each map.
         whole: the sides of an image must be multiples of this.
-        channels_last: maps come as (B, h, w, C).
-        plain: the maps are blocks of one resolution, of a network without stages.
-        notes: what was done to weights from a file, for people.
+        channels_last: maps are (B, h, w, C).
+        plain: the maps are blocks of equal resolution, from a network without stages.
+        notes: messages about how weights from a file were adapted.
     """
 
     stages: nn.Module
@@ -162,14 +162,14 @@ class Network:
 
 
 class PatchMaps(nn.Module):
-    """Blocks of a plain transformer as maps of its patches.
+    """Outputs of the blocks of a plain transformer as feature maps, one cell per patch.
 
-    The final norm of the network stands behind every block that is taken; class and register tokens
-    are left out, and so are the blocks behind the last one that is taken.
+    The final norm of the network is applied to each output. Class and register tokens are dropped;
+    blocks after the last requested one are removed.
 
     Args:
         model: a timm network with `forward_intermediates`.
-        blocks: numbers of its blocks, from 0, in order.
+        blocks: indices of its blocks, from 0, in ascending order.
     """
 
     def __init__(self, model: Any, blocks: Sequence[int]) -> None:
@@ -179,10 +179,10 @@ class PatchMaps(nn.Module):
             model.prune_intermediate_layers(self.blocks, prune_norm=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """One (B, C, H / patch, W / patch) per block.
+        """Return (B, C, H / patch, W / patch) per block.
 
         Args:
-            images: (B, 3, H, W), sides multiples of the patch.
+            images: (B, 3, H, W), sides multiples of the patch size.
         """
         maps: list[Tensor] = self.model.forward_intermediates(
             images, indices=self.blocks, norm=True, output_fmt="NCHW", intermediates_only=True
@@ -192,7 +192,7 @@ class PatchMaps(nn.Module):
 
 @dataclass(frozen=True)
 class _Plan:
-    """How to create a network: options, strides of all levels, those taken if nobody chooses."""
+    """How to create a network: strides of all levels, the levels used by default, timm options."""
 
     strides: tuple[int, ...]
     usual: tuple[int, ...]
@@ -203,29 +203,31 @@ class _Plan:
 def create_network(
     name: str, *, layers: Sequence[int], pretrained: bool, weights: Path | None
 ) -> Network:
-    """Create a network and see that its maps have the sizes that its strides promise.
+    """Create a network, and check that the sizes of its maps agree with its strides.
 
     Args:
-        name: of a timm network.
-        layers: numbers of its blocks or stages, negative ones from the end; empty = all stages from
+        name: name of a timm network.
+        layers: indices of its blocks or stages, negative ones from the end; empty = all stages from
             stride 4 on, or the last block of a network without stages.
         pretrained: load timm's weights.
-        weights: a file to load in their place.
+        weights: weight file to load instead.
 
     Raises:
-        ConfigError: no feature maps, one image size only, or no such layer.
-        ModelError: weights that cannot be had or do not fit.
+        ConfigError: no feature maps, a fixed image size, or no such layer.
+        ModelError: weights that cannot be loaded or do not fit.
     """
     file = None if weights is None else read_weights(weights)
     plan = _plan(name)
     chosen = _chosen(name, layers, plan)
     create = _patch_maps if plan.plain else _pyramid
     stages, notes = create(name, chosen, plan.options, pretrained, file)
-    last = getattr(stages, "output_fmt", "NCHW") == "NHWC"  # Swin, MambaOut
+    channels_last = getattr(stages, "output_fmt", "NCHW") == "NHWC"  # Swin, MambaOut
     strides = tuple(plan.strides[place] for place in chosen)
-    large = hasattr(stages, "model") and not plan.options  # transformers that were not asked
-    whole, channels = check_sizes(stages, name, strides, channels_last=last, large=large)
-    return Network(stages, channels, strides, whole, last, plan.plain, tuple(notes))
+    large = (
+        hasattr(stages, "model") and not plan.options
+    )  # transformers without an option for any size
+    whole, channels = check_sizes(stages, name, strides, channels_last=channels_last, large=large)
+    return Network(stages, channels, strides, whole, channels_last, plan.plain, tuple(notes))
 
 
 def _plan(name: str) -> _Plan:
@@ -236,21 +238,21 @@ def _plan(name: str) -> _Plan:
     reason: Exception | None = None
     for options in _ANY_SIZE if fixed else ({},):
         try:
-            # A large transformer takes a minute to draw weights that nobody needs. Others are
-            # small, and their draws belong to what a seed gives.
+            # Initialising the unused weights of a large transformer would take a minute. Other
+            # networks are small; their random draws are part of what a seed determines.
             with torch.device("meta") if fixed else nullcontext():
                 probe = _create(name, pretrained=False, features_only=True, **options)
                 if fixed:
                     try_small_image(probe.eval(), probe.feature_info.reduction())
         except REFUSALS as error:
-            reason = error  # of the last: without any option
+            reason = error  # the last one is that without options
             continue
         return _read_plan(probe, options)
     if fixed:
         raise one_size(name, first_line(reason)) from None
     raise ConfigError(
         f"backbone {name!r} gives no pyramid of feature maps ({first_line(reason)}); choose a "
-        "network with stages, such as resnet18.tv_in1k"
+        "network with stages, for example resnet18.tv_in1k"
     ) from None
 
 
@@ -263,7 +265,7 @@ def _read_plan(probe: Any, options: dict[str, Any]) -> _Plan:
     if plain:
         return _Plan(strides, (len(strides) - 1,), plain, options)
     offered = [place % len(strides) for place in info.out_indices]
-    # Stride 2 is left out: the pyramid of the paper starts at stride 4.
+    # Stride 2 is skipped: the pyramid of the paper starts at stride 4.
     return _Plan(strides, tuple(p for p in offered if strides[p] >= 4), plain, options)
 
 
@@ -275,13 +277,13 @@ def _chosen(name: str, layers: Sequence[int], plan: _Plan) -> tuple[int, ...]:
         if not -count <= layer < count:
             raise ConfigError(
                 f"backbone_layers {layer}: {name} has {count} {kind}; give numbers from -{count} "
-                f"to -1, the last one, or from 0 to {count - 1}"
+                f"to -1 (the last one), or from 0 to {count - 1}"
             )
     places = sorted({layer % count for layer in layers})
     if len(places) < len(layers):
         given = " ".join(map(str, layers))
         raise ConfigError(
-            f"backbone_layers {given}: names one of the {count} {kind} of {name} twice; name each "
+            f"backbone_layers {given}: repeats one of the {count} {kind} of {name}; give each only "
             "once"
         )
     return tuple(places)
@@ -300,8 +302,8 @@ def _patch_maps(
     needed = model.state_dict()
     maps = PatchMaps(model, blocks)
     used = maps.model.state_dict()
-    found, notes = fit_weights(file, name, model, needed, used)
-    maps.model.load_state_dict({key: found[key] for key in used})
+    tensors, notes = fit_weights(file, name, model, needed, used)
+    maps.model.load_state_dict({key: tensors[key] for key in used})
     return maps, notes
 
 
@@ -318,45 +320,45 @@ def _pyramid(
     size = {k: v for k, v in options.items() if k not in ("features_only", "out_indices")}
     model = _create(name, pretrained=False, num_classes=0, **size)
     known = model.state_dict()
-    made = _create(name, pretrained=False, **options)
-    inner = getattr(made, "model", made)
+    network = _create(name, pretrained=False, **options)
+    inner = getattr(network, "model", network)
     named_alike = inner.state_dict().keys() <= known.keys()
     used = {k: known[k] for k in inner.state_dict()} if named_alike else known
-    found, notes = fit_weights(file, name, model, known, used)
+    tensors, notes = fit_weights(file, name, model, known, used)
     if named_alike:
-        inner.load_state_dict({key: found[key] for key in used})
+        inner.load_state_dict({key: tensors[key] for key in used})
     else:
-        made = _loaded_by_timm(name, found, options, file.path)
-    return made, notes
+        network = _loaded_by_timm(name, tensors, options, file.path)
+    return network, notes
 
 
 def _loaded_by_timm(
     name: str, tensors: dict[str, Tensor], options: dict[str, Any], path: Path
 ) -> Any:
-    """Stages whose names timm changes when it takes a network apart, after it has loaded."""
-    overlay = {"state_dict": tensors, "num_classes": 0}  # without a head it loads strictly
+    """Load through timm, for networks whose tensors it renames when it extracts the stages."""
+    overlay = {"state_dict": tensors, "num_classes": 0}  # strict, because there is no head
     try:
-        made = _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+        network = _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except REFUSALS as error:
         raise ModelError(f"{path}: does not fit {name} ({first_line(error)})") from None
-    for module in made.modules():  # copies of the network would copy the file's tensors too
+    for module in network.modules():  # else copies of the network would copy the file's tensors too
         for config in ("pretrained_cfg", "default_cfg"):
             if isinstance(getattr(module, config, None), dict):
                 getattr(module, config).pop("state_dict", None)
-    return made
+    return network
 
 
 def _weighted(name: str, pretrained: bool, options: dict[str, Any]) -> Any:
     try:
         return _create(name, pretrained=pretrained, **options)
-    except Exception as error:  # the hub's client has many network errors with no common base
+    except Exception as error:  # network errors of the hub's client have no common base class
         if not pretrained:
             raise
         raise ModelError(
             f"backbone {name!r}: its pretrained weights cannot be downloaded "
             f"({first_line(error)}); connect to the network once, use the default "
-            f"{DEFAULT_BACKBONE}, which needs none, pass a file with --backbone-weights, or pass "
-            "--no-pretrained"
+            f"{DEFAULT_BACKBONE}, which needs no download, pass a file with --backbone-weights, or "
+            "pass --no-pretrained"
         ) from None
 
 

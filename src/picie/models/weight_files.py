@@ -1,4 +1,4 @@
-"""Weights of a backbone from a file: found inside it, renamed, and checked one by one."""
+"""Backbone weights from a file: extract, rename and check its tensors."""
 
 import argparse
 import contextlib
@@ -19,8 +19,8 @@ from picie.errors import ModelError
 
 __all__ = ["WeightFile", "fit_weights", "read_weights"]
 
-# Where training programs keep the weights inside a checkpoint; of several the first is taken, a
-# teacher or a running average before the network that was trained.
+# Keys under which checkpoints store the weights. The first match is used: a teacher or a running
+# average takes precedence over the trained network.
 _HOLDERS = (
     "teacher",
     "target_encoder",
@@ -43,7 +43,7 @@ _PREFIXES = (
     "encoder.",
     "model.",
 )
-# Parts of a pretraining, or of a classifier, that give no feature maps.
+# Modules for pretraining or classification, which are not part of the feature extractor.
 _HEADS = (
     "head",
     "head_dist",
@@ -70,12 +70,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a weight file holds.
+    """Content of a weight file.
 
     Attributes:
         path: the file.
-        tensors: by name.
-        notes: what was taken out of what, for people.
+        tensors: tensors by name.
+        notes: messages about how the tensors were extracted.
     """
 
     path: Path
@@ -84,31 +84,31 @@ class WeightFile:
 
 
 def read_weights(path: Path) -> WeightFile:
-    """The tensors of a weight file, without the wrapping of a training program.
+    """Read the tensors of a weight file, unwrapped from a checkpoint.
 
     Args:
-        path: .safetensors, or any file of `torch.save`. Nothing in it is executed.
+        path: .safetensors, or any file of `torch.save`. No code in it is executed.
 
     Raises:
-        ModelError: missing or broken file, one that holds code, or one without tensors.
+        ModelError: the file is missing or broken, contains code, or has no tensors.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such weight file; check --backbone-weights")
     notes: list[str] = []
-    found = _loaded(path)
-    while isinstance(found, Mapping):
-        inner = next((key for key in _HOLDERS if isinstance(found.get(key), Mapping)), None)
+    content = _loaded(path)
+    while isinstance(content, Mapping):
+        inner = next((key for key in _HOLDERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         notes.append(f"{path}: took the weights under {inner!r}")
-        found = found[inner]
-    items = found.items() if isinstance(found, Mapping) else ()
+        content = content[inner]
+    items = content.items() if isinstance(content, Mapping) else ()
     tensors = {str(key): value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
-        keys = _some(str(key) for key, _ in items) or f"a {type(found).__name__}"
+        keys = _some(str(key) for key, _ in items) or f"a {type(content).__name__}"
         raise ModelError(
             f"{path}: holds no tensors where weights are expected ({keys}); save the network's "
-            "state_dict() to a file of its own"
+            "state_dict() to a separate file"
         )
     return WeightFile(path, tensors, tuple(notes))
 
@@ -120,22 +120,22 @@ def fit_weights(
     known: Mapping[str, Tensor],
     used: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Bring tensors to the names and shapes of a network, strictly.
+    """Map the tensors of a file to the names of a network, and check their shapes.
 
-    Prefixes of training programs are taken off, and names that the authors of a network gave are
-    translated by timm. Heads may be missing or superfluous; buffers that follow from the
-    architecture may be missing; nothing else may.
+    Prefixes of training frameworks are removed, and names of the original authors are translated by
+    timm. Heads may be missing or unused, and buffers that follow from the architecture may be
+    missing. Everything else must match.
 
     Args:
         file: from `read_weights`.
-        name: of the timm network.
-        model: the network without a classifier, perhaps cut behind the layers that are used.
-        known: all tensors of the whole network.
-        used: those that the feature maps need.
+        name: name of the timm network.
+        model: the network without a classifier, possibly truncated after the layers in use.
+        known: all tensors of the complete network.
+        used: the tensors that the feature maps need.
 
     Returns:
-        a tensor for every name of `known` (own ones where the file has none), and what was done,
-        for people.
+        A tensor for every name of `known` (its own value if the file has none), and messages about
+        what was adapted.
 
     Raises:
         ModelError: a tensor is missing, unknown or of another shape.
@@ -146,25 +146,25 @@ def fit_weights(
     missing = [key for key in used if key not in tensors and not _may_miss(key, model)]
     if missing:
         raise ModelError(
-            f"{path}: does not fit {name}: lacks {len(missing)} of {len(used)} tensors "
-            f"({_some(missing)}; it holds {_some(tensors)}); name the --backbone that the file "
+            f"{path}: does not fit {name}: {len(missing)} of {len(used)} tensors are missing "
+            f"({_some(missing)}; it holds {_some(tensors)}); pass the --backbone that the file "
             "was made for"
         )
     for key in used:
         if key in tensors and tensors[key].shape != known[key].shape:
             raise ModelError(
                 f"{path}: does not fit {name}: {key} is {_sides(tensors[key])} where the network "
-                f"has {_sides(known[key])}; name the --backbone that the file was made for"
+                f"has {_sides(known[key])}; pass the --backbone that the file was made for"
             )
     unknown = [key for key in tensors if key not in known]
     strange = [key for key in unknown if key.split(".")[0] not in _HEADS]
     if strange:
         raise ModelError(
-            f"{path}: does not fit {name}: the network has no place for {len(strange)} tensors "
-            f"({_some(strange)}); name the --backbone that the file was made for"
+            f"{path}: does not fit {name}: {len(strange)} tensors are unknown to the network "
+            f"({_some(strange)}); pass the --backbone that the file was made for"
         )
     if unknown:
-        notes.append(f"{path}: left out {len(unknown)} tensors of heads ({_some(unknown)})")
+        notes.append(f"{path}: ignored {len(unknown)} tensors of heads ({_some(unknown)})")
     return {key: tensors.get(key, own) for key, own in known.items()}, [*file.notes, *notes]
 
 
@@ -172,19 +172,20 @@ def _loaded(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Checkpoints of DINO and many others keep the flags of their program in a Namespace.
+        # Checkpoints of DINO and many others contain their command-line flags as a Namespace.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(
             f"{path}: cannot be read as tensors only; it is broken, or holds objects that could "
-            "run code when they are loaded. Where you trust it, save its state_dict() as "
+            "run code when they are loaded. If you trust the file, save its state_dict() as "
             ".safetensors"
         ) from None
-    except Exception as error:  # a file of another kind may make the reader stumble anywhere
+    except Exception as error:  # files of another format cause many kinds of errors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"{path}: the weights cannot be read ({reason}); give a whole .safetensors or .pth file"
+            f"{path}: the weights cannot be read ({reason}); give a complete .safetensors or .pth "
+            "file"
         ) from None
 
 
@@ -202,10 +203,10 @@ def _without_prefixes(
             for key, value in tensors.items()
             if key.startswith(prefix)
         }
-        note = f"{path}: took the prefix {prefix!r} off"
+        note = f"{path}: removed the prefix {prefix!r}"
         others = [key for key in tensors if not key.startswith(prefix)]
         if others:
-            note += f", and left out {len(others)} tensors without it ({_some(others)})"
+            note += f", and ignored {len(others)} tensors without it ({_some(others)})"
         notes.append(note)
         tensors = inner
 
@@ -213,7 +214,7 @@ def _without_prefixes(
 def _translated(
     tensors: dict[str, Tensor], name: str, model: nn.Module, path: Path
 ) -> dict[str, Tensor]:
-    """Names that a network's authors gave to timm's, by timm's own rules for this family."""
+    """Translate the original authors' names to timm's, with timm's rules for this family."""
     import timm
 
     family = sys.modules[timm.model_entrypoint(name.split(".")[0]).__module__]
@@ -224,14 +225,14 @@ def _translated(
     options = {"adapt_layer_scale": True} if "adapt_layer_scale" in accepted else {}
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # some rules print
-            found: dict[str, Tensor] = translate(tensors, model, **options)
-    except Exception as error:  # rules of all families, for whatever the file holds
+            translated: dict[str, Tensor] = translate(tensors, model, **options)
+    except Exception as error:  # the rules of each family raise their own errors
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ModelError(
-            f"{path}: does not fit {name} ({reason}); name the --backbone that the file was made "
+            f"{path}: does not fit {name} ({reason}); pass the --backbone that the file was made "
             "for"
         ) from None
-    return found
+    return translated
 
 
 def _may_miss(key: str, model: nn.Module) -> bool:

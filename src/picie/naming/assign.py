@@ -1,7 +1,8 @@
-"""Names given to clusters and nodes and taken away again, where they overlap as a tree does.
+"""Give names to clusters and nodes of the tree, and remove them.
 
-A node that is given a name takes it from whatever held its centroids. What is left of a cluster or
-node that was only partly taken keeps its name: it is written as the largest nodes that make it up.
+A node that gets a name takes its centroids from the classes that held them. The rest of a cluster
+or node that loses only some of its centroids keeps its name, written as the largest nodes that
+cover it.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,22 +26,22 @@ class ClusterTree:
     Args:
         network: with centroids.
         clusters: K of the cut.
-        origin: start of the message of an error.
+        origin: prefix of error messages.
 
     Attributes:
         clusters: the centroids of each cluster.
-        nodes: the centroids below each node; of single centroids only where there is no tree.
-        children: the two nodes and the distance that each node from P on joins.
+        nodes: the centroids below each node; single centroids only if there is no tree.
+        children: for each node from P on, the two nodes that merge and their distance.
 
     Raises:
-        ConfigError: a cut that cannot be.
-        NotFittedError: nothing was learnt.
+        ConfigError: an impossible cut.
+        NotFittedError: the network has no centroids.
     """
 
     def __init__(self, network: PiCIE, clusters: int, origin: str = "class names") -> None:
         groups = cluster_groups(network, clusters, origin).tolist()
         self.clusters = [
-            frozenset(c for c, own in enumerate(groups) if own == cluster)
+            frozenset(c for c, group in enumerate(groups) if group == cluster)
             for cluster in range(clusters)
         ]
         self.count = len(groups)
@@ -49,20 +50,20 @@ class ClusterTree:
         self.nodes: list[_Members] = [frozenset([c]) for c in range(self.count)]
         self.children: list[tuple[int, int, float]] = []
         if not network.offsets.any():
-            self.nodes = [frozenset(one) for one in node_members(network)]
+            self.nodes = [frozenset(members) for members in node_members(network)]
             rows = trees(network)[0].tolist()
             self.children = [(int(left), int(right), height) for left, right, height in rows]
         self._node_of = {members: node for node, members in enumerate(self.nodes)}
 
     def node_of(self, cluster: int) -> int | None:
-        """The node that is a cluster."""
+        """The node with exactly the centroids of a cluster; None if there is none."""
         return self._node_of.get(self.clusters[cluster])
 
     def members(self, part: Part, where: str) -> _Members:
         """The centroids of a cluster or node.
 
         Raises:
-            ConfigError: the model has none such.
+            ConfigError: the model has no such cluster or node.
         """
         if part.is_node and not self.children and self.count > 1:
             self._explain()  # raises: there is no tree
@@ -77,21 +78,21 @@ class ClusterTree:
                 )
             )
         if not known[part.number]:
-            raise ConfigError(f"{where}: {part} holds no centroid of this model; leave it out")
+            raise ConfigError(f"{where}: {part} has no centroid in this model; remove it")
         return known[part.number]
 
     def cover(self, members: _Members) -> list[Part]:
-        """The largest clusters and nodes that make up some centroids, by their first centroid."""
-        found: list[Part] = []
+        """The largest clusters and nodes that together cover some centroids, by first centroid."""
+        parts: list[Part] = []
         waiting = [len(self.nodes) - 1] if self.children else list(range(self.count))
         while waiting:
             node = waiting.pop()
-            own = self.nodes[node]
-            if own <= members:
-                found.append(self._called(own, node))
-            elif own & members:
+            below = self.nodes[node]
+            if below <= members:
+                parts.append(self._called(below, node))
+            elif below & members:
                 waiting += self.children[node - self.count][:2]
-        return sorted(found, key=lambda part: min(self.members(part, self._origin)))
+        return sorted(parts, key=lambda part: min(self.members(part, self._origin)))
 
     def _called(self, members: _Members, node: int) -> Part:
         if members in self.clusters:
@@ -102,28 +103,28 @@ class ClusterTree:
 def assign(
     names: ClassNames, cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]
 ) -> tuple[ClassNames, list[str]]:
-    """Give names to clusters and nodes; those that had other names move.
+    """Give names to clusters and nodes; those with other names move to the new class.
 
     Args:
-        names: what there is.
+        names: the current names.
         cluster_tree: at the cut of the names.
         orders: parts and the name they get; "ignore" makes their pixels void.
 
     Returns:
-        the new names, and what has happened, in sentences.
+        the new names, and a sentence for each change.
 
     Raises:
-        ConfigError: a name that cannot be, an unknown part, or orders that overlap.
+        ConfigError: an invalid name, an unknown part, or overlapping orders.
     """
     _check_orders(cluster_tree, orders)
     before, said = names, list[str]()
     for parts, name in orders:
         check_name(name, "--set", ignore=name == "ignore")
-        own = _held(names, cluster_tree, name)
+        held = _held(names, cluster_tree, name)
         fresh = []
         for part in parts:
-            if cluster_tree.members(part, "--set") <= own:
-                said.append(f"{part}: {name} (as before)")
+            if cluster_tree.members(part, "--set") <= held:
+                said.append(f"{part}: {name} (unchanged)")
             else:
                 fresh.append(part)
         names, moved, split = _freed(names, cluster_tree, fresh, name)
@@ -138,15 +139,15 @@ def assign(
 def take_away(
     names: ClassNames, cluster_tree: ClusterTree, parts: Sequence[Part]
 ) -> tuple[ClassNames, list[str]]:
-    """Clusters and nodes have no name any more.
+    """Remove the names of clusters and nodes.
 
     Args:
-        names: what there is.
+        names: the current names.
         cluster_tree: at the cut of the names.
-        parts: what is to have no name.
+        parts: what loses its name.
 
     Returns:
-        the new names, and what has happened, in sentences.
+        the new names, and a sentence for each change.
 
     Raises:
         ConfigError: an unknown part, or one without a name.
@@ -156,33 +157,33 @@ def take_away(
     freed, moved, split = _freed(names, cluster_tree, parts, "")
     for part in parts:
         if not moved[part]:
-            raise ConfigError(f"--unset {part.short}: {part} has no name; leave it out")
+            raise ConfigError(f"--unset {part.short}: {part} has no name; remove it")
     said = [f"{part}: no name (was {', '.join(moved[part])})" for part in parts]
     return freed, said + split + _emptied(names, freed)
 
 
-def remove(names: ClassNames, gone: Sequence[str]) -> tuple[ClassNames, list[str]]:
-    """Take classes out whole; their clusters have no name then.
+def remove(names: ClassNames, titles: Sequence[str]) -> tuple[ClassNames, list[str]]:
+    """Remove classes; their clusters lose their names.
 
     Args:
-        names: what there is.
-        gone: names of classes.
+        names: the current names.
+        titles: names of the classes.
 
     Raises:
         ConfigError: no such class.
     """
-    for name in gone:
+    for name in titles:
         _check_known(names, name, "--clear")
-    kept = tuple(one for one in names.classes if one.name not in gone)
-    return replace(names, classes=kept), [f"class {name!r} is taken out" for name in gone]
+    classes = tuple(named_class for named_class in names.classes if named_class.name not in titles)
+    return replace(names, classes=classes), [f"removed class {name!r}" for name in titles]
 
 
 def paint(names: ClassNames, colours: Sequence[tuple[str, str]]) -> tuple[ClassNames, list[str]]:
     """Give classes a colour.
 
     Args:
-        names: what there is.
-        colours: a class, and "#rrggbb" or "" for one of the palette.
+        names: the current names.
+        colours: a class, and "#rrggbb" or "" for a colour of the palette.
 
     Raises:
         ConfigError: no such class.
@@ -190,10 +191,14 @@ def paint(names: ClassNames, colours: Sequence[tuple[str, str]]) -> tuple[ClassN
     said = []
     for name, colour in colours:
         _check_known(names, name, "--colour")
-        first = next(place for place, one in enumerate(names.classes) if one.name == name)
+        first = next(
+            place for place, named_class in enumerate(names.classes) if named_class.name == name
+        )
         painted = tuple(
-            replace(one, colour=colour if place == first else "") if one.name == name else one
-            for place, one in enumerate(names.classes)
+            replace(named_class, colour=colour if place == first else "")
+            if named_class.name == name
+            else named_class
+            for place, named_class in enumerate(names.classes)
         )
         names = replace(names, classes=painted)
         said.append(f"class {name!r}: {colour or 'a colour of the palette'}")
@@ -211,70 +216,85 @@ def _check_orders(cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Par
                         f"{part} twice" if part == other else f"{other} and {part}, which overlap"
                     )
                     raise ConfigError(
-                        f"--set names {what} ({its!r} and {name!r}); leave it to one of them"
+                        f"--set names {what} ({its!r} and {name!r}); keep one of the two"
                     )
             taken |= dict.fromkeys(cluster_tree.members(part, "--set"), (part, name))
 
 
 def _held(names: ClassNames, cluster_tree: ClusterTree, name: str) -> _Members:
     """All centroids of a class."""
-    parts = [part for one in names.classes if one.name == name for part in parts_of(one)]
+    parts = [
+        part
+        for named_class in names.classes
+        if named_class.name == name
+        for part in parts_of(named_class)
+    ]
     return frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in parts))
 
 
 def _freed(
     names: ClassNames, cluster_tree: ClusterTree, parts: Sequence[Part], new: str
 ) -> tuple[ClassNames, dict[Part, list[str]], list[str]]:
-    """The names without the centroids of some parts, which names each of these had, what is split.
+    """Remove the centroids of some parts from all classes.
 
-    Of the class `new`, which they will belong to, nothing is said.
+    Returns:
+        the remaining names; for each part, the names it had; and a sentence for each split cluster
+        or node. The class `new`, which the parts move to, is not mentioned.
     """
     members = {part: cluster_tree.members(part, "--set") for part in parts}
     taken = frozenset[int]().union(*members.values())
     moved: dict[Part, list[str]] = {part: [] for part in parts}
     classes, split = [], []
-    for one in names.classes:
-        kept: list[Part] = []
+    for named_class in names.classes:
+        untouched: list[Part] = []
         rest: list[Part] = []
-        for held in parts_of(one):
-            own = cluster_tree.members(held, names.origin)
+        for held in parts_of(named_class):
+            held_members = cluster_tree.members(held, names.origin)
             for part, wanted in members.items():
-                if own & wanted and one.name != new and one.name not in moved[part]:
-                    moved[part].append(one.name)
-            if not own & taken:
-                kept.append(held)
-            elif not own <= taken:
-                left = cluster_tree.cover(own - taken)
+                if (
+                    held_members & wanted
+                    and named_class.name != new
+                    and named_class.name not in moved[part]
+                ):
+                    moved[part].append(named_class.name)
+            if not held_members & taken:
+                untouched.append(held)
+            elif not held_members <= taken:
+                left = cluster_tree.cover(held_members - taken)
                 rest += left
-                if one.name != new:
-                    split.append(f"{held} is split: {one.name} keeps {', '.join(map(str, left))}")
-        classes.append(with_parts(one, [*kept, *rest]))
+                if named_class.name != new:
+                    split.append(
+                        f"{held} is split: {named_class.name} keeps {', '.join(map(str, left))}"
+                    )
+        classes.append(with_parts(named_class, [*untouched, *rest]))
     return replace(names, classes=tuple(classes)), moved, split
 
 
 def _added(
     classes: Sequence[NamedClass], name: str, parts: Sequence[Part]
 ) -> tuple[NamedClass, ...]:
-    for place, one in enumerate(classes):
-        if one.name == name:
-            whole = with_parts(one, [*parts_of(one), *parts])
+    for place, named_class in enumerate(classes):
+        if named_class.name == name:
+            whole = with_parts(named_class, [*parts_of(named_class), *parts])
             return (*classes[:place], whole, *classes[place + 1 :])
     return (*classes, with_parts(NamedClass(name, ignore=name == "ignore"), parts))
 
 
 def _emptied(before: ClassNames, after: ClassNames) -> list[str]:
-    """What is said about classes that have lost all they had; they keep their ids."""
-    filled = {one.name for one in after.classes if parts_of(one)}
-    lost = dict.fromkeys(one.name for one in before.classes if parts_of(one))
+    """A sentence for each class that lost all its clusters; it keeps its id."""
+    filled = {named_class.name for named_class in after.classes if parts_of(named_class)}
+    lost = dict.fromkeys(
+        named_class.name for named_class in before.classes if parts_of(named_class)
+    )
     return [
-        f"class {name!r} has no clusters left but keeps its id; --clear takes it out"
+        f"class {name!r} has no clusters left but keeps its id; --clear removes it"
         for name in lost
         if name not in filled
     ]
 
 
 def _check_known(names: ClassNames, name: str, flag: str) -> None:
-    known = list(dict.fromkeys(one.name for one in names.classes))
+    known = list(dict.fromkeys(named_class.name for named_class in names.classes))
     if name not in known:
         hint = suggest(name, known) if known else "there are no classes yet"
         raise ConfigError(f"{flag} {name}: no such class; {hint}")

@@ -19,7 +19,7 @@ from picie.runtime.progress import Reporter
 __all__ = ["Naming", "Pairs", "name", "names_of"]
 
 Pairs = Mapping[str, str] | Sequence[tuple[str, str]]
-"""What belongs together, as a mapping or pair by pair."""
+"""Pairs, as a mapping or as a sequence of tuples."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Naming:
 
     Attributes:
         model: the model with its names; masks have one id for each of `model.names`.
-        changes: what has changed, a sentence each.
-        votes: what labelled images say about each cluster; empty without them.
-        changed: whether the file is another than before.
+        changes: a sentence for each change.
+        votes: the votes of labelled images on each cluster; empty without them.
+        changed: whether the file changed.
     """
 
     model: Segmenter
@@ -58,29 +58,29 @@ def name(
 ) -> Naming:
     """Name clusters, and nodes of their tree, in the classes.toml of a run folder.
 
-    Clusters of one name are one class. Names already there stay, unless these take their clusters.
-    Comments in the file stay too. Every change can be undone.
+    Clusters with the same name form one class. Existing names stay, except on clusters that get a
+    new name. Comments in the file stay. Every change can be undone.
 
     Args:
         run: the run folder of a trained model.
         names: name by clusters and nodes: {"3": "road", "7,9": "building", "n70": "tree"}. The
             name "ignore" makes pixels void.
         unset: clusters and nodes that lose their name: ["3", "n70"].
-        clear: classes to take out; their clusters have no name then.
-        colours: colour by class: {"road": "#804080"}; "auto" is one of the palette again.
+        clear: classes to remove; their clusters lose their names.
+        colours: colour by class: {"road": "#804080"}; "auto" reverts to the palette.
         clusters: the cut that cluster numbers refer to; as in training if there are no names yet.
         labelled: a few labelled images, in a folder with images/, masks/ and classes.txt: each
-            cluster gets the class that most of its labelled pixels have.
+            cluster gets the majority class of its labelled pixels.
         split: list file inside `labelled`, or split of the data set.
         dataset: name of a known data set that `labelled` holds.
         min_pixels: labelled pixels that a cluster needs to get a name.
-        overwrite: take out all names first.
-        undo: take back the last change, and nothing else.
+        overwrite: remove all names first.
+        undo: revert the last change and do nothing else.
         device: auto, cpu, cuda or mps, for `labelled`; as in training if empty.
-        reporter: shows how far it came; None = nothing.
+        reporter: shows progress; None = silent.
 
     Raises:
-        ConfigError: unknown clusters, nodes, classes or colours, or orders that contradict.
+        ConfigError: unknown clusters, nodes, classes or colours, or contradicting orders.
         DataError: no labelled images.
         ModelError: no trained model in the folder.
 
@@ -94,7 +94,7 @@ def name(
     model = load(folder, device=device, named=False)
     model.check_view(0)
     path, before = folder / CLASSES_FILE, names_of(folder, model, clusters)
-    model.named(before)  # raises: what is there must be right before it is changed
+    model.named(before)  # raises if the existing names do not fit the model
     after, changes = _emptied(before, overwrite=overwrite)
     after = _recut(after, clusters)
     cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
@@ -117,12 +117,12 @@ def name(
     for step in steps:
         after, more = step(after)
         changes += more
-    named = model.named(replace(after, origin=str(path)))  # raises: it must fit the model
+    named = model.named(replace(after, origin=str(path)))  # raises if they do not fit the model
     return Naming(named, tuple(changes), tuple(decided), _write(folder, path, after))
 
 
 def names_of(folder: Path, model: Segmenter, clusters: int | None = None) -> ClassNames:
-    """The names in a run folder; none of the cut `clusters`, or that of training, without a file.
+    """The names in a run folder; without a file, no names for the cut `clusters` (None: trained K).
 
     Raises:
         ConfigError: a classes.toml that cannot be read.
@@ -140,25 +140,26 @@ def _pairs(given: Pairs) -> Sequence[tuple[str, str]]:
 def _emptied(names: ClassNames, *, overwrite: bool) -> tuple[ClassNames, list[str]]:
     if not overwrite or not names.classes:
         return names, []
-    return replace(names, classes=()), [f"{len(names.merged)} classes are taken out"]
+    count = len(names.merged)
+    return replace(names, classes=()), [f"removed {count} class{'es' * (count != 1)}"]
 
 
 def _write(folder: Path, path: Path, names: ClassNames) -> bool:
-    """Change the file; whether it is another then."""
+    """Edit the file; return whether it changed."""
     text = edited(path.read_text(encoding="utf-8") if path.exists() else "", names)
     assert parse_classes(text, path) == names
     return replace_classes(folder, text)
 
 
 def _recut(names: ClassNames, clusters: int | None) -> ClassNames:
-    """Names of another cut, if there are none yet that it would make wrong."""
+    """Move the names to another cut; refused if any name refers to cluster numbers."""
     if clusters is None or clusters == names.clusters:
         return names
-    if any(one.clusters for one in names.classes):
+    if any(named_class.clusters for named_class in names.classes):
         raise ConfigError(
             f"--clusters {clusters}: the numbers in {names.origin} are those of "
-            f"{names.clusters} clusters and would mean others; leave it out, name nodes, or pass "
-            "--overwrite to begin anew"
+            f"{names.clusters} clusters and would mean others; remove --clusters, name nodes, or "
+            "pass --overwrite to start without names"
         )
     return replace(names, clusters=clusters)
 
@@ -168,18 +169,20 @@ def _summary(matrix: Matrix, folder: PhotoFolder, decided: list[Vote]) -> list[s
     right = sum(vote.share * vote.pixels for vote in named)
     total = max(int(matrix.sum()), 1)
     said = [
-        f"{len(folder)} labelled images name {len(named)} of {len(decided)} clusters; "
-        f"{right / total:.1%} of their labelled pixels have the class of their cluster"
+        f"{len(folder)} labelled images named {len(named)} of {len(decided)} clusters; "
+        f"{right / total:.1%} of their labelled pixels match the class of their cluster"
     ]
     won = {vote.name for vote in named}
-    lost = [name for name, seen in zip(folder.classes, matrix.sum(1), strict=True) if seen]
+    lost = [name for name, pixels in zip(folder.classes, matrix.sum(1), strict=True) if pixels]
     lost = [name for name in lost if name not in won]
     if lost:
-        said.append(f"most of no cluster: {', '.join(lost)}; more --clusters may tell them apart")
+        said.append(
+            f"majority in no cluster: {', '.join(lost)}; a larger --clusters may separate them"
+        )
     weak = [f"{vote.cluster} ({vote.name} {vote.share:.0%})" for vote in named if vote.share < 0.5]
     if weak:
         said.append(
-            f"less than half of the pixels in {', '.join(weak)}; look at these in overlays, and "
-            "correct them with --set"
+            f"majority below 50 % in {', '.join(weak)}; check these in the overlays, and correct "
+            "them with --set"
         )
     return said

@@ -1,4 +1,4 @@
-"""What a name is given to: clusters of a cut and nodes of the tree, and how people write them."""
+"""The parts that names refer to: clusters of a cut and nodes of the tree, and their notation."""
 
 import re
 from collections.abc import Sequence
@@ -33,15 +33,15 @@ class Part:
         return f"{'n' if self.is_node else ''}{self.number}"
 
 
-def parts_of(one: NamedClass) -> tuple[Part, ...]:
+def parts_of(named_class: NamedClass) -> tuple[Part, ...]:
     """The clusters and then the nodes of a class."""
-    return (*map(Part, one.clusters), *(Part(number, True) for number in one.nodes))
+    return (*map(Part, named_class.clusters), *(Part(number, True) for number in named_class.nodes))
 
 
-def with_parts(one: NamedClass, parts: Sequence[Part]) -> NamedClass:
-    """The same class, made of other clusters and nodes."""
+def with_parts(named_class: NamedClass, parts: Sequence[Part]) -> NamedClass:
+    """The same class with other clusters and nodes."""
     return replace(
-        one,
+        named_class,
         clusters=tuple(part.number for part in parts if not part.is_node),
         nodes=tuple(part.number for part in parts if part.is_node),
     )
@@ -52,30 +52,30 @@ def parse_parts(text: str, where: str) -> tuple[Part, ...]:
 
     Args:
         text: cluster numbers, and nodes with an n in front, separated by commas.
-        where: start of the message.
+        where: prefix of error messages.
 
     Raises:
-        ConfigError: something else.
+        ConfigError: any other text.
     """
     parts = []
     for word in text.split(","):
-        found = _PART.fullmatch(word.strip())
-        if found is None:
+        match = _PART.fullmatch(word.strip())
+        if match is None:
             raise ConfigError(
                 f"{where}: {word.strip()!r} is neither a cluster like 7 nor a node like n70; "
-                "separate several by commas"
+                "separate several with commas"
             )
-        parts.append(Part(int(found[2]), bool(found[1])))
+        parts.append(Part(int(match[2]), bool(match[1])))
     return tuple(parts)
 
 
 def parse_assignments(texts: Sequence[str]) -> list[tuple[tuple[Part, ...], str]]:
-    """Read "7,9=building" and the like: parts, and the name they get.
+    """Read texts such as "7,9=building": parts, and the name they get.
 
     Raises:
         ConfigError: a text of another form.
     """
-    found = []
+    assignments = []
     for text in texts:
         left, equals, name = text.partition("=")
         if not equals:
@@ -83,8 +83,8 @@ def parse_assignments(texts: Sequence[str]) -> list[tuple[tuple[Part, ...], str]
                 f"--set {text!r}: write clusters, = and a name, such as 7,9=building; quote a name "
                 'with spaces: "3=traffic light"'
             )
-        found.append((parse_parts(left, f"--set {text!r}"), name.strip()))
-    return found
+        assignments.append((parse_parts(left, f"--set {text!r}"), name.strip()))
+    return assignments
 
 
 def parse_colours(texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -93,7 +93,7 @@ def parse_colours(texts: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         ConfigError: a text of another form.
     """
-    found = []
+    colours = []
     for text in texts:
         name, equals, colour = text.rpartition("=")
         if not equals:
@@ -102,5 +102,5 @@ def parse_colours(texts: Sequence[str]) -> list[tuple[str, str]]:
             )
         if colour != "auto":
             check_colour(colour, f"--colour {text!r}")
-        found.append((name.strip(), "" if colour == "auto" else colour))
-    return found
+        colours.append((name.strip(), "" if colour == "auto" else colour))
+    return colours

@@ -1,4 +1,4 @@
-"""Names for clusters from a few labelled images: each gets the class that most of it has."""
+"""Names from a few labelled images: each cluster gets the majority class of its pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ __all__ = ["Vote", "add_votes", "count_labels", "open_labelled", "votes"]
 
 @dataclass(frozen=True)
 class Vote:
-    """What the labels say about one cluster.
+    """The labels of one cluster.
 
     Attributes:
         cluster: its number.
         pixels: labelled pixels in it.
-        name: the class that most of them have; "" where there are too few.
-        share: of that class among them, 0..1.
-        second: the class with the next most, or "".
-        second_share: of that one.
+        name: the majority class; "" if there are too few pixels.
+        share: of the majority class, 0..1.
+        second: the second most frequent class, or "".
+        second_share: of the second class, 0..1.
     """
 
     cluster: int
@@ -57,35 +57,35 @@ def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder
     folder = open_folder(root, split)
     photos = folder.labelled
     if not photos or not folder.classes:
-        open_folder(root, split, labelled=True)  # raises, and says what is missing
+        open_folder(root, split, labelled=True)  # raises and names what is missing
     return replace(folder, photos=photos)
 
 
 def count_labels(
     model: Segmenter, folder: PhotoFolder, clusters: int, reporter: Reporter
 ) -> Matrix:
-    """Pixels of each class in each cluster, of whole images as they are predicted.
+    """Count the pixels of each class in each cluster, on whole images.
 
     Args:
         model: with centroids; its names are not used.
         folder: labelled images.
         clusters: K of the cut.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Returns:
         (L, K) int64.
 
     Raises:
-        ConfigError: a cut that cannot be.
+        ConfigError: an impossible cut.
         DataError: a mask that cannot be used, or no readable image.
     """
     plain = model.named(None)
     if plain.clusters != clusters:
         plain = plain.cut(clusters)
     images = LabelledImages(folder, plain.config.size, "none")
-    found = count_pixels(plain, images, reporter=reporter)
+    confusion = count_pixels(plain, images, reporter=reporter)
     reporter.enumerate(images.problems.values())
-    return found.matrix
+    return confusion.matrix
 
 
 def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[Vote]:
@@ -96,13 +96,13 @@ def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[V
         classes: L names.
         min_pixels: a cluster with fewer labelled pixels gets no name; 1 or more.
     """
-    found = []
+    decided = []
     for cluster, counts in enumerate(matrix.T):
         total = int(counts.sum())
         order = (-counts).argsort(kind="stable").tolist()
         shares = [float(counts[label] / total) if total else 0.0 for label in order[:2]] + [0.0]
         has_second = len(order) > 1 and counts[order[1]] > 0
-        found.append(
+        decided.append(
             Vote(
                 cluster,
                 total,
@@ -112,36 +112,36 @@ def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[V
                 shares[1],
             )
         )
-    return found
+    return decided
 
 
 def add_votes(
     names: ClassNames, cluster_tree: ClusterTree, folder: PhotoFolder, decided: Sequence[Vote]
 ) -> ClassNames:
-    """Names for the clusters that have none yet, not even in part.
+    """Name the clusters that have no name yet, not even in part.
 
-    All classes of the folder get an entry, those without a cluster too: where there were no names
-    before, ids in masks are the class ids of the folder.
+    All classes of the folder get an entry, even those without a cluster. If there were no names
+    before, the ids in masks are then the class ids of the folder.
 
     Args:
-        names: what there is; stays.
+        names: the current names, which stay.
         cluster_tree: at the cut of the names.
-        folder: whose classes and colours they are.
+        folder: source of the classes and their colours.
         decided: one vote for each cluster.
 
     Raises:
         ConfigError: a class whose name cannot be used.
     """
-    held = [part for one in names.classes for part in parts_of(one)]
+    held = [part for named_class in names.classes for part in parts_of(named_class)]
     taken = frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in held))
     gained: dict[str, list[int]] = {name: [] for name in folder.classes}
     for vote in decided:
         if vote.name and not cluster_tree.clusters[vote.cluster] & taken:
             gained[vote.name].append(vote.cluster)
     classes = []
-    for one in names.classes:
-        more = gained.pop(one.name, [])  # the first entry of the name gets them
-        classes.append(replace(one, clusters=(*one.clusters, *more)))
+    for named_class in names.classes:
+        more = gained.pop(named_class.name, [])  # the first entry of the name gets them
+        classes.append(replace(named_class, clusters=(*named_class.clusters, *more)))
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in folder.palette]
     colour_of = dict(zip(folder.classes, colours, strict=False))
     for name, clusters in gained.items():

@@ -1,1 +1,1 @@
-"""Training objectives: pure functions from features and labels to a loss."""
+"""Training objectives: pure functions of features (or logits) and labels that return a loss."""

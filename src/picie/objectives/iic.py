@@ -9,7 +9,7 @@ from picie.errors import DataError
 
 __all__ = ["iic_loss", "joint_distributions", "mutual_information"]
 
-_TINY = 1e-12  # stands in for log 0
+_TINY = 1e-12  # avoids log 0
 
 
 def joint_distributions(
@@ -21,33 +21,33 @@ def joint_distributions(
     """Joint class distributions of a pixel in one view and a displaced pixel in the other.
 
     P_t = sum over pixels u of first(u) second(u + t)^T, symmetrised and divided by its sum (the
-    paper's equations 3 and 5), for all t with both parts in -d..d.
+    paper's equations 3 and 5), for all t with both components in -d..d.
 
     Args:
         first: (B, K, h, w) class probabilities of view 1.
-        second: (B, K, h, w) of view 2 in the same geometric frame.
+        second: (B, K, h, w) class probabilities of view 2, geometrically aligned with `first`.
         displacement: d >= 0, in cells; smaller than h and w.
-        reduce: adds a tensor up over all processes; gradients must pass through it.
+        reduce: sums a tensor over all processes; gradients must pass through it.
 
     Returns:
         ((2 d + 1)^2, K, K).
 
     Raises:
-        DataError: shapes that differ, or a displacement as large as the map.
+        DataError: the shapes differ, or the displacement is not smaller than the map.
     """
     if first.shape != second.shape or displacement >= min(first.shape[2:]):
         raise DataError(
             f"views of shapes {tuple(first.shape)} and {tuple(second.shape)} with a displacement "
-            f"of {displacement}: give equal shapes, larger than the displacement"
+            f"of {displacement}: give equal shapes larger than the displacement"
         )
     height, width = first.shape[2:]
     steps = range(-displacement, displacement + 1)
     tables = []
     for down in steps:
         for right in steps:
-            one = first[:, :, _inside(-down, height), _inside(-right, width)]
-            two = second[:, :, _inside(down, height), _inside(right, width)]
-            tables.append(torch.einsum("bkhw,blhw->kl", one, two))
+            here = first[:, :, _inside(-down, height), _inside(-right, width)]
+            there = second[:, :, _inside(down, height), _inside(right, width)]
+            tables.append(torch.einsum("bkhw,blhw->kl", here, there))
     joint = reduce(torch.stack(tables))
     joint = (joint + joint.transpose(1, 2)) / 2
     return joint / joint.sum((1, 2), keepdim=True).clamp_min(_TINY)
@@ -60,7 +60,7 @@ def mutual_information(joint: Tensor) -> Tensor:
         joint: (..., K, K) distributions.
 
     Returns:
-        (...): 0 for independent classes, log K for K classes of equal size that agree always.
+        (...): 0 for independent classes, log K for K classes of equal size that always agree.
     """
     safe = joint.clamp_min(_TINY)
     rows = joint.sum(-1, keepdim=True).clamp_min(_TINY)
@@ -78,12 +78,12 @@ def iic_loss(
 
     Args:
         first: (B, K, h, w) logits of view 1.
-        second: (B, K, h, w) logits of view 2 in the same geometric frame.
+        second: (B, K, h, w) logits of view 2, geometrically aligned with `first`.
         displacement: as in `joint_distributions`.
         reduce: as in `joint_distributions`.
 
     Returns:
-        a scalar in -log K..0, the same in all processes.
+        Scalar in [-log K, 0], the same in all processes.
     """
     with torch.autocast(first.device.type, enabled=False):
         chances = (first.float().softmax(1), second.float().softmax(1))
@@ -92,5 +92,5 @@ def iic_loss(
 
 
 def _inside(shift: int, size: int) -> slice:
-    """Cells whose neighbour at minus `shift` lies in the map: those that stay when it moves."""
+    """Cells that remain inside an axis of `size` cells when moved by -`shift`."""
     return slice(max(0, shift), size + min(0, shift))

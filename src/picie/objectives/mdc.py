@@ -11,16 +11,16 @@ from picie.types import Losses
 
 __all__ = ["mdc_losses", "parametric_losses", "random_classifier"]
 
-_DEVIATION = 0.01  # of the starting weights, as in the authors' code
+_DEVIATION = 0.01  # of the initial weights, as in the authors' code
 
 
 def random_classifier(features: int, clusters: int, generator: torch.Generator) -> nn.Linear:
-    """A 1x1 convolution with bias, as a matrix: weights from N(0, 0.01^2), biases 0.
+    """A 1x1 convolution with bias, as a linear layer: weights from N(0, 0.01^2), biases 0.
 
     Args:
         features: D.
         clusters: K.
-        generator: of the weights, on the CPU.
+        generator: CPU generator of the weights.
     """
     layer = nn.Linear(features, clusters)
     with torch.no_grad():
@@ -39,24 +39,24 @@ def parametric_losses(
     unit: bool = True,
     reduce: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Losses:
-    """The cross-entropies of `picie_losses`, or the one of `mdc_losses`, with learnt classifiers.
+    """The cross-entropies of `picie_losses` (two views) or `mdc_losses` with learnt classifiers.
 
     Args:
-        rows: (N, D) features per view; one view or two.
+        rows: (N, D) features per view; one or two views.
         labels: (N,) int64 pseudo-labels per view.
-        classifiers: of each view; they get gradients too.
-        weights: (K,) of each view's clusters in the loss.
-        cross_view: with two views, also score each against the other's labels.
-        unit: divide the features by their length first.
-        reduce: adds a tensor up over all processes.
+        classifiers: one per view; they receive gradients too.
+        weights: (K,) weights of the clusters in the loss, per view.
+        cross_view: with two views, add the losses against the other view's labels.
+        unit: normalise the features to unit length first.
+        reduce: sums a tensor over all processes.
 
     Returns:
-        scalars; the parts are `within` and, with two views, `cross`.
+        Scalars; the parts are `within` and, with two views and `cross_view`, `cross`.
     """
     sums = reduce(torch.stack([w[one].sum() for w, one in zip(weights, labels, strict=True)]))
     sums = sums.clamp_min(1e-12)
     count = len(rows)
-    terms: dict[tuple[int, int], Tensor] = {}  # features of the first view, labels of the second
+    terms: dict[tuple[int, int], Tensor] = {}  # by (view of the features, view of the labels)
     with torch.autocast(rows[0].device.type, enabled=False):
         points = [F.normalize(one.float(), dim=1) if unit else one.float() for one in rows]
         for i, one in enumerate(points):
@@ -83,19 +83,19 @@ def mdc_losses(
 ) -> Losses:
     """Cross-entropy of one view against its own pseudo-labels, with centroids as the classifier.
 
-    The variant that separates the gain of the fixed classifier from that of two views; DeepCluster
-    itself learns its classifier (parametric.py).
+    This variant separates the effect of the fixed classifier from that of the second view.
+    DeepCluster itself learns its classifier (`parametric_losses`).
 
     Args:
         rows: (N, D) features.
         labels: (N,) int64 pseudo-labels.
         prototypes: the centroids.
         temperature: divides the similarities.
-        unit: divide the features by their length first.
-        reduce: adds a tensor up over all processes.
+        unit: normalise the features to unit length first.
+        reduce: sums a tensor over all processes.
 
     Returns:
-        scalars; the part is `within`.
+        Scalars; the only part is `within`.
     """
     scale = 1 / reduce(prototypes.weights[labels].sum()).clamp_min(1e-12)
     total = prototype_loss(rows, [Term(prototypes, labels, scale)], temperature, unit=unit)[0]

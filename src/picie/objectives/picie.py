@@ -28,21 +28,22 @@ def picie_losses(
     """Four cross-entropies: each view against its own labels, and against the other view's.
 
     within = (L(z1, y1, mu1) + L(z2, y2, mu2)) / 2, cross = (L(z1, y2, mu2) + L(z2, y1, mu1)) / 2,
-    total = (within + cross) / 2. The paper adds where the code averages: a scale only. Each L is a
-    weighted mean, sum(w_y loss) / sum(w_y).
+    total = (within + cross) / 2. The paper sums where the authors' code averages, which changes the
+    scale only. Each L is a weighted mean, sum(w_y loss) / sum(w_y).
 
     Args:
-        rows: (N, D) features per view, pixel by pixel in the same frame.
+        rows: (N, D) features per view; the same row is the same pixel in both views.
         labels: (N,) int64 pseudo-labels per view.
-        prototypes: of each view; labels, centroids and weights always come from the same view.
+        prototypes: per view; labels, centroids and weights always come from the same view.
         temperature: divides the similarities.
-        cross_view: whether there is a cross-view loss; without it total = within.
-        unit: divide the features by their length first.
-        reduce: adds a tensor up over all processes: the means are those of the pixels of all of
-            them, and the losses (and gradients) that they return must be added up too.
+        cross_view: include the cross-view loss; without it total = within.
+        unit: normalise the features to unit length first.
+        reduce: sums a tensor over all processes. The means are taken over the pixels of all
+            processes, so the returned losses (and gradients) must be summed over them too.
 
     Returns:
-        scalars; only `total` carries gradients. The parts are `within` and `cross`.
+        Scalars; only `total` carries gradients. The parts are `within` and, with `cross_view`,
+        `cross`.
     """
     weights = [p.weights[one].sum() for p, one in zip(prototypes, labels, strict=True)]
     share = 0.25 if cross_view else 0.5
@@ -62,29 +63,30 @@ def picie_losses(
 
 
 def log_ratio_weights(clusters: int, auxiliary: int) -> tuple[float, float]:
-    """Weights of the main and the auxiliary loss; each loss starts near log K, so both start equal.
+    """Weights of the main and the auxiliary loss that make both contribute equally at the start.
 
-    lambda_1 = log K2 / (log K1 + log K2), lambda_2 = log K1 / (log K1 + log K2).
+    A loss over K clusters starts near log K, hence lambda_1 = log K2 / (log K1 + log K2) and
+    lambda_2 = log K1 / (log K1 + log K2).
 
     Args:
         clusters: K1 >= 2.
         auxiliary: K2 >= 2.
 
     Raises:
-        ConfigError: fewer than two clusters, whose logarithm is 0.
+        ConfigError: fewer than two clusters.
 
     Example:
         >>> [round(weight, 3) for weight in log_ratio_weights(27, 100)]
         [0.583, 0.417]
     """
     if min(clusters, auxiliary) < 2:
-        raise ConfigError(f"{clusters} and {auxiliary} clusters: give 2 or more of both")
+        raise ConfigError(f"{clusters} and {auxiliary} clusters: both must be 2 or more")
     first, second = math.log(clusters), math.log(auxiliary)
     return second / (first + second), first / (first + second)
 
 
 def add_auxiliary(main: Losses, auxiliary: Losses, weights: tuple[float, float]) -> Losses:
-    """Weighted sum of both totals; the auxiliary parts get the ending `_auxiliary`."""
+    """Weighted sum of both totals; names of auxiliary parts get the suffix `_auxiliary`."""
     total = weights[0] * main.total + weights[1] * auxiliary.total
     named: Mapping[str, Tensor] = {f"{k}_auxiliary": v for k, v in auxiliary.parts.items()}
     return Losses(total, {**main.parts, **named})

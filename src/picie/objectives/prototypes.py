@@ -1,9 +1,9 @@
 """The prototype classifier and its cross-entropy, one block of pixels at a time.
 
-Centroids are the fixed weights of a 1x1 convolution (PiCIE, section 3.2). Written out as tensors,
-its logits for every pixel, centroid and pair of views are the largest thing in a training step,
-and most of its time goes into moving them through memory. Here a block of pixels goes from scores
-to loss and gradient while it is in the processor's cache, and nothing of size N x K is kept.
+Centroids are the fixed weights of a 1x1 convolution (PiCIE, section 3.2). Its logits for every
+pixel, centroid and pair of views would be the largest tensors of a training step, which would spend
+most of its time moving them through memory. Here scores, loss and gradient of a block of pixels are
+computed while the block is in cache, and no N x K tensor is stored.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = ["Prototypes", "Term", "prototype_loss"]
 
 Rule = Literal["cosine", "dot", "l2"]
 
-_CPU_VALUES = 131_072  # scores of a block: they stay in the second-level cache
+_CPU_VALUES = 131_072  # scores of a block: they fit into the second-level cache
 _DEVICE_ROWS = 65_536  # enough work for each kernel
-_TINY = 1e-12  # least length that vectors are divided by
+_TINY = 1e-12  # lower bound of the norms that vectors are divided by
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Prototypes:
     """Centroids as a fixed classifier.
 
     Attributes:
-        vectors: (P, D) float32, those of one cluster side by side; unit vectors for cosine.
-        offsets: (P, 1) float32, added to the products with the vectors; None = nothing.
+        vectors: (P, D) float32, sorted by cluster; unit vectors for cosine.
+        offsets: (P, 1) float32, added to the products with the vectors; None = 0.
         clusters: (P,) int64, ascending, the cluster 0..K-1 of each vector.
-        starts: K + 1 row numbers: vectors starts[k] to starts[k + 1] make up cluster k.
-        weights: (K,) float32, weight of a cluster in the loss.
+        starts: K + 1 row numbers: cluster k consists of vectors[starts[k]:starts[k + 1]].
+        weights: (K,) float32, weights of the clusters in the loss.
     """
 
     vectors: Tensor
@@ -52,9 +52,9 @@ class Prototypes:
 
         Args:
             centroids: (P, D).
-            groups: (P,) int64, the cluster 0..K-1 of each, every cluster at least once.
-            weights: (K,).
-            rule: `cosine` compares directions, `dot` with the centroids as they are, `l2` by the
+            groups: (P,) int64, the cluster 0..K-1 of each centroid; every cluster occurs.
+            weights: (K,) weights of the clusters in the loss.
+            rule: `cosine` normalises the centroids, `dot` uses them as they are, `l2` is the
                 negative squared distance (up to |f|^2, which cancels in the cross-entropy).
         """
         vectors = F.normalize(centroids, dim=1, eps=_TINY) if rule == "cosine" else centroids
@@ -68,7 +68,7 @@ class Prototypes:
 
     @property
     def single(self) -> bool:
-        """Whether every cluster is one centroid."""
+        """Whether every cluster has exactly one centroid."""
         return len(self.vectors) == len(self.weights)
 
 
@@ -80,7 +80,7 @@ class Term:
         prototypes: the classifier.
         labels: (N,) int64 pseudo-labels 0..K-1.
         scale: () factor of the sum of weighted losses; 1 / (sum of the weights of the labels)
-            makes it a weighted mean.
+            turns it into a weighted mean.
     """
 
     prototypes: Prototypes
@@ -93,20 +93,19 @@ def prototype_loss(
 ) -> Tensor:
     """Cross-entropies of pixel features: -log softmax_k(s_k / t) at k = y (PiCIE, equation 3).
 
-    With d = 1 - cosine the constant cancels, so that similarities take the place of -d. The
-    similarity s_k to a cluster is that to the best of its
-    centroids.
+    The paper uses -d with d = 1 - cosine; the constant cancels, so similarities can replace -d. The
+    similarity s_k to a cluster is that to the best of its centroids.
 
     Args:
         rows: (N, D) floating point features, N >= 0.
-        terms: T of them; each needs its own labels of these N features.
+        terms: T terms, each with its own labels of these N features.
         temperature: t, divides the similarities.
-        unit: divide the features by their length first.
+        unit: normalise the features to unit length first.
 
     Returns:
-        (T,) float32, sum over the pixels of scale * weight[y] * loss. Gradients reach the rows;
-        they are computed at once with the losses. What they are multiplied by must be the same
-        for all terms: add them up, with factors in `Term.scale`.
+        (T,) float32, the sum over pixels of scale * weight[y] * loss. Gradients of the rows are
+        computed together with the losses, so the gradient of the output must be the same for all
+        terms: sum them, and put factors into `Term.scale`.
     """
     return cast(Tensor, _PrototypeLoss.apply(rows, tuple(terms), temperature, unit))
 
@@ -119,23 +118,23 @@ class _PrototypeLoss(torch.autograd.Function):
         gradient = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
         largest = max(len(term.prototypes.vectors) for term in terms)
         blocks = _blocks(len(rows), largest, rows.device)
-        found = torch.zeros(len(blocks), len(terms), device=rows.device)
+        losses = torch.zeros(len(blocks), len(terms), device=rows.device)
 
         def work(number: int) -> None:
-            # these settings belong to a thread
+            # both settings are per thread
             with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
                 _add_block(
-                    rows, blocks[number], terms, temperature, found[number], gradient, unit=unit
+                    rows, blocks[number], terms, temperature, losses[number], gradient, unit=unit
                 )
 
         for_each(work, len(blocks), rows.device)
         ctx.save_for_backward(*() if gradient is None else (gradient,))
-        return found.sum(0)
+        return losses.sum(0)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        # One gradient serves all terms, so their common factor is the first one's.
+        # All terms share one stored gradient, so their output gradients are equal: use the first.
         return gradient * outputs[0][0].to(gradient.dtype), None, None, None
 
 
@@ -151,7 +150,7 @@ def _add_block(
     part: slice,
     terms: Sequence[Term],
     temperature: float,
-    found: Tensor,
+    losses: Tensor,
     gradient: Tensor | None,
     *,
     unit: bool,
@@ -160,16 +159,16 @@ def _add_block(
     length = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min_(_TINY)
     if unit:
         block = block.div_(length) if block.data_ptr() != rows[part].data_ptr() else block / length
-    slope: Tensor | None = None  # of the loss by the block
+    slope: Tensor | None = None  # gradient of the loss with respect to the block
     for number, term in enumerate(terms):
         loss, of_scores = _term(block, term, part, temperature, wanted=gradient is not None)
-        found[number] += loss
+        losses[number] += loss
         if of_scores is not None:
-            one = of_scores.T @ term.prototypes.vectors
-            slope = one if slope is None else slope.add_(one)
+            product = of_scores.T @ term.prototypes.vectors
+            slope = product if slope is None else slope.add_(product)
     if gradient is None or slope is None:
         return
-    if unit:  # f = x / |x|: only what is perpendicular to f passes.
+    if unit:  # f = x / |x|: the gradient is projected onto the complement of f
         along = (slope * block).sum(1, keepdim=True)
         slope.addcmul_(block, along, value=-1).div_(length)
     gradient[part] = slope
@@ -178,18 +177,18 @@ def _add_block(
 def _term(
     block: Tensor, term: Term, part: slice, temperature: float, *, wanted: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Scaled loss of a block, and its (P, n) gradient by the scores if wanted."""
+    """Scaled loss of a block, and if `wanted` its (P, n) gradient with respect to the scores."""
     prototypes, labels = term.prototypes, term.labels[part]
     scores = torch.mm(prototypes.vectors, block.T)  # (P, n): reductions over P run along the rows
     if prototypes.offsets is not None:
         scores += prototypes.offsets
     best = scores if prototypes.single else _best(scores, prototypes.starts)  # (K, n)
     logits = best.sub(best.amax(0)).div_(temperature)
-    own = logits.gather(0, labels[None])
+    correct = logits.gather(0, labels[None])
     shares = logits.exp_()
     total = shares.sum(0, keepdim=True)
     weight = prototypes.weights[labels][None] * term.scale
-    loss = (total.log() - own).mul_(weight).sum()
+    loss = (total.log() - correct).mul_(weight).sum()
     if not wanted:
         return loss, None
     weight /= temperature
@@ -201,7 +200,7 @@ def _term(
 
 
 def _best(scores: Tensor, starts: Sequence[int]) -> Tensor:
-    """(K, n) of the largest score in each group of rows."""
+    """(K, n) largest score in each group of rows."""
     best = scores.new_empty(len(starts) - 1, scores.shape[1])
     for row, (start, stop) in zip(best, pairwise(starts), strict=True):
         if stop - start == 1:

@@ -1,4 +1,4 @@
-"""From logits to masks: refined boundaries, upsampling, tiles of large images."""
+"""From logits to masks: boundary refinement, upsampling, tiling of large images."""
 
 from picie.runtime.moved import forwarding
 

@@ -1,4 +1,4 @@
-"""What may follow the network at prediction: several sizes averaged, borders drawn to edges."""
+"""Refinement of predictions: averaging over scales, and boundaries aligned with image edges."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,9 +11,9 @@ from picie.runtime.devices import for_each
 
 __all__ = ["average_scales", "refine_boundaries"]
 
-_CELL = 32  # pixels of the coarsest grid that the network works on
+_CELL = 32  # coarsest stride of the network, in pixels
 _RINGS = (1, 2, 4, 8, 16)  # distances of the eight neighbours, in cells
-_SHARPNESS = 0.1  # differences are told in a tenth of the local deviation
+_SHARPNESS = 0.1  # s: differences are divided by a tenth of the local standard deviation
 _TINY = 1e-4
 
 
@@ -22,51 +22,54 @@ def average_scales(
     images: Tensor,
     scales: Sequence[float],
 ) -> Tensor:
-    """Mean of the logits of the same images at several sizes.
+    """Average the logits of the images over several scales.
 
-    Larger images show small things, smaller ones the whole.
+    Larger scales help with small objects, smaller ones with context.
 
     Args:
-        network: from (B, 3, H, W) to (B, C, h, w).
+        network: maps (B, 3, H, W) to (B, C, h, w).
         images: (B, 3, H, W) float in [0, 1], sides multiples of 32.
         scales: factors of the sides; resized sides are rounded to multiples of 32.
 
     Returns:
         (B, C, H / 2, W / 2) float32.
+
+    Raises:
+        ConfigError: no scale.
     """
     size = [side // 2 for side in images.shape[2:]]
     total: Tensor | None = None
     for scale in scales:
         sides = [max(_CELL, _CELL * round(side * scale / _CELL)) for side in images.shape[2:]]
-        found = _resized(network(_resized(images, sides)), size)
-        total = found if total is None else total.add_(found)
+        logits = _resized(network(_resized(images, sides)), size)
+        total = logits if total is None else total.add_(logits)
     if total is None:
-        raise ConfigError("no scale to look at; give one or more, such as 1")
+        raise ConfigError("no scale given; give one or more, for example 1")
     return total.div_(len(scales))
 
 
 def refine_boundaries(values: Tensor, images: Tensor, iterations: int) -> Tensor:
-    """Let pixels take over the values of neighbours with a similar colour, again and again.
+    """Replace each value by a mean over neighbours, weighted by colour similarity; iterated.
 
     Pixel-adaptive refinement after Araslanov and Roth (CVPR 2020, section 3.3): the weight of a
     neighbour j of pixel i is the softmax over all neighbours of -|x_i - x_j| / (s sigma_i),
-    averaged over the colours, with sigma_i the deviation among them. Neighbours lie in eight
-    directions at 1, 2, 4, 8 and 16 cells.
+    averaged over the colour channels, with sigma_i the standard deviation over pixel and
+    neighbours, and s = 0.1. Neighbours lie in eight directions at 1, 2, 4, 8 and 16 cells.
 
     Args:
         values: (B, K, h, w) float32.
         images: (B, 3, H, W) float in [0, 1]; averaged to the grid of the values.
-        iterations: how often; 0 returns the values.
+        iterations: number of iterations; 0 returns `values` itself.
 
     Returns:
-        (B, K, h, w): convex combinations of the values, so they stay in their range.
+        (B, K, h, w): convex combinations of the values, so their range does not grow.
     """
     if not iterations:
         return values
     colours = F.adaptive_avg_pool2d(images, (values.shape[2], values.shape[3]))
     refined = torch.empty_like(values)
 
-    def work(index: int) -> None:  # one image at a time: its weights stay near the processor
+    def work(index: int) -> None:  # one image at a time: its weights stay in cache
         part = slice(index, index + 1)
         refined[part] = _refined(values[part], colours[part], iterations)
 
@@ -86,7 +89,7 @@ def _refined(values: Tensor, colours: Tensor, iterations: int) -> Tensor:
 
 
 def _weights(colours: Tensor) -> Tensor:
-    """(B, n, h, w) weight of each neighbour; they sum to 1."""
+    """(B, n, h, w) weights of the neighbours; they sum to 1 over n."""
     around = torch.stack(_neighbours(colours), 1)  # (B, n, 3, h, w)
     deviation = torch.cat([around, colours[:, None]], 1).std(1, keepdim=True)
     differences = (around - colours[:, None]).abs().div_(_SHARPNESS * deviation + _TINY)
@@ -94,7 +97,7 @@ def _weights(colours: Tensor) -> Tensor:
 
 
 def _neighbours(maps: Tensor) -> list[Tensor]:
-    """Views of (B, C, h, w) moved to each neighbour; beyond the border its cells are repeated."""
+    """Views of (B, C, h, w) shifted to each neighbour; cells at the border are repeated."""
     height, width = maps.shape[2:]
     margin = max(_RINGS)
     padded = F.pad(maps, (margin,) * 4, mode="replicate")

@@ -1,10 +1,10 @@
-"""Images too large for the network at once: overlapping tiles, their logits blended.
+"""Process large images in overlapping tiles, and blend their logits.
 
-A tile knows nothing of what lies beyond its border, so its features are wrong near it. Two
-neighbours therefore overlap by a quarter of the largest tile, 256 pixels of 1024. Of that the outer
-quarter counts for nothing, and across the middle half the weight passes linearly from one tile to
-the other. What carries equal weight from both sees at least 128 pixels to every side; that is where
-three quarters of the influence on a feature of the default backbone come from.
+Features near the border of a tile lack context. Adjacent tiles therefore overlap by a quarter of
+the tile size, 256 pixels of 1024. In the outer quarter of the overlap, at the border of a tile, its
+weight is 0; across the middle half, the weight changes linearly from one tile to the other. Where
+both weigh the same, each tile covers at least 128 pixels on every side, the range from which a
+feature of the default backbone gets three quarters of its influence.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,31 +18,31 @@ from picie.errors import ConfigError
 
 __all__ = ["Strip", "Tile", "blended", "check_tile", "cut", "strips"]
 
-_CELL = 32  # pixels of the coarsest grid that the network works on
+_CELL = 32  # coarsest stride of the network, in pixels
 _LEAST = 4 * _CELL
 _STRIDES = (1, 2, 4, 8, 16, 32)
 
 
 def check_tile(tile: int) -> None:
-    """Refuse a side that no tile can have.
+    """Raise if the side of a tile is invalid.
 
     Raises:
-        ConfigError: neither 0 nor a multiple of 32 from 128.
+        ConfigError: neither 0 nor a multiple of 32 of at least 128.
     """
     if tile and (tile < _LEAST or tile % _CELL):
-        raise ConfigError(f"tile {tile}: give a multiple of 32, {_LEAST} or more, or 0 for never")
+        raise ConfigError(f"tile {tile}: give a multiple of 32 from {_LEAST}, or 0 for no tiles")
 
 
 def cut(length: int, tile: int) -> tuple[list[int], int]:
-    """Where tiles start along one axis, and their side: as few and as small as they can be.
+    """Place the smallest number of tiles along one axis, and make them as small as possible.
 
     Args:
         length: pixels of the axis, a multiple of 32.
-        tile: most pixels of a tile, a multiple of 32, 128 or more.
+        tile: maximum side of a tile in pixels, a multiple of 32, 128 or more.
 
     Returns:
-        starts, multiples of 32, and the side of all tiles; neighbours share a quarter of `tile` or
-        more, and no three tiles share a pixel.
+        Starts of the tiles, multiples of 32, and their common side. Adjacent tiles overlap by at
+        least a quarter of `tile`; no pixel is in three tiles.
     """
     if length <= tile:
         return [0], length
@@ -54,18 +54,18 @@ def cut(length: int, tile: int) -> tuple[list[int], int]:
 
 
 def blended(logits: Callable[[Tensor], Tensor], image: Tensor, tile: int) -> Tensor:
-    """Logits of an image of any size, tile by tile.
+    """Logits of an image of any size, computed tile by tile and blended.
 
     Args:
-        logits: from (1, 3, t, u) to (1, K, t / s, u / s) float32, sizes rounded up. Where s does
-            not divide 32, as for patches of 14 pixels, tiles share no grid of cells, and each is
-            brought to the next finer one that they do share.
+        logits: maps (1, 3, t, u) to (1, K, t / s, u / s) float32, sizes rounded up. If s does not
+            divide 32, as for patches of 14 pixels, the tiles have no common grid; their logits are
+            then upsampled to the next finer grid whose stride divides 32.
         image: (3, H, W), both sides multiples of 32.
-        tile: most pixels of a tile, as in `cut`.
+        tile: maximum side of a tile in pixels, as in `cut`.
 
     Returns:
-        (K, H / s, W / s), s perhaps finer, on the device of the logits. Equal to the logits of the
-        whole image as far as these depend on pixels nearer than a quarter of the overlap.
+        (K, H / s, W / s), or finer as described above, on the device of the logits. Equal to the
+        logits of the whole image if these depend only on pixels nearer than 1/4 of the overlap.
     """
     (tops, height), (lefts, width) = (cut(side, tile) for side in image.shape[1:])
     total = torch.empty(0)
@@ -88,15 +88,15 @@ Tile = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Finished logits of a part of an image, with one cell more to each side where there is one.
+    """Final logits of a part of an image, with a margin of one cell on each side inside the image.
 
     Attributes:
-        logits: (K, r, c).
-        top: row of its first cell.
-        left: column of its first cell.
-        rows: first row that counts, and the one behind the last.
-        columns: first column that counts, and the one behind the last.
-        stride: pixels of a cell.
+        logits: (K, r, c), including the margin.
+        top: row of the first cell, in the whole image.
+        left: column of the first cell, in the whole image.
+        rows: first row of the part without margin, and the row after its last.
+        columns: first column of the part without margin, and the column after its last.
+        stride: pixels per cell.
     """
 
     logits: Tensor
@@ -110,17 +110,17 @@ class Strip:
 def strips(
     logits: Callable[[Tile], Tensor], size: tuple[int, int], tile: int, across: int
 ) -> Iterator[Strip]:
-    """What `blended` makes of an image, in parts, for images that no memory holds.
+    """The result of `blended` in parts, for images that do not fit into memory.
 
     Args:
-        logits: from a tile of the image to its (K, t / s, u / s) float32, where s divides 32.
+        logits: maps a tile of the image to its (K, t / s, u / s) float32, where s divides 32.
         size: (H, W) of the image, multiples of 32.
-        tile: most pixels of a tile, as in `cut`.
-        across: most tiles side by side that are held at once; one more than these is computed where
-            there are others to the left, so that fewer tiles cost more time.
+        tile: maximum side of a tile in pixels, as in `cut`.
+        across: maximum number of tiles side by side that are held at once. If there are tiles to
+            the left, one of them is computed again, so a smaller number takes more time.
 
     Yields:
-        strips that cover the image once, from top to bottom and then from left to right.
+        Strips that cover the image once, from top to bottom, then from left to right.
     """
     (tops, height), (lefts, width) = (cut(side, tile) for side in size)
     for first in range(0, len(lefts), across):
@@ -140,7 +140,7 @@ def strips(
                 _add(
                     held[:, top // stride - above :], part * share, lefts[column] // stride - begin
                 )
-            # No tile counts in the first cells of its overlap: what lies there is finished.
+            # The next tile has weight 0 in the first cells of the overlap, so these are final.
             done = min(bottom // stride + 1, size[0] // stride)
             yield Strip(
                 held[:, : done - above],
@@ -154,7 +154,7 @@ def strips(
 
 
 def _lengthened(held: Tensor, part: Tensor, rows: int, columns: int) -> Tensor:
-    """(K, rows, columns) with what is held at the top, and zeros below."""
+    """(K, rows, columns): the held logits, followed by rows of zeros."""
     if not held.numel():
         return part.new_zeros(len(part), rows, columns)
     if held.shape[1] == rows:
@@ -163,7 +163,7 @@ def _lengthened(held: Tensor, part: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _add(held: Tensor, part: Tensor, left: int) -> None:
-    """Add the columns of `part` that are inside; its first is column `left`."""
+    """Add `part`, which starts at column `left`, clipped to the columns of `held`."""
     down, across = part.shape[1:]
     start, stop = max(left, 0), min(left + across, held.shape[2])
     held[:, :down, start:stop] += part[:, :, start - left : stop - left]
@@ -180,7 +180,7 @@ def _share(
 
 
 def _on_shared_grid(part: Tensor, height: int, width: int) -> tuple[Tensor, int]:
-    """The map of a tile in cells of a whole number of pixels, and that number, which divides 32."""
+    """The map of a tile at a stride that divides 32, and this stride."""
     stride = max(s for s in _STRIDES if s * part.shape[1] <= height and s * part.shape[2] <= width)
     size = (height // stride, width // stride)
     if part.shape[1:] == size:
@@ -190,7 +190,7 @@ def _on_shared_grid(part: Tensor, height: int, width: int) -> tuple[Tensor, int]
 
 
 def _weights(starts: list[int], side: int, index: int, cells: int) -> Tensor:
-    """(cells,) weights of one tile along one axis; those of all tiles sum to 1 everywhere."""
+    """(cells,) weights of one tile along one axis; over all tiles they sum to 1 everywhere."""
     centres = starts[index] + side / cells * (torch.arange(cells) + 0.5)
     weights = torch.ones(cells)
     if index:
@@ -201,6 +201,6 @@ def _weights(starts: list[int], side: int, index: int, cells: int) -> Tensor:
 
 
 def _passed(starts: list[int], side: int, index: int, centres: Tensor) -> Tensor:
-    """From 0 to 1 where tile `index` takes over from the one before it."""
+    """Blending weight of tile `index` against the tile before it, from 0 to 1."""
     shared = starts[index - 1] + side - starts[index]
     return ((centres - starts[index] - shared / 4) / (shared / 2)).clamp(0, 1)

@@ -1,8 +1,8 @@
-"""From logits on the feature grid to cluster ids at the size of the image.
+"""Upsample logits from the feature grid to cluster ids at the size of the image.
 
-Bilinear interpolation mixes the logits of the four cells around a pixel. Where one cluster is the
-largest in all four, it is the largest of every mixture, so its pixels need no arithmetic; only
-those at the borders between clusters are interpolated, about a fifth of a photo.
+Bilinear interpolation is a convex combination of the four cells around a pixel. If one cluster has
+the largest logit in all four, it has the largest interpolated one too. So only pixels at boundaries
+between clusters need interpolation, about a fifth of a photo.
 """
 
 from collections.abc import Iterable
@@ -18,9 +18,9 @@ __all__ = ["Mask", "Span", "upsample", "upsample_part"]
 Mask = NDArray[np.int64]
 """(H, W) cluster ids 0..K-1."""
 
-_STRIP_PIXELS = 2**22  # of the mask, decided at once
-# Pixels interpolated at once. On a CPU so few that torch does not share them among threads, which
-# would wait for one another longer than they work.
+_STRIP_PIXELS = 2**22  # pixels of the mask per strip
+# Pixels interpolated at once. On a CPU the number is below torch's threshold for parallelisation,
+# because the threads would wait for each other longer than they work.
 _PIXELS = 2**15 - 1
 _PIXELS_GPU = 2**22
 
@@ -30,11 +30,11 @@ class Span:
     """Cells and pixels along one axis.
 
     Attributes:
-        cells: of the whole image.
-        first: number of the first cell that is there.
-        pixels: of the whole image.
-        start: first pixel wanted.
-        stop: pixel behind the last one wanted.
+        cells: number of cells of the whole image.
+        first: index of the first available cell.
+        pixels: number of pixels of the whole image.
+        start: first requested pixel.
+        stop: pixel after the last requested one.
     """
 
     cells: int
@@ -45,9 +45,9 @@ class Span:
 
 
 def upsample(logits: Tensor, size: tuple[int, ...]) -> Mask:
-    """Cluster ids at another size: the logits are upsampled bilinearly, then the largest is taken.
+    """Cluster ids at another size: argmax of the bilinearly upsampled logits.
 
-    Done on the device of the logits and in strips of rows, so that the memory does not grow with
+    Computed on the device of the logits in strips of rows, so that memory on it does not grow with
     the size of the image. Ties go to the lowest id.
 
     Args:
@@ -59,15 +59,15 @@ def upsample(logits: Tensor, size: tuple[int, ...]) -> Mask:
 
 
 def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
-    """Part of what `upsample` makes of the logits of a whole image, from some of them.
+    """A part of the result of `upsample`, from a part of the logits.
 
     Args:
-        logits: (K, h, w) of the cells that the pixels lie in, and of their neighbours.
-        rows: where these rows are in the whole image, and which pixels are wanted.
-        columns: the same of the columns.
+        logits: (K, h, w) of the cells that contain the requested pixels, and of their neighbours.
+        rows: position of these cells in the whole image, and the requested rows of pixels.
+        columns: the same for columns.
 
     Returns:
-        ids (rows.stop - rows.start, columns.stop - columns.start).
+        Ids (rows.stop - rows.start, columns.stop - columns.start).
     """
     logits = logits.float().contiguous()
     down, across = (_axis(span, logits.device) for span in (rows, columns))
@@ -84,7 +84,7 @@ def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
 
 @dataclass(frozen=True)
 class _Axis:
-    """For each pixel along an axis the cell at or before it, the next cell, and its share."""
+    """Per pixel along an axis: the cell at or before it, the next cell, and the latter's weight."""
 
     before: Tensor
     after: Tensor
@@ -109,7 +109,7 @@ def _axis(span: Span, device: torch.device) -> _Axis:
 
 
 def _undisputed(logits: Tensor) -> Tensor:
-    """(h, w) int32: the largest cluster of a cell and of the next ones right and down, else -1."""
+    """(h, w) int32: the cluster with the largest logit in cells r..r+1, c..c+1, or -1."""
     largest = _argmax(logits)
     right = torch.cat([largest[:, 1:], largest[:, -1:]], dim=1)
     agree = largest == right
@@ -119,7 +119,7 @@ def _undisputed(logits: Tensor) -> Tensor:
 
 
 def _decide(mask: Tensor, logits: Tensor, rows: _Axis, columns: _Axis) -> None:
-    """Write the ids of the pixels of `mask` that are still -1."""
+    """Interpolate the pixels of `mask` that are -1, and write their ids."""
     flat, width = mask.view(-1), mask.shape[1]
     step = _PIXELS if logits.device.type == "cpu" else _PIXELS_GPU
     for pixels in (flat < 0).nonzero()[:, 0].split(step):
@@ -131,7 +131,7 @@ def _decide(mask: Tensor, logits: Tensor, rows: _Axis, columns: _Axis) -> None:
 def _corners(
     rows: _Axis, columns: _Axis, down: Tensor, across: Tensor, width: int
 ) -> list[tuple[Tensor, Tensor]]:
-    """The four cells around each of n pixels: their (n,) places in a plane, and their shares."""
+    """The four cells around each of n pixels: (n,) flat indices into a plane, and weights."""
     (top, bottom), low = (rows.before[down] * width, rows.after[down] * width), rows.share[down]
     (left, right), late = (columns.before[across], columns.after[across]), columns.share[across]
     return [
@@ -151,9 +151,9 @@ def _mixed(plane: Tensor, corners: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def _argmax(planes: Iterable[Tensor]) -> Tensor:
-    """(...) int32, the number of the first of the largest of K planes of one shape.
+    """(...) int32, the argmax over K planes of equal shape; ties go to the lowest index.
 
-    Plane by plane: several times as fast on a CPU as torch's own over the first dimension.
+    Plane by plane, which on a CPU is several times faster than torch.argmax over dimension 0.
     """
     best: Tensor | None = None
     for number, plane in enumerate(planes):

@@ -1,4 +1,4 @@
-"""Clusters in HTML: their shares as a bar, an index of them, and what each one looks like."""
+"""Clusters in HTML: a bar of their shares, an index, and a card for each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ from picie.visualization.thumbnails import PATCH_SIDE, colour_code, data_uri, he
 __all__ = ["card", "index", "percent", "share_bar", "swatch", "whereabouts"]
 
 _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
-_MOSTLY = 0.55  # of what a cluster covers, from which one third is its place
-_LEAST_SEGMENT = 0.002  # shares below are too thin to be seen in the bar
+_MOSTLY = 0.55  # share of a cluster in one third of the image from which it is "mostly" there
+_LEAST_SEGMENT = 0.002  # smaller shares would be invisible in the bar
 _MINUS = "\u2212"
 _LATE = 'decoding="async"'  # not loading="lazy": browsers print such images as blanks
 
 
 def percent(share: float) -> str:
-    """A share for people.
+    """A share as text.
 
     Example:
         >>> percent(0.234), percent(0.0123), percent(0.0001)
@@ -28,22 +28,22 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.0005 or share == 0 else "< 0.1 %"
 
 
-def swatch(one: Cluster) -> str:
-    """A square in the colour of a cluster; hatched for what is ignored."""
-    if one.id == IGNORED:
+def swatch(cluster: Cluster) -> str:
+    """A square in the colour of a cluster; hatched for ignored pixels."""
+    if cluster.id == IGNORED:
         return '<i class="swatch ignored" aria-hidden="true"></i>'
-    colour = colour_code(one.colour)
+    colour = colour_code(cluster.colour)
     return f'<i class="swatch" style="background:{colour}" aria-hidden="true"></i>'
 
 
 def share_bar(clusters: Sequence[Cluster]) -> str:
-    """All pixels as one bar, cut into clusters; the index below says the same in words."""
+    """One bar of all pixels, divided into clusters; `index` has the same content as text."""
     segments = "".join(
-        f'<i class="{"ignored" if one.id == IGNORED else "segment"}" '
-        f'style="flex-grow:{one.share:.4f};background-color:{colour_code(one.colour)}" '
-        f'title="{text(one.name)}: {percent(one.share)}"></i>'
-        for one in clusters
-        if one.share >= _LEAST_SEGMENT
+        f'<i class="{"ignored" if cluster.id == IGNORED else "segment"}" '
+        f'style="flex-grow:{cluster.share:.4f};background-color:{colour_code(cluster.colour)}" '
+        f'title="{text(cluster.name)}: {percent(cluster.share)}"></i>'
+        for cluster in clusters
+        if cluster.share >= _LEAST_SEGMENT
     )
     return f'<div class="bar" aria-hidden="true">{segments}</div>'
 
@@ -51,30 +51,31 @@ def share_bar(clusters: Sequence[Cluster]) -> str:
 def index(clusters: Sequence[Cluster]) -> str:
     """Links to the cards, with the share of each cluster."""
     items = "\n".join(
-        f'<li><a href="#{_anchor(one.id)}">{swatch(one)}<span>{text(one.name)}</span> '
-        f'<b class="number">{percent(one.share)}</b></a></li>'
-        for one in clusters
+        f'<li><a href="#{_anchor(cluster.id)}">{swatch(cluster)}<span>{text(cluster.name)}</span> '
+        f'<b class="number">{percent(cluster.share)}</b></a></li>'
+        for cluster in clusters
     )
     return f'<ul class="index">\n{items}\n</ul>'
 
 
-def card(one: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
-    """What a cluster looks like, where it is, and what is most like it.
+def card(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
+    """What a cluster looks like, where in the image it lies, and which clusters are most similar.
 
     Args:
-        one: the cluster.
+        cluster: the cluster.
         clusters: all of them by id, for links.
-        photos: number of photos that were looked at.
+        photos: number of photos that were read.
     """
-    note = f'<p class="note">{text(one.note)}</p>' if one.note else ""
+    note = f'<p class="note">{text(cluster.note)}</p>' if cluster.note else ""
+    anchor = _anchor(cluster.id)
     parts = [
-        f'<article class="card" id="{_anchor(one.id)}" aria-labelledby="name-{_anchor(one.id)}">',
-        f'<header>{swatch(one)}<h3 id="name-{_anchor(one.id)}">{text(one.name)}</h3>{note}'
-        f'<p class="share number">{percent(one.share)} <span>of the pixels</span></p></header>',
-        f'<div class="facts">{_heat(one)}<dl>{_facts(one, clusters, photos)}</dl></div>',
+        f'<article class="card" id="{anchor}" aria-labelledby="name-{anchor}">',
+        f'<header>{swatch(cluster)}<h3 id="name-{anchor}">{text(cluster.name)}</h3>{note}'
+        f'<p class="share number">{percent(cluster.share)} <span>of the pixels</span></p></header>',
+        f'<div class="facts">{_heat(cluster)}<dl>{_facts(cluster, clusters, photos)}</dl></div>',
         '<div class="strips">',
-        _strip("Most typical", one.typical, one),
-        _strip("Least typical", one.atypical, one),
+        _strip("Most typical", cluster.typical, cluster),
+        _strip("Least typical", cluster.atypical, cluster),
         "</div>",
         "</article>",
     ]
@@ -82,10 +83,10 @@ def card(one: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
 
 
 def whereabouts(heat: NDArray[np.float64]) -> str:
-    """The part of the image that holds most of a cluster, in words.
+    """The part of the image that contains most of a cluster, in words.
 
     Args:
-        heat: (G, G), 0 or more.
+        heat: (G, G) share of the photos that have the cluster at each position, 0..1.
 
     Example:
         >>> whereabouts(np.eye(6)[:1].repeat(6, 0) * [[1], [0], [0], [0], [0], [0]])
@@ -94,62 +95,62 @@ def whereabouts(heat: NDArray[np.float64]) -> str:
     total = heat.sum()
     if not total:
         return "nowhere"
-    found = []
+    phrases = []
     for axis, names in enumerate(_THIRDS):
         parts = [part.sum() / total for part in np.array_split(heat.sum(1 - axis), 3)]
         largest = int(np.argmax(parts))
         if parts[largest] >= _MOSTLY:
             name = names[largest]
             across = "in the middle" if name == "middle" else f"at the {name}"
-            found.append(f"mostly {across}" if axis else f"mostly in the {name} third")
-    return ", ".join(found) or "all over the image"
+            phrases.append(f"mostly {across}" if axis else f"mostly in the {name} third")
+    return ", ".join(phrases) or "all over the image"
 
 
 def _anchor(cluster: int) -> str:
     return "cluster-ignored" if cluster == IGNORED else f"cluster-{cluster}"
 
 
-def _heat(one: Cluster) -> str:
-    if not one.heat.size or not one.heat.any():
+def _heat(cluster: Cluster) -> str:
+    if not cluster.heat.size or not cluster.heat.any():
         return ""
-    where, most = whereabouts(one.heat), 100 * one.heat.max()
-    height, width = one.heat.shape
+    where, most = whereabouts(cluster.heat), 100 * cluster.heat.max()
+    height, width = cluster.heat.shape
     return (
-        f'<figure class="heat"><img src="{data_uri("image/png", heat_map(one.heat))}" '
-        f'alt="Where it is: {where}" title="at one place in up to {most:.0f} % of the photos" '
+        f'<figure class="heat"><img src="{data_uri("image/png", heat_map(cluster.heat))}" '
+        f'alt="Position: {where}" title="at one position in up to {most:.0f} % of the photos" '
         f'width="{width}" height="{height}" {_LATE}></figure>'
     )
 
 
-def _facts(one: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
+def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
     where = ""
-    if one.heat.size and one.heat.any():
-        where = f"<dt>Where</dt><dd>{whereabouts(one.heat)}</dd>"
+    if cluster.heat.size and cluster.heat.any():
+        where = f"<dt>Where</dt><dd>{whereabouts(cluster.heat)}</dd>"
     nearest = [
         f'<a href="#{_anchor(other)}">{swatch(clusters[other])}{text(clusters[other].name)}</a> '
         f'<span class="number">{f"{cosine:.2f}".replace("-", _MINUS)}</span>'
-        for other, cosine in one.nearest
+        for other, cosine in cluster.nearest
         if other in clusters
     ]
-    alike = f"<dt>Most like it</dt><dd>{'<br>'.join(nearest)}</dd>" if nearest else ""
+    alike = f"<dt>Most similar</dt><dd>{'<br>'.join(nearest)}</dd>" if nearest else ""
     return (
-        f'<dt>Found in</dt><dd><a href="#gallery" data-show="{one.id}">'
-        f"{one.photos:,} of {photos:,} photos</a></dd>"
+        f'<dt>Found in</dt><dd><a href="#gallery" data-show="{cluster.id}">'
+        f"{cluster.photos:,} of {photos:,} photos</a></dd>"
         f"{where}{alike}"
     )
 
 
-def _strip(title: str, patches: Sequence[Patch], one: Cluster) -> str:
+def _strip(title: str, patches: Sequence[Patch], cluster: Cluster) -> str:
     if not patches:
         return ""
     items = "".join(
         f'<li><img src="{data_uri("image/webp", patch.image)}" '
-        f'alt="Piece of {text(patch.name)}" title="{text(patch.name)}: similarity '
+        f'alt="Patch of {text(patch.name)}" title="{text(patch.name)}: similarity '
         f'{patch.similarity:.2f}" width="{PATCH_SIDE}" height="{PATCH_SIDE}" {_LATE}></li>'
         for patch in patches
     )
     low, high = sorted((patches[0].similarity, patches[-1].similarity))
     return (
         f'<h4>{title} <span class="number">similarity {low:.2f} to {high:.2f}</span></h4>'
-        f'<ul class="strip" aria-label="{title} pieces of {text(one.name)}">{items}</ul>'
+        f'<ul class="strip" aria-label="{title} patches of {text(cluster.name)}">{items}</ul>'
     )

@@ -1,6 +1,6 @@
-"""What is remembered of photos: sums, the best few pieces for each cluster, some small copies.
+"""Collect the data of a report: sums, the best patches of each cluster, small copies of photos.
 
-None of it grows with the number of photos.
+Memory does not grow with the number of photos.
 """
 
 from collections.abc import Sequence
@@ -37,34 +37,34 @@ __all__ = [
 ]
 
 HEAT_SIDE = 32
-"""Places of a heat map along each side of a photo."""
+"""Cells of a heat map along each side of a photo."""
 OCCURS = 0.001
-"""Share of a photo's pixels from which a cluster counts as occurring in it."""
+"""Smallest share of a photo's pixels at which a cluster counts as occurring in it."""
 
-_PATCHES = 8  # of each kind for a cluster; fewer where there are many clusters
+_PATCHES = 8  # typical, and as many atypical, per cluster; fewer if there are many clusters
 _ALL_PATCHES = 1_600
-_PATCH_BYTES = 2_800_000, 3_000  # of all together, of one
-_SHOT_BYTES = 6_000_000, 24_000  # of all together, of one with its mask
-_SHOT_SIDES = (352, 256)  # longest side in pixels of few photos, and of many
+_PATCH_BYTES = 2_800_000, 3_000  # maximum of all patches, and of one
+_SHOT_BYTES = 6_000_000, 24_000  # maximum of the gallery, and of one photo with its mask
+_SHOT_SIDES = (352, 256)  # longest side in pixels, up to _FEW_SHOTS photos and beyond
 _FEW_SHOTS = 300
-_MASK_PART = 0.4  # of the bytes of a photo with its mask
-_MARGIN = 1 / 16  # of a side: pixels at the border of a photo are typical of borders
+_MASK_PART = 0.4  # share of the bytes of a photo with its mask
+_MARGIN = 1 / 16  # of a side, avoided: patches at the edge of a photo mostly show that edge
 
 
 @dataclass(frozen=True)
 class Portraits:
-    """What was seen of N clusters.
+    """The collected data of N clusters.
 
     Attributes:
         photos: number of photos that were read.
-        problems: a line for each photo that could not be read.
-        shares: (N + 1,) share of the pixels, 0..1, the last one of ignored classes.
+        problems: a line for each unreadable photo.
+        shares: (N + 1,) share of the pixels, 0..1; the last entry is for ignored classes.
         occurrences: (N + 1,) number of photos in which each occurs.
-        heats: (N + 1, 32, 32) share of the photos that have each at each place, 0..1.
-        typical: for each of the N the pieces around its most typical pixels, the best first, no
-            two from one stretch of the photos in the order of their names.
+        heats: (N + 1, 32, 32) share of the photos with the cluster at each position, 0..1.
+        typical: for each of the N, patches around its most typical pixels, best first, at most one
+            from each stretch of the photos sorted by name.
         atypical: the same for its least typical pixels.
-        shots: the photos of the gallery, in the order of their names.
+        shots: the photos of the gallery, sorted by name.
     """
 
     photos: int
@@ -79,10 +79,10 @@ class Portraits:
 
 @dataclass(frozen=True)
 class SegmentedPhoto:
-    """One photo.
+    """The prediction for one photo.
 
     Attributes:
-        mask: (H, W) ids at the size at which the network saw it; N = ignored.
+        mask: (H, W) ids at the input size of the network; N = ignored.
         similarity: (P, h, w) cosine of each feature and each centroid.
     """
 
@@ -91,33 +91,34 @@ class SegmentedPhoto:
 
 
 class _Best:
-    """The best pieces of each cluster; pieces are cut only when they get in.
+    """The best patches of each cluster.
 
-    Neighbours in the order of names are often alike, as those of a film. So the photos are cut into
-    twice as many stretches as pieces are wanted, and no two pieces come from one stretch.
+    Neighbours by name are often similar, as in video. The photos are therefore divided into twice
+    as many stretches as patches are wanted, and each stretch contributes at most one patch.
 
     Args:
         clusters: N.
-        most: pieces of each cluster.
+        most: patches per cluster.
         photos: number of photos.
     """
 
     def __init__(self, clusters: int, most: int, photos: int) -> None:
         self._most, self._photos = most, photos
-        self._found: list[dict[int, tuple[float, Patch]]] = [{} for _ in range(clusters)]
+        self._entries: list[dict[int, tuple[float, Patch]]] = [{} for _ in range(clusters)]
 
     def admits(self, cluster: int, value: float, photo: int) -> bool:
-        best = self._found[cluster].get(self._stretch(photo))
+        best = self._entries[cluster].get(self._stretch(photo))
         return best is None or value > best[0]
 
     def add(self, cluster: int, value: float, photo: int, patch: Patch) -> None:
-        self._found[cluster][self._stretch(photo)] = value, patch
+        self._entries[cluster][self._stretch(photo)] = value, patch
 
     def finish(self) -> tuple[tuple[Patch, ...], ...]:
         ranked = (
-            sorted(found.items(), key=lambda item: (-item[1][0], item[0])) for found in self._found
+            sorted(entries.items(), key=lambda item: (-item[1][0], item[0]))
+            for entries in self._entries
         )
-        return tuple(tuple(patch for _, (_, patch) in own[: self._most]) for own in ranked)
+        return tuple(tuple(patch for _, (_, patch) in entries[: self._most]) for entries in ranked)
 
     def _stretch(self, photo: int) -> int:
         return photo * min(2 * self._most, self._photos) // self._photos
@@ -125,14 +126,14 @@ class _Best:
 
 @dataclass
 class PortraitCollector:
-    """All that is remembered of the photos so far.
+    """The data collected from the photos so far.
 
     Attributes:
-        model: what looks at them.
+        model: predicts them.
         expected: number of photos, readable or not.
-        shown: number of photos that the gallery will have.
-        photos: number of photos that were added.
-        problems: a line for each photo that could not be read.
+        shown: number of photos in the finished gallery.
+        photos: number of photos added.
+        problems: a line for each unreadable photo.
         shots: the photos of the gallery so far.
     """
 
@@ -155,27 +156,29 @@ class PortraitCollector:
         self.patch_bytes = min(_PATCH_BYTES[0] // (2 * most * count), _PATCH_BYTES[1])
         self.shot_bytes = min(_SHOT_BYTES[0] // max(self.shown, 1), _SHOT_BYTES[1])
 
-    def add(self, one: LoadedPhoto, seen: SegmentedPhoto, number: int, *, shown: bool) -> None:
-        """Take in one photo.
+    def add(
+        self, photo: LoadedPhoto, segmented: SegmentedPhoto, number: int, *, shown: bool
+    ) -> None:
+        """Add one photo.
 
         Args:
-            one: as read.
-            seen: what the model saw in it.
-            number: of the photo; of equal pieces that of the first photo is kept.
-            shown: whether the gallery has it.
+            photo: as loaded.
+            segmented: its prediction.
+            number: of the photo; of equally good patches, the first photo's is kept.
+            shown: whether it is in the gallery.
         """
         slots = len(self.shares)
-        shares = np.bincount(seen.mask.ravel(), minlength=slots) / seen.mask.size
+        shares = np.bincount(segmented.mask.ravel(), minlength=slots) / segmented.mask.size
         self.photos += 1
         self.shares += shares
         self.occurrences += shares >= OCCURS
-        self._add_heat(seen.mask)
-        self._add_patches(one, seen, number)
+        self._add_heat(segmented.mask)
+        self._add_patches(photo, segmented, number)
         if shown:
-            self.shots.append(self._shot(one, seen.mask, shares))
+            self.shots.append(self._shot(photo, segmented.mask, shares))
 
     def finish(self) -> Portraits:
-        """What was seen, once all photos were added; at least one must have been."""
+        """The collected data, after all photos; at least one must have been added."""
         side = (len(self.shares), HEAT_SIDE, HEAT_SIDE)
         return Portraits(
             self.photos,
@@ -196,35 +199,35 @@ class PortraitCollector:
         ).reshape(self.heats.shape)
         self.heats += counts / counts.sum(0).clip(1)
 
-    def _add_patches(self, one: LoadedPhoto, seen: SegmentedPhoto, number: int) -> None:
-        height, width = seen.similarity.shape[1:]
+    def _add_patches(self, photo: LoadedPhoto, segmented: SegmentedPhoto, number: int) -> None:
+        height, width = segmented.similarity.shape[1:]
         down, across = (
             ((np.arange(cells) + 0.5) * length / cells).astype(np.int64)
-            for cells, length in zip((height, width), seen.mask.shape, strict=True)
+            for cells, length in zip((height, width), segmented.mask.shape, strict=True)
         )
-        labels = seen.mask[np.ix_(down, across)]  # at the centres of the cells of features
+        labels = segmented.mask[np.ix_(down, across)]  # at the centres of the cells of features
         inner = np.zeros((height, width), bool)
         rows, columns = round(height * _MARGIN), round(width * _MARGIN)
         inner[rows : height - rows, columns : width - columns] = True
         for cluster in np.unique(labels[labels < len(self.shares) - 1]).tolist():
-            own = labels == cluster
-            inside = own & inner
-            where = np.flatnonzero(inside if inside.any() else own)
-            own_centroids = seen.similarity[self.ids == cluster].reshape(-1, height * width)
+            members = labels == cluster
+            inside = members & inner
+            where = np.flatnonzero(inside if inside.any() else members)
+            own_centroids = segmented.similarity[self.ids == cluster].reshape(-1, height * width)
             values = own_centroids[:, where].max(0)
             for best, sign in ((self.typical, 1.0), (self.atypical, -1.0)):
-                found = int((sign * values).argmax())
-                value = float(values[found])
+                position = int((sign * values).argmax())
+                value = float(values[position])
                 if best.admits(cluster, sign * value, number):
-                    row, column = divmod(int(where[found]), width)
+                    row, column = divmod(int(where[position]), width)
                     centre = (row + 0.5) / height, (column + 0.5) / width
-                    belongs = seen.mask == cluster
-                    piece = cut_patch(one.image, belongs, centre, self.patch_bytes)
-                    patch = Patch(one.photo.name, value, piece)
+                    belongs = segmented.mask == cluster
+                    piece = cut_patch(photo.image, belongs, centre, self.patch_bytes)
+                    patch = Patch(photo.photo.name, value, piece)
                     best.add(cluster, sign * value, number, patch)
 
-    def _shot(self, one: LoadedPhoto, mask: Mask, shares: NDArray[np.float64]) -> GalleryImage:
-        height, width = one.image.shape[:2]
+    def _shot(self, photo: LoadedPhoto, mask: Mask, shares: NDArray[np.float64]) -> GalleryImage:
+        height, width = photo.image.shape[:2]
         side = _SHOT_SIDES[self.shown > _FEW_SHOTS]
         scale = min(1.0, side / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -235,16 +238,16 @@ class PortraitCollector:
         small = mask[np.ix_(down, across)]
         small = np.where(small < len(self.colours), small, IGNORED)
         drawn = fit_mask(small, self.colours, int(self.shot_bytes * _MASK_PART))
-        resized = Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS)
-        photo = fit_photo(np.array(resized), self.shot_bytes - len(drawn))
+        resized = Image.fromarray(photo.image).resize(size, Image.Resampling.LANCZOS)
+        small_photo = fit_photo(np.array(resized), self.shot_bytes - len(drawn))
         order = sorted(np.flatnonzero(shares >= OCCURS).tolist(), key=lambda k: (-shares[k], k))
         ids = [k if k < len(self.colours) else IGNORED for k in order]
-        found = tuple((k, float(shares[n])) for k, n in zip(ids, order, strict=True))
-        return GalleryImage(one.photo.name, size, photo, drawn, found)
+        id_shares = tuple((k, float(shares[n])) for k, n in zip(ids, order, strict=True))
+        return GalleryImage(photo.photo.name, size, small_photo, drawn, id_shares)
 
 
 MOST_IMAGES = 1_000
-"""Photos of the gallery at most."""
+"""Maximum number of photos in the gallery."""
 
 _BATCH = 8
 
@@ -258,27 +261,26 @@ def make_portraits(
     workers: int = -1,
     reporter: Reporter | None = None,
 ) -> Portraits:
-    """Look at all photos of a folder once.
+    """Predict all photos of a folder once and collect the data of the report.
 
     Args:
         model: a trained model.
-        folder: its photos; masks are not looked at.
-        gallery: most photos that are kept as small copies, chosen at even distances in the order of
-            their names; 0..1000.
+        folder: its photos; masks are not used.
+        gallery: maximum number of photos kept as small copies, evenly spaced by name; 0..1000.
         size: short side in pixels at which the network sees a photo; as in training if None.
         workers: threads that read photos; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Raises:
-        ConfigError: a gallery, a size or a number of workers that cannot be.
+        ConfigError: an impossible gallery, size or number of workers.
         DataError: no photo can be read.
     """
     side = model.config.size if size is None else size
     check_size(side)
     if not 0 <= gallery <= MOST_IMAGES:
         raise ConfigError(
-            f"a gallery of {gallery} photos: give 0 to {MOST_IMAGES}; more would make a page "
-            "that is slow to open (all photos are counted in any case)"
+            f"a gallery of {gallery} photos: give 0 to {MOST_IMAGES}; with more, the page would be "
+            "slow to open (all photos are counted anyway)"
         )
     if workers < -1:
         raise ConfigError(f"{workers} workers: give 0 or more, or -1 for automatic")
@@ -292,11 +294,11 @@ def make_portraits(
         return _look(model, batch)
 
     with reporter.task("report", len(folder)) as advance:
-        for number, (one, seen) in enumerate(in_batches(images, _BATCH, look)):
-            if seen is None:
-                collector.problems.append(one.problem)
+        for number, (photo, segmented) in enumerate(in_batches(images, _BATCH, look)):
+            if segmented is None:
+                collector.problems.append(photo.problem)
             else:
-                collector.add(one, seen, number, shown=number in chosen)
+                collector.add(photo, segmented, number, shown=number in chosen)
             advance(1)
     if not collector.photos:
         raise folder.none_read(collector.problems[0])
@@ -313,20 +315,20 @@ def closeness(model: Segmenter) -> NDArray[float64]:
 
 
 def _look(model: Segmenter, batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:
-    pixels = torch.stack([one.pixels for one in batch if one.pixels is not None])
+    pixels = torch.stack([photo.pixels for photo in batch if photo.pixels is not None])
     fractions = pixels.to(model.device).float().div_(255)
     features = model.features(fractions)
     plain = model.config.post_processing == "none"
     logits = model.classify(features) if plain else model.logits(fractions)
     similar = scores(features, model.network.view_centroids(0)[0], "cosine")
     return [
-        SegmentedPhoto(upsample(one, fractions.shape[2:]), near.cpu().numpy())
-        for one, near in zip(logits, similar, strict=True)
+        SegmentedPhoto(upsample(photo_logits, fractions.shape[2:]), similarity.cpu().numpy())
+        for photo_logits, similarity in zip(logits, similar, strict=True)
     ]
 
 
 def _evenly(count: int, wanted: int) -> frozenset[int]:
-    """`wanted` positions out of `count` at even distances, or all of them."""
+    """`wanted` evenly spaced positions out of `count`, or all of them."""
     if wanted >= count:
         return frozenset(range(count))
     return frozenset((2 * place + 1) * count // (2 * wanted) for place in range(wanted))

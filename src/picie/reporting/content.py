@@ -1,4 +1,4 @@
-"""What the page of a report says, before it is HTML."""
+"""The content of a report, independent of HTML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ __all__ = ["Cluster", "Document", "GalleryImage", "Patch", "Score", "Tree"]
 
 @dataclass(frozen=True)
 class Patch:
-    """A piece of a photo around one pixel.
+    """A square patch of a photo around one pixel.
 
     Attributes:
         name: of the photo.
         similarity: cosine of the pixel's feature and the nearest centroid of its cluster.
-        image: WebP file of the square piece.
+        image: WebP file.
     """
 
     name: str
@@ -29,16 +29,16 @@ class Cluster:
     """One output id of the model: a named class or a cluster without a name.
 
     Attributes:
-        id: the value in masks; `IGNORED` for what is left out of masks.
-        name: shown to people.
-        note: what it is made of, where that is not its name; else "".
+        id: the value in masks; `IGNORED` for ignored pixels.
+        name: as shown.
+        note: the clusters and nodes of a named class; "" otherwise.
         colour: sRGB, 0..255.
-        share: of the pixels, 0..1, every photo counting the same.
+        share: of the pixels, 0..1, with equal weight for every photo.
         photos: number of photos that it occurs in.
-        heat: (G, G) share of the photos that have it at each place, 0..1; empty where unknown.
-        typical: pieces around its most typical pixels, the most typical first.
-        atypical: pieces around its least typical pixels, the least typical first.
-        nearest: ids and mean cosine of the clusters most like it, the nearest first.
+        heat: (G, G) share of the photos that have it at each position, 0..1; empty if unknown.
+        typical: patches around its most typical pixels, most typical first.
+        atypical: patches around its least typical pixels, least typical first.
+        nearest: ids and mean cosines of the most similar clusters, most similar first.
     """
 
     id: int
@@ -62,7 +62,7 @@ class GalleryImage:
         size: (width, height) in pixels of the small photo.
         photo: WebP file.
         mask: PNG file with a palette.
-        shares: ids that occur in it and their shares of its pixels, the largest first.
+        shares: ids that occur in it and their shares of its pixels, largest first.
     """
 
     name: str
@@ -74,14 +74,14 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class Tree:
-    """How P centroids join.
+    """How P centroids merge.
 
     Attributes:
-        merges: P - 1 rows of the two groups that join, and the distance at which they do; groups
-            0..P-1 are the centroids, row i makes group P + i.
+        merges: P - 1 rows of the two groups that merge and their distance; groups 0..P-1 are the
+            centroids, row i forms group P + i.
         owners: the id that each centroid belongs to.
         cut: number of clusters that the ids come from.
-        suggested: number of clusters at the widest gap of the tree.
+        suggested: number of clusters at the widest gap in the tree.
     """
 
     merges: tuple[tuple[int, int, float], ...]
@@ -92,17 +92,17 @@ class Tree:
 
 @dataclass(frozen=True)
 class Score:
-    """How well clusters match the labels that are there.
+    """Scores of the clusters against labels.
 
     Attributes:
         accuracy: per cent.
         miou: per cent.
-        protocol: what was scored and how, in words.
+        protocol: what was scored and how, as text.
         rows: for each class its name, IoU, recall, precision and share of pixels in per cent (None
-            where that is undefined), and the names of its clusters.
-        confusion: (L, K) pixels of each class in each cluster, whether or not it has a name.
+            if undefined), and the names of its clusters.
+        confusion: (L, K) pixels of each class in each cluster of the network.
         mapping: class of each of the K clusters, -1 = none.
-        columns: for each of the K clusters what it is called, and the id whose colour it has.
+        columns: for each of the K clusters its label, and the id whose colour it has.
     """
 
     accuracy: float
@@ -121,21 +121,21 @@ class Document:
     Attributes:
         title: name of the run.
         lede: one sentence under the title.
-        facts: label and value of the settings that matter.
-        clusters: those that occur, the largest first; `absent` holds the others.
-        absent: names of clusters that no photo has.
+        facts: label and value of the main settings.
+        clusters: those that occur, largest first.
+        absent: names of clusters that occur in no photo.
         photos: number of photos that were read.
-        problems: a line for each photo that could not be read.
-        gallery: a choice of the photos.
-        gallery_note: how it was chosen.
-        health: numbers of health.json.
+        problems: a line for each unreadable photo.
+        gallery: some of the photos.
+        gallery_note: how they were chosen.
+        health: measures of health.json.
         health_note: what they were measured on, or why there are none.
         charts: SVG elements of curves over the epochs.
-        charts_note: why there are none, else "".
-        tree: None where the model has none.
-        tree_note: why there is none, else "".
+        charts_note: why there are none; "" otherwise.
+        tree: None if the model has none.
+        tree_note: text above the tree, or why there is none.
         score: None without labels.
-        score_note: why there is none, else "".
+        score_note: why there is none; "" otherwise.
     """
 
     title: str

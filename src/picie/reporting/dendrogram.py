@@ -1,7 +1,6 @@
 """The tree of clusters as an SVG element, and in words.
 
-Text and lines take the colour of the text around them, so that it can be read on light and on dark
-paper.
+Text and lines inherit the surrounding text colour, so the tree is readable in light and dark mode.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from picie.visualization.thumbnails import colour_code, text
 __all__ = ["draw_tree", "merges_in_words"]
 
 _ROW = 14  # height of a leaf
-_LEFT, _TREE, _GAP = 12, 330, 10  # before the root, of the tree, between leaves and names
+_LEFT, _TREE, _GAP = 12, 330, 10  # widths: before the root, the tree, between leaves and names
 _WIDTH, _TOP, _BOTTOM = 600, 34, 30
-_MOST_LEAVES = 160  # more are drawn as their clusters
+_MOST_LEAVES = 160  # larger trees are drawn from their clusters on
 _LONGEST_NAME = 32  # characters
 _MOST_LINES = 30
 _MARK = 10  # side of a square
@@ -23,7 +22,7 @@ _MARK = 10  # side of a square
 
 @dataclass(frozen=True)
 class _Node:
-    """A group of leaves: its owners, its place, and the distance at which it came about."""
+    """A group of leaves: its owners, the distance at which it merged, and its vertical position."""
 
     owners: frozenset[int]
     height: float
@@ -33,12 +32,15 @@ class _Node:
 def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     """An SVG element: the root at the left, centroids at the right beside their clusters' names.
 
-    A dashed line is where the tree was cut. Branches within one cluster have its colour. Trees of
-    more than 160 centroids begin at their clusters; "" where even those are more, or one alone.
+    A dashed line marks the cut. Branches within one cluster have its colour. Trees of more than 160
+    centroids start at their clusters.
 
     Args:
-        tree: how centroids join.
+        tree: how the centroids merge.
         clusters: by id; ids of `tree.owners` that are missing here are not named.
+
+    Returns:
+        the element, or "" for fewer than 2 or more than 160 leaves.
     """
     merges, owners = _collapsed(tree) if len(tree.owners) > _MOST_LEAVES else _whole(tree)
     if not 2 <= len(owners) <= _MOST_LEAVES:
@@ -60,14 +62,14 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     stub = f"M{_x(root.height, most):g} {root.y:g}H{_LEFT - 8}"
     label = (
         f"Tree of {len(tree.owners)} centroids, cut into {tree.cut} clusters; the list below it "
-        "says the same in words"
+        "describes the merges in words"
     )
     return "\n".join(
         [
             f'<svg class="tree" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">',
             *_cuts(tree, most, height),
             f'<path class="branch" d="{stub}"/>',
-            # Black, yellow and the like need an edge on dark or on light paper.
+            # Some colours, such as black and yellow, need an edge to stand out from the background.
             *(line.replace('class="own"', 'class="edge"') for line in lines if "own" in line),
             *lines,
             *_names([owners[leaf] for leaf in order], clusters),
@@ -77,23 +79,23 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
 
 
 def merges_in_words(tree: Tree, clusters: Mapping[int, Cluster]) -> tuple[str, ...]:
-    """A line for each merger above the cut, the first one first; the last ones, where many.
+    """A line for each merge above the cut, in order; at most the last 30.
 
     Args:
-        tree: how centroids join.
+        tree: how the centroids merge.
         clusters: by id.
     """
     count = len(tree.owners)
     groups = [{owner} for owner in tree.owners]
     lines = []
     for row, (left, right, distance) in enumerate(tree.merges):
-        one, other = groups[left], groups[right]
-        groups.append(one | other)
+        first, second = groups[left], groups[right]
+        groups.append(first | second)
         left_over = count - row - 1
-        if left_over < tree.cut and one != other:
+        if left_over < tree.cut and first != second:
             lines.append(
-                f"{left_over} left: {_listed(one, clusters)} joins {_listed(other, clusters)} "
-                f"(distance {distance:.2f})"
+                f"{left_over} cluster{'s' * (left_over > 1)} left: {_listed(first, clusters)} "
+                f"merges with {_listed(second, clusters)} (distance {distance:.2f})"
             )
     return tuple(lines[-_MOST_LINES:])
 
@@ -103,9 +105,9 @@ def _whole(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]
 
 
 def _collapsed(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]:
-    """The part of the tree above the cut: its leaves are what is left there."""
+    """The part of the tree above the cut; its leaves are the clusters of the cut."""
     count = len(tree.owners)
-    below = count - tree.cut  # mergers under the cut
+    below = count - tree.cut  # merges below the cut
     owner = [*tree.owners]
     joined = set()
     for left, right, _ in tree.merges[:below]:
@@ -121,7 +123,7 @@ def _collapsed(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[i
 
 
 def _order(merges: Sequence[tuple[int, int, float]], count: int) -> list[int]:
-    """Leaves from top to bottom, so that no lines cross; the group of the first leaf is above."""
+    """Leaves from top to bottom, such that no lines cross; the branch of leaf 0 is at the top."""
     below = [[leaf] for leaf in range(count)]
     for left, right, _ in merges:
         pair = sorted((below[left], below[right]), key=min)
@@ -134,7 +136,7 @@ def _x(height: float, most: float) -> float:
 
 
 def _stroke(owners: frozenset[int], clusters: Mapping[int, Cluster]) -> str:
-    """Attributes of a line: the colour of the cluster where it belongs to one alone."""
+    """Attributes of a line: the colour of its cluster if it belongs to only one."""
     alone = next(iter(owners)) if len(owners) == 1 else None
     if alone is None or alone not in clusters:
         return 'class="branch"'
@@ -158,8 +160,8 @@ def _bar(
 
 
 def _cuts(tree: Tree, most: float, height: int) -> list[str]:
-    """Lines at the cut and at the suggested one, each between two mergers."""
-    found = []
+    """Lines at the cut and at the suggested cut, each between two merges."""
+    elements = []
     wanted = {tree.cut: f"cut at {tree.cut}"}
     if tree.suggested == tree.cut:
         wanted = {tree.cut: f"cut at {tree.cut}, the widest gap"}
@@ -170,16 +172,16 @@ def _cuts(tree: Tree, most: float, height: int) -> list[str]:
         kind = "cut" if clusters == tree.cut else "gap"
         y, anchor = (16, "end") if number == 0 else (height - 8, "middle")
         anchor = "start" if x < 90 else "end" if x > 300 else "middle"
-        found.append(
+        elements.append(
             f'<line class="{kind}" x1="{x:g}" x2="{x:g}" y1="{_TOP - 12}" '
             f'y2="{height - _BOTTOM + 8}"/>'
             f'<text class="{kind}" x="{x:g}" y="{y}" text-anchor="{anchor}">{label}</text>'
         )
-    return found
+    return elements
 
 
 def _height(tree: Tree, clusters: int) -> float:
-    """The middle between the last merger that was done for so many clusters and the next one."""
+    """The midpoint between the last merge that leads to this number of clusters and the next."""
     count = len(tree.owners)
     before = tree.merges[count - clusters - 1][2] if clusters < count else 0.0
     after = tree.merges[count - clusters][2] if clusters > 1 else before
@@ -187,29 +189,34 @@ def _height(tree: Tree, clusters: int) -> float:
 
 
 def _names(owners: Sequence[int], clusters: Mapping[int, Cluster]) -> list[str]:
-    """A bar in its colour and a name beside each run of leaves of one cluster."""
-    found, start = [], 0
+    """A coloured bar and a name beside each run of leaves of one cluster."""
+    elements, start = [], 0
     left = _LEFT + _TREE + _GAP
     for row in range(1, len(owners) + 1):
         if row < len(owners) and owners[row] == owners[start]:
             continue
         top, tall = _TOP + _ROW * start + 2, _ROW * (row - start) - 4
-        one = clusters.get(owners[start])
-        if one is not None:
+        cluster = clusters.get(owners[start])
+        if cluster is not None:
             name = (
-                one.name if len(one.name) <= _LONGEST_NAME else one.name[: _LONGEST_NAME - 1] + "…"
+                cluster.name
+                if len(cluster.name) <= _LONGEST_NAME
+                else cluster.name[: _LONGEST_NAME - 1] + "…"
             )
-            found.append(
-                f'<a href="#cluster-{one.id}"><rect class="mark" x="{left}" y="{top}" '
-                f'width="{_MARK}" height="{tall}" fill="{colour_code(one.colour)}"/>'
+            elements.append(
+                f'<a href="#cluster-{cluster.id}"><rect class="mark" x="{left}" y="{top}" '
+                f'width="{_MARK}" height="{tall}" fill="{colour_code(cluster.colour)}"/>'
                 f'<text x="{left + _MARK + 8}" y="{top + tall / 2 + 4:g}">{text(name)}</text></a>'
             )
         start = row
-    return found
+    return elements
 
 
 def _listed(owners: set[int], clusters: Mapping[int, Cluster]) -> str:
-    names = [clusters[one].name if one in clusters else "an ignored one" for one in sorted(owners)]
+    names = [
+        clusters[owner].name if owner in clusters else "an ignored cluster"
+        for owner in sorted(owners)
+    ]
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} more"
     return " + ".join(names)

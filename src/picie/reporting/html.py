@@ -1,7 +1,7 @@
-"""A report as one HTML page that needs nothing beside it: no file, no font, no network.
+"""A report as one self-contained HTML page: no other files, fonts or network access.
 
-It is readable without scripts, prints, and follows the reader's colours. A policy inside the page
-forbids browsers to fetch anything or to run any script but its own.
+The page is readable without scripts, can be printed, and follows the reader's colour scheme. A
+content security policy stops browsers from fetching anything or running any script but its own.
 """
 
 import base64
@@ -23,8 +23,8 @@ _MOST_CARDS = 256
 _MOST_PROBLEMS = 1_000  # lines
 _SIGNS = {"good": "✓", "doubtful": "~", "bad": "✗"}
 _GROUNDS = (
-    "In the benchmarks only information and agreement of views went along with mIoU on both data "
-    "sets; their ranges come from there. The other numbers did not, and get no verdict."
+    "In the benchmarks, only view information and view agreement correlated with mIoU on both data "
+    "sets; their ranges come from there. The other numbers did not, so they get no verdict."
 )
 _SECTIONS = {
     "summary": "Summary",
@@ -37,10 +37,10 @@ _SECTIONS = {
 
 
 def to_html(document: Document) -> str:
-    """The whole page. The same document gives the same page.
+    """The whole page; deterministic.
 
     Args:
-        document: what it says.
+        document: the content.
     """
     style, script = _asset("page.css"), _asset("page.js")
     title = text(document.title)
@@ -74,7 +74,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """Nothing is fetched; images stand in the page; only this script runs."""
+    """Nothing is fetched, images are embedded, and only this script runs."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -83,7 +83,7 @@ def _policy(script: str) -> str:
 
 
 def _summary(document: Document) -> str:
-    named = [one for one in document.clusters if one.id != IGNORED]
+    named = [cluster for cluster in document.clusters if cluster.id != IGNORED]
     figures = [("photos", f"{document.photos:,}"), ("clusters in use", str(len(named)))]
     if document.score is not None:
         figures += [("mIoU", f"{document.score.miou:.1f} %")]
@@ -110,8 +110,8 @@ def _rest(document: Document) -> str:
     said = []
     beyond = document.clusters[_MOST_CARDS:]
     if beyond:
-        share = 100 * sum(one.share for one in beyond)
-        said.append(f"{len(beyond)} smaller clusters, {share:.1f} % of the pixels, are not shown.")
+        share = 100 * sum(cluster.share for cluster in beyond)
+        said.append(f"Not shown: {len(beyond)} smaller clusters, {share:.1f} % of the pixels.")
     if document.absent:
         names = ", ".join(document.absent[:20])
         more = f" and {len(document.absent) - 20} more" if len(document.absent) > 20 else ""
@@ -125,19 +125,16 @@ def _problems(problems: tuple[str, ...]) -> str:
     lines = "".join(f"<li>{text(problem)}</li>" for problem in problems[:_MOST_PROBLEMS])
     if len(problems) > _MOST_PROBLEMS:
         lines += f"<li>and {len(problems) - _MOST_PROBLEMS:,} more</li>"
-    count = f"{len(problems)} photo{'s' * (len(problems) != 1)}"
-    return (
-        f'<details class="problems" open><summary>{count} could not be read, and left out'
-        f"</summary><ul>{lines}</ul></details>"
-    )
+    count = f"skipped {len(problems)} unreadable photo{'s' * (len(problems) != 1)}"
+    return f'<details class="problems" open><summary>{count}</summary><ul>{lines}</ul></details>'
 
 
 def _health(document: Document) -> str:
-    rows = "\n".join(_verdict(one) for one in verdicts(document.health))
+    rows = "\n".join(_verdict(verdict) for verdict in verdicts(document.health))
     table = (
         '<div class="wide" tabindex="0" role="region" aria-label="Health"><table class="health">'
-        '<thead><tr><th scope="col">number</th><th scope="col" class="number">value</th>'
-        '<th scope="col">verdict</th><th scope="col">what it says</th></tr></thead>'
+        '<thead><tr><th scope="col">measure</th><th scope="col" class="number">value</th>'
+        '<th scope="col">verdict</th><th scope="col">meaning</th></tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
     curves = (
@@ -150,59 +147,59 @@ def _health(document: Document) -> str:
     return "\n".join([note, *[table] * bool(rows), "<h3>Curves over the epochs</h3>", curves])
 
 
-def _verdict(one: Verdict) -> str:
+def _verdict(verdict: Verdict) -> str:
     word = (
-        f'<b class="verdict {one.verdict}"><i aria-hidden="true">{_SIGNS[one.verdict]}</i> '
-        f"{one.verdict}</b>"
-        if one.verdict
+        f'<b class="verdict {verdict.verdict}"><i aria-hidden="true">{_SIGNS[verdict.verdict]}</i> '
+        f"{verdict.verdict}</b>"
+        if verdict.verdict
         else '<span class="quiet">no verdict</span>'
     )
     ranges = ""
-    if one.ranges is not None:
-        low, high = (f"{value:.2f}".rstrip("0").rstrip(".") for value in one.ranges)
+    if verdict.ranges is not None:
+        low, high = (f"{value:.2f}".rstrip("0").rstrip(".") for value in verdict.ranges)
         ranges = f'<br><span class="quiet">good from {high}, bad below {low}</span>'
     return (
-        f'<tr><th scope="row">{text(one.label)}<br><code>{text(one.key)}</code></th>'
-        f'<td class="number">{text(one.value)}{_scale(one)}</td><td>{word}{ranges}</td>'
-        f"<td>{text(one.sentence)}</td></tr>"
+        f'<tr><th scope="row">{text(verdict.label)}<br><code>{text(verdict.key)}</code></th>'
+        f'<td class="number">{text(verdict.value)}{_scale(verdict)}</td><td>{word}{ranges}</td>'
+        f"<td>{text(verdict.sentence)}</td></tr>"
     )
 
 
-def _scale(one: Verdict) -> str:
-    if one.place is None:
+def _scale(verdict: Verdict) -> str:
+    if verdict.place is None:
         return ""
     marks = "".join(
         f'<line class="tick" x1="{100 * value:g}" x2="{100 * value:g}" y1="1" y2="9"/>'
-        for value in one.ranges or ()
+        for value in verdict.ranges or ()
     )
     return (
         '<svg class="scale" viewBox="-4 0 108 10" aria-hidden="true">'
         f'<line class="rail" x1="0" x2="100" y1="5" y2="5"/>{marks}'
-        f'<circle cx="{100 * one.place:.1f}" cy="5" r="3.4"/></svg>'
+        f'<circle cx="{100 * verdict.place:.1f}" cy="5" r="3.4"/></svg>'
     )
 
 
 def _clusters(document: Document) -> str:
-    by_id = {one.id: one for one in document.clusters}
-    cards = [card(one, by_id, document.photos) for one in document.clusters[:_MOST_CARDS]]
+    by_id = {cluster.id: cluster for cluster in document.clusters}
+    cards = [card(cluster, by_id, document.photos) for cluster in document.clusters[:_MOST_CARDS]]
     note = (
-        "The largest first. Each piece is a third of a photo's short side wide and comes from "
-        "another photo; the ring marks the pixel, the white line the border of the cluster. "
-        "Similarity is the cosine of the pixel's feature and the nearest centroid of the cluster. "
-        "The stronger a place of the small map, the more photos have the cluster there."
+        "Largest first. Each patch comes from another photo and is a third of its short side wide; "
+        "the ring marks the pixel, the white line the boundary of the cluster. Similarity is the "
+        "cosine of the pixel's feature and the nearest centroid of the cluster. Stronger colour on "
+        "the small map means more photos have the cluster there."
     )
     return f'<p class="quiet">{note}</p>\n' + "\n".join(cards)
 
 
 def _gallery(document: Document) -> str:
-    by_id = {one.id: one for one in document.clusters}
+    by_id = {cluster.id: cluster for cluster in document.clusters}
     return gallery(document.gallery, by_id, document.gallery_note)
 
 
 def _tree(document: Document) -> str:
     if document.tree is None:
         return f'<p class="quiet">{text(document.tree_note)}</p>'
-    by_id = {one.id: one for one in document.clusters}
+    by_id = {cluster.id: cluster for cluster in document.clusters}
     drawn = draw_tree(document.tree, by_id)
     lines = merges_in_words(document.tree, by_id)
     parts = [f'<p class="quiet">{text(document.tree_note)}</p>']
@@ -213,22 +210,22 @@ def _tree(document: Document) -> str:
         )
     if lines:
         items = "".join(f"<li>{text(line)}</li>" for line in lines)
-        parts.append(f"<details><summary>The mergers in words</summary><ol>{items}</ol></details>")
+        parts.append(f"<details><summary>The merges in words</summary><ol>{items}</ol></details>")
     return "\n".join(parts)
 
 
 def _score(document: Document) -> str:
     if document.score is None:
         return f'<p class="quiet">{text(document.score_note)}</p>'
-    return score_tables(document.score, {one.id: one for one in document.clusters})
+    return score_tables(document.score, {cluster.id: cluster for cluster in document.clusters})
 
 
-_LEAST_NAMED = 0.005  # share of the pixels; less would be called 0 %
-_MOST_NAMED, _MOST_TOLD = 4, 12  # clusters below a photo, and in the words for its mask
+_LEAST_NAMED = 0.005  # share of the pixels; less would be shown as 0 %
+_MOST_NAMED, _MOST_IN_ALT = 4, 12  # clusters listed below a photo, and in the alt text of its mask
 
 
 def gallery(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster], note: str) -> str:
-    """The tools and the photos.
+    """The controls and the photos.
 
     Args:
         shots: the photos.
@@ -250,15 +247,15 @@ def gallery(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster], note
 def _tools(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster]) -> str:
     counts = {number: sum(number in dict(shot.shares) for shot in shots) for number in clusters}
     options = "".join(
-        f'<option value="{number}">{text(one.name)} ({counts[number]})</option>'
-        for number, one in clusters.items()
+        f'<option value="{number}">{text(cluster.name)} ({counts[number]})</option>'
+        for number, cluster in clusters.items()
         if counts[number]
     )
     return (
         '<form class="tools js-only" aria-label="What the gallery shows">'
         '<p><label for="mix">Photo</label>'
         '<input type="range" id="mix" min="0" max="100" step="5" value="50" '
-        'aria-label="How much of the mask is seen, in per cent">'
+        'aria-label="Mask opacity in per cent">'
         '<label for="mix">Mask</label><output id="mix-value" for="mix">50 %</output></p>'
         '<p><label for="show">With</label><select id="show">'
         f'<option value="">any cluster ({len(shots)})</option>{options}</select></p>'
@@ -272,17 +269,17 @@ def _figure(shot: GalleryImage, clusters: Mapping[int, Cluster]) -> str:
     width, height = shot.size
     sizes = f'width="{width}" height="{height}" decoding="async"'
     name = text(shot.name)
-    named = [(clusters[one], share) for one, share in shot.shares if one in clusters]
-    large = [(one, share) for one, share in named if share >= _LEAST_NAMED]
+    named = [(clusters[number], share) for number, share in shot.shares if number in clusters]
+    large = [(cluster, share) for cluster, share in named if share >= _LEAST_NAMED]
     parts = "".join(
-        f"<li>{swatch(one)}{text(one.name)} <span>{100 * share:.0f} %</span></li>"
-        for one, share in large[:_MOST_NAMED]
+        f"<li>{swatch(cluster)}{text(cluster.name)} <span>{100 * share:.0f} %</span></li>"
+        for cluster, share in large[:_MOST_NAMED]
     )
     more = len(named) - len(large[:_MOST_NAMED])
     parts += f'<li class="quiet">{more} more</li>' if more > 0 else ""
-    words = "; ".join(f"{one.name} {percent(share)}" for one, share in named[:_MOST_TOLD])
-    words += f"; {len(named) - _MOST_TOLD} more" if len(named) > _MOST_TOLD else ""
-    ids = " ".join(str(one) for one, _ in shot.shares)
+    words = "; ".join(f"{cluster.name} {percent(share)}" for cluster, share in named[:_MOST_IN_ALT])
+    words += f"; {len(named) - _MOST_IN_ALT} more" if len(named) > _MOST_IN_ALT else ""
+    ids = " ".join(str(number) for number, _ in shot.shares)
     return (
         f'<figure class="shot" data-ids="{ids}">'
         f'<div class="pair"><img class="photo" src="{data_uri("image/webp", shot.photo)}" '

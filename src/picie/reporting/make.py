@@ -1,4 +1,4 @@
-"""A report of a run: what its clusters look like on a folder of photos, as one HTML page."""
+"""Reports: one HTML page that shows the clusters of a model on a folder of photos."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ _ENDINGS = (".html", ".htm")
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """A page, and what there is to say about it.
+    """A page, and what the command reports about it.
 
     Attributes:
         html: the page.
         photos: number of photos that were read.
         problems: a line for each photo that could not be read.
-        scored: there is a score; what could not be read was then named by the reporter already.
+        scored: whether there is a score; the reporter has then already listed the problems.
         note: why there is no score although there are masks, else "".
     """
 
@@ -55,45 +55,50 @@ def make_report(
     workers: int = -1,
     reporter: Reporter | None = None,
 ) -> Report:
-    """Look at all photos, score the model where there are labels, and write the page as text.
+    """Predict all photos, score the model if there are labels, and return the page as text.
 
     The same model and photos give the same page.
 
     Args:
         model: a trained model.
         source: a photo or a folder of them; masks and class names in it are used for the score.
-        run: the run it comes from, for health and curves.
-        title: name of the run for people.
+        run: the run that the model comes from, for health and curves.
+        title: heading of the page; the name of the run if empty.
         split: list file of the folder.
         gallery: most photos that are shown, 0..1000.
         size: short side in pixels at which the network sees a photo; as in training if None.
         workers: threads that read photos; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Raises:
-        ConfigError: options that cannot be.
+        ConfigError: impossible options.
         DataError: no such folder or split, or no readable photo.
     """
     folder = open_folder(source, split)
-    seen = make_portraits(
+    portraits = make_portraits(
         model, folder, gallery=gallery, size=size, workers=workers, reporter=reporter
     )
     score, score_note = score_of(model, folder, size=size, reporter=reporter)
-    every = _clusters(model, seen)
-    clusters = sorted((one for one in every if one.share), key=lambda one: (-one.share, one.id))
+    every = _clusters(model, portraits)
+    clusters = sorted(
+        (cluster for cluster in every if cluster.share),
+        key=lambda cluster: (-cluster.share, cluster.id),
+    )
     tree, tree_note = _tree(model)
     health_note, health = _health(model, run)
     charts = _charts(run)
     document = Document(
         title=title or (run.folder.name if run is not None else "model"),
-        lede=_lede(model, folder, seen),
+        lede=_lede(model, folder, portraits),
         facts=_facts(model, folder, run),
         clusters=tuple(clusters),
-        absent=tuple(one.name for one in every if not one.share and one.id != IGNORED),
-        photos=seen.photos,
-        problems=seen.problems,
-        gallery=seen.shots,
-        gallery_note=_gallery_note(seen),
+        absent=tuple(
+            cluster.name for cluster in every if not cluster.share and cluster.id != IGNORED
+        ),
+        photos=portraits.photos,
+        problems=portraits.problems,
+        gallery=portraits.shots,
+        gallery_note=_gallery_note(portraits),
         health=health,
         health_note=health_note,
         charts=charts,
@@ -104,7 +109,9 @@ def make_report(
         score_note=score_note,
     )
     missing = score_note if folder.classes and score is None else ""
-    return Report(to_html(document), seen.photos, seen.problems, score is not None, missing)
+    return Report(
+        to_html(document), portraits.photos, portraits.problems, score is not None, missing
+    )
 
 
 def report(
@@ -118,23 +125,23 @@ def report(
     workers: int = -1,
     reporter: Reporter | None = None,
 ) -> Report:
-    """Write a page on what the clusters of a model look like on a folder of photos.
+    """Write an HTML page that shows the clusters of a model on a folder of photos.
 
     Args:
         model: a trained model, or its run folder; health and curves come from that folder.
         source: a photo or a folder of them; masks and class names in it are used for the score.
-        out: the page, a file that ends in .html; one that is there is replaced.
+        out: the page, a file that ends in .html; an existing file is replaced.
         split: as in `make_report`; so are the others.
         gallery: most photos that are shown, 0..1000.
         size: short side in pixels at which the network sees a photo; as in training if None.
         workers: threads that read photos; 0 = none, -1 = chosen from the cores.
-        reporter: shows how far it came; None = nothing.
+        reporter: shows progress; None = silent.
 
     Returns:
-        the page, and what there is to say about it.
+        the page, and what to report about it.
 
     Raises:
-        ConfigError: another ending, or options that cannot be.
+        ConfigError: another file extension, or impossible options.
         DataError: no such folder or split, or no readable photo.
         PicieError: the page cannot be written.
 
@@ -162,19 +169,19 @@ def report(
 
 
 def _check_out(out: Path) -> None:
-    """A page that cannot be written is better known before all photos were looked at."""
+    """Fail before the photos are processed if the page cannot be written."""
     if out.suffix.lower() not in _ENDINGS or out.is_dir():
         raise ConfigError(f"--out {out}: give a file that ends in .html, such as report.html")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _lede(model: Segmenter, folder: PhotoFolder, seen: Portraits) -> str:
+def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
     what = f"{model.network.clusters} clusters"
     if model.class_names is not None:
-        what += f", named as {model.clusters} classes and clusters"
+        what += f" with names, {model.clusters} ids in masks"
     where = folder.root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
-    photos = f"{seen.photos:,} photo{'s' * (seen.photos != 1)}"
+    photos = f"{portraits.photos:,} photo{'s' * (portraits.photos != 1)}"
     return f"{what}, found without labels, on {photos} of {where}."
 
 
@@ -183,7 +190,7 @@ def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tupl
     learnt = config.data + (f", {config.split}.txt" if config.split else "")
     facts = [
         ("photos", f"{folder.root}" + (f", {folder.split}.txt" if folder.split else "")),
-        ("learnt from", learnt or "not known"),
+        ("trained on", learnt or "unknown"),
         ("network", f"{config.backbone}, {config.feature_size} features, {config.size} px"),
         ("objective", f"{config.objective}, {config.epochs} epochs"),
         ("clusters", f"{model.network.clusters} of {model.network.groups.shape[1]} centroids"),
@@ -198,59 +205,61 @@ def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tupl
 # --- clusters
 
 
-def _clusters(model: Segmenter, seen: Portraits) -> list[Cluster]:
-    """All that an output id or the ignored pixels stand for, in the order of their ids."""
+def _clusters(model: Segmenter, portraits: Portraits) -> list[Cluster]:
+    """Card data of every output id, in order, then of the ignored pixels if there are any."""
     near, notes = closeness(model), _notes(model)
-    found = []
+    clusters = []
     for number, (name, colour) in enumerate(zip(model.names, model.colours, strict=True)):
-        others = [other for other in range(len(near)) if other != number and seen.shares[other]]
+        others = [
+            other for other in range(len(near)) if other != number and portraits.shares[other]
+        ]
         others.sort(key=lambda other: (-near[number, other], other))
         nearest = tuple((other, float(near[number, other])) for other in others[:_NEAREST])
-        found.append(
+        clusters.append(
             Cluster(
                 id=number,
                 name=name,
                 note=notes.get(name, ""),
                 colour=(int(colour[0]), int(colour[1]), int(colour[2])),
-                share=float(seen.shares[number]),
-                photos=int(seen.occurrences[number]),
-                heat=seen.heats[number],
-                typical=seen.typical[number],
-                atypical=seen.atypical[number],
+                share=float(portraits.shares[number]),
+                photos=int(portraits.occurrences[number]),
+                heat=portraits.heats[number],
+                typical=portraits.typical[number],
+                atypical=portraits.atypical[number],
                 nearest=nearest,
             )
         )
-    if seen.shares[-1]:
-        share, photos = float(seen.shares[-1]), int(seen.occurrences[-1])
+    if portraits.shares[-1]:
+        share, photos = float(portraits.shares[-1]), int(portraits.occurrences[-1])
         note = f"{notes['']}: void in masks"
-        found.append(
-            Cluster(IGNORED, "ignored", note, (128, 128, 128), share, photos, seen.heats[-1])
+        clusters.append(
+            Cluster(IGNORED, "ignored", note, (128, 128, 128), share, photos, portraits.heats[-1])
         )
-    return found
+    return clusters
 
 
 def _notes(model: Segmenter) -> dict[str, str]:
-    """What each named class is made of; under "" the names of those that are ignored."""
+    """The parts of each named class; under "" the names of the ignored classes."""
     merged = model.class_names.merged if model.class_names is not None else ()
-    found = {"": ", ".join(one.name for one in merged if one.ignore)}
-    for one in merged:
-        parts = {"cluster": one.clusters, "node": one.nodes}
-        found[one.name] = "; ".join(
+    notes = {"": ", ".join(named_class.name for named_class in merged if named_class.ignore)}
+    for named_class in merged:
+        parts = {"cluster": named_class.clusters, "node": named_class.nodes}
+        notes[named_class.name] = "; ".join(
             f"{kind}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
             for kind, numbers in parts.items()
             if numbers
         )
-    return found
+    return notes
 
 
-def _gallery_note(seen: Portraits) -> str:
-    if not seen.shots:
-        return "No photo is shown here; all of them are counted above."
-    if len(seen.shots) == seen.photos:
-        return "All photos that could be read, in the order of their names."
+def _gallery_note(portraits: Portraits) -> str:
+    if not portraits.shots:
+        return "No photo is shown here, but all are counted above."
+    if len(portraits.shots) == portraits.photos:
+        return "All readable photos, sorted by name."
     return (
-        f"{len(seen.shots)} of {seen.photos:,} photos, chosen at even distances in the order of "
-        "their names; all of them are counted above. --gallery shows more."
+        f"{len(portraits.shots)} of {portraits.photos:,} photos, evenly spaced by name; all are "
+        "counted above. --gallery shows more."
     )
 
 
@@ -260,12 +269,12 @@ def _gallery_note(seen: Portraits) -> str:
 def _health(model: Segmenter, run: Run | None) -> tuple[str, Mapping[str, float]]:
     health = run.health() if run is not None else {}
     if not health:
-        return "There is no health.json beside this model: nothing was measured in training.", {}
+        return "This model has no health.json: training measured nothing.", {}
     assert run is not None
     images = health.get("pictures", 0)
     note = (
-        f"Measured without labels after training, on {images:.0f} of the photos that it was "
-        f"trained on, with {run.config.clusters} clusters. None of the numbers is a score."
+        f"Measured without labels after training, on {images:.0f} of the training photos, with "
+        f"{run.config.clusters} clusters. These are not scores."
     )
     if model.network.clusters != run.config.clusters:
         note += f" This report shows {model.network.clusters} clusters."
@@ -278,20 +287,20 @@ def _charts(run: Run | None) -> tuple[str, ...]:
     for key, name in PANELS.items():
         points = tuple(sorted(epoch_points(records, key).items()))
         drawn.append(chart(name, [Line("this run", stroke(0), points)]))
-    return tuple(one for one in drawn if one)
+    return tuple(svg for svg in drawn if svg)
 
 
 def _no_charts(run: Run | None) -> str:
     if run is not None and not run.config.epochs:
-        return "This model was clustered once and not trained (0 epochs): there is nothing to draw."
-    return "There is no metrics.jsonl beside this model: there is nothing to draw."
+        return "No curves: this model was clustered once and not trained (0 epochs)."
+    return "No curves: this model has no metrics.jsonl."
 
 
 # --- the tree
 
 
 def _cut(model: Segmenter) -> int:
-    """The number of clusters that names refer to, or that there are."""
+    """The number of clusters that names refer to, or that of the network."""
     return model.network.clusters if model.class_names is None else model.class_names.clusters
 
 
@@ -299,21 +308,21 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     try:
         rows = trees(model.network)[0]
     except ConfigError as error:
-        return None, f"There is no tree: {error}"
+        return None, f"No tree: {error}"
     if not len(rows):
-        return None, "There is no tree: the model has one centroid."
+        return None, "No tree: the model has one centroid."
     ids = model.centroid_ids
-    owners = [IGNORED if one == model.clusters else one for one in ids.tolist()]
+    owners = [IGNORED if number == model.clusters else number for number in ids.tolist()]
     suggested, cut = suggest_clusters(rows), _cut(model)
     merges = tuple((int(left), int(right), distance) for left, right, distance in rows.tolist())
     note = (
-        f"How the {len(owners)} centroids join, the most alike first. This page shows the cut at "
-        f"{cut} clusters"
+        f"The order in which the {len(owners)} centroids merge. This page shows the cut at {cut} "
+        "clusters"
     )
     note += (
-        ", where the tree has its widest gap too. "
+        ", which is also at the widest gap in the tree. "
         if suggested == cut
-        else f"; the tree has its widest gap at {suggested}, which --clusters {suggested} shows. "
+        else f"; suggested: {suggested} (widest gap in the tree), with --clusters {suggested}. "
     )
-    note += f"Any number from 2 to {len(owners)} can be had without training."
+    note += f"Any number from 2 to {len(owners)} is available without training."
     return Tree(merges, tuple(owners), cut, suggested), note

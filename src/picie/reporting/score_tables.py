@@ -11,14 +11,14 @@ from picie.visualization.thumbnails import data_uri, text
 
 __all__ = ["score_tables"]
 
-_MOST_ROWS, _MOST_COLUMNS = 40, 64  # of a matrix with numbers; larger ones are an image
-_SHOWN = 0.5  # per cent from which a number stands in a cell
-_DARK = 50  # per cent from which the ground is dark
+_MOST_ROWS, _MOST_COLUMNS = 40, 64  # of a table of numbers; larger matrices become an image
+_SHOWN = 0.5  # per cent; cells below it stay empty
+_DARK = 50  # per cent from which the background of a cell is dark
 _HEADS = ("IoU %", "recall %", "precision %", "pixels %")
 
 
 def score_tables(score: Score, clusters: dict[int, Cluster]) -> str:
-    """The totals, a row for each class, and which clusters the pixels of each class went to.
+    """The totals, a row for each class, and the confusion matrix.
 
     Args:
         score: against the labels.
@@ -56,11 +56,11 @@ def _classes(score: Score) -> str:
 def _matrix(score: Score, clusters: dict[int, Cluster]) -> str:
     names = [name for name, _, _ in score.rows]
     if not score.confusion.any():
-        return '<p class="quiet">No labelled pixel.</p>'
+        return '<p class="quiet">No pixel is labelled.</p>'
     explained = (
-        "Rows are true classes, columns clusters in the order of their classes. A cell is the per "
-        "cent of the row's labelled pixels in that cluster; the framed one is the cluster's own "
-        "class."
+        "Rows are true classes, columns are clusters in the order of their classes. Each cell "
+        "shows the share of the row's labelled pixels in that cluster, in per cent; the cell of "
+        "the cluster's own class is framed."
     )
     if len(names) > _MOST_ROWS or len(score.mapping) > _MOST_COLUMNS:
         file = io.BytesIO()
@@ -69,7 +69,7 @@ def _matrix(score: Score, clusters: dict[int, Cluster]) -> str:
         return (
             f'<p class="quiet">{explained}</p><div class="wide" tabindex="0" role="region" '
             'aria-label="Confusion matrix"><img class="matrix" alt="Confusion matrix; picie '
-            f'evaluate --json writes its numbers" src="{source}"></div>'
+            f'evaluate --json writes the numbers" src="{source}"></div>'
         )
     columns = columns_by_class(score.confusion, names, score.mapping)
     pixels = score.confusion.sum(1)

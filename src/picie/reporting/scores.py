@@ -1,4 +1,4 @@
-"""The score of a model on the photos of a report, where they have labels."""
+"""The score of a model on the photos of a report, if they have labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,33 +25,33 @@ def score_of(
     size: int | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[Score | None, str]:
-    """Scores by the protocol of `evaluate` where every photo has a label.
+    """Score by the protocol of `evaluate`, if every photo has a label.
 
     Args:
-        model: a trained model; its clusters are scored, whether or not they have names.
+        model: a trained model; its clusters are scored, with or without names.
         folder: photos and masks.
         size: short side in pixels at which the network sees a photo; as in training if None.
-        reporter: shows how far it came.
+        reporter: shows progress.
 
     Returns:
-        the score and "", or None and a sentence that says why there is none.
+        the score and "", or None and the reason.
     """
     labelled = len(folder.labelled)
     if not folder.classes or not labelled:
         return None, (
-            f"There are no labels: {folder.root} has no masks/ and classes.txt. Nothing here needs "
-            "them."
+            f"There are no labels: {folder.root} has no masks/ and classes.txt. The rest of this "
+            "page needs none."
         )
     if labelled < len(folder):
         return None, (
-            f"Only {labelled} of {len(folder)} photos have a mask, and a score needs one for each: "
-            "name those that have one in a list file, and pass it as --split."
+            f"Only {labelled} of {len(folder)} photos have a mask, but a score needs one for each: "
+            "list the photos that have one in a file, and pass it as --split."
         )
     try:
-        found = evaluate(model, folder.root, split=folder.split, size=size, reporter=reporter)
+        evaluation = evaluate(model, folder.root, split=folder.split, size=size, reporter=reporter)
     except DataError as error:
         return None, f"The labels cannot be used: {error}"
-    return _score(found.scores, model), ""
+    return _score(evaluation.scores, model), ""
 
 
 def _score(scores: Scores, model: Segmenter) -> Score:
@@ -63,7 +63,7 @@ def _score(scores: Scores, model: Segmenter) -> Score:
             owned[owner].append(columns[cluster][0])
     values = (scores.iou, scores.recall, scores.precision, scores.share)
     rows = tuple(
-        (name, tuple(one[name] for one in values), ", ".join(owned[name]))
+        (name, tuple(metric[name] for metric in values), ", ".join(owned[name]))
         for name in scores.classes
     )
     mapping = tuple(-1 if owner is None else ids[owner] for owner in scores.mapping.values())
@@ -74,17 +74,17 @@ def _score(scores: Scores, model: Segmenter) -> Score:
 
 
 def _columns(model: Segmenter) -> tuple[tuple[str, int], ...]:
-    """What each cluster of the network is called, and the id that most of its centroids have."""
+    """The label of each cluster of the network, and the id of most of its centroids."""
     groups = model.network.groups[0].cpu()
     ids = model.centroid_ids
-    found = []
+    columns = []
     for cluster in range(model.network.clusters):
-        own = int(ids[groups == cluster].bincount().argmax())
+        main_id = int(ids[groups == cluster].bincount().argmax())
         name = cluster_name(cluster)
-        if own < model.clusters and model.names[own] != name:
-            name += f" ({model.names[own]})"
-        found.append((name, own if own < model.clusters else IGNORED))
-    return tuple(found)
+        if main_id < model.clusters and model.names[main_id] != name:
+            name += f" ({model.names[main_id]})"
+        columns.append((name, main_id if main_id < model.clusters else IGNORED))
+    return tuple(columns)
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
@@ -97,4 +97,4 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
     )
     if protocol["unreadable"]:
         text += f", {protocol['unreadable']} unreadable"
-    return f"{text}. Only scores of one protocol can be compared."
+    return f"{text}. Compare only scores of the same protocol."

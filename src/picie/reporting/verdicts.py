@@ -1,27 +1,29 @@
-"""The numbers of health.json, each with a sentence for people and, where there are grounds, ranges.
+"""The measures of health.json, each with an explanation and, where evidence exists, a verdict.
 
-The ranges are those of the benchmarks in docs/results.md; docs/report.md says how they were taken.
+The ranges come from the benchmarks in docs/research/systems.md; docs/report.md says how.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from picie.clustering.validity import MEASURES
+
 __all__ = ["Verdict", "verdicts"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What there is to say about one number.
+    """One measure as the report shows it.
 
     Attributes:
         label: its name for people.
         key: its name in health.json.
         value: as text.
-        sentence: what it says.
-        verdict: good, doubtful or bad; "" without grounds.
+        sentence: what it means, and how to read it.
+        verdict: good, doubtful or bad; "" without evidence.
         place: the value on its scale, 0..1; None where it has none.
-        ranges: where doubtful and where good values begin on that scale; None without grounds.
+        ranges: where doubtful and where good values begin on that scale; None without evidence.
     """
 
     label: str
@@ -34,87 +36,77 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Number:
-    """How one number is told."""
+class _Display:
+    """How one measure is shown.
 
-    label: str
-    sentence: str
+    Attributes:
+        advice: sentences that follow its meaning, or "".
+        form: format of its value.
+        ranges: as in `Verdict`.
+        share: whether it lies between 0 and 1.
+    """
+
+    advice: str = ""
     form: str = ".2f"
     ranges: tuple[float, float] | None = None
-    share: bool = True  # it lies between 0 and 1
+    share: bool = True
 
 
-_NUMBERS = {
-    "view_information": _Number(
-        "information of views",
-        "How much the clusters in one changed copy of a photo say about those in another copy. In "
-        "the benchmarks this number went along with mIoU best: look at it first.",
+_DISPLAYS = {
+    "view_information": _Display(
+        "In the benchmarks, this number correlated best with mIoU: look at it first.",
         ranges=(0.45, 0.62),
     ),
-    "view_agreement": _Number(
-        "agreement of views",
-        "Share of pixels that get the same cluster in two changed copies of a photo. It went along "
-        "with mIoU nearly as well, but one cluster that holds everything raises it.",
+    "view_agreement": _Display(
+        "It correlated with mIoU nearly as well, but a single cluster that holds everything "
+        "raises it.",
         form=".0%",
         ranges=(0.60, 0.77),
     ),
-    "position_information": _Number(
-        "information of the place",
-        "How much the place in the image alone says about the cluster. High values mean "
-        "clusters of places, not of things; street scenes have a layout, so some is right.",
+    "position_information": _Display(
+        "High values mean clusters of positions, not of things; street scenes have a layout, so "
+        "some is right.",
     ),
-    "half_agreement": _Number(
-        "agreement of halves",
-        "How alike the clusterings of two halves of the photos are (adjusted Rand index; 1 = the "
-        "same, 0 = unrelated): low values mean that other photos would give other clusters.",
-    ),
-    "silhouette": _Number(
-        "silhouette",
-        "How much nearer pixels are to their own cluster than to the next one, from -1 to 1.",
-        share=False,
-    ),
-    "effective_clusters": _Number(
-        "effective clusters",
-        "How many clusters of equal size would be as mixed as these: far fewer than there are "
-        "means that some swallow the others.",
+    "half_agreement": _Display("Low values mean that other photos would give other clusters."),
+    "silhouette": _Display(share=False),
+    "effective_clusters": _Display(
+        "Far fewer than the number of clusters means that some absorb the others.",
         form=".1f",
         share=False,
     ),
-    "largest_cluster": _Number(
-        "largest cluster",
-        "Share of the pixels in the largest cluster. Near 100 %, agreement of views says nothing.",
-        form=".0%",
-    ),
+    "largest_cluster": _Display("Near 100 %, view agreement says nothing.", form=".0%"),
 }
-_TOLD_OTHERWISE = {"pictures"}
+_SHOWN_ELSEWHERE = {"pictures"}  # in the note above the table
 
 
 def verdicts(health: Mapping[str, float]) -> tuple[Verdict, ...]:
-    """One for each number, those with grounds first; numbers that are unknown here come last.
+    """One verdict for each measure, those with evidence first and unknown ones last.
 
     Args:
-        health: from health.json; what is no finite number is left out.
+        health: from health.json; values that are not finite numbers are skipped.
     """
     numbers = {
         key: float(value)
         for key, value in health.items()
-        if isinstance(value, int | float) and math.isfinite(value) and key not in _TOLD_OTHERWISE
+        if isinstance(value, int | float) and math.isfinite(value) and key not in _SHOWN_ELSEWHERE
     }
-    known = [_told(key, numbers[key]) for key in _NUMBERS if key in numbers]
+    known = [_verdict(key, numbers[key]) for key in _DISPLAYS if key in numbers]
     others = [
         Verdict(key.replace("_", " "), key, f"{value:.3g}", "Not explained by this version.")
         for key, value in numbers.items()
-        if key not in _NUMBERS
+        if key not in _DISPLAYS
     ]
     return (*known, *others)
 
 
-def _told(key: str, value: float) -> Verdict:
-    number = _NUMBERS[key]
+def _verdict(key: str, value: float) -> Verdict:
+    measure, display = MEASURES[key], _DISPLAYS[key]
     verdict = ""
-    if number.ranges is not None:
-        low, high = number.ranges
+    if display.ranges is not None:
+        low, high = display.ranges
         verdict = "good" if value >= high else "doubtful" if value >= low else "bad"
-    place = min(max(value, 0.0), 1.0) if number.share else None
-    shown = format(value, number.form).replace("%", " %")
-    return Verdict(number.label, key, shown, number.sentence, verdict, place, number.ranges)
+    place = min(max(value, 0.0), 1.0) if display.share else None
+    shown = format(value, display.form).replace("%", " %")
+    meaning = f"{measure.meaning[0].upper()}{measure.meaning[1:]}."
+    sentence = f"{meaning} {display.advice}".strip()
+    return Verdict(measure.label, key, shown, sentence, verdict, place, display.ranges)

@@ -1,4 +1,4 @@
-"""Where tensors live, and how the processor is kept busy with them."""
+"""Devices, precision, and parallel work on the CPU."""
 
 import ctypes
 import sys
@@ -22,10 +22,10 @@ _KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes CUDA, else MPS, else the CPU.
+    """The device of a name; `auto` is CUDA if available, else MPS, else the CPU.
 
     Raises:
-        ConfigError: unknown or absent device.
+        ConfigError: unknown or unavailable device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -43,25 +43,25 @@ def choose_device(name: str) -> torch.device:
 
 
 def adam(groups: Iterable[Any], rate: float, device: torch.device) -> torch.optim.Adam:
-    """Adam, in one pass over all parameters where the device has that.
+    """Adam, with torch's fused implementation where the device supports it.
 
     Args:
-        groups: parameters, or groups of them as torch takes them.
-        rate: learning rate of groups that name none.
-        device: where the parameters are.
+        groups: parameters, or parameter groups as for torch.
+        rate: learning rate of groups without their own.
+        device: device of the parameters.
     """
     return torch.optim.Adam(groups, rate, fused=device.type in ("cpu", "cuda"))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Within the block the network computes in the given precision.
+    """Context in which the network computes in the given precision.
 
-    Clustering, labels and losses stay in float32; they see to that themselves.
+    Clustering, pseudo-labels and losses disable it and stay in float32.
 
     Args:
-        device: where it computes.
-        precision: fp32, bf16, fp16 (which training must not use: its gradients vanish), or auto:
-            bf16 on CUDA devices made for it, else fp32.
+        device: device of the network.
+        precision: fp32, bf16, fp16 (not for training: gradients underflow), or auto: bf16 on CUDA
+            devices with native support, else fp32.
     """
     half = precision in ("bf16", "fp16")
     if precision == "auto":
@@ -71,11 +71,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse large blocks that it freed, instead of giving them back each time.
+    """Make malloc keep large freed blocks for reuse, instead of returning them to the system.
 
-    A training step on the CPU allocates the same hundreds of megabytes again and again; fetching
-    fresh pages from the system for them took 10 to 25 % of the step. Does nothing where the C
-    library is not glibc.
+    Every training step on the CPU allocates the same hundreds of megabytes; getting fresh pages for
+    them from the system took 10 to 25 % of the step. Has no effect unless the C library is glibc.
     """
     if sys.platform != "linux":
         return
@@ -91,15 +90,15 @@ _CPU = torch.device("cpu")
 
 
 def for_each(work: Callable[[int], None], count: int, device: torch.device = _CPU) -> None:
-    """Call `work` with 0..count-1, from as many threads as torch uses, in no certain order.
+    """Call `work` with 0..count-1, in as many threads as torch uses, in unspecified order.
 
-    Operations inside `work` run on one thread each. Settings that belong to a thread, such as
-    no_grad and autocast, must be made inside `work`. What it raises is raised here.
+    Each operation inside `work` is single-threaded. Per-thread settings, such as no_grad and
+    autocast, must be made inside `work`. Exceptions of `work` propagate.
 
     Args:
-        work: does one piece, and touches what is only its own.
-        count: number of pieces.
-        device: where it computes; other devices than the CPU get one piece after the other.
+        work: processes one item; must not write to data shared with other items.
+        count: number of items.
+        device: device of the computation; on other devices than the CPU, items run sequentially.
     """
     threads = min(torch.get_num_threads(), count) if device.type == "cpu" else 1
     if threads < 2:
@@ -112,13 +111,13 @@ def for_each(work: Callable[[int], None], count: int, device: torch.device = _CP
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads on which torch computes alone; the setting of all others stays as it is."""
+    """Threads in which torch is single-threaded; the setting of all other threads is kept."""
     before = torch.get_num_threads()
     settled = threading.Barrier(threads + 1)
 
     def settle() -> None:
-        torch.get_num_threads()  # a thread's setting is made at its first use, and would be lost
-        torch.set_num_threads(1)  # of this thread, but also of those that start from now on
+        torch.get_num_threads()  # initialises this thread's setting, which would reset it later
+        torch.set_num_threads(1)  # for this thread, but also for threads that start later
         settled.wait()
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="picie-compute")

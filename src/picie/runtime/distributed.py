@@ -1,7 +1,7 @@
-"""Several processes that train one model, started by `accelerate launch` or `torchrun`.
+"""Training with several processes, started by `accelerate launch` or `torchrun`.
 
-Each process reads its own share of every batch. What crosses between them are sums: statistics of
-k-means and of BatchNorm, gradients, and the few points that k-means starts from.
+Each process reads its own share of every batch. The processes exchange sums only: statistics of
+k-means and BatchNorm, gradients, and the initial points of k-means.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a training, seen from one of them. `Processes()` is a single one.
+    """The processes of a training run. `Processes()` is a single one.
 
     Attributes:
-        count: how many there are.
-        rank: the number of this one, from 0.
-        device: the device of this process as the launcher assigned it; "" for a single one.
+        count: number of processes.
+        rank: number of this process, from 0.
+        device: device that the launcher assigned to this process; "" for a single one.
     """
 
     count: int = 1
@@ -36,17 +36,17 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this process writes files and shows messages."""
         return self.rank == 0
 
     def share(self, items: list[_Item]) -> list[_Item]:
-        """Every count-th item, starting at the rank: together the processes have each item once."""
+        """Every count-th item, starting at the rank; the shares of all processes are disjoint."""
         return items[self.rank :: self.count]
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add a tensor up over all processes; all of them must call this, in the same order.
+        """Sum a tensor over all processes; all of them must make the same calls in the same order.
 
-        Gradients do not pass; see `differentiable_sum`.
+        Gradients do not pass through; see `differentiable_sum`.
         """
         if self.count == 1:
             return values
@@ -55,14 +55,14 @@ class Processes:
         return total.to(values.device)
 
     def differentiable_sum(self, values: Tensor) -> Tensor:
-        """As `sum`; the gradient of each part is the sum of all processes' gradients."""
+        """Like `sum`, with gradients: each process gets the sum of all processes' gradients."""
         if self.count == 1:
             return values
         total: Tensor = _Sum.apply(values, self)
         return total
 
     def sum_gradients(self, parameters: list[Tensor]) -> None:
-        """Add the gradients up over all processes, as one message."""
+        """Sum the gradients over all processes, in a single all-reduce."""
         if self.count == 1:
             return
         flat = torch.cat(
@@ -73,11 +73,11 @@ class Processes:
         )
         parts = torch.split(self.sum(flat), [p.numel() for p in parameters])
         for parameter, part in zip(parameters, parts, strict=True):
-            # in the memory layout of the parameter: fused optimisers walk both in step
+            # fused optimisers need the memory layout of the parameter
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
 
     def gather(self, value: Any) -> list[Any]:
-        """One plain value from each process, in the order of their ranks, in all of them."""
+        """The values of all processes, in the order of their ranks; available in all of them."""
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
@@ -85,7 +85,7 @@ class Processes:
         return values
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             torch.distributed.barrier()
 
@@ -102,19 +102,19 @@ class _Sum(torch.autograd.Function):
 
 
 def leave_processes() -> None:
-    """Part from the other processes before the program ends; torch complains otherwise."""
+    """Destroy the process group before the program ends; torch warns otherwise."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def join_processes(device: str) -> Processes:
-    """Find the other processes, if a launcher started several.
+    """Join the process group, if a launcher started several processes.
 
     Args:
-        device: auto or cpu or cuda, as configured.
+        device: configured device: auto, cpu or cuda.
 
     Raises:
-        ConfigError: several processes on a device that cannot talk to others.
+        ConfigError: several processes on a device that does not support them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()

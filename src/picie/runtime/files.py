@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the error when they cannot be written."""
+"""Atomic writes of files, and the error when a file cannot be written."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,23 +10,24 @@ from picie.errors import PicieError
 __all__ = ["PART", "write_atomically", "writing"]
 
 PART = ".part-"
-"""Start of the names of unfinished files."""
+"""Prefix of the names of unfinished files."""
 
 
 def write_atomically(
     path: Path, data: bytes | Callable[[Path], object], *, durable: bool = True
 ) -> None:
-    """Write a file that appears whole or not at all, even if the process is killed.
+    """Write a file atomically: readers see the old file or the complete new one, never a part.
 
     Args:
         path: the file; an existing one is replaced.
-        data: the bytes, or a function that writes them to the temporary path it is given (same
-            folder, same ending).
-        durable: wait until the file is on the disk, so that it survives a power cut; needless for
-            what is quickly made again.
+        data: the bytes, or a function that writes them to the temporary path it gets (same folder,
+            same extension).
+        durable: flush the file to disk, so that it survives a power cut; not needed for files that
+            are quick to recreate.
 
     Raises:
-        PicieError: it cannot be written, as on a full disk; the old file is still there.
+        PicieError: the file cannot be written, for example because the disk is full; an existing
+            file is kept.
     """
     part = path.with_name(PART + path.name)
     with writing(path):
@@ -40,13 +41,13 @@ def write_atomically(
                     os.fsync(file.fileno())
             os.replace(part, path)
         finally:
-            with suppress(OSError):  # what went wrong above matters more
+            with suppress(OSError):  # an error above takes precedence
                 part.unlink()
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says within the block about a file into an error for people.
+    """Turn an `OSError` within the block into a `PicieError` that names the file.
 
     Raises:
         PicieError: the file cannot be written.

@@ -1,7 +1,7 @@
-"""Old places of modules and names: they work for one more version, with a warning.
+"""Old locations of modules and names, which keep working for one more version, with a warning.
 
 Version 0.2 moved most modules. `import picie.exporting` and `from picie.inference import load`
-go on working until 0.3, and each name says where it lives now. Nothing in picie itself uses this.
+keep working until 0.3; the warning gives the new location. picie itself does not use this.
 """
 
 import sys
@@ -130,10 +130,10 @@ _TO = {
     "visualization.sheet": "report.sheet",
     "visualization.thumbnails": "report.embedding report.patches",
 }
-"""By today's module: those whose names it has now."""
+"""New module -> old modules whose names moved there, separated by spaces."""
 
 MODULES = {old: new for new, several in _TO.items() for old in several.split()}
-"""By old module: the one that has its names now."""
+"""Old module -> new module."""
 
 NAMES = {
     "benchmarking.plan.describe_pictures": "benchmark.plan.describe_images",
@@ -172,22 +172,22 @@ NAMES = {
     "views.photometric.blur_pictures": "views.photometric.blur_images",
     "views.stretching.whole_boxes": "views.pair.full_boxes",
 }
-"""Names that went elsewhere than the rest of their module, or are called otherwise now."""
+"""Names that moved to another module than the rest of their module, or were renamed."""
 
 _PACKAGES = {old.rpartition(".")[0] for old in MODULES} - {""}
 
 
 def install() -> None:
-    """Let old modules be imported; asked last, so that it costs nothing else."""
+    """Make old modules importable; the finder comes last, so other imports are not slower."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
 
 
 def forwarding(module: str) -> Callable[[str], Any]:
-    """A `__getattr__` for a package that was a module once.
+    """A `__getattr__` for a package that used to be a module.
 
     Args:
-        module: its full name, such as `picie.inference`.
+        module: its full name, for example `picie.inference`.
     """
 
     def lookup(name: str) -> Any:
@@ -206,7 +206,7 @@ def _moved(module: str, name: str) -> Any:
     top = sys.modules["picie"]
     shown = f"picie.{attribute}" if attribute in top.__all__ else f"picie.{new}"
     warnings.warn(
-        f"{module}.{name} is {shown} now; the old name goes with picie 0.3",
+        f"{module}.{name} is now {shown}; the old name will be removed in picie 0.3",
         DeprecationWarning,
         stacklevel=3,
     )
@@ -214,13 +214,13 @@ def _moved(module: str, name: str) -> Any:
 
 
 class _Module(ModuleType):
-    """An old module: it holds nothing, and knows where its names are."""
+    """An old module, without content: forwards its names to their new modules."""
 
     def __getattr__(self, name: str) -> Any:
         return _moved(self.__name__, name)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """`picie.report` is a function today, also after `import picie.report.palette`."""
+        """Keep `picie.report` callable after `import picie.report.palette`."""
         home, attribute = "picie.reporting.make", self.__name__.rpartition(".")[2]
         return getattr(import_module(home), attribute)(*args, **options)
 

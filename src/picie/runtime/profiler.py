@@ -1,4 +1,4 @@
-"""Where the time of a training goes, part by part."""
+"""Time of a training run by named parts."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ __all__ = ["NETWORK", "Clock"]
 _Item = TypeVar("_Item")
 
 NETWORK = ("label forward", "forward", "backward", "clustering forward")
-"""Parts that are work of the network itself."""
+"""Parts in which the network computes."""
 
 
 class Clock:
-    """Adds up the seconds of named parts. Switched off it does nothing.
+    """Accumulates the seconds of named parts; does nothing if it is off.
 
     Args:
-        on: measure. On a GPU every part then waits for the device at its end, so that work is
-            counted where it was asked for; a measured run is a little slower.
-        device: where the work is done.
+        on: measure. On a GPU each part then synchronises with the device at its end, so that work
+            is attributed to the part that launched it; this makes the run slightly slower.
+        device: device of the work.
     """
 
     def __init__(self, *, on: bool = False, device: torch.device | None = None) -> None:
@@ -31,7 +31,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count the time of a block. Blocks must not lie within each other."""
+        """Measure the time of a block. Blocks must not be nested."""
         if not self.on:
             yield
             return
@@ -44,7 +44,7 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     def waits(self, items: Iterable[_Item], name: str = "waiting for images") -> Iterator[_Item]:
-        """Count the time until each item comes."""
+        """Yield the items, and measure the time spent waiting for them."""
         source = iter(items)
         while True:
             with self.part(name):
@@ -54,11 +54,11 @@ class Clock:
             yield item
 
     def network_share(self, total: float) -> float:
-        """Share of `total` seconds that is work of the network, 0..1."""
+        """Share of `total` seconds in which the network computes, 0..1."""
         return sum(self.seconds.get(name, 0.0) for name in NETWORK) / max(total, 1e-9)
 
     def table(self, total: float) -> str:
-        """The parts of `total` seconds as lines of text, longest first."""
+        """A table of the parts of `total` seconds, longest first."""
         rows = sorted(self.seconds.items(), key=lambda row: -row[1])
         rest = max(total - sum(self.seconds.values()), 0.0)
         lines = [

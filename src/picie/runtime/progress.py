@@ -1,4 +1,4 @@
-"""Progress on a terminal as bars, elsewhere as plain lines; both on standard error."""
+"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -22,18 +22,18 @@ _MOST_LINES = 20
 
 
 class Advance(Protocol):
-    """Tells how much more is done, and what there is to say about it."""
+    """Reports finished work."""
 
     def __call__(self, done: int, note: Callable[[], str] | None = None) -> None:
-        """Add `done` to the work so far and show `note()` beside it.
+        """Add `done` to the finished work and show `note()` beside it.
 
-        The note is only made when it is shown, a few times a second at most: to make it may mean
-        to wait for the device.
+        `note` is called only when its text is shown, at most a few times per second, because it may
+        have to wait for the device.
         """
 
 
 class Reporter:
-    """Shows how far long work has come.
+    """Shows the progress of long tasks.
 
     Args:
         quiet: show nothing.
@@ -45,10 +45,10 @@ class Reporter:
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:
-        """A bar (or lines) for `total` pieces of work.
+        """Show a bar (or lines) for `total` items.
 
         Yields:
-            a function to call with the pieces done since the last call.
+            A function to call with the number of items finished since the last call.
         """
         if self.quiet or not self.console.is_terminal:
             yield _silent if self.quiet else self._plain(label, total)
@@ -74,11 +74,11 @@ class Reporter:
             yield advance
 
     def say(self, text: str) -> None:
-        """One line for people."""
+        """Show one line."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def enumerate(self, texts: Collection[str]) -> None:
-        """A line for each, but not for thousands."""
+        """Show one line per text, at most 20, and the number of the others."""
         for text in list(texts)[:_MOST_LINES]:
             self.say(f"  {text}")
         if len(texts) > _MOST_LINES:
@@ -103,4 +103,4 @@ class Reporter:
 
 
 def _silent(done: int, note: Callable[[], str] | None = None) -> None:
-    """Nobody looks."""
+    """Does nothing."""

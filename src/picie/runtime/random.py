@@ -1,11 +1,11 @@
-"""Every stream of random numbers, by name.
+"""All streams of random numbers, by name.
 
-A draw is a pure function of its stream, the seed of the run and up to three more numbers, such as
-the epoch and the image. It depends neither on the order of the work nor on what was drawn before,
-so several processes, a resumed run and a repeated pass all see the same numbers.
+A draw depends only on its stream, the seed of the run and up to three more numbers, for example the
+epoch and the image. It depends neither on the order of the work nor on earlier draws, so several
+processes, a resumed run and a repeated pass all get the same numbers.
 
-The key of a stream always has the same length, and the name of the stream comes first. NumPy pads
-short keys with zeros, so that (0, 1, 3) and (0, 1, 3, 0) would be one stream.
+All keys have the same length and begin with the stream. NumPy pads short keys with zeros, so (0, 1,
+3) and (0, 1, 3, 0) would give the same stream.
 """
 
 from collections.abc import Iterable
@@ -17,21 +17,21 @@ from torch import Tensor
 
 __all__ = ["Stream", "numpy_generator", "torch_generator", "torch_seed", "uniform_draws"]
 
-_NUMBERS = 3  # that a key may have beside its stream and the seed
+_NUMBERS = 3  # maximum number of values in a key after stream and seed
 
 
 class Stream(IntEnum):
-    """What random numbers are drawn for, and the numbers that follow the seed in the key."""
+    """Purpose of random numbers; the comments list the numbers after the seed in the key."""
 
     VIEWS = 1  # epoch, image
     CLUSTERING_ORDER = 2  # epoch
     CLUSTERING_PIXELS = 3  # epoch, image
-    KMEANS = 4  # epoch, view, level: the seed of one clustering
-    KMEANS_START = 5  # its first centroids
-    KMEANS_REPAIR = 6  # its empty clusters
+    KMEANS = 4  # epoch, view, level: seed of one clustering
+    KMEANS_START = 5  # initial centroids of one clustering
+    KMEANS_REPAIR = 6  # empty clusters of one clustering
     TRAINING_ORDER = 7  # epoch
     DROPOUT = 8  # epoch
-    NETWORK = 9  # the decoder's random start
+    NETWORK = 9  # random initialisation of the decoder
     CLASSIFIERS = 10  # epoch
     IIC_HEADS = 11
     DECODER_PIXELS = 12  # image
@@ -48,12 +48,12 @@ class Stream(IntEnum):
 
 
 def numpy_generator(stream: Stream, seed: int, *numbers: int) -> np.random.Generator:
-    """NumPy's generator of one stream.
+    """NumPy generator of one stream.
 
     Args:
-        stream: what is drawn.
-        seed: of the run, from 0 to 2^64 - 1.
-        *numbers: at most three more, from 0 to 2^64 - 1, as `Stream` lists them; those left out
+        stream: purpose of the draws.
+        seed: seed of the run, 0 to 2^64 - 1.
+        *numbers: at most three more numbers, 0 to 2^64 - 1, as listed in `Stream`; missing ones
             are 0.
 
     Raises:
@@ -62,12 +62,12 @@ def numpy_generator(stream: Stream, seed: int, *numbers: int) -> np.random.Gener
     if len(numbers) > _NUMBERS:
         raise ValueError(f"a stream has at most {_NUMBERS} numbers beside the seed, got {numbers}")
     key = (stream, seed, *numbers, *(0,) * (_NUMBERS - len(numbers)))
-    # Two words for each number, also for small ones: a large one must not shift those behind it.
+    # Always two 32-bit words per number, so that large numbers do not shift the following ones.
     return np.random.default_rng(np.array(key, "<u8").view("<u4").astype(np.uint32))
 
 
 def torch_seed(stream: Stream, seed: int, *numbers: int) -> int:
-    """A seed for torch from one stream; arguments as for `numpy_generator`.
+    """Seed for torch from one stream; arguments as for `numpy_generator`.
 
     Returns:
         0 .. 2^63 - 1.
@@ -76,19 +76,19 @@ def torch_seed(stream: Stream, seed: int, *numbers: int) -> int:
 
 
 def torch_generator(stream: Stream, seed: int, *numbers: int) -> torch.Generator:
-    """Torch's generator of one stream, on the CPU; arguments as for `numpy_generator`."""
+    """Torch CPU generator of one stream; arguments as for `numpy_generator`."""
     return torch.Generator().manual_seed(torch_seed(stream, seed, *numbers))
 
 
 def uniform_draws(seed: int, epoch: int, indices: Iterable[int], count: int) -> Tensor:
-    """Uniform numbers of [0, 1) for the views of some images.
+    """Uniform numbers in [0, 1) for the views of some images.
 
-    Clustering and training of one epoch see the same views, and so does a run that was resumed.
+    Clustering and training of an epoch use the same views, also in a resumed run.
 
     Args:
         seed: seed of the run.
         epoch: number of the epoch, from 0.
-        indices: positions of the B images in the folder.
+        indices: indices of the B images in the folder.
         count: numbers per image.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Training: the loop, the targets of an epoch, its steps, and what is kept of it."""
+"""Training: the loop, targets of an epoch, steps, checkpoints, validation, tracking."""
 
 from picie.runtime.moved import forwarding
 

@@ -1,4 +1,4 @@
-"""The state of an unfinished training, in one file that is whole or absent."""
+"""The state of an unfinished training run, in one file that is written atomically."""
 
 import json
 from pathlib import Path
@@ -26,9 +26,9 @@ def save_checkpoint(
     *,
     next_epoch: int,
 ) -> None:
-    """Write everything that the next epoch starts from.
+    """Write the state that the next epoch starts from.
 
-    Random numbers need no state: every draw is a function of (seed, epoch, image).
+    Random generators have no state to save: every draw depends on (seed, epoch, image) only.
     """
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     if heads is not None:
@@ -42,10 +42,10 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: PiCIE, optimizer: torch.optim.Optimizer, heads: nn.Module | None = None
 ) -> int:
-    """Put a saved state back.
+    """Restore a saved state.
 
     Returns:
-        the epoch to go on with; 0 without a checkpoint: then nothing was finished yet.
+        The epoch to resume with; 0 if there is no checkpoint.
 
     Raises:
         ModelError: the file is broken or belongs to another network.
@@ -82,7 +82,7 @@ def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, 
     for number, values in state.items():
         for name, tensor in values.items():
             if tensor.shape == learnt[number].shape:
-                # in the memory layout of the parameter: fused optimisers walk both in step
+                # fused optimisers need the memory layout of the parameter
                 values[name] = torch.empty_like(learnt[number], dtype=tensor.dtype).copy_(tensor)
     saved: dict[str, Any] = optimizer.state_dict()
     optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})

@@ -1,4 +1,4 @@
-"""The decoder's start from the statistics of a backbone's stages."""
+"""Initialise the decoder with a PCA of the backbone's stages."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -19,9 +19,9 @@ from picie.views.pair import clean_view
 
 __all__ = ["start_decoder"]
 
-_CELLS = 64  # of each image, to find the origin from
-_CLUSTERS = 64  # whose middle is the origin
-_LEAST_CELLS = 8  # in a cluster, on average; fewer clusters otherwise
+_CELLS = 64  # sampled cells per image, for the origin
+_CLUSTERS = 64  # the origin is the mean of their centroids
+_LEAST_CELLS = 8  # minimum average number of cells per cluster
 _ITERATIONS = 15
 
 
@@ -31,19 +31,19 @@ def start_decoder(
 ) -> bool:
     """Set the laterals so that the features are the leading principal components.
 
-    Clusters compare directions of features, seen from an origin. The mean of all pixels lies
-    inside the largest class where that fills most of each image, such as a plain background:
-    its pixels then have no direction but noise. The middle of a few clusters, each counted once,
-    lies between the classes.
+    Clustering compares directions from an origin. If one class fills most of every image, for
+    example a plain background, the mean of all pixels lies inside this class, and the directions of
+    its pixels are noise. The unweighted mean of some k-means centroids lies between the classes.
 
     Args:
         model: its decoder is changed.
-        batches: base crops of the images to look at.
-        config: size of the view, number of channels and origin.
-        processes: those that share the images.
+        batches: base crops of images.
+        config: reads `size`, `feature_size`, `objective` and `seed`. With the objective `frozen`
+            the origin is the mean of all pixels.
+        processes: the processes that share the images.
 
     Returns:
-        whether there was any image.
+        Whether there was any image.
     """
     processes = processes or Processes()
     stages, balanced = model.backbone, config.objective != "frozen"
@@ -62,18 +62,18 @@ def start_decoder(
     mean, directions = (one.to(device) for one in moments.projection(config.feature_size))
     origin = None
     if balanced:
-        shares = {index: (one.float() - mean) @ directions.T for index, one in sample.items()}
-        origin = _middle(shares, config, processes)
+        projected = {index: (one.float() - mean) @ directions.T for index, one in sample.items()}
+        origin = _middle(projected, config, processes)
     model.decoder.start_from(mean, directions, origin)
     return True
 
 
-def _middle(shares: dict[int, Tensor], config: Config, processes: Processes) -> Tensor:
-    """(d,) mean of the centroids of a few clusters of all processes' (n, d) cells per image."""
-    device = next(iter(shares.values())).device if shares else torch.device("cpu")
-    parts = processes.gather({index: one.float().cpu() for index, one in shares.items()})
-    found = {index: one for part in parts for index, one in part.items()}
-    points = torch.cat([found[index] for index in sorted(found)])
+def _middle(projected: dict[int, Tensor], config: Config, processes: Processes) -> Tensor:
+    """(d,) mean of k-means centroids of the (n, d) cells per image of all processes."""
+    device = next(iter(projected.values())).device if projected else torch.device("cpu")
+    parts = processes.gather({index: one.float().cpu() for index, one in projected.items()})
+    cells = {index: one for part in parts for index, one in part.items()}
+    points = torch.cat([cells[index] for index in sorted(cells)])
     kmeans = KMeans(
         min(_CLUSTERS, max(1, len(points) // _LEAST_CELLS)),
         metric="euclidean",

@@ -1,4 +1,4 @@
-"""What happened in an epoch: sums over its steps, and their summary."""
+"""Statistics of an epoch: sums over its steps, and their summary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ _TITLES = {
 
 @dataclass
 class EpochTotals:
-    """Sums over the steps of one epoch, kept on the training device until they are asked for.
+    """Sums over the steps of one epoch, kept on the training device until they are read.
 
     Attributes:
-        labels: (V, K) int64, pseudo-labels of each view per cluster.
-        losses: () sums by name, `loss` for the total.
-        steps: optimiser steps.
-        images: images seen.
+        labels: (V, K) int64, number of pseudo-labels per view and cluster.
+        losses: () sums by name; `loss` is the total.
+        steps: number of optimiser steps.
+        images: number of images.
         seconds: wall time by part.
     """
 
@@ -41,7 +41,7 @@ class EpochTotals:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, losses: Losses, labels: Tensor, images: int) -> None:
-        """Count one step."""
+        """Add one step."""
         for name, value in {"loss": losses.total, **losses.parts}.items():
             before = self.losses.get(name)
             self.losses[name] = value.detach() + (0 if before is None else before)
@@ -50,18 +50,18 @@ class EpochTotals:
         self.images += images
 
     def share(self, total: Callable[[Tensor], Tensor]) -> None:
-        """Make the sums those of all processes; `total` adds a tensor up over them."""
+        """Replace the sums by those over all processes; `total` sums a tensor over them."""
         self.losses = {name: total(value) for name, value in self.losses.items()}
         self.labels = total(self.labels)
         self.images = int(total(torch.tensor(self.images, device=self.labels.device)))
 
     def note(self, seconds: float) -> str:
-        """Mean loss and speed so far, for the progress bar; waits for the device."""
+        """Mean loss and speed so far, for the progress bar; synchronises with the device."""
         loss = float(self.losses.get("loss", 0.0)) / max(self.steps, 1)
         return f"loss {loss:.3f}, {self.images / seconds:.1f} images/s"
 
     def summary(self) -> dict[str, Any]:
-        """Means of the losses, and how the pseudo-labels spread over the clusters.
+        """Mean losses, and the distribution of the pseudo-labels over the clusters.
 
         `effective_clusters` is exp(entropy of the shares), per view.
         """
@@ -76,7 +76,7 @@ class EpochTotals:
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """The summary of an epoch in one line for people."""
+    """The summary of an epoch as one line of text."""
     parts = ", ".join(
         f"{_TITLES[name]} {value:.4f}" for name, value in record.items() if name in _TITLES
     )

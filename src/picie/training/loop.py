@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from picie.config import MACHINE, Config, lost_settings, lost_text, make_config
+from picie.config import MACHINE, Config, MachineSettings, lost_settings, lost_text, make_config
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import Photo
 from picie.errors import ConfigError
@@ -40,23 +40,23 @@ def train(
     """Learn to segment a folder of images, without labels.
 
     Args:
-        data: any folder of images (searched recursively; `images/` inside it if there is one).
-        out: the run folder to make.
-        split: list file inside `data`, by stem: `train` reads train.txt; with `dataset=` one of the
-            splits of that data set, or several joined by "+".
+        data: any folder of images, searched recursively; if it contains `images/`, only that.
+        out: the run folder to create.
+        split: name of a list file in `data` without extension: `train` reads train.txt. With
+            `dataset=`, a split of that data set, or several separated by "+".
         preset: `default`, `best`, `reference` or `paper`.
-        overwrite: replace a run that is already there.
+        overwrite: replace an existing run.
         quiet: show no progress.
-        profile: measure where the time goes, and say it at the end.
-        config: all settings at once, instead of a preset and single ones.
-        **settings: fields of `picie.config.Config`, such as `clusters=11`.
+        profile: measure the time of each part, and show it at the end.
+        config: complete settings, instead of a preset and single settings.
+        **settings: fields of `picie.config.Config`, for example `clusters=11`.
 
     Returns:
-        the trained model; it is also saved in `out`.
+        The trained model; it is also saved in `out`.
 
     Raises:
         DataError: no readable image, or fewer pixels than clusters.
-        ConfigError: unknown or impossible settings, or a run that is already there.
+        ConfigError: unknown or invalid settings, or the run already exists.
         MissingExtraError: a tracker is not installed.
 
     Example:
@@ -69,10 +69,10 @@ def train(
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:
         config = config.model_copy(update=place)
-    if config.backbone_weights:  # a run that goes on may start in another folder
+    if config.backbone_weights:  # absolute: the run may be resumed from another folder
         weights = str(Path(config.backbone_weights).resolve())
         config = config.model_copy(update={"backbone_weights": weights})
-    # What can be refused must be refused before there is a run.
+    # Invalid arguments must raise before the run folder is created.
     photos = open_dataset(config.dataset, config.data, config.split).photos
     if config.eval_split:
         open_dataset(config.dataset, config.data, config.eval_split, labelled=True)
@@ -88,15 +88,19 @@ def train(
 
 
 def resume(
-    out: str | Path, *, quiet: bool = True, profile: bool = False, **machine: Any
+    out: str | Path,
+    *,
+    quiet: bool = True,
+    profile: bool = False,
+    **machine: Unpack[MachineSettings],
 ) -> Segmenter:
-    """Go on with a run that was cut off; the result is that of an unbroken run.
+    """Resume an interrupted run; the result is the same as without the interruption.
 
     Args:
         out: the run folder.
         quiet: show no progress.
-        profile: measure where the time goes, and say it at the end.
-        **machine: other values than before of `device`, `workers`, `cache_mb`, `cache_disk_mb`,
+        profile: measure the time of each part, and show it at the end.
+        **machine: new values of `device`, `workers`, `cache_mb`, `cache_disk_mb`,
             `cache_dir`, `track` or `track_images`; None and "" keep the old ones.
 
     Raises:
@@ -108,7 +112,7 @@ def resume(
     fixed = [name for name in machine if name not in MACHINE]
     if fixed:
         raise ConfigError(
-            f"a run that goes on keeps its settings; leave out {', '.join(fixed)} (only "
+            f"a resumed run keeps its settings; remove {', '.join(fixed)} (only "
             f"{', '.join(MACHINE)} can change)"
         )
     _check_offered(run)
@@ -121,7 +125,7 @@ def resume(
 
 
 def _check_offered(run: Run) -> None:
-    """Refuse to go on with an unfinished run of an earlier version whose training is gone."""
+    """Raise if an unfinished run of an earlier version uses settings that were removed since."""
     lost = lost_settings(run.config_path)
     if lost and len(run.metrics()) < run.config.epochs:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""From a pair of views to the losses of one training step."""
+"""The optimiser, and the losses of one training step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,12 +26,12 @@ _DISPLACEMENT = 1  # cells; the largest shift of pixels that IIC pairs
 
 
 def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.optim.Optimizer:
-    """Adam over all that learns; the backbone is frozen where its rate is 0.
+    """Adam over all trainable parameters; the backbone is frozen if `backbone_rate` is 0.
 
     Args:
         model: on its device.
-        heads: of IIC.
-        config: names the learning rates.
+        heads: heads of IIC, or None.
+        config: reads `learning_rate` and `backbone_rate`.
     """
     trains_backbone = config.backbone_rate > 0
     model.backbone.requires_grad_(trains_backbone)
@@ -52,32 +52,33 @@ def compute_losses(
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> tuple[Losses, Tensor]:
-    """Features, pseudo-labels and the losses of the objective.
+    """Compute features, pseudo-labels and the losses of the objective.
 
     Args:
-        model: the network that learns.
-        targets: what the epoch is trained towards.
-        pair: the two views of a batch, or of this process' share of one.
+        model: the network that is trained.
+        targets: the targets of the epoch.
+        pair: the two views of a batch, or of this process' share of it.
         config: objective, rules and temperature.
-        processes: those that share the batch; losses and gradients are to be added up over them.
-        clock: measures the parts.
+        processes: the processes that share the batch; losses and gradients must be summed over
+            them.
+        clock: measures the time of each part.
 
     Returns:
-        the losses, and the (V, K) counts of the (pseudo-)labels of each of V views.
+        The losses, and the (V, K) counts of the (pseudo-)labels of each of V views.
     """
     clock, processes = clock or Clock(), processes or Processes()
     if isinstance(targets, Heads):
         return _information_losses(model, targets, pair, config, processes, clock)
     rows, labels = _rows_and_labels(model, targets, pair, config, clock)
     with clock.part("loss"):
-        found = [
+        level_losses = [
             _level_losses(rows, one, level, config, processes)
             for one, level in zip(labels, targets.levels, strict=True)
         ]
-        losses = found[0]
-        if len(found) == 2:
+        losses = level_losses[0]
+        if len(level_losses) == 2:
             weights = (targets.levels[0].weight, targets.levels[1].weight)
-            losses = add_auxiliary(losses, found[1], weights)
+            losses = add_auxiliary(losses, level_losses[1], weights)
         counts = [_counts(one, config.clusters) for one in labels[0]]
     return losses, torch.stack(counts)
 
@@ -85,7 +86,7 @@ def compute_losses(
 def _rows_and_labels(
     model: PiCIE, targets: Targets, pair: ViewPair, config: Config, clock: Clock
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """Features (N, D) of each view, and for each level the labels (N,) of each view."""
+    """Features (N, D) per view, and per level the labels (N,) per view."""
     rows: list[Tensor] = []
     labels: list[list[Tensor]] = [[] for _ in targets.levels]
     for view in config.views:
@@ -98,10 +99,10 @@ def _rows_and_labels(
             if view == 1:
                 labelled = resample(labelled, pair.rows, pair.columns)
             points = _rows(labelled)
-            for own, level in zip(labels, targets.levels, strict=True):
+            for level_labels, level in zip(labels, targets.levels, strict=True):
                 fit, rule = level.fits[view], config.label_rule
-                near = nearest(points, fit.clusters.centroids, rule, unit=config.unit_features)
-                own.append(fit.groups[near])
+                centroids = nearest(points, fit.clusters.centroids, rule, unit=config.unit_features)
+                level_labels.append(fit.groups[centroids])
         with clock.part("loss"):
             if view == 1:
                 learning = resample(learning, pair.rows, pair.columns)
@@ -138,7 +139,7 @@ def _level_losses(
 def _information_losses(
     model: PiCIE, heads: Heads, pair: ViewPair, config: Config, processes: Processes, clock: Clock
 ) -> tuple[Losses, Tensor]:
-    """IIC: both heads' negative mutual information, averaged."""
+    """IIC: negative mutual information, averaged over both heads."""
     with clock.part("forward"):
         first, second = model(pair.first), model(pair.second)
     with clock.part("loss"), torch.autocast(first.device.type, enabled=False):
@@ -146,7 +147,7 @@ def _information_losses(
         views = [_head_logits(heads, one.float(), config) for one in (first, second)]
         parts = [
             iic_loss(one, two, _DISPLACEMENT, processes.differentiable_sum)
-            / processes.count  # every process has the loss of all; they are added up later
+            / processes.count  # each process has the loss of all, and they are summed later
             for one, two in zip(*views, strict=True)
         ]
         counts = [_counts(main.argmax(1).flatten(), config.clusters) for main, _ in views]
@@ -163,22 +164,22 @@ def _head_logits(heads: Heads, maps: Tensor, config: Config) -> tuple[Tensor, Te
 
 
 def _counts(labels: Tensor, clusters: int) -> Tensor:
-    """(K,) int64; bincount would wait for a GPU to look for the largest label."""
+    """(K,) int64; unlike bincount, this does not synchronise with a GPU."""
     return labels.new_zeros(clusters).scatter_add_(0, labels, torch.ones_like(labels))
 
 
 def _rows(maps: Tensor) -> Tensor:
-    """(B h w, D): one row per pixel."""
+    """(B h w, D), one row per pixel."""
     return maps.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _teacher_maps(
     teacher: PiCIE, images: Tensor, config: Config
 ) -> tuple[list[Tensor] | None, Tensor]:
-    """The teacher's (B, D, h, w), and the stages of the backbone where both networks share it."""
+    """The backbone's stages if teacher and model share it, else None; the teacher's features."""
     with torch.no_grad():
         if config.backbone_rate or config.batchnorm != "running":
             return None, teacher(images)
-        # A frozen backbone is the same network in both: it runs once.
+        # A frozen backbone is identical in both networks, so it runs only once.
         stages = teacher.backbone(images)
         return stages, teacher.decoder(stages)

@@ -1,4 +1,4 @@
-"""What an epoch is trained towards: clusters of its views and a network that labels by them."""
+"""Targets of an epoch: the clusters of its views, and a frozen network for the pseudo-labels."""
 
 import time
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ class Level:
     """One clustering of the features; PiCIE+H has two.
 
     Attributes:
-        fits: k-means of each view.
-        prototypes: their centroids as classifiers, with the weight of each cluster in the loss.
-        classifiers: learnt ones in their place, of each view; empty with prototypes.
-        weight: of this level's loss.
+        fits: k-means result per view.
+        prototypes: per view, the centroids as a classifier, with the weights of the clusters.
+        classifiers: per view, a learnt classifier that replaces the prototypes; empty without.
+        weight: weight of the loss of this level.
     """
 
     fits: tuple[ClusterFit, ...]
@@ -55,17 +55,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Targets:
-    """Fixed while the network moves, but for classifiers that are learnt.
+    """Targets of one epoch; fixed during the epoch, except for learnt classifiers.
 
-    Pseudo-labels are not stored: the teacher makes them inside the training step, from the views
-    that the step needs anyway. That spares a pass over the images and a file of labels.
+    Pseudo-labels are not stored. The teacher computes them in the training step, from the views
+    that the step needs anyway, which saves a pass over the images and a file of labels.
 
     Attributes:
-        levels: the main clustering, then the auxiliary one where there is one.
-        teacher: frozen copy of the network as it was clustered, in eval mode, its BatchNorm folded
-            into the convolutions.
-        optimizer: of the learnt classifiers; None without any.
-        seconds: wall time that the clustering took.
+        levels: the main clustering, followed by the auxiliary one if there is one.
+        teacher: frozen copy of the network at the time of the clustering, in eval mode, with its
+            BatchNorm folded into the convolutions.
+        optimizer: optimiser of the learnt classifiers; None without any.
+        seconds: wall time of the clustering.
     """
 
     levels: tuple[Level, ...]
@@ -74,7 +74,7 @@ class Targets:
     seconds: float
 
     def keep(self, model: PiCIE) -> None:
-        """Put the classifier of the epoch into the model: centroids, or what was learnt."""
+        """Store the classifier of the epoch in the model: centroids or learnt classifiers."""
         main = self.levels[0]
         if main.classifiers:
             keep_classifiers(model, main.classifiers)
@@ -82,12 +82,12 @@ class Targets:
             keep_centroids(model, *main.fits)
 
     def record(self) -> dict[str, Any]:
-        """What the epoch's record says about the clustering."""
+        """Fields of the epoch's record that describe the clustering."""
         return {"kmeans_objective": [fit.objective for fit in self.levels[0].fits]}
 
 
 def keep_classifiers(model: PiCIE, classifiers: tuple[nn.Linear, ...]) -> None:
-    """Put learnt classifiers, one per view or one for all, into the model."""
+    """Store learnt classifiers in the model, one per view or a single one."""
     device = classifiers[0].weight.device
     model.set_centroids(
         [one.weight for one in classifiers],
@@ -111,31 +111,31 @@ def fit_targets(
 ) -> Targets:
     """Cluster the features of view 1, then of view 2, then freeze a copy of the network.
 
-    The views are clustered one after the other, as in the authors' code: in batch mode BatchNorm's
-    running statistics end with view 2.
+    The views are clustered sequentially, as in the authors' code; with `batchnorm = "batch"`, the
+    running statistics of BatchNorm are last updated with view 2.
 
     Args:
-        model: the network; with batch statistics its running ones are updated.
+        model: the network; with batch statistics its running statistics are updated.
         loader: reads the images.
         views: the views of this epoch.
         config: sizes of the sample, metric, weights.
         epoch: number of the epoch.
         count: number of images N.
-        reporter: shows how far it came.
-        processes: those that share the work.
-        clock: measures the parts.
+        reporter: shows the progress.
+        processes: the processes that share the work.
+        clock: measures the time of each part.
     """
     began = time.monotonic()
     clock, processes = clock or Clock(), processes or Processes()
     fits = []
-    seen = min(count, config.kmeans_images)
+    num_images = min(count, config.kmeans_images)
     order = cluster_order(config, epoch, count)
     batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
     for view in config.views:
         label = f"epoch {epoch + 1}/{config.epochs}, clustering view {view + 1}"
-        with reporter.task(label, seen) as advance:
+        with reporter.task(label, num_images) as advance:
             fit = cluster_features(
                 view_features(network, views, view, config, clock),
                 counted(loader, advance),
@@ -156,14 +156,14 @@ def fit_targets(
 
 
 def _levels(fits: list[tuple[ClusterFit, ...]], config: Config, epoch: int) -> tuple[Level, ...]:
-    """Fits by view and level to levels."""
+    """Regroup fits from [view][level] to levels."""
     sizes = [clusters for _, clusters in config.levels]
     weights = (1.0,) if len(sizes) == 1 else log_ratio_weights(*sizes)
     generator = torch_generator(Stream.CLASSIFIERS, config.seed, epoch)
     levels = []
-    for own, weight in zip(zip(*fits, strict=True), weights, strict=True):
+    for level_fits, weight in zip(zip(*fits, strict=True), weights, strict=True):
         classifiers: tuple[nn.Linear, ...] = ()
-        prototypes = tuple(_prototypes(fit, config) for fit in own)
+        prototypes = tuple(_prototypes(fit, config) for fit in level_fits)
         if config.learns_classifier:
             classifiers = tuple(
                 random_classifier(config.feature_size, len(one.weights), generator).to(
@@ -171,7 +171,7 @@ def _levels(fits: list[tuple[ClusterFit, ...]], config: Config, epoch: int) -> t
                 )
                 for one in prototypes
             )
-        levels.append(Level(own, prototypes, classifiers, weight))
+        levels.append(Level(level_fits, prototypes, classifiers, weight))
     return tuple(levels)
 
 
@@ -183,9 +183,9 @@ def _prototypes(fit: ClusterFit, config: Config) -> Prototypes:
 
 
 def view_features(model: PiCIE, views: Views, view: int, config: Config, clock: Clock) -> Features:
-    """A function to (B, D, h, w) features of one view in the frame of G, and its images there.
+    """A function from a batch to the features of one view after G, and the aligned images.
 
-    z1 = f(G(P1(x))), z2 = G(f(P2(x))).
+    z1 = f(G(P1(x))), z2 = G(f(P2(x))), (B, D, h, w).
     """
 
     def features(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -196,7 +196,7 @@ def view_features(model: PiCIE, views: Views, view: int, config: Config, clock: 
         with clock.part("clustering"):
             if view == 1:
                 maps = resample(maps, rows, columns)
-                grid = (maps.shape[2], maps.shape[3])  # the colours of the same cells
+                grid = (maps.shape[2], maps.shape[3])  # images at the resolution of the maps
                 images = resample(F.adaptive_avg_pool2d(images, grid), rows, columns)
             return smooth_features(maps, images, config), images
 
@@ -206,13 +206,13 @@ def view_features(model: PiCIE, views: Views, view: int, config: Config, clock: 
 class Heads(nn.Module):
     """The main head, which predicts, and the auxiliary over-clustering head (IIC, section 3.3).
 
-    They are learnt over all epochs, by the network's own optimiser.
+    Both are trained over all epochs, by the optimiser of the network.
 
     Args:
-        config: feature size D, K and K2.
+        config: reads `feature_size` (D), `clusters` (K), `auxiliary_clusters` (K2) and `seed`.
 
     Attributes:
-        seconds: wall time of their preparation: none.
+        seconds: wall time of the clustering, which IIC does not need: 0.
     """
 
     seconds = 0.0
@@ -231,9 +231,9 @@ class Heads(nn.Module):
         return main, auxiliary
 
     def keep(self, model: PiCIE) -> None:
-        """Put the main head into the model, which then predicts by it."""
+        """Store the main head in the model as its classifier."""
         keep_classifiers(model, (self.main,))
 
     def record(self) -> dict[str, Any]:
-        """Nothing: there is no clustering whose objective an epoch could report."""
+        """Empty: IIC has no clustering to report."""
         return {}

@@ -1,4 +1,4 @@
-"""What a training shows to experiment trackers."""
+"""Experiment trackers: TensorBoard and Weights & Biases."""
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -19,17 +19,17 @@ from picie.visualization.masks import overlay
 
 __all__ = ["Trackers", "Tracking", "check_trackers"]
 
-_PACKAGES = {"tensorboard": '"picie[track]"', "wandb": "wandb"}  # what pip installs for each
+_PACKAGES = {"tensorboard": '"picie[track]"', "wandb": "wandb"}  # arguments of pip install
 
 
 def check_trackers(names: tuple[str, ...]) -> None:
-    """Refuse trackers whose package is missing.
+    """Raise if the package of a tracker is not installed.
 
     Args:
         names: tensorboard, wandb.
 
     Raises:
-        MissingExtraError: names what to install.
+        MissingExtraError: the message says what to install.
     """
     for name in names:
         if find_spec(name) is None:
@@ -39,18 +39,17 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 class Trackers:
-    """Those of one run; without names it does nothing.
+    """The trackers of one run; without names, all methods do nothing.
 
     Args:
         names: tensorboard, wandb.
-        folder: run folder; TensorBoard's files go to tensorboard/ inside it, those of wandb to
-            wandb/.
-        settings: of the run, plain values.
-        say: tells people that a tracker has failed later on; the others, and the run, go on.
-        step: epoch to begin with; what TensorBoard shows from there on is replaced.
+        folder: run folder; TensorBoard writes to tensorboard/ inside it, wandb to wandb/.
+        settings: settings of the run, plain values.
+        say: shows a message if a tracker fails later; the run continues with the other trackers.
+        step: first epoch; TensorBoard discards what it has from this epoch on.
 
     Raises:
-        PicieError: a tracker cannot be started (no login, say).
+        PicieError: a tracker cannot be started, for example without a login.
     """
 
     def __init__(
@@ -68,37 +67,37 @@ class Trackers:
             return
         from accelerate import PartialState
 
-        PartialState()  # accelerate's trackers ask it for their messages
+        PartialState()  # accelerate's trackers need it for logging
         for name in names:
             try:
                 tracker = _make(name, folder, step)
                 tracker.start()
                 if not step:
                     tracker.store_init_configuration(_plain(settings))
-            except Exception as error:  # each tracker has its own errors
+            except Exception as error:  # trackers raise all kinds of errors
                 raise PicieError(
-                    f"the tracker {name} cannot be started ({_reason(error)}); log in to it if it "
-                    "needs that, or leave out --track"
+                    f"the tracker {name} cannot be started ({_reason(error)}); log in if it needs "
+                    "that, or remove --track"
                 ) from error
             self._trackers.append(tracker)
 
     def numbers(self, record: Mapping[str, Any], step: int) -> None:
-        """Log numbers; those in lists as name/1, name/2, those in mappings as name/key.
+        """Log numbers; elements of lists as name/1, name/2, of mappings as name/key.
 
         Args:
-            record: by name; what is no number is left out.
-            step: epochs done.
+            record: values by name; values that are not numbers are skipped.
+            step: number of finished epochs.
         """
         values = _flat(record)
         self._each(lambda tracker: tracker.log(values, step=step))
 
     def images(self, name: str, images: NDArray[np.uint8], step: int) -> None:
-        """Log images of one size.
+        """Log images of equal size.
 
         Args:
-            name: what they show.
+            name: name of the images in the tracker.
             images: (n, H, W, 3) uint8 RGB.
-            step: epochs done.
+            step: number of finished epochs.
         """
 
         def show(tracker: Any) -> None:
@@ -108,19 +107,19 @@ class Trackers:
         self._each(show)
 
     def close(self) -> None:
-        """End all of them."""
+        """Close all trackers."""
         self._each(lambda tracker: tracker.finish())
         self._trackers = []
 
     def _each(self, call: Callable[[Any], None]) -> None:
-        """Call it with each tracker; one that fails is left out from then on."""
+        """Call a function with each tracker; a tracker that fails is removed."""
         for tracker in list(self._trackers):
             try:
                 call(tracker)
-            except Exception as error:  # each tracker has its own errors
+            except Exception as error:  # trackers raise all kinds of errors
                 self._trackers.remove(tracker)
                 self._say(
-                    f"the tracker {tracker.name} has failed ({_reason(error)}); the run goes on "
+                    f"the tracker {tracker.name} failed ({_reason(error)}); the run continues "
                     "without it, and metrics.jsonl has all numbers"
                 )
 
@@ -139,7 +138,7 @@ def _reason(error: Exception) -> str:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that every tracker takes."""
+    """Settings as values that every tracker supports."""
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in settings.items()
@@ -147,36 +146,36 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    flat: dict[str, float] = {}
     for name, value in record.items():
         if isinstance(value, int | float):
-            found[name] = float(value)
+            flat[name] = float(value)
             continue
         parts: Any = ()
         if isinstance(value, Mapping):
             parts = value.items()
         elif isinstance(value, list | tuple):
             parts = enumerate(value, 1)
-        found |= {f"{name}/{key}": float(v) for key, v in parts if isinstance(v, int | float)}
-    return found
+        flat |= {f"{name}/{key}": float(v) for key, v in parts if isinstance(v, int | float)}
+    return flat
 
 
 _IMAGES = 4
 _HIDDEN = {"epoch", "cluster_shares", "images"}
-_PLACES = {"data", "backbone_weights", *MACHINE}  # paths of this machine are not given to a tracker
+_PLACES = {"data", "backbone_weights", *MACHINE}  # not logged: local paths and machine settings
 
 
 class Tracking:
-    """The trackers of one training, and the images that they see.
+    """The trackers of one training run, and the images that they show.
 
-    Nothing of it changes the result.
+    Tracking does not affect the result of the run.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         config: all settings.
-        crops: of the images.
-        device: where the network is.
-        say: tells people that a tracker has failed; the run goes on without it.
+        crops: the base crops of the images.
+        device: device of the network.
+        say: shows a message if a tracker fails; the run continues without it.
     """
 
     def __init__(
@@ -195,7 +194,7 @@ class Tracking:
         self._trackers = Trackers((), folder, {}, say)
 
     def start(self, epoch: int) -> None:
-        """Begin, after `epoch` epochs that are done.
+        """Start the trackers after `epoch` finished epochs.
 
         Raises:
             PicieError: a tracker cannot be started.
@@ -205,10 +204,10 @@ class Tracking:
         self._trackers = Trackers(names, self._folder, settings, self._say, step=epoch)
 
     def epoch(self, model: PiCIE, record: Mapping[str, Any]) -> None:
-        """Log what an epoch gave, and images of masks in every `track_images`-th.
+        """Log the record of an epoch, and images of masks every `track_images` epochs.
 
         Args:
-            model: with the epoch's centroids.
+            model: with the centroids of the epoch.
             record: as in metrics.jsonl.
         """
         done, every = record["epoch"] + 1, self._config.track_images
@@ -218,10 +217,10 @@ class Tracking:
             self._show(model, done)
 
     def result(self, model: PiCIE, health: Mapping[str, float]) -> None:
-        """Log the health of the finished model, and its images.
+        """Log the health of the finished model, and images of its masks.
 
         Args:
-            model: as it is shipped.
+            model: the final model.
             health: label-free measures by name.
         """
         done = self._config.epochs
@@ -230,15 +229,15 @@ class Tracking:
             self._show(model, done, "finished/")
 
     def close(self) -> None:
-        """End the trackers."""
+        """Close the trackers."""
         self._trackers.close()
 
     def _show(self, model: PiCIE, step: int, prefix: str = "") -> None:
         if not self._config.trackers or not len(model.centroids):
-            return  # with a learnt head there are none before the end
+            return  # no centroids yet
         batch = next(iter(self._loader(self._shown, _IMAGES)))
         if not len(batch.images):
-            return  # none of them can be read
+            return  # none of the images can be read
         segmenter = Segmenter(model, self._device)
         images = clean_view(batch.images, self._config.size).cpu()
         shown = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()

@@ -46,16 +46,16 @@ _CHECKPOINT = "state.safetensors"
 
 
 class Trainer:
-    """State of one training; the method is in `fit_targets` and `step`.
+    """State of one training run; the method itself is in `fit_targets` and `step`.
 
     Args:
-        run: where the files are.
+        run: the run folder.
         config: all settings.
-        network: as it starts.
+        network: the initial network.
         photos: the images.
-        reporter: shows how far it came.
-        processes: those that share the work.
-        profile: measure where the time goes.
+        reporter: shows the progress.
+        processes: the processes that share the work.
+        profile: measure the time of each part.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Trainer:
         self._autocast = partial(autocast, self.device, config.precision)
 
     def log_to_file(self) -> AbstractContextManager[None]:
-        """Within the block the main process writes train.log."""
+        """Context in which the main process writes train.log."""
         return self.run.log_to_file() if self.processes.main else nullcontext()
 
     def start(self) -> int:
-        """Restore the last checkpoint, or make the decoder's start; the epoch to begin with."""
+        """Restore the last checkpoint or initialise the decoder; returns the first epoch."""
         path = self.run.checkpoint_path / _CHECKPOINT
         epoch = load_checkpoint(path, self.model, self.optimizer, self.heads)
         if self.processes.main:
@@ -112,7 +112,7 @@ class Trainer:
         return 0
 
     def fit_targets(self, views: Views, epoch: int) -> Targets | Heads:
-        """Cluster each view's features, and freeze a copy of the network to label with."""
+        """Cluster each view's features, and freeze a copy of the network for the labels."""
         if self.heads is not None:
             return self.heads
         with self._autocast():
@@ -129,7 +129,7 @@ class Trainer:
             )
 
     def pass_over_images(self, views: Views, targets: Targets | Heads, epoch: int) -> EpochTotals:
-        """The only pass with gradients."""
+        """Train for one epoch: the only pass with gradients."""
         config = self.config
         shape = (len(config.views), config.clusters)
         totals = EpochTotals(
@@ -150,7 +150,7 @@ class Trainer:
         return totals
 
     def step(self, views: Views, targets: Targets | Heads, batch: Batch) -> tuple[Losses, Tensor]:
-        """One optimiser step; also the (V, K) counts of the pseudo-labels."""
+        """One optimiser step; returns the losses and the (V, K) counts of the pseudo-labels."""
         clock = self.clock
         optimizers = [self.optimizer]
         if isinstance(targets, Targets) and targets.optimizer is not None:
@@ -175,7 +175,7 @@ class Trainer:
     def finish(self, targets: Targets | Heads, totals: EpochTotals, epoch: int) -> None:
         """Record the epoch, then write the checkpoint.
 
-        In this order a record may be written twice (and is then cut), but none is ever lost.
+        In this order a record may be repeated (and is then removed on resume), but never lost.
         """
         targets.keep(self.model)
         record = {"epoch": epoch} | totals.summary() | targets.record()
@@ -190,7 +190,7 @@ class Trainer:
             self.tracking.epoch(self.model, record)
 
     def result(self) -> Segmenter:
-        """The model as it is shipped, saved in the run folder."""
+        """The final model, saved in the run folder."""
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
         if self.processes.main:
@@ -213,7 +213,7 @@ class Trainer:
         return segmenter
 
     def close(self) -> None:
-        """Let go of images and trackers."""
+        """Close the image cache and the trackers."""
         self.tracking.close()
         self.crops.close()
 
@@ -223,8 +223,8 @@ class Trainer:
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
             batches = counted(self.loader, advance)(order, config.sample_batch_size)
             with self._autocast(), self.clock.part("PCA start"):
-                found = start_decoder(self.model, batches, config, self.processes)
-            if not found:
+                any_image = start_decoder(self.model, batches, config, self.processes)
+            if not any_image:
                 raise DataError(f"{config.data}: none of the {len(self.photos)} images can be read")
 
     def _keep_clean(self) -> None:
@@ -235,7 +235,7 @@ class Trainer:
             )
 
     def _curve_values(self) -> dict[str, Any]:
-        """Scores on labelled images, for curves; the training state is left as it was."""
+        """Scores on labelled images, for curves; the training state does not change."""
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         if self.config.final_centroids == "clean":
             self._keep_clean()
@@ -245,18 +245,18 @@ class Trainer:
         return values
 
     def report_failure(self) -> None:
-        """Name the images that were left out so far, when the run ends with an error."""
+        """List the images that were skipped so far, when the run ends with an error."""
         self._name_unreadable(self.crops.unreadable)
 
     def _report_unreadable(self) -> None:
-        """Name the images that any process has left out."""
+        """List the images that any process has skipped."""
         parts = self.processes.gather(self.crops.unreadable)
         self._name_unreadable({path: why for part in parts for path, why in part.items()})
 
     def _name_unreadable(self, broken: dict[Path, str]) -> None:
         if not broken or not self.processes.main:
             return
-        self._say(f"{len(broken)} of {len(self.photos)} images could not be read, left out:")
+        self._say(f"skipped {len(broken)} of {len(self.photos)} images that could not be read:")
         self.reporter.enumerate(broken.values())
         for reason in broken.values():
             _LOG.info("  %s", reason)

@@ -1,4 +1,4 @@
-"""Validation of a run: scores for its curves, its last centroids, its health."""
+"""Validation of a run: scores for its curves, final centroids, health."""
 
 from typing import Any
 
@@ -18,26 +18,29 @@ __all__ = ["check_health", "cluster_clean_images", "curve_values"]
 
 
 def curve_values(model: PiCIE, config: Config, device: torch.device) -> dict[str, Any]:
-    """Accuracy and mIoU on the labelled split that the config names; nothing is learnt from it.
+    """Accuracy and mIoU on the labelled split `eval_split`, which training does not use.
 
     Args:
         model: with centroids.
-        config: names the images, `eval_split` and `size`.
-        device: where the network is.
+        config: reads `data`, `dataset`, `eval_split` and `size`, and passes all to the model.
+        device: device of the network.
 
     Returns:
-        `accuracy` and `miou` of view 1 or of clean centroids, `accuracy_view2` and so on.
+        `accuracy` and `miou` of view 1 or of clean centroids, then `accuracy_view2` and so on.
     """
     segmenter = Segmenter(model, config.model_copy(update={"device": str(device)}))
-    found = evaluate(
+    evaluation = evaluate(
         segmenter,
         config.data,
         split=config.eval_split,
         dataset=config.dataset,
         size=config.size,
     )
-    values: dict[str, Any] = {"accuracy": found.scores.accuracy, "miou": found.scores.miou}
-    for number, other in enumerate(found.other_views, 2):
+    values: dict[str, Any] = {
+        "accuracy": evaluation.scores.accuracy,
+        "miou": evaluation.scores.miou,
+    }
+    for number, other in enumerate(evaluation.other_views, 2):
         values |= {f"accuracy_view{number}": other.accuracy, f"miou_view{number}": other.miou}
     return values
 
@@ -50,15 +53,15 @@ def cluster_clean_images(
     reporter: Reporter,
     processes: Processes,
 ) -> None:
-    """Give the model the centroids of un-augmented images.
+    """Replace the centroids of the model by those of unaugmented images.
 
     Args:
         model: the network; its centroids are replaced.
         loader: reads the images.
         count: number of images N.
         config: as for training.
-        reporter: shows how far it came.
-        processes: those that share the work.
+        reporter: shows the progress.
+        processes: the processes that share the work.
     """
     with reporter.task("clustering", min(count, config.kmeans_images)) as advance:
         counting = counted(loader, advance)
@@ -74,15 +77,15 @@ def check_health(
     device: torch.device,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """Measure, without labels, how well the training went; as `measure_health` gives it.
+    """Measure the label-free health of a trained model; returns the result of `measure_health`.
 
     Args:
-        model: as it is shipped.
-        crops: of the images it was trained on.
+        model: the final model.
+        crops: base crops of the images that it was trained on.
         count: number of images N.
         config: as for training.
-        device: where the network is.
-        reporter: shows how far it came.
+        device: device of the network.
+        reporter: shows the progress.
     """
     segmenter = Segmenter(model, config.model_copy(update={"device": str(device)}))
     with reporter.task("health", min(count, HEALTH_IMAGES)) as advance:

@@ -1,1 +1,1 @@
-"""Photometric and geometric transforms, drawn apart from being applied."""
+"""Photometric and geometric transforms; drawing parameters is separate from applying them."""

@@ -1,10 +1,11 @@
-"""The geometric transform: what a feature map should be equivariant to (PiCIE, section 3.3).
+"""The geometric transform G, to which feature maps should be equivariant (PiCIE, section 3.3).
 
-G is a square crop, stretched to the size of the view and perhaps flipped. It is written as one
-matrix along the rows and one along the columns, in fractions of the image, so the very same
-crop acts on an image of any size and on a feature map of any stride.
+G is a square crop, resized to the size of the view and possibly flipped horizontally. It is
+represented by one resampling matrix for the rows and one for the columns. Crops are stored as
+fractions of the image, so the same crop applies to images of any size and to feature maps of any
+stride.
 
-Convention: pixel i of n covers the fractions i/n to (i+1)/n, its centre is (i + 1/2)/n
+Convention: pixel i of n covers the fractions i/n to (i+1)/n; its centre is (i + 1/2)/n
 (align_corners=False). Beyond the border the nearest pixel is repeated.
 """
 
@@ -27,9 +28,9 @@ __all__ = [
 ]
 
 NUM_DRAWS = 4
-"""Uniform numbers that one geometric draw uses up."""
+"""Number of uniform random numbers per geometric draw."""
 
-# Images are multiplied plane by plane, feature maps cell by cell: each the larger matrix product.
+# Below, `resample` multiplies plane by plane, else cell by cell: each the larger matrix product.
 _FEW_CHANNELS = 16
 
 
@@ -39,9 +40,9 @@ class GeometricParams:
 
     Attributes:
         side: (B,) float64, side of the crop as a fraction of the image.
-        top: (B,) float64, free space above the crop as a fraction of all free space.
-        left: (B,) float64, the same to its left.
-        flip: (B,) bool, mirrored along the width.
+        top: (B,) float64, vertical offset of the crop as a fraction of the largest possible one.
+        left: (B,) float64, the same for the horizontal offset.
+        flip: (B,) bool, horizontal flip.
     """
 
     side: Tensor
@@ -51,14 +52,19 @@ class GeometricParams:
 
 
 def draw_geometric(uniform: Tensor, config: Config) -> GeometricParams:
-    """Turn (B, NUM_DRAWS) uniform numbers of [0, 1) into crops and flips."""
+    """Turn uniform random numbers into crops and flips.
+
+    Args:
+        uniform: (B, NUM_DRAWS) in [0, 1).
+        config: reads `crop_min` (smallest side) and `flip` (probability).
+    """
     u = uniform.to(torch.float64)
     side = config.crop_min + (1 - config.crop_min) * u[:, 0]
     return GeometricParams(side=side, top=u[:, 1], left=u[:, 2], flip=u[:, 3] < config.flip)
 
 
 def pixel_boxes(params: GeometricParams, size: int, *, rounded: bool) -> Tensor:
-    """The crops of images of `size` pixels.
+    """Pixel coordinates of the crops in images of `size` pixels.
 
     Returns:
         (B, 3) float64: top, left, side in pixels; whole numbers if `rounded`.
@@ -75,10 +81,10 @@ def pixel_boxes(params: GeometricParams, size: int, *, rounded: bool) -> Tensor:
 
 
 def round_to_grid(side: Tensor, offset: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """A crop on a grid of `size` pixels, rounded as in the authors' code (revision c3aa029).
+    """Round a crop to a grid of `size` pixels, as in the authors' code (revision c3aa029).
 
-    There, image and feature map are rounded apart, each on its own grid, and the two crops
-    disagree by up to 2.7 feature cells.
+    The authors round crops of the image and of the feature map independently, each on its own
+    grid; the two crops differ by up to 2.7 feature cells.
 
     Returns:
         (start, side), both (B,) float64 fractions of the image.
@@ -98,19 +104,19 @@ def resampling_matrix(
     antialias: bool,
     confined: bool = False,
 ) -> Tensor:
-    """Crop, stretch and flip along one axis, as a matrix.
+    """Crop, resize and flip along one axis, as a matrix.
 
-    Linear interpolation; with `antialias` the triangle widens with the shrinking factor, which is
-    the filter of Pillow and of `torch.nn.functional.interpolate(antialias=True)`.
+    Linear interpolation. With `antialias` the triangle filter widens with the downscaling factor,
+    as in Pillow and `torch.nn.functional.interpolate(antialias=True)`.
 
     Args:
-        start: (B,) fractions where the crop begins.
-        side: (B,) fractions that it spans.
-        flip: (B,) bool, read the crop backwards.
-        source: pixels of the axis before.
-        target: pixels of the axis after.
-        antialias: low-pass where the crop is shrunk.
-        confined: read no pixel outside the crop (as if it were cut out first).
+        start: (B,) start of the crop as a fraction of the axis.
+        side: (B,) length of the crop as a fraction of the axis.
+        flip: (B,) bool, reverse the crop.
+        source: pixels of the input axis.
+        target: pixels of the output axis.
+        antialias: low-pass filter when downscaling.
+        confined: read no pixel outside the crop, as if it were cut out first.
 
     Returns:
         (B, target, source) float32; rows sum to 1.
@@ -134,7 +140,7 @@ def resampling_matrix(
 
 
 def scaling_matrix(source: int, target: int, *, antialias: bool) -> Tensor:
-    """The whole axis brought to another number of pixels: (target, source) float32."""
+    """Matrix that resizes a whole axis: (target, source) float32."""
     zero = torch.zeros(1, dtype=torch.float64)
     matrix = resampling_matrix(
         zero, zero + 1, zero.bool(), source=source, target=target, antialias=antialias

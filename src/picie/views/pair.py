@@ -1,4 +1,4 @@
-"""Two views of each image: G before the network for one, after it for the other."""
+"""Two views of each image: G is applied to the image of view 1 and to the features of view 2."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ __all__ = ["Views", "clean_view", "full_boxes", "stretch_crops"]
 
 
 def full_boxes(count: int, size: int) -> Tensor:
-    """(count, 3) boxes that hold the whole of each image of `size` pixels."""
+    """(count, 3) boxes that cover whole images of `size` pixels."""
     return torch.tensor([0.0, 0.0, size], dtype=torch.float64).expand(count, 3)
 
 
@@ -34,20 +34,20 @@ def stretch_crops(
     antialias: bool,
     confined: bool,
 ) -> Tensor:
-    """Blur images, cut a square out of each, bring it to `target` pixels, perhaps mirror it.
+    """Blur images, crop a square from each, resize it to `target` pixels, and optionally flip it.
 
-    A single image on a CPU goes through these steps one by one where torch has one that does the
-    same. Otherwise all of it is one matrix along the rows and one along the columns. Both give the
-    same values.
+    For a single image on a CPU these are separate steps where torch has an equivalent operation.
+    Otherwise one matrix for the rows and one for the columns combine them all. The values are the
+    same.
 
     Args:
         images: (B, 3, S, S) float.
         boxes: (B, 3) float64 on the CPU: top, left and side in pixels.
-        flip: (B,) bool on the CPU, mirrored along the width.
+        flip: (B,) bool on the CPU, horizontal flip.
         sigma: (B,) standard deviation of the blur in pixels, on the CPU; 0 = none.
         target: side of the result in pixels.
-        antialias: low-pass where a square is shrunk.
-        confined: read no pixel outside a square (but for the blur, which comes first).
+        antialias: low-pass filter when downscaling.
+        confined: read no pixel outside a square (except for the blur, which comes first).
 
     Returns:
         (B, 3, target, target); it may share the memory of `images`.
@@ -55,9 +55,9 @@ def stretch_crops(
     single = len(images) == 1 and images.device.type == "cpu"
     if single and float(sigma[0]) > 0:
         images = blur_images(images, float(sigma[0]))
-    alike = bool((boxes == boxes[:1]).all()) and bool((flip == flip[:1]).all())
+    uniform = bool((boxes == boxes[:1]).all()) and bool((flip == flip[:1]).all())
     whole = bool((boxes == boxes.round()).all())
-    if whole and confined and (single or (alike and not bool(sigma.any()))):
+    if whole and confined and (single or (uniform and not bool(sigma.any()))):
         return _cut(images, boxes[0].long().tolist(), bool(flip[0]), target, antialias)
     shrinks = antialias and float(boxes[:, 2].max()) > target
     if single and not confined and not shrinks:
@@ -78,8 +78,8 @@ def stretch_crops(
             antialias=antialias,
             confined=confined,
         )
-        places = blurred.to(device)
-        matrix[places] = torch.bmm(matrix[places], blur)
+        rows = blurred.to(device)
+        matrix[rows] = torch.bmm(matrix[rows], blur)
         matrices.append(matrix)
     return resample(images, matrices[0], matrices[1])
 
@@ -99,7 +99,7 @@ def _cut(images: Tensor, box: list[int], flip: bool, target: int, antialias: boo
 
 
 def _interpolated(images: Tensor, box: Tensor, flip: bool, target: int) -> Tensor:
-    """A square between pixels; beyond the border the nearest pixel is repeated."""
+    """A crop at subpixel position; beyond the border the nearest pixel is repeated."""
     size = images.shape[-1]
     steps = (torch.arange(target, dtype=torch.float64) + 0.5) / target
     top, left, side = box.unbind()
@@ -116,14 +116,15 @@ _NUM_DRAWS = 2 * photometric.NUM_DRAWS + geometric.NUM_DRAWS
 
 
 class Views:
-    """The views of one epoch: view 1 = G(P1(x)), view 2 = P2(x) with G left for its features.
+    """The views of one epoch: view 1 = G(P1(x)), view 2 = P2(x), whose features G is applied to.
 
-    Every draw is a pure function of (seed, epoch, index of the image).
+    Every draw depends on (seed, epoch, index of the image) only.
 
     Args:
-        config: sizes, strengths and chances.
+        config: reads `seed`, `size`, `view_rule` and the fields that `draw_photometric` and
+            `draw_geometric` read.
         epoch: number of the epoch, from 0.
-        feature_size: (h, w) side of the feature map that a view of `config.size` gives.
+        feature_size: side of the square feature map of a view of `config.size`.
     """
 
     def __init__(self, config: Config, epoch: int, feature_size: int) -> None:
@@ -132,14 +133,14 @@ class Views:
         self.feature_size = feature_size
 
     def __call__(self, batch: Batch) -> ViewPair:
-        """Make the two views of a batch of base crops, on the device where they lie."""
+        """Make the two views of a batch of base crops, on the device of the batch."""
         draws = self._draw(batch)
         first, second = (self._images(batch.images, draws, view) for view in (0, 1))
         rows, columns = self._feature_matrices(draws.crop, batch.images.device)
         return ViewPair(first=first, second=second, rows=rows, columns=columns)
 
     def one(self, batch: Batch, view: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Only one view, for passes that need no other.
+        """Make one view only.
 
         Args:
             batch: base crops.
@@ -166,17 +167,17 @@ class Views:
         return _Draws((first, second), geometric.draw_geometric(crop, config))
 
     def _images(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
-        # Views are made in float32, also where the network computes in half precision.
+        # Views are float32 even if the network computes in half precision.
         with torch.autocast(images.device.type, enabled=False):
             if images.device.type != "cpu":
                 return self._view(images, draws, view)
             out = torch.empty(len(images), 3, self.config.size, self.config.size)
 
-            def one(index: int) -> None:  # one at a time: see photometric.adjust_colours
+            def make_view(index: int) -> None:  # single images: see photometric.adjust_colours
                 part = slice(index, index + 1)
                 out[part] = self._view(images[part], draws.take(part), view)
 
-            for_each(one, len(images))
+            for_each(make_view, len(images))
             return out
 
     def _view(self, images: Tensor, draws: "_Draws", view: int) -> Tensor:
@@ -213,7 +214,7 @@ class Views:
 
 @dataclass(frozen=True)
 class _Draws:
-    """What was drawn for B images, on the CPU."""
+    """Random parameters of B images, on the CPU."""
 
     colours: tuple[PhotometricParams, PhotometricParams]
     crop: GeometricParams
@@ -228,14 +229,14 @@ def _take(record: _Record, part: slice) -> _Record:
 
 
 def clean_view(images: Tensor, size: int) -> Tensor:
-    """The un-augmented view, for fresh centroids.
+    """The unaugmented view.
 
     Args:
         images: (B, 3, S, S) uint8 base crops.
         size: side of the view in pixels.
 
     Returns:
-        (B, 3, size, size) float in [0, 1]; antialiased where it shrinks.
+        (B, 3, size, size) float in [0, 1]; downscaling is antialiased.
     """
     pixels = images.float().div_(255)
     boxes = full_boxes(len(images), images.shape[-1])

@@ -1,8 +1,8 @@
-"""Photometric transforms: what a feature should be invariant to (PiCIE, section 3.3).
+"""Photometric transforms, to which features should be invariant (PiCIE, section 3.3).
 
-The order is fixed: brightness, contrast, saturation, hue, grayscale, blur. Each has its own chance.
-Blur is the last, and linear along rows and columns: for a batch on a GPU it is a matrix that the
-resampling of the view takes in (`blur_matrix`), so that the pixels are touched once.
+The order is fixed: brightness, contrast, saturation, hue, grayscale, blur. Each one is applied with
+its own probability. Blur comes last and is separable and linear, so for a batch on a GPU it is a
+matrix (`blur_matrix`) that is multiplied into the resampling of the view.
 """
 
 from dataclasses import dataclass
@@ -25,22 +25,23 @@ __all__ = [
 __getattr__ = forwarding(__name__)  # for names of 0.1
 
 NUM_DRAWS = 11
-"""Uniform numbers that one photometric draw uses up."""
+"""Number of uniform random numbers per photometric draw."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
-_CHANCE = 0.8  # of each of the four jitters
+_CHANCE = 0.8  # probability of each of the four colour jitters
 _LEAST_SIGMA, _MOST_SIGMA = 0.1, 2.0  # of the blur, in pixels of the base crop
 
 
 @dataclass(frozen=True)
 class PhotometricParams:
-    """One draw for each of B images; all (B,) float32.
+    """Parameters of B images; all (B,) float32.
 
     Attributes:
-        brightness: factor of the image against black; 1 = unchanged.
-        contrast: factor against the image's mean grey; 1 = unchanged.
-        saturation: factor against its grayscale version; 1 = unchanged, 0 = grey.
+        brightness: interpolation factor from black; 1 = unchanged.
+        contrast: interpolation factor from the image's mean grey; 1 = unchanged.
+        saturation: interpolation factor from its grayscale version; 1 = unchanged, 0 = grey.
         hue: shift in turns of the hue circle; 0 = unchanged.
+        grayscale: 1 = converted to grayscale, 0 = unchanged.
         sigma: standard deviation of the blur in pixels; 0 = no blur.
     """
 
@@ -53,11 +54,12 @@ class PhotometricParams:
 
 
 def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
-    """Turn uniform numbers into parameters.
+    """Turn uniform random numbers into parameters.
 
     Args:
-        uniform: (B, NUM_DRAWS) of [0, 1): five chances and values, one chance of grayscale.
-        config: strengths and chances.
+        uniform: (B, NUM_DRAWS) in [0, 1): probability and value of the four jitters and of the
+            blur, then the probability of grayscale.
+        config: reads `jitter`, `hue`, `grayscale`, `blur` and `view_rule`.
     """
     u = uniform.to(torch.float64)
 
@@ -67,7 +69,7 @@ def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
         return torch.where(applied, value, torch.full_like(value, centre)).float()
 
     if config.view_rule == "authors":
-        # Their line through the uniform number is read on the wrong side of its intercept.
+        # As in the authors' code: their linear map has the wrong sign, hence the absolute value.
         sigma = (0.1 - 1.9 * u[:, 9]).abs()
     else:
         sigma = _LEAST_SIGMA + (_MOST_SIGMA - _LEAST_SIGMA) * u[:, 9]
@@ -82,10 +84,10 @@ def draw_photometric(uniform: Tensor, config: Config) -> PhotometricParams:
 
 
 def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
-    """All transforms but the blur, one after the other; each clips to [0, 1].
+    """Apply all transforms except the blur, in order; each clips to [0, 1].
 
-    On a CPU give one image at a time: it stays in the processor's cache, and what was not drawn
-    for it is left out. On a GPU give a batch: nothing here waits for the device.
+    On a CPU pass one image at a time: it stays in cache, and transforms that were not drawn for it
+    are skipped. On a GPU pass a batch: no operation here synchronises with the device.
 
     Args:
         images: (B, 3, H, W) uint8, or float in [0, 1]; left unchanged.
@@ -118,7 +120,7 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
         size: pixels along the axis.
 
     Returns:
-        (B, size, size) float32; each row sums to 1, so that the border does not darken.
+        (B, size, size) float32; each row sums to 1, so the image does not darken at its border.
     """
     position = torch.arange(size, device=sigma.device)
     kernel = _blur_kernel(sigma, size)
@@ -127,7 +129,7 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
 
 
 def blur_images(images: Tensor, sigma: float) -> Tensor:
-    """The same blur of both axes as a sum of shifted copies: quick where one image is in cache.
+    """The same blur along both axes as a sum of shifted copies; fast for a single image in cache.
 
     Args:
         images: (B, C, H, W) float; left unchanged.
@@ -148,7 +150,7 @@ def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
         low, high = out.narrow(axis, 0, size - shift), out.narrow(axis, shift, size - shift)
         low.add_(images.narrow(axis, shift, size - shift), alpha=weight)
         high.add_(images.narrow(axis, 0, size - shift), alpha=weight)
-    # Less of the kernel falls into the image near its border.
+    # Near the border a part of the kernel lies outside of the image: normalise by the rest.
     running = kernel.cumsum(0)
     mass = running + running.flip(0) - kernel[0]
     out.div_(mass[:, None] if axis == 2 else mass)
@@ -156,8 +158,8 @@ def _blur_axis(images: Tensor, sigma: float, axis: int) -> Tensor:
 
 
 def _blur_kernel(sigma: Tensor, size: int) -> Tensor:
-    """(B, size): weight of a pixel by its distance, not normalised."""
-    # Below a hundredth of a pixel the kernel is the identity in float32 anyway.
+    """(B, size) unnormalised weights by distance in pixels."""
+    # For sigma below 0.01 the kernel is the identity in float32.
     spread = sigma.float().clamp_min(1e-2)[:, None]
     position = torch.arange(size, device=sigma.device)
     near = position <= (4 * spread).clamp_min(1)
@@ -180,10 +182,10 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue by `shift` (B, 1, 1) turns at the same value and chroma (hexagonal HSV).
+    """Rotate the hue by `shift` (B, 1, 1) turns, keeping value and chroma (hexagonal HSV).
 
-    Masks are numbers that are multiplied with: on a CPU, choosing by truth values takes ten times
-    as long as arithmetic.
+    Masks are float factors, because on a CPU selection by boolean masks takes ten times as long as
+    arithmetic.
     """
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
@@ -191,7 +193,7 @@ def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     chroma = value - least
     inverse = chroma.clamp_min(1e-8).reciprocal_()
     mask = torch.empty_like(value)
-    # Position on the circle of six corners as if blue were largest, then green, then red.
+    # Position on the hexagon (0..6) if blue is the largest, corrected where green, then red, is.
     sector = (red - green).mul_(inverse).add_(4)
     other = (blue - red).mul_(inverse).add_(2).sub_(sector)
     sector.addcmul_(other, torch.eq(value, green, out=mask))
@@ -199,7 +201,7 @@ def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     sector.addcmul_(other, torch.eq(value, red, out=mask))
     sector.add_(6 * shift)
     sector.sub_(torch.mul(sector, 1 / 6, out=other).floor_(), alpha=6)
-    # Share of the chroma in each channel, linear between the corners.
+    # Share of the chroma in each channel, piecewise linear between the corners.
     out = torch.empty_like(images)
     for channel, (corner, sign, offset) in enumerate(((3, 1, -1), (2, -1, 2), (4, -1, 2))):
         share = torch.sub(sector, corner, out=other).abs_().mul_(sign).add_(offset).clamp_(0, 1)

@@ -1,1 +1,1 @@
-"""Images of results: palettes, masks, sheets, charts."""
+"""Visualisation of results: palettes, masks, sheets, charts."""

@@ -1,7 +1,6 @@
-"""Line charts as SVG text, to stand inside an HTML page.
+"""Line charts as SVG text for HTML pages.
 
-Text and grid take the colour of the text around them, so that a chart can be read on light and on
-dark paper.
+Text and grid use the current text colour, so charts are legible on light and dark backgrounds.
 """
 
 import math
@@ -13,11 +12,11 @@ from typing import Any, TypeGuard
 __all__ = ["PANELS", "Line", "chart", "epoch_points", "is_number", "stroke", "ticks"]
 
 _WIDTH, _HEIGHT = 300, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 26, 30  # margins: labels left and below, title above
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 26, 30  # margins for the tick labels and the title
 _NO_SPREAD = 1e-6
 
-# Okabe and Ito, "Color Universal Design" (2008), without the yellow, which white paper swallows;
-# the colour of the text stands for their black.
+# Okabe and Ito, "Color Universal Design" (2008), without the yellow, which is hard to see on white;
+# the current text colour replaces their black.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "currentColor")
 _DASHES = ("", "6 3", "2 2", "8 3 2 3")
 
@@ -27,9 +26,9 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: shown when the pointer rests on it.
-        style: attributes of its stroke, from `stroke`.
-        points: (x, y) in rising x.
+        name: tooltip of the line.
+        style: SVG attributes of the line, from `stroke`.
+        points: (x, y) by increasing x.
         faint: thin and pale, for single runs behind their mean.
     """
 
@@ -40,7 +39,7 @@ class Line:
 
 
 def stroke(number: int) -> str:
-    """SVG attributes of the `number`-th line: seven colours, then the same ones dashed."""
+    """SVG attributes of the `number`-th line: seven colours, then the same colours dashed."""
     dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     return f'stroke="{_COLOURS[number % len(_COLOURS)]}"{dashed}'
@@ -52,14 +51,14 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     Args:
         low: smallest value.
         high: largest value.
-        most: steps between first and last, about.
+        most: approximate number of steps.
 
     Example:
         >>> ticks(11.2, 47)
         [10.0, 20.0, 30.0, 40.0, 50.0]
     """
     spread = high - low
-    if spread <= abs(high) * _NO_SPREAD:  # a flat line, but for rounding
+    if spread <= abs(high) * _NO_SPREAD:  # constant up to rounding errors
         spread = abs(high) or 1.0
     rough = spread / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -70,11 +69,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def chart(title: str, lines: Sequence[Line]) -> str:
-    """An SVG element of 300 x 200 units; "" where no line has a point.
+    """An SVG element of 300 x 200 units; "" if no line has a point.
 
     Args:
-        title: stands above it.
-        lines: faint ones first, or they cover the others.
+        title: title above the chart.
+        lines: drawn in order, so faint lines should come first.
     """
     points = [point for line in lines for point in line.points]
     if not points:
@@ -95,7 +94,7 @@ def chart(title: str, lines: Sequence[Line]) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """From values to units of the drawing."""
+    """Maps values to SVG units."""
 
     left: float
     right: float
@@ -154,24 +153,24 @@ PANELS = {
     "cross": "cross-view loss",
     "effective_clusters": "effective clusters (view 1)",
 }
-"""Title by key of metrics.jsonl."""
+"""Title of each chart, by key of metrics.jsonl."""
 
 
 def epoch_points(curves: Sequence[Mapping[str, Any]], key: str) -> dict[float, float]:
-    """Value by epoch, counted from 1; of view 1 where there is one for each view.
+    """Values by epoch, counted from 1; those of view 1 if there is one per view.
 
     Args:
-        curves: records of metrics.jsonl; those without a finite number of this key are left out.
-        key: what is looked for.
+        curves: records of metrics.jsonl; records without a finite number for the key are skipped.
+        key: key of the value.
     """
-    found = {}
+    points = {}
     for record in curves:
         value = record.get(key)
         if isinstance(value, list):
             value = value[0] if value else None
         if is_number(value):
-            found[float(record["epoch"] + 1)] = float(value)
-    return found
+            points[float(record["epoch"] + 1)] = float(value)
+    return points
 
 
 def is_number(value: Any) -> TypeGuard[float]:

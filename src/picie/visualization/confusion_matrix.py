@@ -1,4 +1,4 @@
-"""The confusion matrix as an image: which clusters the pixels of each class went to."""
+"""The confusion matrix as an image: the clusters of the pixels of each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ _TEXT = 14
 _LINE = 22
 _GAP = 10  # between matched and unmatched clusters, and around the grid
 _LONGEST_NAME = 170  # pixels
-_MOST_NUMBERED = 30  # classes; more would make a wall of numbers
-_MOST_COLUMNS = 128  # more clusters are added up by class
-_SHARE = 48  # width of the column of shares
+_MOST_NUMBERED = 30  # maximum number of classes for which cells show numbers
+_MOST_COLUMNS = 128  # more clusters are summed by class
+_SHARE = 48  # width of the column of class shares
 _LEAST_WIDTH = 560  # room for the text above and below small matrices
 _BAR = (180, 12)  # of the scale
 
 _DARK = (6, 42, 72)
-_TURN = 55.0  # per cent at which the scale has its full colour; from there on it darkens
-_LIGHT_INK = 46.0  # per cent above which white reads better than ink
+_TURN = 55.0  # per cent of the fully saturated colour; larger values are darker
+_LIGHT_INK = 46.0  # per cent above which text is white
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Column:
     """One or more clusters.
 
     Attributes:
-        label: for people.
-        owner: their class, or -1.
+        label: text above the column.
+        owner: class of the clusters, or -1.
         counts: (L,) pixels of each class.
-        cluster: its number; -1 for more than one.
+        cluster: number of the cluster; -1 for several.
     """
 
     label: str
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where the cells are, in pixels; `split` columns come before the gap."""
+    """Positions of the cells in pixels; a gap follows the first `split` columns."""
 
     left: int
     top: int
@@ -77,10 +77,10 @@ def write_confusion(
         matrix: (L, K) counts of (true class, cluster) pairs.
         classes: L names.
         mapping: the class 0..L-1 of each of the K clusters, -1 = unmatched.
-        title: a line above.
+        title: line of text above the matrix.
 
     Raises:
-        DataError: names or mapping that do not fit the matrix, or a matrix without a pixel.
+        DataError: names or mapping do not match the matrix, or the matrix has no pixels.
         PicieError: the file cannot be written.
     """
     write_png(draw_confusion(matrix, classes, mapping, title=title), path)
@@ -95,19 +95,19 @@ def draw_confusion(
 ) -> Image.Image:
     """Draw the matrix: rows are true classes, columns are clusters in the order of their classes.
 
-    A cell says which per cent of the labelled pixels of its row's class lie in its cluster; the
-    number stands in it for up to 30 classes. Cells of a cluster in the row of its own class are
-    framed; unmatched clusters come last. The share of each class is at the right. More than 128
-    clusters are added up by class.
+    A cell shows the percentage of the pixels of the row's class that lie in its cluster, as a
+    colour and, with up to 30 classes, as a number. The cell of a cluster and its own class is
+    framed; unmatched clusters come last. The right column shows the share of each class. More than
+    128 clusters are summed by class.
 
     Args:
         matrix: (L, K) counts of (true class, cluster) pairs.
         classes: L names.
         mapping: the class 0..L-1 of each of the K clusters, -1 = unmatched.
-        title: a line above.
+        title: line of text above the matrix.
 
     Raises:
-        DataError: names or mapping that do not fit the matrix, or a matrix without a pixel.
+        DataError: names or mapping do not match the matrix, or the matrix has no pixels.
     """
     matrix = np.asarray(matrix)
     if matrix.shape != (len(classes), len(mapping)) or not matrix.any():
@@ -121,7 +121,7 @@ def draw_confusion(
 
 
 def shade(percent: float) -> tuple[int, int, int]:
-    """Colour of a share, 0..100: paper, over the blue of the palette, to a dark blue."""
+    """Colour of a percentage 0..100: from white to the blue of the palette, then to dark blue."""
     blue = palette(5)[4].astype(float)
     ends = (PAPER, blue) if percent <= _TURN else (blue, _DARK)
     part = percent / _TURN if percent <= _TURN else (percent - _TURN) / (100 - _TURN)
@@ -133,7 +133,7 @@ def shade(percent: float) -> tuple[int, int, int]:
 def columns_by_class(
     matrix: NDArray[np.int64], classes: Sequence[str], mapping: Sequence[int]
 ) -> list[Column]:
-    """Clusters by class and number, the unmatched ones last; beyond 128 one column for each class.
+    """Columns sorted by class and cluster, unmatched clusters last; above 128, one per class.
 
     Args:
         matrix: (L, K) counts of (true class, cluster) pairs.
@@ -145,13 +145,15 @@ def columns_by_class(
     named = [(int(owners[one[0]]), one) for one in by_class if len(one)]
     if len(owners) > _MOST_COLUMNS:
         return [
-            Column(_of(classes, owner, f"{len(own)} clusters"), owner, matrix[:, own].sum(1))
-            for owner, own in named
+            Column(
+                _of(classes, owner, f"{len(clusters)} clusters"), owner, matrix[:, clusters].sum(1)
+            )
+            for owner, clusters in named
         ]
     return [
         Column(_of(classes, owner, str(cluster)), owner, matrix[:, cluster], cluster)
-        for owner, own in named
-        for cluster in own.tolist()
+        for owner, clusters in named
+        for cluster in clusters.tolist()
     ]
 
 
@@ -209,7 +211,7 @@ def _draw_cells(
                 ink = PAPER if percent > _LIGHT_INK else INK
                 centre = ((left + right) / 2, (top + bottom) / 2)
                 draw.text(centre, f"{percent:.0f}", ink, font, anchor="mm")
-    for place, column in enumerate(columns):  # afterwards, so that no neighbour paints over them
+    for place, column in enumerate(columns):  # afterwards, so that no cell paints over a frame
         if column.owner >= 0:
             draw.rectangle(grid.box(column.owner, place), outline=INK, width=2 if numbered else 1)
 
@@ -233,7 +235,7 @@ def _write_head(image: Image.Image, title: str) -> None:
 def _write_upwards(
     image: Image.Image, below: tuple[int, int, int, int], text: str, font: Font
 ) -> None:
-    """Text that reads upwards and ends just above a box."""
+    """Draw text rotated by 90 degrees that ends just above a box."""
     left, top, right, _ = below
     ink = Image.new("L", (_widest([text], font), _LINE), 0)
     ImageDraw.Draw(ink).text((0, _LINE / 2), text, 255, font, anchor="lm")

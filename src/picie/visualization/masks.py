@@ -1,4 +1,4 @@
-"""Masks as images: indexed PNG files, coloured masks, and overlays on the photo."""
+"""Masks as images: indexed PNG files, coloured masks, and overlays on photos."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from picie.visualization.palette import Colours
 
 __all__ = ["check_pair", "colour_mask", "mask_image", "overlay", "write_mask", "write_png"]
 
-_LINE = 0.7  # share of white in the boundary lines: visible on dark photos, not glaring
-_NOTHING = (255, 255, 255)  # colour of ignored pixels: no colour of the palette
+_LINE = 0.7  # opacity of the white boundary lines: visible on dark photos, but not too bright
+_NOTHING = (255, 255, 255)  # colour of ignored pixels, not in the palette
 
 
 def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
-    """Write cluster ids as a PNG that opens in colour and reads back exactly.
+    """Write cluster ids as a PNG that viewers show in colour and that stores the ids exactly.
 
-    The file appears whole or not at all.
+    The file is written atomically.
 
     Args:
         mask: (H, W) ids 0..K-1, or IGNORED.
@@ -36,26 +36,26 @@ def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
 
 
 def mask_image(mask: NDArray[Any], colours: Colours) -> Image.Image:
-    """Cluster ids as an image that shows colours and holds the ids exactly.
+    """Cluster ids as an image that stores the ids exactly, in colour if possible.
 
-    Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, and 255 where the mask says
-    IGNORED. More: 16-bit grey, pixel value = id, 65535 = IGNORED.
+    Up to 255 ids: 8-bit indexed, pixel value = id, palette = `colours`, 255 = IGNORED. More:
+    16-bit greyscale, pixel value = id, 65535 = IGNORED.
 
     Args:
         mask: (H, W) ids 0..K-1, or IGNORED.
-        colours: (K, 3) uint8 sRGB; K, not the mask, decides on the kind of image.
+        colours: (K, 3) uint8 sRGB; K determines the kind of image.
 
     Raises:
-        DataError: the mask is no image of ids, or an id has no colour.
+        DataError: the mask is not an (H, W) integer array, or an id has no colour.
     """
     _check_mask(mask, colours)
     if len(colours) > 65535 and (mask == IGNORED).any():
         raise DataError(f"{len(colours)} ids leave no value for ignored pixels; use fewer")
-    # IGNORED wraps to the largest value, which no id has.
+    # IGNORED (-1) wraps to the largest value, which is never an id.
     if len(colours) > 255:
         return Image.fromarray(mask.astype(np.uint16))
     image = Image.fromarray(mask.astype(np.uint8))
-    # A short palette would make Pillow pack several pixels into a byte.
+    # With a short palette Pillow would pack several pixels into a byte.
     image.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
     return image
 
@@ -71,7 +71,7 @@ def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
         (H, W, 3) uint8.
 
     Raises:
-        DataError: the mask is no image of ids, or an id has no colour.
+        DataError: the mask is not an (H, W) integer array, or an id has no colour.
     """
     _check_mask(mask, colours)
     painted: NDArray[np.uint8] = np.vstack([colours, np.array([_NOTHING], np.uint8)])[mask]
@@ -81,15 +81,15 @@ def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:
 def overlay(
     image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours, opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Blend the coloured mask over the photo, with a light line between clusters.
+    """Blend the coloured mask over the photo, with light lines at the boundaries of clusters.
 
-    Where the mask says IGNORED the photo is left as it is.
+    Pixels that are IGNORED show the photo unchanged, except for boundary lines.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) ids 0..K-1, or IGNORED.
         colours: (K, 3) uint8 sRGB.
-        opacity: share of the mask's colour, 0 (photo only) to 1 (mask only).
+        opacity: weight of the mask's colour, 0 (photo only) to 1 (mask only).
 
     Returns:
         (H, W, 3) uint8.
@@ -99,7 +99,7 @@ def overlay(
         DataError: photo and mask differ in size, or an id has no colour.
     """
     if not 0 <= opacity <= 1:
-        raise ConfigError(f"opacity {opacity} cannot be drawn; choose 0 to 1")
+        raise ConfigError(f"opacity {opacity} is out of range; choose 0 to 1")
     check_pair(image, mask, colours)
     blend = (1 - opacity) * image + opacity * colour_mask(mask, colours)
     ignored = mask == IGNORED
@@ -110,7 +110,7 @@ def overlay(
 
 
 def _boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """(H, W) pixels whose right or lower neighbour is another cluster: lines of one pixel."""
+    """(H, W) pixels whose right or lower neighbour is in another cluster: one-pixel lines."""
     lines = np.zeros(mask.shape, dtype=bool)
     lines[:, :-1] |= mask[:, :-1] != mask[:, 1:]
     lines[:-1] |= mask[:-1] != mask[1:]
@@ -120,8 +120,8 @@ def _boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
 def _check_mask(mask: NDArray[Any], colours: Colours) -> None:
     if mask.ndim != 2 or mask.size == 0 or mask.dtype.kind not in "iu":
         raise DataError(
-            f"mask of shape {mask.shape} and type {mask.dtype} is no image of cluster ids; "
-            "give whole numbers (H, W)"
+            f"mask of shape {mask.shape} and type {mask.dtype} holds no cluster ids; "
+            "give an integer array (H, W)"
         )
     low, high = int(mask.min()), int(mask.max())
     if low < IGNORED or high >= len(colours):
@@ -132,14 +132,15 @@ def _check_mask(mask: NDArray[Any], colours: Colours) -> None:
 
 
 def check_pair(image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours) -> None:
-    """Refuse a photo (H, W, 3) and a mask (H, W) that do not belong together.
+    """Raise unless photo (H, W, 3), mask (H, W) and colours match.
 
     Raises:
-        DataError: photo and mask differ in size, the photo is no uint8 RGB, or an id has no colour.
+        DataError: photo and mask differ in size, the photo is not uint8 RGB, or an id has no
+            colour.
     """
     if image.shape != (*mask.shape, 3) or image.dtype != np.uint8:
         raise DataError(
-            f"photo of shape {image.shape} and type {image.dtype} does not fit a mask of shape "
+            f"photo of shape {image.shape} and type {image.dtype} does not match a mask of shape "
             f"{mask.shape}; give (H, W, 3) uint8 and (H, W) of the same size"
         )
     _check_mask(mask, colours)

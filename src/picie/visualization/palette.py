@@ -1,4 +1,4 @@
-"""Colours of clusters: far apart, also for people who confuse red and green."""
+"""Colours of clusters that are distinct for normal and red-green colour-blind vision."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ __all__ = ["FRAME", "INK", "PAPER", "QUIET", "Colours", "Font", "palette", "shor
 Colours = NDArray[np.uint8]
 """(K, 3) sRGB, one row for each cluster id."""
 
-# Okabe and Ito, "Color Universal Design" (2008); black last, since it darkens a photo most.
+# Okabe and Ito, "Color Universal Design" (2008); black is last, because overlays with it are dark.
 _FIRST = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -41,17 +41,17 @@ _XYZ = np.array(
 )
 _VISIONS = np.stack([np.eye(3), _PROTANOPIA, _DEUTERANOPIA])
 
-_STEP = 15  # 18 levels a channel: 5832 candidates, enough for a choice and quick to search
-_LIGHTNESS = (28.0, 93.0)  # L* of candidates: neither lost in shadows nor in clouds
-_SEARCHED = 1024  # here neighbours are one CIELAB unit apart, about the limit of the eye
+_STEP = 15  # 18 levels per channel: 5832 candidates, enough choice and fast to search
+_LIGHTNESS = (28.0, 93.0)  # L* of candidates: visible on dark and on bright parts of photos
+_SEARCHED = 1024  # here the closest colours differ by one CIELAB unit, about the limit of vision
 
 
 def palette(k: int) -> Colours:
     """K distinct colours in a fixed order; a longer palette begins with the shorter one.
 
-    The first 8 are those of Okabe and Ito. Each further one is the candidate farthest from all
-    before it in CIELAB, counting the worst of normal, protanope and deuteranope vision. Beyond
-    1024 colours, which no eye tells apart, only distinctness is kept.
+    The first 8 are those of Okabe and Ito. Each further colour is the candidate farthest in CIELAB
+    from all previous ones, for the worst of normal, protanope and deuteranope vision. Beyond 1024
+    colours, which are visually indistinguishable, colours are only guaranteed to differ.
 
     Args:
         k: number of colours, 1..65536.
@@ -67,7 +67,7 @@ def palette(k: int) -> Colours:
         [[230, 159, 0], [86, 180, 233]]
     """
     if not 1 <= k <= 65536:
-        raise ConfigError(f"a palette of {k} colours was asked for; choose 1 to 65536 clusters")
+        raise ConfigError(f"no palette of {k} colours; choose 1 to 65536 clusters")
     colours = np.array(_FIRST, dtype=np.uint8)
     if k > len(colours):
         colours = np.concatenate([colours, _far_apart(colours, min(k, _SEARCHED) - len(colours))])
@@ -77,7 +77,7 @@ def palette(k: int) -> Colours:
 
 
 def _far_apart(chosen: Colours, wanted: int) -> Colours:
-    """`wanted` further colours, each the farthest candidate from all chosen so far."""
+    """`wanted` more colours, each the candidate farthest from all chosen so far."""
     candidates = _candidates()
     points = _appearance(candidates)
     nearest = np.min([_distance(points, point) for point in _appearance(chosen)], axis=0)
@@ -96,8 +96,8 @@ def _candidates() -> Colours:
 
 
 def _unused(used: Colours, wanted: int) -> Colours:
-    """`wanted` colours that differ from all `used`, scattered over the whole of sRGB."""
-    # An odd factor permutes the 24-bit codes; this one is near 2^24 / golden ratio.
+    """`wanted` colours that differ from all `used`, spread over sRGB."""
+    # An odd factor permutes the 24-bit codes; this one is close to 2^24 / golden ratio.
     codes = np.arange(1, wanted + len(used) + 1, dtype=np.int64) * 10368889 % 2**24
     taken = used.astype(np.int64) @ (65536, 256, 1)
     codes = codes[~np.isin(codes, taken)][:wanted]
@@ -115,8 +115,8 @@ def _appearance(colours: Colours) -> NDArray[np.float64]:
     """(N, 3) sRGB to (N, 3 visions, 3) CIELAB under D65 (CIE 15)."""
     share = colours / 255.0
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    seen = np.einsum("vij,nj->nvi", _VISIONS, linear).clip(0, 1)
-    ratio = seen @ _XYZ.T / _XYZ.sum(1)
+    perceived = np.einsum("vij,nj->nvi", _VISIONS, linear).clip(0, 1)
+    ratio = perceived @ _XYZ.T / _XYZ.sum(1)
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
@@ -131,7 +131,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def shorten(text: str, room: int, font: Font) -> str:
-    """The text, cut to `room` pixels with dots at its end where it is longer."""
+    """The text, truncated with dots at its end if it is wider than `room` pixels."""
     if font.getlength(text) <= room:
         return text
     while text and font.getlength(text + "...") > room:

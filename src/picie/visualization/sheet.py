@@ -20,9 +20,9 @@ _MARGIN = 24
 _GUTTER = 8  # between panels
 _GAP = 16  # between rows, and on both sides of the line above the legend
 _TEXT = 14
-_LINE = 22  # height of a line of text with its air
+_LINE = 22  # height of a line of text, with spacing
 _SWATCH = 14
-_LONGEST_NAME = 150  # pixels; longer cluster names are cut
+_LONGEST_NAME = 150  # pixels; longer cluster names are truncated
 _MOST_ENTRIES = 60
 _HEADINGS = ("photo", "clusters", "overlay")
 
@@ -48,29 +48,28 @@ def write_sheet(
     names: Sequence[str] | None = None,
     height: int = 180,
 ) -> None:
-    """Write a PNG with one row for each image: photo | clusters | overlay, then a legend.
+    """Write a PNG with one row per image: photo | clusters | overlay, then a legend.
 
     The legend lists the clusters that occur, the most frequent first, with their share of all
-    pixels; at most 60, the rest in one line. Images are taken one by one and shrunk at once, so
-    a long iterator needs little memory.
+    pixels: at most 60, the others as one entry. Images are downscaled one by one, so a long
+    iterator needs little memory.
 
     Args:
         path: the PNG file; an existing one is replaced.
-        rows: name, photo (H, W, 3) uint8 RGB, and mask (H, W) of cluster ids, or IGNORED,
-            of each image.
+        rows: per image: name, photo (H, W, 3) uint8 RGB, mask (H, W) of cluster ids or IGNORED.
         colours: (K, 3) uint8 sRGB.
         names: K names of the clusters; their ids by default.
-        height: height of each panel in pixels, at least 32; very wide images get less.
+        height: height of each panel in pixels, at least 32; lower for very wide images.
 
     Raises:
         ConfigError: height out of range.
-        DataError: no rows, names that do not fit, or a mask that fits neither photo nor colours.
+        DataError: no rows, a wrong number of names, or a mask that does not match photo or colours.
         PicieError: the file cannot be written.
     """
     if height < 32:
         raise ConfigError(f"a sheet with panels of {height} pixels is too small; choose 32 or more")
     if names is not None and len(names) != len(colours):
-        raise DataError(f"{len(names)} names for {len(colours)} clusters; give one for each")
+        raise DataError(f"{len(names)} names for {len(colours)} clusters; give one per cluster")
     counts = np.zeros(len(colours), dtype=np.int64)
     shrunk = []
     for name, image, mask in rows:
@@ -89,7 +88,7 @@ def _panels(
     scale = min(height / rows, 2 * height / columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    # Nearest neighbour by hand, since Pillow has no 16-bit indexed images.
+    # Nearest neighbour in NumPy, because Pillow has no 16-bit indexed images.
     down = ((np.arange(size[1]) + 0.5) * rows / size[1]).astype(np.int64)
     across = ((np.arange(size[0]) + 0.5) * columns / size[0]).astype(np.int64)
     ids = mask[np.ix_(down, across)]
@@ -100,7 +99,7 @@ def _panels(
 def _legend(
     counts: NDArray[np.int64], names: Sequence[str] | None, colours: Colours
 ) -> list[_Entry]:
-    """The clusters that occur, the most frequent first; those beyond the limit in one entry."""
+    """The clusters that occur, the most frequent first; one entry for those beyond the limit."""
     shares = 100 * counts / max(counts.sum(), 1)
     order = [k for k in np.argsort(-shares, kind="stable").tolist() if counts[k]]
     entries = [
@@ -120,7 +119,7 @@ def _percent(share: float) -> str:
 def _draw(rows: list[_Row], entries: list[_Entry]) -> Image.Image:
     font = ImageFont.load_default(size=_TEXT)
     step = max(row.panels[0].width for row in rows) + _GUTTER
-    room = max(3 * step - _GUTTER, 300)  # the legend needs some room even under narrow panels
+    room = max(3 * step - _GUTTER, 300)  # minimum width of the legend
     legend = _draw_legend(entries, room, font)
     body = sum(_LINE + row.panels[0].height + _GAP for row in rows)
     size = (room + 2 * _MARGIN, 2 * _MARGIN + _LINE + body + _GAP + legend.height)
@@ -140,7 +139,7 @@ def _draw(rows: list[_Row], entries: list[_Entry]) -> Image.Image:
 
 
 def _draw_legend(entries: list[_Entry], room: int, font: Font) -> Image.Image:
-    """A heading, then the entries line by line in columns as wide as the widest of them."""
+    """A heading, then the entries row by row, in columns as wide as the widest entry."""
     labels = [shorten(entry.name, _LONGEST_NAME, font) for entry in entries]
     text_left = _SWATCH + 8
     share_right = text_left + round(max(map(font.getlength, labels), default=0.0)) + 70

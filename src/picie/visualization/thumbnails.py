@@ -1,4 +1,4 @@
-"""Small images that stand inside a page as text, each within a number of bytes."""
+"""Small images of limited file size, to embed in an HTML page as data URIs."""
 
 import base64
 import io
@@ -23,14 +23,14 @@ __all__ = [
 ]
 
 _QUALITIES = (78, 66, 54, 42, 30, 18)
-_LEAST_SIDE = 8  # pixels; nothing smaller is tried
+_LEAST_SIDE = 8  # pixels; images are not downscaled further
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """A file as an address.
+    """A file as a data URI.
 
     Args:
-        kind: its type, such as `image/png`.
+        kind: its media type, for example `image/png`.
         content: its bytes.
 
     Example:
@@ -41,7 +41,7 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def text(value: str) -> str:
-    """A name as it may stand anywhere in HTML; bytes that are no text become question marks.
+    """Escape a name for HTML text and attributes; bytes that are not text become question marks.
 
     Example:
         >>> text('<b> & "c"')
@@ -62,11 +62,11 @@ def colour_code(colour: Any) -> str:
 
 
 def fit_photo(image: NDArray[np.uint8], limit: int) -> bytes:
-    """A WebP file of at most `limit` bytes; quality, then size give way.
+    """A WebP file of at most `limit` bytes; reduces quality first, then size.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        limit: most bytes. An image of a few pixels may take more: about 100.
+        limit: maximum number of bytes. Even an image of a few pixels takes about 100.
     """
     shrunk = Image.fromarray(image)
     while True:
@@ -80,12 +80,12 @@ def fit_photo(image: NDArray[np.uint8], limit: int) -> bytes:
 
 
 def fit_mask(mask: NDArray[Any], colours: Colours, limit: int) -> bytes:
-    """A PNG file with a palette, of at most `limit` bytes; its size gives way.
+    """A PNG file of at most `limit` bytes; reduces the size of the mask.
 
     Args:
-        mask: (H, W) ids, 0..N-1; others are transparent.
+        mask: (H, W) ids, 0..N-1; other values are transparent.
         colours: (N, 3) uint8 sRGB.
-        limit: most bytes. A mask of a few pixels may take more: about 100.
+        limit: maximum number of bytes. Even a mask of a few pixels takes about 100.
     """
     while True:
         content = _mask_file(mask, colours)
@@ -95,7 +95,7 @@ def fit_mask(mask: NDArray[Any], colours: Colours, limit: int) -> bytes:
 
 
 def heat_map(heat: NDArray[np.float64]) -> bytes:
-    """A PNG file in black of varying opacity; the largest value is opaque.
+    """A PNG file in black, with opacity proportional to the values; the largest is opaque.
 
     Args:
         heat: (G, G), 0 or more.
@@ -106,12 +106,12 @@ def heat_map(heat: NDArray[np.float64]) -> bytes:
 
 
 def _mask_file(mask: NDArray[Any], colours: Colours) -> bytes:
-    """The ids that occur get the first places of the palette; the transparent ones the last."""
+    """A palette PNG of the ids that occur, with the transparent entry last."""
     ids, places = np.unique(np.where(mask < 0, len(colours), mask), return_inverse=True)
     known = ids < len(colours)
     table = np.zeros((len(ids), 3), np.uint8)
     table[known] = colours[ids[known]]
-    if len(ids) > 256:  # more than a palette holds: plain colours
+    if len(ids) > 256:  # too many for a palette: RGBA
         opacity = np.where(known, 255, 0).astype(np.uint8)
         rgba = np.concatenate([table, opacity[:, None]], axis=1)[places.reshape(mask.shape)]
         return _saved(Image.fromarray(rgba), "PNG", optimize=True)
@@ -132,11 +132,11 @@ def _halved(size: tuple[int, int]) -> tuple[int, int]:
 
 
 PATCH_SIDE = 112
-"""Side of a piece in pixels."""
+"""Side of a patch in pixels."""
 
-_PART = 1 / 3  # of the short side of the photo
-_SHADE = 0.45  # share of black beside the line, so that it shows on white too
-_RING = (3.5, 5.0)  # radii of the mark around the pixel
+_PART = 1 / 3  # side of a patch relative to the short side of the photo
+_SHADE = 0.45  # opacity of the black beside white lines, so that they are visible on white
+_RING = (3.5, 5.0)  # inner and outer radius of the ring around the pixel
 
 
 def cut_patch(
@@ -145,16 +145,16 @@ def cut_patch(
     centre: tuple[float, float],
     limit: int,
 ) -> bytes:
-    """A square piece of a photo, a third of its short side wide, as a WebP file.
+    """A square patch of a photo around a pixel, a third of its short side wide, as a WebP file.
 
-    A white line follows the border of the cluster, a white ring marks the pixel. Near the border of
-    the photo the piece is moved inwards, and the pixel is not in its middle.
+    A white line marks the boundary of the cluster, a white ring the pixel. Near the border of the
+    photo the patch is moved inwards, so the pixel is not in its centre.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        belongs: (h, w) where the cluster is, at any resolution.
-        centre: place of the pixel as shares of height and width, 0..1.
-        limit: most bytes of the file.
+        belongs: (h, w) mask of the cluster, at any resolution.
+        centre: position of the pixel as fractions of height and width, 0..1.
+        limit: maximum size of the file in bytes.
     """
     height, width = image.shape[:2]
     side = max(1.0, min(height, width) * _PART)
@@ -169,30 +169,30 @@ def cut_patch(
     steps = (np.arange(PATCH_SIDE) + 0.5) / PATCH_SIDE * side
     rows = ((top + steps) / height * belongs.shape[0]).astype(np.int64)
     columns = ((left + steps) / width * belongs.shape[1]).astype(np.int64)
-    own = belongs[np.ix_(rows.clip(0, len(belongs) - 1), columns.clip(0, belongs.shape[1] - 1))]
+    inside = belongs[np.ix_(rows.clip(0, len(belongs) - 1), columns.clip(0, belongs.shape[1] - 1))]
     pixel = tuple(
         (share * length - start) / side * PATCH_SIDE
         for share, length, start in zip(centre, (height, width), (top, left), strict=True)
     )
-    return fit_photo(_marked(np.array(patch), own, pixel), limit)
+    return fit_photo(_marked(np.array(patch), inside, pixel), limit)
 
 
 def _marked(
-    piece: NDArray[np.uint8], own: NDArray[np.bool_], pixel: tuple[float, ...]
+    piece: NDArray[np.uint8], inside: NDArray[np.bool_], pixel: tuple[float, ...]
 ) -> NDArray[np.uint8]:
     down, across = np.ogrid[:PATCH_SIDE, :PATCH_SIDE]
     away = np.hypot(down + 0.5 - pixel[0], across + 0.5 - pixel[1])
     ring = (away >= _RING[0]) & (away < _RING[1])
     around = ((away >= _RING[0] - 1) & (away < _RING[1] + 1)) & ~ring
     shaded = piece.astype(float)
-    shaded[(_grown(own) & ~own) | around] *= 1 - _SHADE
-    white = (own & _grown(~own)) | ring
+    shaded[(_grown(inside) & ~inside) | around] *= 1 - _SHADE
+    white = (inside & _grown(~inside)) | ring
     shaded[white] = 255
     return shaded.round().astype(np.uint8)
 
 
 def _grown(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The area and the pixels beside it."""
+    """The area dilated by one pixel (4-neighbourhood)."""
     grown = area.copy()
     grown[1:] |= area[:-1]
     grown[:-1] |= area[1:]

@@ -279,7 +279,7 @@ def test_wrong_starting_centroids_are_an_error(start: Tensor) -> None:
 
 def test_points_of_another_width_are_an_error() -> None:
     model = KMeans(5).fit(cloud())
-    with pytest.raises(DataError, match="points of width 3 do not fit centroids of width 6"):
+    with pytest.raises(DataError, match="points of width 3 do not match centroids of width 6"):
         model.predict(torch.rand(9, 3))
 
 

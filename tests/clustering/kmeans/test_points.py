@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering.kmeans.points import Metric, PointCloud, identity
+from picie.clustering.kmeans import points as clouds
+from picie.clustering.kmeans.points import Metric, PointCloud, assign_blocks, identity
 from picie.errors import DataError
 
 
@@ -58,7 +59,10 @@ def test_points_are_taken_by_their_number_among_all(points: Tensor) -> None:
 @pytest.mark.parametrize("numbers", [[0, 1, 1], [0, 1, 3]])
 def test_row_numbers_that_do_not_count_the_points_are_refused(numbers: list[int]) -> None:
     cloud = PointCloud.of(torch.rand(3, 2), "spherical", rows=torch.tensor(numbers))
-    with pytest.raises(DataError, match=r"each of the 3 points .* once. Pass to fit the rows 0..2"):
+    with pytest.raises(
+        DataError,
+        match=r"each of the 3 points .* its own row number. Pass fit the numbers, from 0 to 2",
+    ):
         cloud.take(torch.arange(3))
 
 
@@ -68,7 +72,7 @@ def test_parts_that_are_all_numbered_from_zero_are_refused() -> None:
 
     cloud = PointCloud.of(torch.rand(3, 2), "spherical", reduce=twice)
     assert cloud.total == 6
-    with pytest.raises(DataError, match="each of the 6 points of all processes once"):
+    with pytest.raises(DataError, match=r"each of the 6 points .* needs its own row number"):
         cloud.take(torch.tensor([1]))
 
 
@@ -95,7 +99,7 @@ def test_other_forms_are_refused(points: Tensor) -> None:
 
 
 def test_another_width_is_refused(points: Tensor) -> None:
-    with pytest.raises(DataError, match="points of width 5 do not fit centroids of width 6"):
+    with pytest.raises(DataError, match="points of width 5 do not match centroids of width 6"):
         PointCloud.of(points, "spherical", width=6)
 
 
@@ -143,3 +147,36 @@ def test_what_is_wrong_in_one_process_raises_in_all(bad: Tensor, own: str, other
 
 def test_identity_is_the_sum_over_one_process(points: Tensor) -> None:
     assert identity(points) is points
+
+
+# --- assignment
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clouds, "_CPU_ROWS", 16)
+
+
+def labels_of(cloud: PointCloud, centroids: Tensor) -> Tensor:
+    return torch.cat([labels for *_, labels in assign_blocks(cloud, centroids)])
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_nearest_is_the_brute_force_one(points: Tensor) -> None:
+    centroids = points[:7] * 1.5
+    found = labels_of(PointCloud.of(points, "euclidean"), centroids)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, torch.cdist(points, centroids).argmin(1))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_nearest_spherical_is_the_largest_cosine(points: Tensor) -> None:
+    centroids = torch.nn.functional.normalize(points[:7], dim=1)
+    cosine = torch.cosine_similarity(points[:, None], centroids[None], dim=2)
+    assert torch.equal(labels_of(PointCloud.of(points, "spherical"), centroids), cosine.argmax(1))
+
+
+def test_ties_go_to_the_lowest_number() -> None:
+    centroids = torch.tensor([[5.0, 5.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    points = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    assert labels_of(PointCloud.of(points, "euclidean"), centroids).tolist() == [1, 1]

@@ -11,7 +11,7 @@ from picie.data.synthetic.backdrop import (
 from picie.data.synthetic.canvas import FIELD, MOUNTAIN, ROAD, SKY, VEGETATION, WATER, Scene
 
 
-@pytest.fixture(params=range(6))
+@pytest.fixture(params=range(3))
 def scene(request: pytest.FixtureRequest) -> Scene:
     return Scene(np.random.default_rng(request.param), (48, 64))
 

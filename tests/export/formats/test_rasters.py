@@ -157,7 +157,7 @@ def test_rasters_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
 
     text = refused(write(image, crs=None))
     assert "raster.tif: has no coordinate system; give it one (gdal_edit.py -a_srs)" in text
-    assert "has 3 bands, and --bands asks for 4" in refused(write(image), bands=(4,))
+    assert "has 3 bands, but --bands asks for 4" in refused(write(image), bands=(4,))
     assert "complex numbers" in refused(write(image.astype(np.complex64)))
     (tmp_path / "x.tif").write_text("no raster")
     assert "x.tif: cannot be read as a raster (" in refused(tmp_path / "x.tif")

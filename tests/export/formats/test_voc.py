@@ -61,8 +61,13 @@ def test_colours_of_objects_are_those_of_the_standard() -> None:
 
 
 def test_names_and_numbers_that_it_cannot_hold(export: Export) -> None:
-    with pytest.raises(ConfigError, match="class name 'a:b' holds ':', which --format voc cannot"):
+    with pytest.raises(
+        ConfigError, match="class name 'a:b' contains ':', which --format voc cannot"
+    ):
         LabelMap.of(ClassTable(("a:b", "c"), palette(2)), "voc")
     many = ClassTable(tuple(map(str, range(255))), palette(255))
-    with pytest.raises(ConfigError, match="has 255 classes and --format voc holds 254; pass --cl"):
+    with pytest.raises(
+        ConfigError,
+        match="has 255 classes, but --format voc holds at most 254; pass a smaller --cl",
+    ):
         export("voc", classes=many)

@@ -58,7 +58,7 @@ def test_other_shapes_are_refused(model: Segmenter) -> None:
         ids, logits = answer(images)
         return ids[:, 1:], logits
 
-    with pytest.raises(ModelError, match=r"makes ids \(1, 63, 64\)"):
+    with pytest.raises(ModelError, match=r"returns ids \(1, 63, 64\)"):
         check_file(other, answer, Prediction(model), SIZES)
 
 

@@ -97,12 +97,12 @@ def test_images_of_a_batch_do_not_touch_each_other(model: Segmenter) -> None:
     assert (both[1] == run(graph, second)[0][0]).all()
 
 
-@pytest.mark.parametrize("scale", [0.25, 0.3, 0.5, 0.75, 1.25, 1.5, 1.7, 2, 3.3, 4])
-def test_scaled_sides_are_those_of_prediction(scale: float) -> None:
-    sides = range(32, 3200, 32)
-    assert [_scaled(side, scale) for side in sides] == [
-        max(32, 32 * round(side * scale / 32)) for side in sides
-    ]
+def test_scaled_sides_are_those_of_prediction() -> None:
+    for scale in [0.25, 0.3, 0.5, 0.75, 1.25, 1.5, 1.7, 2, 3.3, 4]:
+        sides = range(32, 3200, 32)
+        assert [_scaled(side, scale) for side in sides] == [
+            max(32, 32 * round(side * scale / 32)) for side in sides
+        ]
 
 
 def test_void_is_an_id_that_no_class_has() -> None:

@@ -1,4 +1,4 @@
-"""K-means in torch: full batches, any number of processes, a stated rule for empty clusters."""
+"""K-means in torch: full batches, any number of processes, a defined rule for empty clusters."""
 
 from picie.runtime.moved import forwarding
 

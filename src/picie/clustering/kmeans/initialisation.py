@@ -1,4 +1,4 @@
-"""Starting centroids for k-means, and new ones for clusters that lost all their points."""
+"""Initial centroids for k-means, and new ones for clusters that became empty."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ Init = Literal["k-means++", "pca", "random"]
 
 SAMPLE_PER_CLUSTER = 32
 SAMPLE_LEAST = 16_384
-_SPLIT_STEP = 0.1  # of the standard deviation along one axis: well inside the cluster
-_FLAT = 1e-6  # principal directions with less than this share of the largest variance are noise
+_SPLIT_STEP = 0.1  # in standard deviations along one axis: well inside the cluster
+_FLAT = 1e-6  # directions below this share of the largest variance are numerical noise
 
 
 def random_points(cloud: PointCloud, k: int, generator: torch.Generator) -> Tensor:
-    """Pick K different rows of all processes, all with the same chance; returns (K, D) float32."""
+    """Draw K distinct rows uniformly over all processes; returns (K, D) float32."""
     return cloud.take(_rows(cloud, k, generator))
 
 
 def spread_points(
     cloud: PointCloud, k: int, generator: torch.Generator, *, chosen: Tensor | None = None
 ) -> Tensor:
-    """Pick starts far from each other: greedy k-means++ (Arthur and Vassilvitskii, 2007).
+    """Draw initial centroids by greedy k-means++ (Arthur and Vassilvitskii, 2007).
 
-    Works on a random sample of max(16,384, 32 K) points, or on all of them when there are fewer:
-    each next start is drawn with chance proportional to its squared distance to the nearest start
-    so far; of 2 + ln K such draws the one that lowers the sum of these distances most is kept.
+    Works on a random sample of max(16,384, 32 K) points, or on all points if there are fewer. Each
+    centroid is drawn with probability proportional to its squared distance to the nearest centroid
+    so far; of 2 + ln K candidates, the one that lowers the sum of these distances most is kept.
 
     Args:
         cloud: points of width D, at least K over all processes.
-        k: number of starts, those in `chosen` included.
+        k: number of centroids, including those in `chosen`.
         generator: CPU generator of all draws.
-        chosen: (J, D) float32 starts that stand already, J <= K.
+        chosen: (J, D) float32 centroids that are already fixed, J <= K.
 
     Returns:
-        (K, D) float32, `chosen` first. Starts repeat when there are fewer than K distinct points.
+        (K, D) float32, `chosen` first. Centroids repeat if there are fewer than K distinct points.
     """
     size = min(cloud.total, max(SAMPLE_LEAST, SAMPLE_PER_CLUSTER * k))
     sample = cloud.take(_rows(cloud, size, generator))
     centre = sample.mean(0)
-    sample -= centre  # differences of large numbers would lose the small distances
+    sample -= centre  # avoids cancellation in the squared distances
     squares = sample.square().sum(1)
     starts = sample[:1] if chosen is None else chosen - centre  # the sample is in random order
     nearest = _squared_distances(starts, sample, squares).amin(0)
@@ -68,16 +68,16 @@ def spread_points(
 
 
 def principal_directions(cloud: PointCloud, k: int, generator: torch.Generator) -> Tensor:
-    """Start on both sides of the mean along the principal directions, largest variance first.
+    """Place initial centroids on both sides of the mean along the principal directions.
 
-    Starts 2i and 2i + 1 are mean +- sqrt(eigenvalue_i) * direction_i of the covariance of all
-    points. Directions without variance are left out; what 2 D directions cannot fill,
-    `spread_points` does. The largest component of each direction is positive, which makes the
-    result free of the arbitrary sign of eigenvectors.
+    Centroids 2i and 2i + 1 are mean +- sqrt(eigenvalue_i) * direction_i of the covariance of all
+    points, largest variance first. Directions without variance are skipped; `spread_points` draws
+    the centroids that are still missing. The largest component of each direction is made positive,
+    so the result does not depend on the arbitrary sign of eigenvectors.
 
     Args:
         cloud: points of width D.
-        k: number of starts.
+        k: number of centroids.
         generator: CPU generator for `spread_points`.
 
     Returns:
@@ -100,17 +100,17 @@ def principal_directions(cloud: PointCloud, k: int, generator: torch.Generator) 
 def split_empty(
     centroids: Tensor, counts: Tensor, inertia: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Give each empty cluster half of the one with the largest sum of squared distances.
+    """Split the cluster with the largest sum of squared distances for each empty cluster.
 
-    Both centroids become the donor's plus and minus a random step of a tenth of its standard
-    deviation along one axis; each then counts for half of the donor's sum, so that a donor can
-    serve several times. Clusters stay empty where no sum is above 0.
+    The two centroids are the donor's plus and minus a step in a random direction, a tenth of its
+    standard deviation along one axis. Each then counts with half of the donor's sum, so a cluster
+    can be split several times. If no sum is positive, clusters stay empty.
 
     Args:
         centroids: (K, D) float32.
         counts: (K,) points per cluster.
-        inertia: (K,) sums of squared distances to the centroids; 0 keeps a cluster whole.
-        generator: CPU generator of the directions; the same in all processes.
+        inertia: (K,) sums of squared distances to the centroids; a cluster of 0 is never split.
+        generator: CPU generator of the directions; in the same state in all processes.
 
     Returns:
         (K, D) float32, a new tensor.
@@ -136,20 +136,20 @@ def _rows(cloud: PointCloud, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _squared_distances(centres: Tensor, sample: Tensor, squares: Tensor) -> Tensor:
-    """Squared distances (J, M) between centres (J, D) and sample (M, D) of given squares (M,)."""
+    """Squared distances (J, M) of centres (J, D) and sample (M, D) with squared norms (M,)."""
     bias = centres.square().sum(1)[:, None] + squares
     return torch.addmm(bias, centres, sample.T, alpha=-2).clamp_min_(0)
 
 
 def _weighted_rows(weights: Tensor, draws: Tensor) -> Tensor:
-    """Rows (T,) hit by uniform draws (T,) when row i holds a share weights_i of the line."""
+    """Rows (T,) sampled in proportion to the weights, from uniform draws (T,) in [0, 1)."""
     ends = weights.to(accumulator(weights.device)).cumsum(0)
     rows = torch.searchsorted(ends, draws.to(ends) * ends[-1], right=True)
     return rows.clamp_max(len(weights) - 1)
 
 
 def _moments(cloud: PointCloud) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) over all processes, summed in float64 over blocks."""
+    """Mean (D,) and covariance (D, D) over all processes, accumulated in float64 over blocks."""
     wide = accumulator(cloud.values.device)
     width = cloud.values.shape[1]
     total = torch.zeros(width + 1, dtype=wide, device=cloud.values.device)

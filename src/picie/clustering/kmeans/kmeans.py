@@ -1,4 +1,4 @@
-"""K-means in torch, on the device of its points, over all of them at once (Lloyd)."""
+"""Full-batch k-means (Lloyd) in torch, on the device of the points."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from picie.runtime.random import Stream, torch_generator
 
 __all__ = ["KMeans"]
 
-_POINT_LIKE = 1e-6  # squared radius over squared size of the data that float32 takes for 0
+_POINT_LIKE = 1e-6  # relative variance below which a cluster is a single point in float32
 
 
 @dataclass(frozen=True)
@@ -37,34 +37,34 @@ class _Fit:
 
 
 class KMeans:
-    """K-means with a stated empty-cluster rule: an empty cluster takes half of the widest one.
+    """K-means with a defined rule for empty clusters: each one splits the widest cluster.
 
-    After an update each empty cluster in turn picks the cluster with the largest sum of squared
-    distances; both centroids become its centroid plus and minus a seeded random step of a tenth
-    of its standard deviation along one axis. The reduced sums suffice for this, so all processes
-    do the same, and the objective practically never rises: points go to the nearer of the two,
-    which gains more than the step costs unless the step is almost orthogonal to the cluster (then
-    that cluster's sum rises by at most its 0.01 / D). When no cluster has any width (fewer
-    distinct points than K), empty clusters stay with count 0.
+    After an update, each empty cluster in turn splits the cluster with the largest sum of squared
+    distances: the two centroids are its centroid plus and minus a seeded random step of a tenth of
+    its standard deviation along one axis. The reduced sums determine the split, so it is the same
+    in all processes. The objective almost never increases: points go to the nearer of the two
+    centroids, which gains more than the step costs unless the step is nearly orthogonal to the
+    cluster (then the sum of that cluster increases by at most 0.01 / D of itself). If no cluster
+    has any variance (fewer distinct points than K), empty clusters keep count 0.
 
-    All points are used, without subsampling; the starts of "k-means++" are drawn from a sample of
-    max(16,384, 32 K) points. Points are read in blocks and never copied as a whole. The same
-    points, seed and thread count give the same bytes on a CPU.
+    All points are used, without subsampling; only "k-means++" draws the initial centroids from a
+    sample of max(16,384, 32 K) points. Points are read in blocks and never copied as a whole. On a
+    CPU the same points, seed and number of threads give bit-identical results.
 
     Args:
         n_clusters: number of clusters K >= 1.
-        metric: "spherical" maximises the cosine: points are read as unit vectors and centroids
-            are made unit vectors after each update (Dhillon and Modha, 2001; a zero point has
-            cosine 0). "euclidean" minimises the squared distance, centroids are plain means.
-        init: "random": K different rows. "k-means++": greedy. "pca": mean +- one standard
+        metric: "spherical" maximises the cosine: points are normalised to unit length, and
+            centroids after each update (Dhillon and Modha, 2001; a zero point has cosine 0).
+            "euclidean" minimises the squared distance; centroids are plain means.
+        init: "random": K distinct rows. "k-means++": greedy k-means++. "pca": mean +- one standard
             deviation along the principal directions, largest first; beyond 2 D by k-means++.
-        max_iter: most updates of `fit`.
-        tol: `fit` stops when the objective drops by no more than this share; 0 stops when
-            it stands still.
-        seed: of all random draws.
-        reduce: adds a tensor up over all processes and returns the sum; identity for one. All
-            processes, each with its part of the points, then learn the same centroids; they must
-            make the same calls. What is wrong in one of them raises in all.
+        max_iter: maximum number of updates of `fit`.
+        tol: `fit` stops when the relative decrease of the objective is at most this; 0 stops
+            when the objective no longer decreases.
+        seed: seed of all random draws.
+        reduce: sums a tensor over all processes; identity for a single one. Each process passes
+            its part of the points, and all learn the same centroids. They must make the same
+            calls; an error in one of them is raised in all.
 
     Example:
         >>> import torch
@@ -84,7 +84,7 @@ class KMeans:
         seed: int = 0,
         reduce: Reduce = identity,
     ) -> None:
-        """Store the settings; nothing is computed or checked before `fit`."""
+        """Store the settings; `fit` checks them."""
         self.n_clusters = n_clusters
         self.metric = metric
         self.init = init
@@ -96,45 +96,45 @@ class KMeans:
 
     @property
     def cluster_centers_(self) -> Tensor:
-        """(K, D) float32 centroids, unit vectors when spherical."""
+        """(K, D) float32 centroids; unit vectors if spherical."""
         return self._fitted().centroids
 
     @property
     def counts_(self) -> Tensor:
-        """(K,) int64 points nearest to each of `cluster_centers_`."""
+        """(K,) int64 number of points nearest to each of `cluster_centers_`."""
         return self._fitted().counts
 
     @property
     def history_(self) -> list[float]:
-        """Mean objective of each assignment, the one to the starting centroids first.
+        """Objective of each assignment, starting with that to the initial centroids.
 
-        Spherical: mean of 1 - cos. Euclidean: mean squared distance. `fit` makes one entry more
-        than updates, so that the last entry belongs to `cluster_centers_`.
+        Spherical: mean of 1 - cos. Euclidean: mean squared distance. There is one entry more than
+        updates; the last one belongs to `cluster_centers_`.
         """
         return self._fitted().history
 
     @property
     def n_iter_(self) -> int:
-        """Number of updates made."""
+        """Number of updates."""
         return self._fitted().iterations
 
     def fit(
         self, points: Tensor, centroids: Tensor | None = None, *, rows: Tensor | None = None
     ) -> Self:
-        """Learn centroids from all points at once (Lloyd).
+        """Learn centroids from all points (Lloyd's algorithm).
 
         Args:
             points: (N, D) floating point on any device, N >= K over all processes; with several
                 processes the part of this one, N >= 0.
-            centroids: (K, D) starting centroids; None makes them as `init` says.
-            rows: (N,) int64 numbers of these points among those of all processes, which have
-                0..N_total-1, each once: starts are drawn by number, so that they do not depend
-                on how the points are spread. None: 0..N-1, one process.
+            centroids: (K, D) initial centroids; None = computed as `init` says.
+            rows: (N,) int64 row numbers of these points over all processes, where each number
+                0..N_total-1 occurs once. Initial centroids are drawn by row number, so they do
+                not depend on how the points are distributed. None: 0..N-1, one process.
 
         Raises:
-            ConfigError: a setting that does not exist or is out of range.
-            DataError: wrong shape or dtype, values that are not finite, fewer points than K, row
-                numbers that are missing or stand twice.
+            ConfigError: a setting is unknown or out of range.
+            DataError: wrong shape or dtype, non-finite values, fewer points than K, row numbers
+                that are missing or repeated.
         """
         self._check_settings()
         with _plain_float32(points.device):
@@ -145,22 +145,22 @@ class KMeans:
         return self
 
     def predict(self, points: Tensor) -> Tensor:
-        """Return the nearest cluster of each point, (N,) int64; ties go to the lowest number.
+        """Return the nearest cluster of each point, (N,) int64; ties go to the lowest index.
 
         Args:
             points: (N, D) floating point on the device of the centroids.
 
         Raises:
             NotFittedError: `fit` has not run.
-            DataError: wrong shape or dtype, values that are not finite.
+            DataError: wrong shape or dtype, non-finite values.
         """
         centroids = self.cluster_centers_
         with _plain_float32(points.device):
             cloud = PointCloud.of(points, self.metric, width=centroids.shape[1])
-            found = torch.empty(len(cloud), dtype=torch.int64, device=points.device)
+            nearest = torch.empty(len(cloud), dtype=torch.int64, device=points.device)
             for rows, *_, labels in assign_blocks(cloud, centroids):
-                found[rows] = labels
-        return found
+                nearest[rows] = labels
+        return nearest
 
     def _lloyd(self, cloud: PointCloud, centroids: Tensor) -> _Fit:
         generator = torch_generator(Stream.KMEANS_REPAIR, self.seed)
@@ -168,38 +168,38 @@ class KMeans:
         history: list[float] = []
         repaired = False
         for done in range(self.max_iter + 1):
-            found = self._shared(running.update(centroids))
-            updated = self._updated(found, centroids)
-            # the only values that leave the device: one small transfer per iteration
-            checks = (found.counts == 0).sum(), (updated != centroids).any()
+            statistics = self._shared(running.update(centroids))
+            updated = self._updated(statistics, centroids)
+            # one transfer from the device per iteration
+            checks = (statistics.counts == 0).sum(), (updated != centroids).any()
             objective, empty, moved = torch.stack(
-                (self._objective(found), *(check.to(found.counts) for check in checks))
+                (self._objective(statistics), *(check.to(statistics.counts) for check in checks))
             ).tolist()
             history.append(objective)
             if empty:
-                updated = self._repaired(updated, centroids, found, generator)
+                updated = self._repaired(updated, centroids, statistics, generator)
                 moved = not torch.equal(updated, centroids)
             elif not repaired and self._stands_still(history):
                 break
             if done == self.max_iter or not moved:
                 break
             centroids, repaired = updated, bool(empty)
-        return _Fit(centroids, found.counts.long(), history, done)
+        return _Fit(centroids, statistics.counts.long(), history, done)
 
     def _stands_still(self, history: list[float]) -> bool:
         return len(history) > 1 and history[-2] - history[-1] <= self.tol * history[-2]
 
-    def _shared(self, found: Statistics) -> Statistics:
-        return Statistics.unpack(self.reduce(found.pack()))
+    def _shared(self, local: Statistics) -> Statistics:
+        return Statistics.unpack(self.reduce(local.pack()))
 
-    def _objective(self, found: Statistics) -> Tensor:
-        mean = found.inertia.sum() / found.counts.sum()
+    def _objective(self, statistics: Statistics) -> Tensor:
+        mean = statistics.inertia.sum() / statistics.counts.sum()
         return mean / 2 if self.metric == "spherical" else mean  # |u - c|^2 = 2 (1 - cos)
 
-    def _updated(self, found: Statistics, centroids: Tensor) -> Tensor:
-        means = found.sums / found.counts.clamp_min(1)[:, None]
-        # opposite unit vectors cancel out: such a mean has no direction to take
-        usable = found.counts > 0
+    def _updated(self, statistics: Statistics, centroids: Tensor) -> Tensor:
+        means = statistics.sums / statistics.counts.clamp_min(1)[:, None]
+        # if opposite unit vectors cancel out, the mean has no direction
+        usable = statistics.counts > 0
         if self.metric == "spherical":
             usable &= means.norm(dim=1) > _POINT_LIKE
         return torch.where(usable[:, None], self._projected(means), centroids)
@@ -210,14 +210,16 @@ class KMeans:
         return centroids.float()
 
     def _repaired(
-        self, updated: Tensor, before: Tensor, found: Statistics, generator: torch.Generator
+        self, updated: Tensor, before: Tensor, statistics: Statistics, generator: torch.Generator
     ) -> Tensor:
         shift = (updated - before).square().sum(1)
-        inertia = (found.inertia - found.counts * shift).clamp_min(0)  # parallel axis theorem
-        spread = 1.0 if self.metric == "spherical" else found.spread()
-        pointlike = inertia <= _POINT_LIKE * found.counts * spread
+        inertia = (statistics.inertia - statistics.counts * shift).clamp_min(
+            0
+        )  # parallel axis theorem
+        spread = 1.0 if self.metric == "spherical" else statistics.spread()
+        pointlike = inertia <= _POINT_LIKE * statistics.counts * spread
         inertia = inertia.masked_fill(pointlike, 0.0)
-        return self._projected(split_empty(updated, found.counts, inertia, generator))
+        return self._projected(split_empty(updated, statistics.counts, inertia, generator))
 
     def _start(self, cloud: PointCloud) -> Tensor:
         generator = torch_generator(Stream.KMEANS_START, self.seed)
@@ -231,7 +233,7 @@ class KMeans:
         if tuple(centroids.shape) != expected or not bool(centroids.isfinite().all()):
             raise DataError(
                 f"starting centroids must be finite and of shape {expected}, "
-                f"got {tuple(centroids.shape)}. Leave them out to let init make them."
+                f"got {tuple(centroids.shape)}. Pass None to let init choose them."
             )
         return self._projected(centroids.detach().to(cloud.values.device, torch.float32).clone())
 
@@ -260,6 +262,6 @@ class KMeans:
 
 @contextmanager
 def _plain_float32(device: torch.device) -> Iterator[None]:
-    """No gradients, and no half precision inside a caller's autocast."""
+    """Disable gradients, and half precision of an enclosing autocast."""
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield

@@ -1,4 +1,4 @@
-"""What an assignment says about the clusters: sums, counts and squared distances."""
+"""Statistics of an assignment per cluster: sums, counts and squared distances."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from picie.runtime.devices import for_each
 
 __all__ = ["RunningStatistics", "Statistics", "device_statistics"]
 
-_LEAST_ROWS = 8_192  # for a thread of their own
-_MOST_PICKED = 0.75  # of the points: picking more of them takes longer than reading all
+_LEAST_ROWS = 8_192  # minimum number of rows per thread
+_MOST_PICKED = 0.75  # share of rows above which gathering them is slower than reading all
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What one assignment says about each cluster; adds up over blocks and over processes.
+    """Statistics of one assignment per cluster; additive over blocks and over processes.
 
     Attributes:
         sums: (K, D) sums of the points of each cluster.
-        counts: (K,) points per cluster, as floating-point whole numbers.
+        counts: (K,) points per cluster, whole numbers in floating point.
         inertia: (K,) sums of squared distances to the centroid that the points were assigned to.
     """
 
@@ -38,11 +38,11 @@ class Statistics:
     inertia: Tensor
 
     def pack(self) -> Tensor:
-        """Return everything as one (K, D + 2) tensor, so that one reduction carries it."""
+        """Pack everything into one (K, D + 2) tensor, so that one reduction suffices."""
         return torch.cat((self.sums, self.counts[:, None], self.inertia[:, None]), 1)
 
     def spread(self) -> Tensor:
-        """Return the mean squared distance of the points to their common mean, about."""
+        """Approximate mean squared distance of the points to their common mean."""
         weight = self.counts[:, None] / self.counts.sum()
         means = self.sums / self.counts.clamp_min(1)[:, None]
         between = (weight * (means - (weight * means).sum(0)).square()).sum()
@@ -50,16 +50,17 @@ class Statistics:
 
     @classmethod
     def unpack(cls, table: Tensor) -> Statistics:
-        """Undo `pack`."""
+        """Invert `pack`."""
         return cls(table[:, :-2], table[:, -2], table[:, -1])
 
 
 class RunningStatistics:
-    """Statistics of the same points for one set of centroids after the other.
+    """Statistics of the same points for a sequence of centroids.
 
-    On a CPU the points are shared out among threads, each with sums of its own; they are added up
-    in one order, so that the same number of threads gives the same bytes. Elsewhere everything is
-    done anew, because to find points that may have changed the host would wait for the device.
+    On a CPU each thread keeps the sums of its share of the points and updates them for points that
+    change their cluster. The sums are added in a fixed order, so the same number of threads gives
+    bit-identical results. On other devices everything is recomputed, because finding the points
+    that may change would make the host wait for the device.
 
     Args:
         cloud: N points of width D, those of this process.
@@ -67,7 +68,7 @@ class RunningStatistics:
     """
 
     def __init__(self, cloud: PointCloud, k: int) -> None:
-        """Make room for the sums; nothing is assigned before `update`."""
+        """Allocate the sums; `update` makes the first assignment."""
         self._cloud = cloud
         self._shares: list[_Share] = []
         if cloud.values.device.type == "cpu":
@@ -82,7 +83,7 @@ class RunningStatistics:
             return device_statistics(self._cloud, centroids)
         for_each(lambda number: self._shares[number].update(centroids), len(self._shares))
         table = torch.stack([share.table for share in self._shares]).sum(0)
-        # what rounding left behind in a cluster that lost all its points is no width
+        # rounding errors in a cluster that became empty must not count as variance
         table[table[:, -2] == 0] = 0
         sums, counts, squares = table.split((centroids.shape[1], 1, 1), 1)
         origin = self._cloud.origin.double()
@@ -93,13 +94,13 @@ class RunningStatistics:
 
 
 class _Share:
-    """Some of the points, with what is known of them from the centroids before.
+    """One thread's points, with their clusters and bounds from the previous centroids.
 
-    It remembers the cluster of every point, and a margin: how far centroids may move until another
-    one can be nearer (Hamerly, 2010, as one number per point). Only points without margin are
-    compared with the centroids, and only those that change their cluster are taken out of one sum
-    and put into another. Margins allow for rounding, so that the labels are those of the full
-    search. The sums are float64, in which float32 values come and go without a trace.
+    For every point it keeps the cluster and a margin: how far centroids may move before another one
+    can be nearer (Hamerly, 2010, as one number per point). Only points whose margin is used up are
+    compared with the centroids, and only points that change their cluster are moved between sums.
+    Margins include rounding errors, so the labels equal those of a full search. The sums are
+    float64, so that float32 values are added and subtracted without accumulating rounding errors.
 
     Attributes:
         table: (K, D + 2) float64, columns as in `Statistics.pack` with |x - o|^2 for the last;
@@ -118,7 +119,7 @@ class _Share:
         self._room = torch.ones(most, width + 2, dtype=torch.float64)
 
     def update(self, centroids: Tensor) -> None:
-        """Bring labels and sums up to (K, D) float32 centroids."""
+        """Update labels and sums to (K, D) float32 centroids."""
         with torch.no_grad(), torch.autocast("cpu", enabled=False):  # settings are per thread
             if self._centroids is None:
                 self._enter(centroids)
@@ -135,10 +136,10 @@ class _Share:
             self.table.index_add_(0, labels, self._terms(block, self._cloud.squares[rows]))
 
     def _doubtful(self, moves: Tensor) -> Sequence[slice | Tensor]:
-        """Rows that may be nearer to another centroid after these moves (K, D)."""
+        """Rows whose nearest centroid may have changed after these moves (K, D)."""
         drift = moves.double().square().sum(1).sqrt()
         top = drift.topk(min(2, len(drift))).values
-        rivals = torch.where(drift == top[0], top[-1], top[0])  # largest move of all others
+        rivals = torch.where(drift == top[0], top[-1], top[0])  # largest move of any other one
         self._margins -= (drift + rivals).float().index_select(0, self._labels)
         rows = (self._margins <= 0).nonzero()[:, 0]
         if len(rows) > _MOST_PICKED * len(self._labels):
@@ -147,15 +148,15 @@ class _Share:
 
     def _revise(self, rows: slice | Tensor, block: Tensor, scores: Tensor, reach: Tensor) -> None:
         before, squares = self._labels[rows], self._cloud.squares[rows]
-        own = scores.gather(0, before[None])
+        assigned = scores.gather(0, before[None])
         rival = scores.scatter_(0, before[None], -torch.inf).amax(0)
-        # a product of width D is off by less than D eps |x| |c|
+        # the rounding error of a dot product of width D is below D eps |x| |c|
         slack = (squares + reach) * (block.shape[1] * torch.finfo(torch.float32).eps)
-        self._margins[rows] = _margins(own[0], rival, squares, slack)
-        changed = (rival >= own[0]).nonzero()[:, 0]  # or a tie, which the lowest number wins
+        self._margins[rows] = _margins(assigned[0], rival, squares, slack)
+        changed = (rival >= assigned[0]).nonzero()[:, 0]  # or a tie, which the lowest number wins
         if len(changed) == 0:
             return
-        _, labels = best_rows(scores.scatter_(0, before[None], own).index_select(1, changed))
+        _, labels = best_rows(scores.scatter_(0, before[None], assigned).index_select(1, changed))
         terms = self._terms(block.index_select(0, changed), squares.index_select(0, changed))
         self.table.index_add_(0, before.index_select(0, changed), terms, alpha=-1)
         self.table.index_add_(0, labels, terms)
@@ -163,7 +164,7 @@ class _Share:
         self._labels[rows] = before
 
     def _terms(self, points: Tensor, squares: Tensor) -> Tensor:
-        """What points (M, D) relative to o add to the table of their clusters, (M, D + 2)."""
+        """Contributions (M, D + 2) of points (M, D) relative to o to the table."""
         terms = self._room[: len(points)]
         terms[:, :-2] = points
         if self._cloud.scale is None:
@@ -171,34 +172,34 @@ class _Share:
         return terms
 
 
-def _margins(own: Tensor, rival: Tensor, squares: Tensor, slack: Tensor) -> Tensor:
-    """How much nearer points are to their own centroid than to any other, at the least.
+def _margins(assigned: Tensor, rival: Tensor, squares: Tensor, slack: Tensor) -> Tensor:
+    """Lower bound of (distance to the second nearest centroid) - (distance to the nearest).
 
     Args:
-        own: (b,) scores of the points' own centroids.
-        rival: (b,) largest scores of the others.
+        assigned: (b,) scores of the assigned centroids.
+        rival: (b,) largest scores of the other centroids.
         squares: (b,) squared distances of the points to the origin.
-        slack: (b,) largest errors of squared distances.
+        slack: (b,) upper bounds of the rounding errors of squared distances.
     """
-    nearest = (squares - 2 * own).clamp_min_(0).add_(slack).sqrt_()
+    nearest = (squares - 2 * assigned).clamp_min_(0).add_(slack).sqrt_()
     return (squares - 2 * rival).sub_(slack).clamp_min_(0).sqrt_().sub_(nearest)
 
 
 def device_statistics(cloud: PointCloud, centroids: Tensor) -> Statistics:
-    """Assign every point and sum up its cluster without a word to the host.
+    """Assign every point and sum per cluster, without synchronising with the host.
 
     Sums run in float32 within a block and in float64 (float32 on MPS) over blocks.
 
     Args:
         cloud: N points of width D, those of this process.
-        centroids: (K, D) float32; unit vectors when the cloud is spherical.
+        centroids: (K, D) float32; unit vectors if the cloud is spherical.
     """
     k, width = centroids.shape
     wide = accumulator(centroids.device)
     sums = torch.zeros(k, width, dtype=wide, device=centroids.device)
     tails = torch.zeros(k, 2, dtype=wide, device=centroids.device)
     for rows, block, best, labels in assign_blocks(cloud, centroids):
-        # a product, because the order of index_add_ changes from run to run on a GPU
+        # a matrix product, because index_add_ is not deterministic on a GPU
         one_hot = block.new_zeros(len(block), k).scatter_(1, labels[:, None], 1.0)
         sums += one_hot.T @ block
         distance = (cloud.squares[rows] - 2 * best).clamp_min(0)

@@ -1,1 +1,1 @@
-"""Known data sets, one module per family: trees, label maps, class names, splits."""
+"""Known data sets, one module per family: folder layouts, label maps, class names, splits."""

@@ -5,8 +5,8 @@ ADEChallengeData2016/
 └── annotations/{training,validation}/<name>.png
 
 Splits: train (20,210) and val (2,000). Masks hold 0 (void) and the classes from 1: class id =
-stored id - 1. Names are the first of the official ones; things and stuff are those of the panoptic
-task on the same classes. There is no palette in the release; the VOC colours stand in.
+stored id - 1. Of several official names the first is used; things and stuff are those of the
+panoptic task on the same classes. The release has no palette; the VOC colours are used instead.
 """
 
 from picie.data.datasets.dataset import Dataset, Layout, Part, voc_colours

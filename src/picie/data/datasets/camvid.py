@@ -1,20 +1,20 @@
 """CamVid (Brostow, Fauqueur and Cipolla, 2009) with the 11 classes of SegNet.
 
-As in the SegNet tutorial:
+Layout of the SegNet tutorial:
 
 CamVid/
 ├── {train,val,test}/<frame>.png
 └── {train,val,test}annot/<frame>.png
 
-or in picie's own form:
+or picie's own layout:
 
 camvid/
 ├── images/<frame>.jpg
 ├── masks/<frame>.png
 └── <split>.txt
 
-Splits: train (367), val (101), test (233); in picie's own form its list files, or all. Masks hold
-the class ids 0 to 10; 11 and 255 are void. There is no thing/stuff partition.
+Splits: train (367), val (101), test (233); in picie's own layout its list files, or all. Masks hold
+the class ids 0 to 10; 11 and 255 are void. There is no partition into things and stuff.
 """
 
 from picie.data.datasets.dataset import Dataset, Layout, Part

@@ -6,11 +6,11 @@ cityscapes/
 └── gtCoarse/train_extra/<city>/<frame>_gtCoarse_labelIds.png
 
 Splits: train (2,975), val (500), test (1,525, labels not published) and train_extra (19,998, coarse
-labels). PiCIE's code trains on test+train_extra and scores on train+val.
+labels). PiCIE's code trains on test+train_extra and evaluates on train+val.
 
-cityscapes27: the labelIds 7 to 33 in their order, as PiCIE scores them; -1 (stored as 255) and 0 to
-6 are void. cityscapes19: the 19 of the benchmark, all others void. Things are the classes that have
-instances (humans and vehicles), as in the official label table.
+cityscapes27: the labelIds 7 to 33 in order, as PiCIE evaluates them; -1 (stored as 255) and 0 to 6
+are void. cityscapes19: the 19 classes of the benchmark, all others void. Things are the classes
+with instances (humans and vehicles), as in the official label table.
 """
 
 from picie.data.datasets.dataset import Dataset, Layout, Part, class_map
@@ -122,7 +122,7 @@ def _dataset(left_out: list[str]) -> Dataset:
 
 
 CITYSCAPES27 = _dataset([])
-"""All classes but the void ones, PiCIE's protocol."""
+"""All classes except the void ones: PiCIE's protocol."""
 
 CITYSCAPES19 = _dataset(_RARE)
 """The classes of the official benchmark."""

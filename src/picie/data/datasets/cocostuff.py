@@ -10,12 +10,12 @@ void.
 
 - cocostuff27: 12 coarse things and 15 coarse stuff classes (the map of IIC and PiCIE).
 - cocostuff15: the 15 coarse stuff classes; things are void (IIC).
-- cocostuff171: the fine ids that COCO uses, in their order: 80 things and 91 stuff classes. The
-  eleven others never occur, and would be void.
+- cocostuff171: the fine ids that COCO uses, in order: 80 things and 91 stuff classes. The other
+  eleven never occur, and would be void.
 
-Splits. train (49,629 images) and val (2,175) are the lists of IIC, which PiCIE uses; the authors'
-repositories have them. train2017 (118,287) and val2017 (5,000) are all images. train-derived and
-val-derived follow the rule that made the lists (IIC, coco164k_prepare.py): both sides at least 360
+Splits: train (49,629 images) and val (2,175) are the lists of IIC, which PiCIE uses; they are in
+the authors' repositories. train2017 (118,287) and val2017 (5,000) are all images. train-derived and
+val-derived apply the rule behind the lists (IIC, coco164k_prepare.py): both sides at least 360
 pixels, and at least 75 % of all pixels stuff. They read every mask of the split each time.
 """
 
@@ -37,10 +37,10 @@ __all__ = [
 ]
 
 FIRST_STUFF = 91
-"""Fine ids below are things."""
+"""Fine ids below this one are things."""
 
 UNUSED = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
-"""Fine ids that COCO names but never gives to a pixel."""
+"""Fine ids that COCO defines but assigns to no pixel."""
 
 _FINE = """\
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
@@ -95,7 +95,6 @@ COARSE: tuple[tuple[str, tuple[int, ...]], ...] = (
 )
 """Name and fine ids of each coarse class; the first 12 are things."""
 
-
 _THINGS = 12  # coarse classes before the first stuff class
 _STUFF_SHARE = 0.75
 _SHORTEST = 360
@@ -103,13 +102,13 @@ _LIST = "Coco164kFull_Stuff_Coarse_7.txt"
 
 
 def is_curated(mask: Path) -> bool:
-    """Whether IIC's rule takes the image of this mask: large, and at least 75 % stuff.
+    """Whether IIC's rule includes the image of this mask: large, and at least 75 % stuff.
 
     Args:
         mask: PNG of fine ids.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the mask cannot be read.
     """
     ids = stored_ids(mask)
     stuff = (ids >= FIRST_STUFF) & (ids < len(FINE))
@@ -119,7 +118,7 @@ def is_curated(mask: Path) -> bool:
 def _parts(name: str) -> dict[str, Part]:
     folder = f"{name}2017"
     images, masks = f"images/{folder}", f"annotations/{folder}"
-    other = f"put IIC's list there, or take the split {name}-derived (its rule) or {folder} (all)"
+    other = f"put IIC's list there, or use the split {name}-derived (its rule) or {folder} (all)"
     return {
         name: Part(images, masks, names=f"curated/{folder}/{_LIST}", instead=other),
         folder: Part(images, masks),

@@ -1,4 +1,4 @@
-"""What describes a known data set, and the colours of those that have none of their own."""
+"""Description of a known data set, how its photos are listed, and the VOC colour map."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,22 +16,22 @@ __all__ = ["Dataset", "Layout", "Part", "class_map", "open_known", "voc_colours"
 
 @dataclass(frozen=True)
 class Part:
-    """Where the files of one split are. All paths are below the root, with "/".
+    """Files of one split. All paths are relative to the root, with "/".
 
-    An image is `<images>/<stem><image_end>`, its mask `<masks>/<stem><mask_end>`; a stem may hold
-    folders. The images of the split are those that `stems` or `names` give; without either, all
-    that are found.
+    An image is `<images>/<stem><image_end>`, its mask `<masks>/<stem><mask_end>`; stems may have
+    folders. The split consists of the images in `stems` or `names`; without either, of all images
+    in the folder.
 
     Attributes:
         images: folder of the images.
-        masks: folder of the masks; "" where no labels are published.
-        image_end: what follows the stem of an image.
-        mask_end: what follows the stem of a mask.
-        names: list file with one stem a line; "" = none.
-        stems: the stems themselves; empty = not fixed.
-        keep: leaves out the images whose mask file it refuses; None = keeps all. It needs the
-            masks even where nothing is scored.
-        instead: what to do when the list file is missing, for its message.
+        masks: folder of the masks; "" if no labels are published.
+        image_end: suffix after the stem of an image.
+        mask_end: suffix after the stem of a mask.
+        names: list file with one stem per line; "" = none.
+        stems: the stems; empty = no fixed list.
+        keep: predicate on the mask file; images for which it is False are skipped. None = keep
+            all. It needs the masks even for training.
+        instead: advice in the error message if the list file is missing.
     """
 
     images: str
@@ -46,12 +46,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """One tree that a data set may come in.
+    """One folder layout of a data set.
 
     Attributes:
-        tree: it drawn, a few lines.
-        parts: by name of the split. Empty = picie's own form: images/, masks/ and list files.
-        stored: lines that a classes.txt must have, if there is one; only for picie's own form.
+        tree: drawing of the layout in a few lines, for messages.
+        parts: by name of the split. Empty = picie's own layout: images/, masks/ and list files.
+        stored: number of lines of classes.txt, if there is one; only for picie's own layout.
     """
 
     tree: str
@@ -59,7 +59,7 @@ class Layout:
     stored: int = 0
 
     def fits(self, root: Path) -> bool:
-        """Whether `root` has a folder of images of this layout."""
+        """Whether `root` has an image folder of this layout."""
         folders = {part.images for part in self.parts.values()} or {"images"}
         return any((root / folder).is_dir() for folder in folders)
 
@@ -70,10 +70,10 @@ class Dataset:
 
     Attributes:
         classes: L names, in the order of their ids.
-        code: what the stored ids mean.
-        layouts: the trees it may come in; the first that fits is taken.
+        code: meaning of the stored ids.
+        layouts: supported folder layouts; the first that fits is used.
         palette: L colours.
-        groups: parts of the classes (things, stuff), as class ids; empty where there are none.
+        groups: class ids of named groups of classes (things, stuff); may be empty.
     """
 
     classes: tuple[str, ...]
@@ -84,17 +84,17 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the data set."""
         return self.code.name
 
 
 def class_map(length: int, members: Mapping[int, int], *, other: int) -> tuple[int, ...]:
-    """A lookup from stored id to class id.
+    """Lookup table from stored id to class id.
 
     Args:
         length: number of stored ids.
         members: class id by stored id.
-        other: what the other stored ids become, such as 255 (void).
+        other: value for all other stored ids, for example 255 (void).
 
     Example:
         >>> class_map(4, {1: 0, 3: 1}, other=255)
@@ -104,9 +104,9 @@ def class_map(length: int, members: Mapping[int, int], *, other: int) -> tuple[i
 
 
 def voc_colours(count: int) -> tuple[Colour, ...]:
-    """The colour map of PASCAL VOC: the bits of an id, dealt to red, green and blue in turn.
+    """The colour map of PASCAL VOC: the bits of an id are distributed to red, green and blue.
 
-    It is the official palette of VOC, and stands in for data sets that have none.
+    It is the official palette of VOC, and the default for data sets that have none.
 
     Example:
         >>> voc_colours(4)
@@ -119,31 +119,31 @@ def voc_colours(count: int) -> tuple[Colour, ...]:
     return tuple((channel(n, 0), channel(n, 1), channel(n, 2)) for n in range(count))
 
 
-_SHOWN = 8  # entries of a folder that a message lists
+_SHOWN = 8  # maximum number of entries of a folder in a message
 
 
 def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> PhotoFolder:
-    """List the photos of some splits, sorted by name.
+    """List the photos of one or more splits, sorted by name.
 
-    The name of a photo is the last part of its image folder, "/" and its stem; it is the same in
-    every split that has it.
+    The name of a photo is the last component of its image folder, "/" and its stem; it does not
+    depend on the split.
 
     Args:
-        dataset: which one.
+        dataset: the data set.
         root: folder in one of its layouts.
-        split: a split, or several joined by "+"; "" takes all images of picie's own form.
-        labelled: insist on a mask for every image.
+        split: a split, or several separated by "+"; "" takes all images of picie's own layout.
+        labelled: require a mask for every image.
 
     Raises:
-        DataError: another tree (the message draws the expected one and what was found), a list
-            file that is missing or names images that are not there, missing masks.
+        DataError: another layout (the message shows the expected and the actual one), a list file
+            that is missing or names missing images, missing masks.
         ConfigError: an unknown split.
     """
     layout = _layout(dataset, root)
-    found: dict[str, Photo] = {}
-    for one in split.split("+"):
-        found |= {photo.name: photo for photo in _photos(dataset, layout, root, one)}
-    photos = tuple(found[name] for name in sorted(found))
+    by_name: dict[str, Photo] = {}
+    for name in split.split("+"):
+        by_name |= {photo.name: photo for photo in _photos(dataset, layout, root, name)}
+    photos = tuple(by_name[name] for name in sorted(by_name))
     if labelled:
         _check_labels(dataset, layout, root, split, photos)
     return PhotoFolder(
@@ -153,7 +153,7 @@ def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> P
 
 def _layout(dataset: Dataset, root: Path) -> Layout:
     if not root.is_dir():
-        reason = "is no folder" if root.exists() else "does not exist"
+        reason = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"{root}: {reason}; give the root of {dataset.name}{_drawn(dataset)}")
     for layout in dataset.layouts:
         if layout.fits(root):
@@ -164,8 +164,8 @@ def _layout(dataset: Dataset, root: Path) -> Layout:
 def _advice(dataset: Dataset, root: Path) -> str:
     for folder in _folders(root):
         if any(layout.fits(folder) for layout in dataset.layouts):
-            return f"give {folder}, which seems to be it"
-    return "its images are not where they should be; check the path, or arrange the folders"
+            return f"give {folder}, which has the expected layout"
+    return "the images are not in the expected folders; check the path, or move the folders"
 
 
 def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
@@ -174,8 +174,8 @@ def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[P
     if split not in layout.parts:
         known = list(layout.parts)
         hint = suggest(split, known) if split else f"known: {', '.join(known)}"
-        problem = f"unknown split {split!r}" if split else "say which split"
-        raise ConfigError(f"{dataset.name}: {problem}; {hint} (several are joined by +)")
+        problem = f"unknown split {split!r}" if split else "no split given"
+        raise ConfigError(f"{dataset.name}: {problem}; {hint} (join several with +)")
     part = layout.parts[split]
     if not (root / part.images).is_dir():
         problem = f"split {split}: there is no {part.images}/; put the images there"
@@ -189,7 +189,7 @@ def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[P
         _check_labels(dataset, layout, root, split, tuple(photos))
         photos = [photo for photo in photos if photo.mask is not None and part.keep(photo.mask)]
         if not photos:
-            raise DataError(f"{root}: no image is left in the split {split}; take another")
+            raise DataError(f"{root}: no image is left in the split {split}; use another split")
     return tuple(photos)
 
 
@@ -197,8 +197,8 @@ def _own_form(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple
     folder = open_folder(root, split)
     if len(folder.classes) not in (0, layout.stored):
         raise DataError(
-            f"{root / 'classes.txt'}: names {len(folder.classes)} classes, masks of {dataset.name} "
-            f"hold {layout.stored}; is it another data set?"
+            f"{root / 'classes.txt'}: lists {len(folder.classes)} classes, but masks of "
+            f"{dataset.name} hold {layout.stored}; is it another data set?"
         )
     return folder.photos
 
@@ -217,18 +217,18 @@ def _stems(part: Part, root: Path) -> list[str]:
         lines = [line.removesuffix(part.image_end) for line in read_lines(source)]
         stems = tuple(dict.fromkeys(line for line in lines if line))
         if not stems:
-            raise DataError(f"{source}: names no image; it should hold one name a line")
+            raise DataError(f"{source}: lists no image; it must hold one name per line")
     missing = [stem for stem in stems if not (folder / (stem + part.image_end)).is_file()]
     if missing:
         raise DataError(
             f"{source}: {len(missing)} of {len(stems)} images are not in {folder} "
-            f"({few(missing, 3)}, each with {part.image_end}); complete the folder"
+            f"({few(missing, 3)}, each with {part.image_end}); add the missing images"
         )
     return list(stems)
 
 
 def _photo(part: Part, root: Path, stem: str) -> Photo:
-    # Joined as text: a Path each would take longer than the look at the disk.
+    # os.path.join, because creating a Path takes longer than the check of the file.
     mask = os.path.join(root, part.masks, stem + part.mask_end)
     return Photo(
         os.path.join(root, part.images, stem + part.image_end),
@@ -240,23 +240,23 @@ def _photo(part: Part, root: Path, stem: str) -> Photo:
 def _check_labels(
     dataset: Dataset, layout: Layout, root: Path, split: str, photos: tuple[Photo, ...]
 ) -> None:
-    secret = [
+    unpublished = [
         one for one in split.split("+") if one in layout.parts and not layout.parts[one].masks
     ]
-    if secret:
+    if unpublished:
         raise DataError(
-            f"{dataset.name}: the labels of {', '.join(secret)} are not published; score another "
-            "split"
+            f"{dataset.name}: the labels of {', '.join(unpublished)} are not published; evaluate "
+            "another split"
         )
     bare = [photo.name for photo in photos if photo.mask is None]
     if bare:
         count = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
-        raise _wrong_tree(dataset, root, f"labels are needed, and {count}")
+        raise _wrong_tree(dataset, root, f"labels are needed, but {count}")
 
 
 def _wrong_tree(dataset: Dataset, root: Path, problem: str) -> DataError:
-    found = "\n".join(f"  {line}" for line in _found(root)) or "  nothing"
-    return DataError(f"{root}: {dataset.name}: {problem}{_drawn(dataset)}\nfound:\n{found}")
+    content = "\n".join(f"  {line}" for line in _found(root)) or "  nothing"
+    return DataError(f"{root}: {dataset.name}: {problem}{_drawn(dataset)}\nfound:\n{content}")
 
 
 def _drawn(dataset: Dataset) -> str:
@@ -265,7 +265,7 @@ def _drawn(dataset: Dataset) -> str:
 
 
 def _found(root: Path) -> list[str]:
-    """Two floors of a folder, shortened."""
+    """Two levels of a folder, shortened."""
     entries = _entries(root)
     lines = []
     for path in entries[:_SHOWN]:
@@ -281,5 +281,5 @@ def _folders(root: Path) -> list[Path]:
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError:  # the message that lists it says more than this would
+    except OSError:  # only used to describe the folder in a message
         return []

@@ -1,15 +1,15 @@
 """MSRC v2 (Shotton et al., ECCV 2006; the masks of Malisiewicz and Efros, BMVC 2007).
 
-In picie's own form:
+In picie's own layout:
 
 msrc/
 ├── images/<name>.jpg
 ├── masks/<name>.png
 └── <split>.txt
 
-Splits: the list files that are there, or all. Masks hold the ids 0 to 22 of msrc23, 255 is void.
-msrc21 makes horse and mountain void, for which there are too few images, and moves the ids after
-them up. There is no thing/stuff partition.
+Splits: the list files in the folder, or all. Masks hold the ids 0 to 22 of msrc23; 255 is void.
+msrc21 makes horse and mountain void, which have too few images, and closes the gaps in the ids.
+There is no partition into things and stuff.
 """
 
 from picie.data.datasets.dataset import Dataset, Layout, class_map
@@ -61,4 +61,4 @@ MSRC23 = _dataset(())
 """All classes."""
 
 MSRC21 = _dataset(("horse", "mountain"))
-"""Those that are usually scored."""
+"""The classes that are usually evaluated."""

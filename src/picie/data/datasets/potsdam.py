@@ -6,22 +6,23 @@ potsdam/
 ├── 2_Ortho_RGB/top_potsdam_<tile>_RGB.tif
 └── 5_Labels_all/top_potsdam_<tile>_label.tif      in colours
 
-with the splits train (the 24 tiles labelled first), test (the other 14) and all. The base crop of
-training is cut from a whole tile, so patches are better to train on. They come in picie's own form:
+with the splits train (the 24 tiles whose labels were released first), test (the other 14) and all.
+Training takes one base crop per image, so patches suit it better than whole tiles. They use picie's
+own layout:
 
 potsdam/
 ├── images/<patch>.png (or .jpg ...)
 ├── masks/<patch>.png               in colours, or one channel with the ids 0 to 5
-└── <split>.txt                     optional list, one patch a line
+└── <split>.txt                     optional list, one patch per line
 
-The protocol of IIC (Ji, Henriques and Vedaldi, ICCV 2019; its script potsdam_prepare.py) halves
-every tile, cuts it into 15 x 15 patches of 200 x 200 pixels and draws at random 855 patches of the
-24 labelled tiles for labelled_test; the other 4,545 are labelled_train, and the 3,150 of the other
-tiles unlabelled_train. It gives the network the infrared channel too; picie reads RGB.
+The protocol of IIC (Ji, Henriques and Vedaldi, ICCV 2019; its script potsdam_prepare.py) downscales
+every tile to half its size, cuts it into 15 x 15 patches of 200 x 200 pixels and draws 855 random
+patches of the 24 labelled tiles for labelled_test; the other 4,545 are labelled_train, and the
+3,150 of the other tiles unlabelled_train. IIC also uses the infrared channel; picie reads RGB.
 
 Stored ids, by their colours: 0 white impervious surfaces, 1 blue buildings, 2 cyan low vegetation,
 3 green trees, 4 yellow cars, 5 red clutter; black (the eroded borders of 5_Labels_all_noBoundary)
-is void. potsdam3 joins roads and cars, buildings and clutter, vegetation and trees (IIC, its
+is void. potsdam3 merges roads and cars, buildings and clutter, vegetation and trees (IIC, its
 potsdam.py).
 """
 
@@ -66,7 +67,6 @@ _LAYOUTS = (
     ),
 )
 
-
 POTSDAM6 = Dataset(
     classes=("impervious surfaces", "building", "low vegetation", "tree", "car", "clutter"),
     code=LabelCode("potsdam6", (0, 1, 2, 3, 4, 5, VOID), _COLOURS),
@@ -81,4 +81,4 @@ POTSDAM3 = Dataset(
     layouts=_LAYOUTS,
     palette=_COLOURS[:3],
 )
-"""The three pairs of IIC."""
+"""The three merged classes of IIC."""

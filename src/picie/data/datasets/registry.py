@@ -1,6 +1,6 @@
-"""Data sets by name: their trees, label maps, class names and splits are known.
+"""Known data sets by name.
 
-A new one is a `Dataset` in a module of datasets/ and a line in `DATASETS`.
+To add one, write a `Dataset` in a module of datasets/ and add a line to `DATASETS`.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ DATASETS: dict[str, Dataset] = {
     "potsdam6": POTSDAM6,
     "voc21": VOC21,
 }
-"""By name; the name is its family and its number of classes."""
+"""By name: the family followed by the number of classes."""
 
 
 def open_dataset(
@@ -43,14 +43,15 @@ def open_dataset(
 
     Args:
         name: a key of `DATASETS`; "" = any folder (`open_folder`).
-        root: the folder, in a tree that the data set's module draws.
-        split: a split of the data set, or several joined by "+"; of any folder a list file.
-        labelled: insist on a mask for every image. Training needs none.
+        root: the folder, in a layout shown in the data set's module.
+        split: a split of the data set, or several separated by "+"; for any folder, the name of a
+            list file.
+        labelled: require a mask for every image. Training needs none.
 
     Raises:
         ConfigError: unknown name or split.
-        DataError: the tree is wrong or incomplete; the message draws the expected one and what was
-            found.
+        DataError: the layout is wrong or incomplete; the message shows the expected and the actual
+            one.
     """
     if not name:
         return open_folder(root, split, labelled=labelled)

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 (Everingham et al., IJCV 2010), 20 kinds of objects and the background.
+"""PASCAL VOC 2012 (Everingham et al., IJCV 2010), 20 object classes and the background.
 
 VOC2012/
 ├── JPEGImages/<name>.jpg
@@ -7,9 +7,9 @@ VOC2012/
 └── ImageSets/Segmentation/{train,val,trainval,trainaug}.txt
 
 Splits: train (1,464), val (1,449), trainval (2,913); trainaug (10,582) adds the labels of SBD
-(Hariharan et al., ICCV 2011), whose masks and list are a separate download; images takes every
-image, for training. Masks hold the ids 0 to 20 behind a palette; 255, the borders, is void.
-There is no thing/stuff partition: all classes but the background are things.
+(Hariharan et al., ICCV 2011), whose masks and list are a separate download; `pictures` takes every
+image, for training. Masks are palette images with the ids 0 to 20; 255, the object boundaries, is
+void. There is no partition into things and stuff: all classes except the background are things.
 """
 
 from picie.data.datasets.dataset import Dataset, Layout, Part, voc_colours
@@ -68,4 +68,4 @@ VOC21 = Dataset(
     ),
     palette=voc_colours(len(_CLASSES)),
 )
-"""The 20 kinds of objects and the background."""
+"""The 20 object classes and the background."""

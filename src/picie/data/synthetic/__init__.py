@@ -1,4 +1,4 @@
-"""Drawn scenes with their truth: streets, fields, water, towns."""
+"""Synthetic scenes with ground truth: streets, fields, water, buildings."""
 
 from picie.runtime.moved import forwarding
 

@@ -1,4 +1,4 @@
-"""Backdrop and ground of synthetic scenes: sky, mountains, forest, fields, roads, water."""
+"""Background and ground of synthetic scenes: sky, mountains, forest, fields, roads, water."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,11 @@ _WHITE = np.ones(3, np.float32)
 
 
 def paint_sky(scene: Scene) -> None:
-    """Cover the part above the horizon: a gradient, clouds in a flat layer, a glow at the sun."""
+    """Paint the sky above the horizon: a gradient, a flat layer of clouds, a glow at the sun."""
     rows, up = _above(scene)
     rise = np.maximum(up, 0) / max(float(up.max()), 1e-3)  # (h, 1), 0 at the horizon
     sky = blend(scene.haze, scene.zenith, np.broadcast_to(rise**0.6, (len(up), scene.width)))
-    plane = 1 / (np.maximum(up, 0) + 0.06)  # distance of the layer of clouds
+    plane = 1 / (np.maximum(up, 0) + 0.06)  # distance of the cloud layer
     offset = scene.rng.uniform(0, 256, 2).astype(np.float32)
     u, v = scene.right * plane * 16 + offset[0], plane * 22 + offset[1]
     cloud = look(scene.soft, u, v)
@@ -43,7 +43,7 @@ def paint_sky(scene: Scene) -> None:
 
 
 def paint_mountains(scene: Scene) -> None:
-    """A skyline of rock with ridges lit from the side, and often snow."""
+    """Paint mountains: rock with ridges lit from the side, often with snow."""
     rows, _ = _above(scene)
     above, inside = _skyline(scene, scene.rng.uniform(0.12, 0.36), scene.rng.uniform(10, 30), 0.015)
     u, v = scene.right * 90 + scene.rng.uniform(0, 256), above * 60
@@ -57,7 +57,7 @@ def paint_mountains(scene: Scene) -> None:
 
 
 def paint_forest(scene: Scene) -> None:
-    """A belt of far trees along the horizon."""
+    """Paint distant trees along the horizon."""
     rows, up = _above(scene)
     above, inside = _skyline(
         scene, scene.rng.uniform(0.03, 0.09), scene.rng.uniform(100, 300), 0.09
@@ -70,13 +70,13 @@ def paint_forest(scene: Scene) -> None:
 
 
 def paint_ground(scene: Scene) -> None:
-    """Cover everything below the horizon by the lie of the land; water gets its bare colour."""
+    """Paint the ground below the horizon by its class; water gets a plain colour."""
     first = min(int(scene.horizon) + 1, scene.height - 1)
     at = slice(first, scene.height), slice(0, scene.width)
     z = -scene.eye / np.minimum(scene.up[at[0]], np.float32(-1e-4))  # (h, 1)
     x = scene.right * z
     ids = scene.land(x, z)
-    fade = 1 / (1 + 0.002 * z * z)  # far texture is finer than a pixel
+    fade = 1 / (1 + 0.002 * z * z)  # distant texture is finer than a pixel
     scene.paint(at, ids == FIELD, _field(scene, x, z, fade), FIELD, z)
     if (ids == ROAD).any():
         scene.paint(at, ids == ROAD, _road(scene, x, z, fade), ROAD, z)
@@ -84,7 +84,7 @@ def paint_ground(scene: Scene) -> None:
 
 
 def reflect(scene: Scene) -> None:
-    """Mirror what lies above the horizon in the water, broken by ripples."""
+    """Reflect the part above the horizon in the water, with ripples."""
     rows, columns = np.nonzero(scene.ids == WATER)
     z = scene.depth[rows, columns]
     x = scene.right[0, columns] * z
@@ -100,7 +100,7 @@ def reflect(scene: Scene) -> None:
 
 
 def _above(scene: Scene) -> tuple[slice, Floats]:
-    """Rows down to the horizon, and `up` of these rows (h, 1)."""
+    """Rows down to the horizon, and `Scene.up` of these rows (h, 1)."""
     rows = slice(0, min(int(scene.horizon) + 2, scene.height))
     return rows, scene.up[rows]
 
@@ -108,7 +108,7 @@ def _above(scene: Scene) -> tuple[slice, Floats]:
 def _skyline(
     scene: Scene, height: float, scale: float, jag: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Height above a skyline as a share of depth (h, W), negative below it, and what lies below."""
+    """(h, W) height above a skyline per metre of depth, and the mask where it is negative."""
     u = scene.right * scale + scene.rng.uniform(0, 256)
     profile = 0.6 + 0.3 * look(scene.soft, u, float(scene.rng.integers(256)))
     profile = profile + jag * look(scene.rough, u * 4, 0.5)

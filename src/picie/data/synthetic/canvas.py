@@ -1,8 +1,7 @@
-"""The world of one synthetic scene: camera, light, lie of the land, canvas and solids.
+"""One synthetic scene: camera, light, layout of the ground, canvas and convex solids.
 
-The world is measured in metres: X to the right, V up from flat ground, Z away from the camera. The
-point seen at a pixel is (right * Z, eye + up * Z, Z), so a depth per pixel is all that is needed to
-lay a texture on a surface.
+Coordinates are in metres: X to the right, V up from flat ground, Z away from the camera. The point
+visible at a pixel is (right * Z, eye + up * Z, Z), so texturing needs only a depth per pixel.
 """
 
 import colorsys
@@ -103,10 +102,10 @@ PAINTS: _Palette = ((0, 1, 0.5, 0.9, 0.3, 0.9), (0, 1, 0, 0.05, 0.08, 0.95))
 
 
 class Scene:
-    """Camera, light, lie of the land and canvas of one scene.
+    """Camera, light, layout of the ground, and canvas of one scene.
 
     Attributes:
-        rng: source of all random numbers of the scene.
+        rng: random generator of the scene.
         right: (1, W) X per metre of depth, for each column.
         up: (H, 1) V minus eye height per metre of depth, for each row.
         rgb: (H, W, 3) colours painted so far, about 0..1.
@@ -166,11 +165,11 @@ class Scene:
         return np.array(colorsys.hsv_to_rgb(hue, saturation, value), np.float32)
 
     def near(self, colour: Floats, spread: float) -> Floats:
-        """(3,) RGB that differs a little from another; `spread` is relative."""
+        """(3,) RGB close to another colour; `spread` is the relative standard deviation."""
         return (colour * self.rng.normal(1, spread, 3)).clip(0.02, 0.98).astype(np.float32)
 
     def window(self, x: Sequence[float], v: Sequence[float], z: Sequence[float]) -> _Window:
-        """Rows and columns that a box with these corner coordinates covers; may be empty."""
+        """Rows and columns covered by a box with these corner coordinates; may be empty."""
         columns = self.centre + self.focal * np.divide.outer(x, z)
         rows = self.horizon - self.focal * np.divide.outer(np.subtract(v, self.eye), z)
         low = np.clip([rows.min() - 1, columns.min() - 1], 0, self.ids.shape).astype(int)
@@ -185,7 +184,7 @@ class Scene:
         label: int,
         depth: Floats | float,
     ) -> None:
-        """Cover the pixels `inside` a window with colours (h, w, 3) of one class."""
+        """Set colours (h, w, 3), class and depth of the pixels `inside` a window."""
         np.copyto(self.rgb[at], rgb, where=inside[..., None], casting="same_kind")
         np.copyto(self.ids[at], label, where=inside, casting="unsafe")
         np.copyto(self.depth[at], depth, where=inside, casting="same_kind")
@@ -207,19 +206,19 @@ class Scene:
 
 
 def look(tile: Floats, u: Floats | float, v: Floats | float) -> Floats:
-    """A noise tile at any coordinates (column u, row v): bilinear and repeated without a seam."""
+    """Sample a noise tile at coordinates (column u, row v): bilinear, periodic."""
     u, v = np.broadcast_arrays(np.asarray(u, np.float32), np.asarray(v, np.float32))
     column, row = np.floor(u), np.floor(v)
     place = ((row.astype(np.int64) & 255) << 8) | (column.astype(np.int64) & 255)
     here, below, right, across = (corner.take(place) for corner in tile)
     share = u - column
     here, below = here + (right - here) * share, below + (across - below) * share
-    found: Floats = here + (below - here) * (v - row)
-    return found
+    values: Floats = here + (below - here) * (v - row)
+    return values
 
 
 def blend(a: Floats, b: Floats, share: Floats | float) -> Floats:
-    """Colours between a (share 0) and b (share 1); shares (h, w) are clipped to [0, 1]."""
+    """Interpolate colours from a (share 0) to b (share 1); shares (h, w) are clipped to [0, 1]."""
     return a + (b - a) * np.clip(np.asarray(share, np.float32), 0, 1)[..., None]
 
 
@@ -232,18 +231,18 @@ def paint_solid(
 ) -> None:
     """Paint a box, cut by half-spaces aX + bV + cZ <= d.
 
-    A ray enters a convex solid at the last face that it crosses inwards and leaves it at the first
-    that it crosses outwards; it misses the solid where it would leave before it enters.
+    A ray enters a convex solid at the last plane that it crosses inwards, and leaves it at the
+    first plane that it crosses outwards; it misses the solid if it leaves before it enters.
 
     Args:
-        scene: where to paint.
+        scene: the scene to paint on.
         bounds: ranges of X, V and Z.
         label: class of the solid.
-        texture: colours of its surface, before light.
+        texture: colours of its surface, without lighting.
         cuts: (a, b, c, d) of each half-space.
     """
     (x0, x1), (v0, v1), (z0, z1) = bounds
-    z0 = max(z0, 0.6)  # what is beside or behind the camera cannot be projected
+    z0 = max(z0, 0.6)  # points beside or behind the camera cannot be projected
     at = scene.window((x0, x1), (v0, v1), (z0, max(z1, z0)))
     right, up = scene.right[:, at[1]], scene.up[at[0]]
     if not right.size or not up.size:
@@ -272,17 +271,17 @@ def _planes(
     z: Sequence[float],
     cuts: Sequence[tuple[float, float, float, float]],
 ) -> Floats:
-    """(6 + cuts, 4) half-spaces whose common part is the solid."""
+    """(6 + cuts, 4) half-spaces whose intersection is the solid."""
     high = [(1, 0, 0, x[1]), (0, 1, 0, v[1]), (0, 0, 1, z[1])]
     low = [(-1, 0, 0, -x[0]), (0, -1, 0, -v[0]), (0, 0, -1, -z[0])]
     return np.array([*high, *low, *cuts], np.float32)
 
 
 def _noise(rng: np.random.Generator, slope: float) -> Floats:
-    """(4, 65536) noise of mean 0 and deviation 1, amplitude falling as frequency^-slope.
+    """(4, 65536) noise of mean 0 and standard deviation 1, with amplitude frequency^-slope.
 
-    Column 256 * r + c holds the points (r, c), (r + 1, c), (r, c + 1) and (r + 1, c + 1) of a tile
-    of 256 x 256 points that repeats: the four that `look` mixes.
+    Column 256 * r + c holds the points (r, c), (r + 1, c), (r, c + 1) and (r + 1, c + 1) of a
+    periodic tile of 256 x 256 points: the four points that `look` interpolates.
     """
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)) + 1 / 256
     tile = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((256, 256))) * frequency**-slope)

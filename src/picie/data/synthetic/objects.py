@@ -1,4 +1,4 @@
-"""What stands on the ground of synthetic scenes: buildings, trees, cars."""
+"""Objects in synthetic scenes: buildings, trees, cars."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ _Queue = list[tuple[float, Callable[[], None]]]
 
 
 def paint_furniture(scene: Scene) -> None:
-    """Choose what stands where, and paint it from far to near."""
+    """Place the objects, and paint them from far to near."""
     queue: _Queue = []
     for side in (-1, 1):
         if scene.kind == "street" or (scene.kind == "quay" and side != scene.side):
@@ -43,7 +43,7 @@ def paint_furniture(scene: Scene) -> None:
 
 
 def _add_row(scene: Scene, queue: _Queue, side: int) -> None:
-    """Buildings along one side of a street."""
+    """Add buildings along one side of a street."""
     rng, z = scene.rng, float(scene.rng.uniform(2, 14))
     while z < 110:
         long, deep = rng.uniform(6, 17), rng.uniform(7, 12)
@@ -89,7 +89,7 @@ def _add_cars(scene: Scene, queue: _Queue) -> None:
 
 
 def _free_field(scene: Scene, z0: float, z1: float) -> _Place | None:
-    """A place (X, Z) in view with field around it."""
+    """A random visible place (X, Z) surrounded by field, or None."""
     for _ in range(12):
         z = float(np.exp(scene.rng.uniform(np.log(z0), np.log(z1))))
         x = float(scene.rng.uniform(scene.right.min(), scene.right.max()) * z)
@@ -207,7 +207,7 @@ def _car(scene: Scene, place: _Place, *, across: bool) -> Callable[[], None]:
 
 
 def _bodywork(scene: Scene, place: _Place, across: bool, length: float, colour: Floats) -> Texture:
-    """Paint with wheels and a door on the flanks, and lamps on both ends."""
+    """Car paint, with wheels and a door on the sides, and lamps at both ends."""
     lamps = np.array([[0.8, 0.05, 0.05], [0.95, 0.95, 0.85]], np.float32)
     lamp = lamps[scene.rng.integers(2)]
     x, z = place
@@ -228,7 +228,7 @@ def _bodywork(scene: Scene, place: _Place, across: bool, length: float, colour: 
 
 
 def _shadow(scene: Scene, place: _Place, rx: float, rz: float) -> None:
-    """Darken the ground around a foot, away from the sun; radii in metres."""
+    """Darken the ground below an object, on the side away from the sun; radii in metres."""
     x, z = place[0] - np.sign(scene.light[0]) * rx * 0.5 * scene.sun, place[1]
     near = max(z - rz, 0.7)
     at = scene.window((x - rx, x + rx), (0, 0), (near, max(z + rz, near)))

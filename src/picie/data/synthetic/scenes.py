@@ -1,10 +1,10 @@
 """Synthetic street, country and waterside scenes with exact class masks.
 
-The scenes are drawn by this package from random numbers alone; they hold no part of any photograph
-and may be shipped and passed on freely.
+The scenes are generated from random numbers alone. They contain no part of any photograph and may
+be distributed freely.
 
-Colour, light, weather and camera differ more from scene to scene than from class to class, so a
-class shows in its texture, shape and place rather than in its mean colour.
+Colour, light, weather and camera vary more between scenes than between classes, so classes differ
+in texture, shape and position rather than in mean colour.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def write_scenes(
     """Write a labelled folder: images/, masks/, classes.txt, train.txt and val.txt.
 
     Args:
-        out: the folder; made where missing, files of the same names are replaced.
+        out: the folder, created if missing; files of the same names are replaced.
         train: scenes named in train.txt.
         val: scenes named in val.txt, numbered after those of train.
         size: (H, W) in pixels.
@@ -75,7 +75,7 @@ def draw_scene(
         size: (H, W) in pixels.
 
     Returns:
-        The image (H, W, 3) uint8 RGB, and its class ids (H, W) uint8, places in `CLASSES`.
+        The image (H, W, 3) uint8 RGB, and its class ids (H, W) uint8, indices into `CLASSES`.
     """
     scene = Scene(numpy_generator(Stream.SCENES, seed, index), size)
     paint_sky(scene)
@@ -90,10 +90,10 @@ def draw_scene(
 
 
 def _develop(scene: Scene) -> NDArray[np.uint8]:
-    """Haze, faded colours, cast, exposure, gamma, lens blur and sensor noise."""
+    """Apply haze, desaturation, colour cast, exposure, gamma, lens blur and sensor noise."""
     rng = scene.rng
     fog = rng.choice([0.0003, 0.0015, 0.012], p=[0.5, 0.35, 0.15])
-    clear = 0.25 + 0.75 * np.exp(-scene.depth * np.float32(fog))  # what has a label can be seen
+    clear = 0.25 + 0.75 * np.exp(-scene.depth * np.float32(fog))  # labelled objects stay visible
     clear = np.where(scene.ids == SKY, 1, clear)
     rgb = blend(scene.haze, scene.rgb, clear)
     rgb = blend(rgb @ np.full((3, 1), 1 / 3, np.float32), rgb, rng.uniform(0.55, 1.0))

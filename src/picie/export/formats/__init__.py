@@ -1,1 +1,1 @@
-"""One module for each form of masks that other tools open."""
+"""One module for each export format of masks."""

@@ -1,4 +1,4 @@
-"""The tree of Cityscapes."""
+"""The folder layout of Cityscapes."""
 
 import json
 from pathlib import Path
@@ -29,9 +29,9 @@ class CityscapesWriter:
     """leftImg8bit/train/<city>/<name>_leftImg8bit.png, gtFine/train/<city>/<name>_gtFine_*.png.
 
     The city is the first folder of a photo's name, or "photos"; folders below it become part of
-    the name (a/b/c is a/b__c). _labelIds holds the ids, 255 where the class is ignored, _color the
-    mask in colours, ignored black. labels.json has names and colours. Photos that are no PNG are
-    written anew as such.
+    the name (a/b/c becomes a/b__c). _labelIds has the ids, 255 = ignored; _color has the mask in
+    colours, black = ignored. labels.json has names and colours. Photos in other formats are
+    re-encoded as PNG.
 
     Args:
         out: the folder.
@@ -40,7 +40,7 @@ class CityscapesWriter:
         options: photos.
 
     Raises:
-        ConfigError: more classes than fit.
+        ConfigError: too many classes.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class CityscapesWriter:
         taken: set[str] = set()
         self._places = {name: _place(name, taken) for name in names}
 
-    def add(self, one: Labelled) -> None:
+    def add(self, labelled: Labelled) -> None:
         """Write one photo and its two masks."""
-        place = self._places[one.name]
+        place = self._places[labelled.name]
         photo = self._out / "leftImg8bit" / _TREE / f"{place}_leftImg8bit.png"
-        put_photo_as(one, photo, self._options.photos, ".png")
+        put_photo_as(labelled, photo, self._options.photos, ".png")
         start = self._out / "gtFine" / _TREE / place
         ids = in_folder(start.with_name(f"{start.name}_gtFine_labelIds.png"))
-        Image.fromarray(indexed(one.mask, first=0, void=_VOID)).save(ids, format="PNG")
-        painted = colour_mask(one.mask, self._classes.colours)
-        painted[one.mask < 0] = _BLACK
+        Image.fromarray(indexed(labelled.mask, first=0, void=_VOID)).save(ids, format="PNG")
+        painted = colour_mask(labelled.mask, self._classes.colours)
+        painted[labelled.mask < 0] = _BLACK
         colour = start.with_name(f"{start.name}_gtFine_color.png")
         Image.fromarray(painted).save(colour, format="PNG")
 
@@ -78,7 +78,7 @@ class CityscapesWriter:
 
 
 def _place(name: str, taken: set[str]) -> str:
-    """city/name of an image, unlike those before it."""
+    """A unique city/name for an image."""
     city, _, rest = name.partition("/")
     if not rest:
         city, rest = "photos", name

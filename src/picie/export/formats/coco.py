@@ -28,9 +28,10 @@ __all__ = ["CocoWriter"]
 class CocoWriter:
     """OUT/annotations/instances_default.json, and the photos in OUT/images/.
 
-    Category i + 1 is id i: COCO's categories count from 1. Run-lengths are one annotation for each
-    class of an image; polygons are one for each connected region, holes cut open (polygons.py).
-    Ignored pixels are in none. The lists grow in files, not in memory.
+    Category i + 1 is id i: COCO's categories count from 1. With run-lengths, each class of
+    an image is one annotation; with polygons, each connected region is one, with holes cut open
+    (polygons.py).
+    Ignored pixels have no annotation. The lists are kept in files, not in memory.
 
     Args:
         out: the folder.
@@ -40,7 +41,7 @@ class CocoWriter:
 
     Raises:
         MissingExtraError: pycocotools is missing.
-        OSError: the lists cannot be begun.
+        OSError: the lists cannot be created.
     """
 
     def __init__(
@@ -56,19 +57,21 @@ class CocoWriter:
             append(part, "")
         self._number = self._annotation = 0
 
-    def add(self, one: Labelled) -> Then:
-        """Write one photo; its entries of the lists come later."""
-        name = photo_file(one)
-        put_photo(one, self._out / "images" / name, self._options.photos)
+    def add(self, labelled: Labelled) -> Then:
+        """Write one photo; the follow-up adds its entries to the lists."""
+        name = photo_file(labelled)
+        put_photo(labelled, self._out / "images" / name, self._options.photos)
         if self._options.polygons:
-            found = list(_polygons(one.mask, self._options.tolerance))
+            annotations = list(_polygons(labelled.mask, self._options.tolerance))
         else:
-            found = list(_runs(one.mask))
-        height, width = one.mask.shape
-        return lambda: self._list({"file_name": name, "width": width, "height": height}, found)
+            annotations = list(_runs(labelled.mask))
+        height, width = labelled.mask.shape
+        return lambda: self._list(
+            {"file_name": name, "width": width, "height": height}, annotations
+        )
 
     def close(self) -> None:
-        """Put the lists together."""
+        """Join the lists into the JSON file."""
         categories = [
             {"id": number, "name": name, "supercategory": ""}
             for number, name in enumerate(self._classes.names, 1)
@@ -86,15 +89,15 @@ class CocoWriter:
                 part.unlink()
                 file.write(f"\n]{end}\n")
 
-    def _list(self, image: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    def _list(self, image: dict[str, Any], annotations: list[dict[str, Any]]) -> None:
         comma = ",\n" * (self._number > 0)
         self._number += 1
         append(self._images, comma + json.dumps({"id": self._number} | image))
         parts = []
-        for one in found:
+        for annotation in annotations:
             parts.append(",\n" * (self._annotation > 0))
             self._annotation += 1
-            entry = {"id": self._annotation, "image_id": self._number, "iscrowd": 0} | one
+            entry = {"id": self._annotation, "image_id": self._number, "iscrowd": 0} | annotation
             parts.append(json.dumps(entry))
         append(self._annotations, "".join(parts))
 
@@ -140,7 +143,7 @@ def _pycocotools() -> Any:
         from pycocotools import mask
     except ImportError:
         raise MissingExtraError(
-            'picie export --format coco needs pycocotools: pip install "picie[export]"; or write '
-            "--polygons, which needs nothing"
+            'picie export --format coco needs pycocotools: pip install "picie[export]"; or pass '
+            "--polygons, which needs no package"
         ) from None
     return mask

@@ -25,9 +25,9 @@ _MASKS = ("SegmentationClass", "SegmentationObject")
 class CvatWriter:
     """OUT/annotations.zip to upload, and the photos in OUT/images/ to make the task from.
 
-    The archive has labelmap.txt, ImageSets/Segmentation/default.txt and, painted in the colours of
-    the label map, SegmentationClass and SegmentationObject; each class of an image is one object.
-    Ignored pixels are background, which CVAT leaves empty.
+    The archive contains labelmap.txt, ImageSets/Segmentation/default.txt, and SegmentationClass and
+    SegmentationObject in the colours of the label map; each class of an image is one object.
+    Ignored pixels are background, which CVAT leaves unlabelled.
 
     Args:
         out: the folder.
@@ -36,7 +36,7 @@ class CvatWriter:
         options: photos.
 
     Raises:
-        ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
+        ConfigError: too many classes, or a name that labelmap.txt cannot store.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class CvatWriter:
         self._labels = LabelMap.of(classes, "cvat")
         self._names: list[str] = []
 
-    def add(self, one: Labelled) -> Then:
-        """Write one photo and its two masks; the masks enter the archive at the end."""
-        put_photo(one, self._out / "images" / photo_file(one), self._options.photos)
-        values = self._labels.apply(one.mask, 0)
+    def add(self, labelled: Labelled) -> Then:
+        """Write one photo and its two masks; `close` adds the masks to the archive."""
+        put_photo(labelled, self._out / "images" / photo_file(labelled), self._options.photos)
+        values = self._labels.apply(labelled.mask, 0)
         colours = (self._labels.colours, object_colours(256))
         for folder, painted in zip(_MASKS, colours, strict=True):
-            path = in_folder(self._out / folder / f"{one.name}.png")
+            path = in_folder(self._out / folder / f"{labelled.name}.png")
             Image.fromarray(painted[values]).save(path, format="PNG")
-        return lambda: self._names.append(one.name)
+        return lambda: self._names.append(labelled.name)
 
     def close(self) -> None:
         """Write the archive."""

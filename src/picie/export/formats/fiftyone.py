@@ -21,8 +21,8 @@ __all__ = ["FiftyOneWriter"]
 class FiftyOneWriter:
     """OUT/data/, OUT/labels/ and mask_targets.json.
 
-    FiftyOne takes 0 for background and does not show it, so value i + 1 is id i, and 0 is ignored.
-    Masks are indexed PNG, or 16-bit beyond 254 classes.
+    FiftyOne treats 0 as background and hides it, so id i has value i + 1, and 0 = ignored. Masks
+    are indexed PNG, or 16-bit PNG for more than 254 classes.
 
     Args:
         out: the folder.
@@ -37,11 +37,11 @@ class FiftyOneWriter:
         self._out, self._classes, self._options = out, classes, options
         self._colours = np.vstack([np.zeros((1, 3), np.uint8), classes.colours])
 
-    def add(self, one: Labelled) -> None:
+    def add(self, labelled: Labelled) -> None:
         """Write one photo and its mask."""
-        put_photo(one, self._out / "data" / photo_file(one), self._options.photos)
-        image = mask_image(one.mask + 1, self._colours)
-        image.save(in_folder(self._out / "labels" / f"{one.name}.png"), format="PNG")
+        put_photo(labelled, self._out / "data" / photo_file(labelled), self._options.photos)
+        image = mask_image(labelled.mask + 1, self._colours)
+        image.save(in_folder(self._out / "labels" / f"{labelled.name}.png"), format="PNG")
 
     def close(self) -> None:
         """Write the names by value."""

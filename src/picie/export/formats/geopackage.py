@@ -20,21 +20,21 @@ __all__ = ["LAYER", "GeoPackageWriter"]
 LAYER = "classes"
 """Name of the layer of polygons."""
 
-_AT_ONCE = 10_000  # polygons that are written together
+_AT_ONCE = 10_000  # polygons per write
 
 
 class GeoPackageWriter:
     """OUT/<name>.gpkg for each raster: a polygon for each connected region.
 
     Polygons follow the edges of pixels and may have holes. Their attributes are id, name, colour
-    (#rrggbb) and pixels. Pixels without data and ignored classes are in none. They are made from a
-    mask on disk, which is removed, so that the raster need not fit into memory (the polygons of one
-    raster must).
+    (#rrggbb) and pixels. Pixels without data and of ignored classes have no polygon. Polygons are
+    traced from a temporary mask on disk, so rasters may exceed memory; the polygons of one raster
+    must fit.
 
     Args:
         out: the folder.
         classes: ids.
-        tolerance: most pixels by which polygons may leave the border; 0 = none.
+        tolerance: maximum distance in pixels between polygon and mask boundary; 0 = exact.
 
     Raises:
         MissingExtraError: an optional package is missing.
@@ -74,14 +74,14 @@ class GeoPackageWriter:
             mask.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing comes last."""
+        """There are no remaining files."""
 
     def _write(self, mask: Path, target: Path) -> None:
         with rasterio().open(mask) as file:
-            found = self._polygons(file)
-            batch = list(islice(found, _AT_ONCE))
-            self._put(target, file, batch, append=False)  # also without polygons: an empty layer
-            while batch := list(islice(found, _AT_ONCE)):
+            polygons = self._polygons(file)
+            batch = list(islice(polygons, _AT_ONCE))
+            self._put(target, file, batch, append=False)  # creates the layer even without polygons
+            while batch := list(islice(polygons, _AT_ONCE)):
                 self._put(target, file, batch, append=True)
 
     def _polygons(self, file: Any) -> Iterator[tuple[int, Any]]:

@@ -1,4 +1,4 @@
-"""GeoTIFF masks: the coordinate system and the transform of the raster are kept."""
+"""GeoTIFF masks with the coordinate system and transform of the raster."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +20,15 @@ class GeoTiffWriter:
     Args:
         out: the folder.
         classes: ids.
-        tolerance: does not matter here.
+        tolerance: unused.
     """
 
     def __init__(self, out: Path, classes: ClassTable, tolerance: float) -> None:
         rasterio()
         if len(classes.names) > 65535:
-            raise ConfigError("a GeoTIFF mask holds 65535 classes; pass --clusters with fewer")
+            raise ConfigError(
+                "a GeoTIFF mask holds at most 65535 classes; pass a smaller --clusters"
+            )
         self._out, self._classes = out, classes
 
     def add(
@@ -44,7 +46,7 @@ class GeoTiffWriter:
             path: the raster.
             model: a trained model.
             raster_view: how the network sees rasters.
-            done: is called with the share of the raster that is done, 0..1.
+            done: called with the finished share of the raster, 0..1.
 
         Raises:
             DataError: it cannot be read.
@@ -67,11 +69,10 @@ def write_geotiff(
     raster_view: RasterView,
     done: Callable[[float], object],
 ) -> None:
-    """Write the mask of one raster; what is left of it when that fails is removed.
+    """Write the mask of one raster; a partial file is removed on failure.
 
-    One band, 8-bit with a colour table up to 255 classes, else 16-bit; the largest value is the
-    nodata value, for pixels without data and ignored classes. Names are tags of the band, CLASS_0
-    and so on.
+    One band: 8-bit with a colour table up to 255 classes, else 16-bit. The largest value is nodata,
+    for pixels without data and ignored classes. Names are tags of the band: CLASS_0 and so on.
 
     Args:
         target: file to write.
@@ -79,7 +80,7 @@ def write_geotiff(
         model: a trained model.
         classes: ids.
         raster_view: how the network sees rasters.
-        done: is called with the share that is done, 0..1.
+        done: called with the finished share of the raster, 0..1.
 
     Raises:
         DataError: the raster cannot be read.

@@ -1,4 +1,4 @@
-"""A folder that datasets.load_dataset of Hugging Face reads."""
+"""A folder for Hugging Face's datasets.load_dataset."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ configs:
 # Photos with predicted masks
 
 Written by picie. `image` is the photo, `mask` an image of the same size whose values are the ids
-below, 255 where the class is ignored. The masks are predictions, not labels made by people.
+below, 255 = ignored. The masks are predictions, not human labels.
 
 ```python
 from datasets import load_dataset
@@ -63,8 +63,8 @@ class HuggingFaceWriter:
         options: photos; not "none".
 
     Raises:
-        ConfigError: more classes than fit, or photos left out.
-        OSError: the list cannot be begun.
+        ConfigError: too many classes, or an export without photos.
+        OSError: the list cannot be created.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class HuggingFaceWriter:
         classes.at_most(_VOID, "huggingface")
         if options.photos == "none":
             raise ConfigError(
-                "--photos none: a data set of --format huggingface holds its photos; choose copy "
-                "or link"
+                "--photos none: a data set of --format huggingface contains its photos; choose "
+                "copy or link"
             )
         self._out, self._classes, self._options = out, classes, options
         self._rows = out / "metadata.jsonl"
         append(self._rows, "")
 
-    def add(self, one: Labelled) -> Then:
-        """Write one photo and its mask; its row comes later."""
-        photo, mask = f"images/{photo_file(one)}", f"masks/{one.name}.png"
-        put_photo(one, self._out / photo, self._options.photos)
-        image = Image.fromarray(indexed(one.mask, first=0, void=_VOID))
+    def add(self, labelled: Labelled) -> Then:
+        """Write one photo and its mask; the follow-up adds its row to the list."""
+        photo, mask = f"images/{photo_file(labelled)}", f"masks/{labelled.name}.png"
+        put_photo(labelled, self._out / photo, self._options.photos)
+        image = Image.fromarray(indexed(labelled.mask, first=0, void=_VOID))
         image.save(in_folder(self._out / mask), format="PNG")
         row = json.dumps({"file_name": photo, "mask_file_name": mask})
         return lambda: append(self._rows, f"{row}\n")

@@ -1,18 +1,18 @@
 """Brush predictions for Label Studio.
 
-Its brush masks are the alpha channel of an image whose four channels are all 0 or 255, row by row,
-as a stream of bits, high bits first:
+A brush mask is an RGBA image whose channels are all 0 or 255, row by row, run-length encoded as a
+stream of bits, high bits first:
 
     32 bits   number of values (4 for each pixel)
-     5 bits   bits of a value, less 1: 7
-    4 x 4 bits   widths in bits of the four kinds of length, less 1
-    then, until all values are there:
+     5 bits   bits per value, minus 1: 7
+    4 x 4 bits   bit widths of the four kinds of length, minus 1
+    then, until all values are encoded:
      1 bit    1 = one value that repeats, 0 = a list of values
      2 bits   kind of the length
-     n bits   length, less 1
+     n bits   length, minus 1
      8 bits   the value (or as many values as the length says)
 
-The stream is filled up with zeros to whole bytes; JSON holds them as numbers.
+The stream is padded with zeros to whole bytes, which JSON stores as numbers.
 """
 
 import json
@@ -37,9 +37,9 @@ _FROM, _TO = "brush", "image"
 class LabelStudioWriter:
     """OUT/tasks.json to import, OUT/label_config.xml, and the photos in OUT/images/.
 
-    A task for each photo, with one brush mask for each of its classes as a prediction. Photos are
-    named by local paths: Label Studio serves them where LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is
-    the folder around OUT. Ignored pixels are in no mask. The list grows in its file.
+    One task per photo, with one brush mask for each of its classes as a prediction. Photos have
+    local paths: Label Studio serves them if LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is the parent
+    folder of OUT. Ignored pixels are in no mask. The list is kept in its file, not in memory.
 
     Args:
         out: the folder.
@@ -48,7 +48,7 @@ class LabelStudioWriter:
         options: photos, title.
 
     Raises:
-        OSError: the list cannot be begun.
+        OSError: the list cannot be created.
     """
 
     def __init__(
@@ -59,16 +59,18 @@ class LabelStudioWriter:
         append(self._tasks, "[\n")
         self._number = 0
 
-    def add(self, one: Labelled) -> Then:
-        """Write one photo; its task comes later."""
-        name = photo_file(one)
-        put_photo(one, self._out / "images" / name, self._options.photos)
+    def add(self, labelled: Labelled) -> Then:
+        """Write one photo; the follow-up adds its task to the list."""
+        name = photo_file(labelled)
+        put_photo(labelled, self._out / "images" / name, self._options.photos)
         place = quote(f"{self._options.title}/images/{name}", errors="surrogateescape")
         results = [
-            self._result(one, number) for number in np.unique(one.mask).tolist() if number >= 0
+            self._result(labelled, number)
+            for number in np.unique(labelled.mask).tolist()
+            if number >= 0
         ]
         task = {
-            "data": {_TO: f"/data/local-files/?d={place}", "name": one.name},
+            "data": {_TO: f"/data/local-files/?d={place}", "name": labelled.name},
             "predictions": [{"model_version": "picie", "result": results}],
         }
         text = json.dumps(task, separators=(",", ":"))
@@ -93,8 +95,8 @@ class LabelStudioWriter:
         append(self._tasks, ",\n" * (self._number > 0) + task)
         self._number += 1
 
-    def _result(self, one: Labelled, number: int) -> dict[str, Any]:
-        height, width = one.mask.shape
+    def _result(self, labelled: Labelled, number: int) -> dict[str, Any]:
+        height, width = labelled.mask.shape
         return {
             "id": f"class{number}",
             "type": "brushlabels",
@@ -105,14 +107,14 @@ class LabelStudioWriter:
             "image_rotation": 0,
             "value": {
                 "format": "rle",
-                "rle": list(brush(one.mask == number)),
+                "rle": list(brush(labelled.mask == number)),
                 "brushlabels": [self._classes.names[number]],
             },
         }
 
 
 def brush(inside: NDArray[np.bool_]) -> bytes:
-    """The stream of bits at the top of this module, for the pixels of one class.
+    """Encode the pixels of one class as described at the top of this module.
 
     Args:
         inside: (H, W).

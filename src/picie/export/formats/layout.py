@@ -1,4 +1,4 @@
-"""What every export is made of: classes, images with masks, and the writers of layouts."""
+"""The parts of every export: classes, images with masks, and the writer protocol."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 PhotoPolicy = Literal["copy", "link", "none"]
-"""How photos come into a layout: copied, as hard links, or not at all."""
+"""How photos enter a layout: copied, hard-linked, or not at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +52,28 @@ class ClassTable:
     colours: Colours
 
     def at_most(self, count: int, format: str) -> None:
-        """Refuse more ids than a format holds.
+        """Refuse more ids than a format supports.
 
         Raises:
             ConfigError: more than `count`.
         """
         if len(self.names) > count:
             raise ConfigError(
-                f"the model has {len(self.names)} classes and --format {format} holds {count}; "
-                "pass --clusters with a smaller number, or give clusters the same name"
+                f"the model has {len(self.names)} classes, but --format {format} holds at most "
+                f"{count}; pass a smaller --clusters, or give several clusters the same name"
             )
 
     def without(self, sign: str, format: str) -> None:
-        """Refuse names that would break a list of the format.
+        """Refuse names with a separator of the format.
 
         Raises:
-            ConfigError: a name holds `sign`.
+            ConfigError: a name contains `sign`.
         """
         for name in self.names:
             if sign in name:
                 raise ConfigError(
-                    f"the class name {name!r} holds {sign!r}, which --format {format} cannot "
-                    "carry; rename the class"
+                    f"the class name {name!r} contains {sign!r}, which --format "
+                    f"{format} cannot store; rename the class"
                 )
 
 
@@ -86,8 +86,7 @@ class Labelled:
         path: the image file.
         image: (H, W, 3) uint8 RGB, upright.
         mask: (H, W) int64 ids 0..N-1, or IGNORED.
-        upright: the file shows the image as `image` does to programs that do not turn it by its
-            EXIF orientation.
+        upright: whether the file looks like `image` in programs that ignore its EXIF orientation.
     """
 
     name: str
@@ -99,13 +98,13 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Options:
-    """What people choose about an export.
+    """User options of an export.
 
     Attributes:
-        photos: how photos come into layouts that hold them.
-        polygons: coco: polygons of regions in place of run-lengths of classes.
-        tolerance: most pixels by which polygons may leave the border of the mask; 0 = none.
-        title: name of the folder that the export becomes.
+        photos: how photos enter layouts that contain them.
+        polygons: coco: polygons of regions instead of run-lengths of classes.
+        tolerance: maximum distance in pixels between polygon and mask boundary; 0 = exact.
+        title: name of the output folder.
     """
 
     photos: PhotoPolicy = "copy"
@@ -117,18 +116,18 @@ class Options:
 class Writer(Protocol):
     """Writes one layout into a folder that exists and is empty."""
 
-    def add(self, one: Labelled) -> Then:
-        """Write what belongs to this image alone.
+    def add(self, labelled: Labelled) -> Then:
+        """Write the files of one image.
 
-        Called by several threads at a time, in no certain order. What it returns is called later in
-        the order of the images, never twice at a time: that is the place for lists.
+        Called from several threads, in any order. What it returns is called later in the order of
+        the images, one at a time: use it to append to lists.
 
         Raises:
             OSError: a file cannot be written.
         """
 
     def close(self) -> None:
-        """Write what comes last; called once, after all images.
+        """Write the remaining files; called once, after all images.
 
         Raises:
             OSError: a file cannot be written.
@@ -140,7 +139,7 @@ WriterMaker = Callable[[Path, ClassTable, tuple[str, ...], Options], Writer]
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names of images that would leave the folder of the export.
+    """Refuse image names that lead outside the folder of the export.
 
     Raises:
         DataError: an absolute name, or one with "..".
@@ -149,19 +148,19 @@ def check_names(names: Iterable[str]) -> None:
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
             raise DataError(
-                f"the image name {name!r} leads out of the export; names are paths inside the "
+                f"the image name {name!r} leads outside the export; names are paths inside the "
                 "photo folder"
             )
 
 
 def flat_names(names: Iterable[str]) -> dict[str, str]:
-    """Names without subfolders, "/" written as "__"; where two would be the same, with a number."""
+    """Names without subfolders: "/" becomes "__", and duplicates get a number."""
     taken: set[str] = set()
     return {name: unlike(name.replace("/", "__"), taken) for name in names}
 
 
 def unlike(wanted: str, taken: set[str]) -> str:
-    """The name wanted, with a number where it is taken; it is taken afterwards."""
+    """The wanted name, with a number if it is taken; adds the result to `taken`."""
     name, number = wanted, 2
     while name in taken:
         name, number = f"{wanted}__{number}", number + 1
@@ -170,21 +169,21 @@ def unlike(wanted: str, taken: set[str]) -> str:
 
 
 def distinct(colours: Colours, reserved: Iterable[tuple[int, int, int]]) -> Colours:
-    """Colours that are unlike one another and unlike `reserved`, changed as little as possible.
+    """Colours distinct from one another and from `reserved`, changed as little as possible.
 
-    Formats that tell classes apart by their colour cannot hold two of one colour, nor one that
-    means background.
+    Formats that identify classes by colour need a unique colour per class, other than that of the
+    background.
 
     Args:
         colours: (N, 3) uint8 sRGB.
-        reserved: colours that mean something else.
+        reserved: colours with another meaning.
 
     Returns:
         (N, 3) uint8 sRGB.
     """
     taken = set(reserved)
-    found = np.empty_like(colours)
-    # Steps of 8 levels, the smallest first: too little to be seen as another colour.
+    chosen = np.empty_like(colours)
+    # Steps of 8 levels, smallest first, which the eye hardly notices.
     steps = sorted(
         ((r, g, b) for r in _STEPS for g in _STEPS for b in _STEPS),
         key=lambda step: sum(abs(part) for part in step),
@@ -195,26 +194,26 @@ def distinct(colours: Colours, reserved: Iterable[tuple[int, int, int]]) -> Colo
             if colour not in taken and min(colour) >= 0 and max(colour) <= 255:
                 break
         taken.add(colour)
-        found[number] = colour
-    return found
+        chosen[number] = colour
+    return chosen
 
 
 _STEPS = tuple(8 * step for step in range(-8, 9))
 
 
 def indexed(mask: Mask, *, first: int, void: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 of ids counted from `first`, with `void` where the class is ignored."""
+    """(H, W) uint8 of ids starting at `first`, with `void` for ignored pixels."""
     return np.where(mask < 0, void, mask + first).astype(np.uint8)
 
 
 def append(path: Path, text: str) -> None:
-    """Add ASCII text to a list. No file stays open, which an error would leave behind."""
+    """Append ASCII text to a file. It is not kept open, so an error leaves no open file."""
     with path.open("a", encoding="ascii") as file:
         file.write(text)
 
 
 def in_folder(path: Path) -> Path:
-    """The path, with a folder around it."""
+    """The path, after its folder is created."""
     os.makedirs(path.parent, exist_ok=True)
     return path
 
@@ -223,22 +222,21 @@ _QUALITY = 95
 _SAVED = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".png": "PNG"}
 
 
-def photo_file(one: Labelled) -> str:
-    """Path of a photo inside its folder of a layout: its name with the extension of its file."""
-    return one.name + one.path.suffix
+def photo_file(labelled: Labelled) -> str:
+    """Path of a photo inside a layout: its name with the extension of its file."""
+    return labelled.name + labelled.path.suffix
 
 
-def put_photo(one: Labelled, path: Path, policy: PhotoPolicy) -> None:
-    """Put a photo at a path, as a copy or a link of its file, or written anew if it is turned.
+def put_photo(labelled: Labelled, path: Path, policy: PhotoPolicy) -> None:
+    """Copy or link a photo; a photo stored rotated is re-encoded upright.
 
-    Hard links fall back to copies where the file system has none, as between two disks. A photo
-    that its file stores turned is written in its own format at high quality, without its EXIF
-    block.
+    Hard links fall back to copies if the file system does not support them, such as between disks.
+    Re-encoded photos keep their format, at high quality, but not their EXIF data.
 
     Args:
-        one: the photo.
-        path: where to, with the extension of its file.
-        policy: copy, link, or none to do nothing.
+        labelled: the photo.
+        path: destination, with the extension of the photo's file.
+        policy: copy, link, or none (does nothing).
 
     Raises:
         OSError: it cannot be written.
@@ -246,39 +244,39 @@ def put_photo(one: Labelled, path: Path, policy: PhotoPolicy) -> None:
     if policy == "none":
         return
     in_folder(path)
-    if not one.upright:
-        _save(one, path, _SAVED.get(path.suffix.lower(), "TIFF"))
+    if not labelled.upright:
+        _save(labelled, path, _SAVED.get(path.suffix.lower(), "TIFF"))
         return
     if policy == "link":
         try:
-            # The file itself, not a symbolic link to it.
-            os.link(os.path.realpath(one.path), path)
+            # Link the file itself, not a symbolic link to it.
+            os.link(os.path.realpath(labelled.path), path)
             return
         except OSError:
             path.unlink(missing_ok=True)
-    shutil.copyfile(one.path, path)
+    shutil.copyfile(labelled.path, path)
 
 
-def put_photo_as(one: Labelled, path: Path, policy: PhotoPolicy, *suffixes: str) -> None:
-    """Put a photo at a path of a layout that wants one format: other formats are written anew.
+def put_photo_as(labelled: Labelled, path: Path, policy: PhotoPolicy, *suffixes: str) -> None:
+    """Like `put_photo`, for layouts that require one format: other formats are re-encoded.
 
     Args:
-        one: the photo.
-        path: where to, with an extension of the format wanted.
-        policy: copy, link, or none to do nothing.
-        suffixes: extensions, in lower case, of files that are in this format already.
+        labelled: the photo.
+        path: destination, with an extension of the required format.
+        policy: copy, link, or none (does nothing).
+        suffixes: lower-case extensions of files that already have this format.
 
     Raises:
         OSError: it cannot be written.
     """
     if policy == "none":
         return
-    if one.path.suffix.lower() in suffixes:
-        put_photo(one, path, policy)
+    if labelled.path.suffix.lower() in suffixes:
+        put_photo(labelled, path, policy)
     else:
-        _save(one, in_folder(path), _SAVED[path.suffix])
+        _save(labelled, in_folder(path), _SAVED[path.suffix])
 
 
-def _save(one: Labelled, path: Path, kind: str) -> None:
+def _save(labelled: Labelled, path: Path, kind: str) -> None:
     lossy = {"quality": _QUALITY} if kind in ("JPEG", "WEBP") else {}
-    Image.fromarray(one.image).save(path, format=kind, **lossy)
+    Image.fromarray(labelled.image).save(path, format=kind, **lossy)

@@ -17,7 +17,7 @@ class PngWriter:
         out: the folder.
         classes: ids.
         names: of all images.
-        options: none matters here.
+        options: unused.
     """
 
     def __init__(
@@ -25,10 +25,10 @@ class PngWriter:
     ) -> None:
         self._out, self._classes = out, classes
 
-    def add(self, one: Labelled) -> None:
+    def add(self, labelled: Labelled) -> None:
         """Write one mask."""
-        image = mask_image(one.mask, self._classes.colours)
-        image.save(in_folder(self._out / f"{one.name}.png"), format="PNG")
+        image = mask_image(labelled.mask, self._classes.colours)
+        image.save(in_folder(self._out / f"{labelled.name}.png"), format="PNG")
 
     def close(self) -> None:
         """Write the names."""

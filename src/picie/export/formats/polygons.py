@@ -1,12 +1,12 @@
-"""Outlines of connected regions, along the edges of their pixels, so that areas are exact.
+"""Polygons of connected regions that follow pixel edges, so that areas are exact.
 
-Pixel (row i, column j) covers the square from (j, i) to (j + 1, i + 1). A region is what pixels of
-one id form that touch along an edge, not at a corner only. Its outer ring runs clockwise as seen on
-screen (y downwards), the rings of its holes the other way round.
+Pixel (row i, column j) covers the square from (j, i) to (j + 1, i + 1). A region consists of
+edge-connected pixels of one id; touching corners do not connect. Its outer ring runs clockwise on
+screen (y downwards), the rings of its holes counter-clockwise.
 
-Formats whose polygons have no holes get one ring: it goes to each hole along a straight cut, around
-it, and back along the same cut. The cut has no width, so the ring covers exactly the pixels of the
-region; programs that draw the outline itself show the cut as a line.
+Formats without holes get a single ring: it follows a straight cut to each hole, goes around it, and
+returns along the same cut. The cut has no width, so the ring covers exactly the pixels of the
+region; programs that draw outlines show the cut as a line.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Region:
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """Number of pixels."""
         return sum(area(ring) for ring in self.rings) // 2
 
 
@@ -54,26 +54,26 @@ def regions(mask: Mask) -> Iterator[Region]:
     """The connected regions of a mask, by id and then by their first pixel from the top.
 
     Args:
-        mask: (H, W) ids; those below 0 belong to no region.
+        mask: (H, W) ids; negative ids belong to no region.
     """
     labels, owners = _labelled(mask)
     rings: list[list[Ring]] = [[] for _ in owners]
     for label, ring in _rings(labels):
         rings[label - 1].append(ring)
-    for owner, found in zip(owners, rings, strict=True):
-        found.sort(key=area, reverse=True)  # the outer ring is the only positive one
-        yield Region(owner, tuple(found))
+    for owner, region_rings in zip(owners, rings, strict=True):
+        region_rings.sort(key=area, reverse=True)  # the outer ring is the only positive one
+        yield Region(owner, tuple(region_rings))
 
 
 def boxes_of(mask: Mask) -> list[tuple[slice, slice] | None]:
-    """Rows and columns around the pixels of each id from 0 on; None where there are none."""
-    found: Any = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
-    boxes: list[tuple[slice, slice] | None] = found
+    """Bounding box (rows, columns) of each id from 0 on; None if it has no pixels."""
+    slices: Any = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
+    boxes: list[tuple[slice, slice] | None] = slices
     return boxes
 
 
 def one_ring(rings: tuple[Ring, ...]) -> Ring:
-    """An outer ring and those of its holes joined by cuts of no width, with the same area."""
+    """Join an outer ring and those of its holes by cuts of zero width; the area is unchanged."""
     joined = rings[0]
     for hole in sorted(rings[1:], key=lambda ring: int(ring[:, 1].min())):
         start = int(hole[:, 1].argmin())
@@ -86,10 +86,10 @@ def one_ring(rings: tuple[Ring, ...]) -> Ring:
 
 
 def simplified(rings: tuple[Ring, ...], tolerance: float) -> tuple[Ring, ...]:
-    """Rings with fewer corners, none of their points farther off than `tolerance` pixels.
+    """Rings with fewer corners, at most `tolerance` pixels away from the original.
 
-    By Douglas and Peucker, each ring alone: neighbours may then overlap or leave gaps of that size.
-    A ring that would shrink to a line stays as it is.
+    Each ring is simplified alone (Douglas-Peucker), so neighbours may overlap or leave gaps of that
+    size. A ring that would collapse to a line is kept.
 
     Raises:
         MissingExtraError: OpenCV is missing.
@@ -104,15 +104,15 @@ def simplified(rings: tuple[Ring, ...], tolerance: float) -> tuple[Ring, ...]:
         ) from None
 
     def simpler(ring: Ring) -> Ring:
-        found: Any = cv2.approxPolyDP(ring.astype(np.int32), tolerance, True)
-        fewer: Ring = found[:, 0].astype(np.int64)
+        reduced: Any = cv2.approxPolyDP(ring.astype(np.int32), tolerance, True)
+        fewer: Ring = reduced[:, 0].astype(np.int64)
         return fewer if len(fewer) >= 3 and area(fewer) * area(ring) > 0 else ring
 
     return tuple(simpler(ring) for ring in rings)
 
 
 def _labelled(mask: Mask) -> tuple[NDArray[np.int32], list[int]]:
-    """(H, W) regions counted from 1, 0 = none; and the id of each."""
+    """(H, W) region numbers from 1, 0 = none; and the id of each region."""
     labels = np.zeros(mask.shape, np.int32)
     owners: list[int] = []
     for number, box in enumerate(boxes_of(mask)):
@@ -127,9 +127,8 @@ def _labelled(mask: Mask) -> tuple[NDArray[np.int32], list[int]]:
 def _rings(labels: NDArray[np.int32]) -> Iterator[tuple[int, Ring]]:
     """Each ring with its region.
 
-    The edges of pixels at borders are numbered, and each knows the next: the edges of a region have
-    it on their right-hand side, and where two ways lead on, the one that turns right stays with the
-    same pixel.
+    Every boundary edge of a pixel gets a number and a link to the next edge. Edges have their
+    region on the right; if two edges could follow, the right turn stays at the same pixel.
     """
     keys, owners, width = _edges(labels)
     if not len(keys):
@@ -139,7 +138,7 @@ def _rings(labels: NDArray[np.int32]) -> Iterator[tuple[int, Ring]]:
     direction, vertex = np.divmod(keys, total)
     arrived = vertex + steps[direction]
     following = np.full(len(keys), -1)
-    for turn in (3, 0, 1):  # left, straight on, right: the last that there is counts
+    for turn in (3, 0, 1):  # left, straight, right: the last existing one wins
         wanted = (direction + turn) % 4 * total + arrived
         place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
         there = (keys[place] == wanted) & (owners[place] == owners)
@@ -151,22 +150,22 @@ def _rings(labels: NDArray[np.int32]) -> Iterator[tuple[int, Ring]]:
 
 
 def _edges(labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32], int]:
-    """Sorted keys (direction, start vertex) of edges at borders, their regions, vertices a row."""
+    """Sorted keys (direction, start vertex) of boundary edges, their regions, vertices per row."""
     padded = np.pad(labels, 1)
     width = labels.shape[1] + 1
     above, below = padded[:-1, 1:-1], padded[1:, 1:-1]
     before, after = padded[1:-1, :-1], padded[1:-1, 1:]
     total = (labels.shape[0] + 1) * width
-    found = []
-    # The start of an edge, as an offset from the corner at its left or upper end.
+    parts = []
+    # The start vertex of an edge, as an offset from its left or upper end.
     for number, (inside, outside, offset) in enumerate(
         [(below, above, 0), (before, after, 0), (above, below, 1), (after, before, width)]
     ):
         rows, columns = ((inside != outside) & (inside > 0)).nonzero()
         owners = inside[rows, columns]
-        found.append((number * total + rows * width + columns + offset, owners))
-    keys = np.concatenate([part for part, _ in found])
-    owners = np.concatenate([part for _, part in found])
+        parts.append((number * total + rows * width + columns + offset, owners))
+    keys = np.concatenate([part for part, _ in parts])
+    owners = np.concatenate([part for _, part in parts])
     order = np.argsort(keys)
     return keys[order], owners[order], width
 
@@ -178,14 +177,14 @@ def _walked(
     owners: NDArray[np.int32],
     width: int,
 ) -> Iterator[tuple[int, Ring]]:
-    """Follow the edges of each ring, and keep the corners."""
-    seen = bytearray(len(following))
+    """Follow the edges of each ring and yield its corners."""
+    visited = bytearray(len(following))
     for start in range(len(following)):
-        if seen[start] or not corner[start]:
+        if visited[start] or not corner[start]:
             continue
         corners, edge = [], start
-        while not seen[edge]:
-            seen[edge] = 1
+        while not visited[edge]:
+            visited[edge] = 1
             if corner[edge]:
                 corners.append(edge)
             edge = following[edge]

@@ -1,4 +1,4 @@
-"""Georeferenced rasters of any size to masks, window by window."""
+"""Predict georeferenced rasters of any size, window by window."""
 
 import math
 import warnings
@@ -22,8 +22,8 @@ from picie.types import IGNORED
 
 __all__ = ["Block", "Raster", "RasterView", "masks_of", "open_raster", "rasterio"]
 
-_ACROSS = 8  # tiles side by side that are held: 100 MB of logits for 64 classes
-_SAMPLE = 1024  # pixels of the longer side of the sample that the stretch is taken from
+_ACROSS = 8  # tiles side by side in memory: 100 MB of logits for 64 classes
+_SAMPLE = 1024  # longer side in pixels of the sample for the automatic stretch
 _PER_CENT = (2, 98)
 
 
@@ -34,14 +34,14 @@ class RasterView:
     Attributes:
         bands: three bands, from 1, as red, green and blue, or one as grey; () = the first three, or
             the first if there are fewer.
-        stretch: values that are shown as black and white; None = as stored where bands hold bytes,
-            else the 2nd and 98th per cent of a sample of each raster.
-        size: short side in pixels at which the network sees a raster, a multiple of 32; None = one
-            pixel for each of the raster's (rounded to multiples of 32).
-        tile: most pixels of a side that go through the network at once; 0 = all of them.
+        stretch: values that become black and white; None = as stored for bytes, else the 2nd and
+            98th percentile of a sample of each raster.
+        size: short side in pixels at which the network sees a raster, a multiple of 32; None = its
+            own resolution, rounded to multiples of 32.
+        tile: longest side processed at once, in pixels; 0 = never tile.
 
     Raises:
-        ConfigError: neither one nor three bands, or a stretch from a value to a lower one.
+        ConfigError: neither one nor three bands, or a stretch whose values do not increase.
     """
 
     bands: tuple[int, ...] = ()
@@ -67,8 +67,8 @@ class Block:
     Attributes:
         top: its first row.
         left: its first column.
-        ids: (rows, columns) int64, or IGNORED, also where the raster has no data.
-        share: how much of the whole raster is done with it, 0..1.
+        ids: (rows, columns) int64; IGNORED for ignored classes and pixels without data.
+        share: finished share of the whole raster, including this block, 0..1.
     """
 
     top: int
@@ -79,12 +79,12 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """An opened raster and how it is shown.
+    """An opened raster, and how its bands become an image.
 
     Attributes:
-        file: of rasterio.
+        file: an open rasterio dataset.
         bands: one or three.
-        stretch: values shown as 0 and 255, or None = as they are.
+        stretch: values that become 0 and 255; None = unchanged.
     """
 
     file: Any
@@ -92,7 +92,7 @@ class Raster:
     stretch: tuple[float, float] | None
 
     def shown(self, window: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """(3, *size) uint8 of a window, resampled bilinearly; 0 where there is no number."""
+        """(3, *size) uint8 of a window, resampled bilinearly; NaN becomes 0."""
         with _reading(self.file.name):
             values = self.file.read(
                 list(self.bands),
@@ -107,7 +107,7 @@ class Raster:
         return np.broadcast_to(levels, (3, *size))
 
     def valid(self, window: Any) -> NDArray[np.bool_]:
-        """(rows, columns) pixels of a window that hold data: by mask, alpha or nodata value."""
+        """(rows, columns) bool, pixels of a window with data, by mask, alpha or nodata value."""
         with _reading(self.file.name):
             there: NDArray[np.bool_] = self.file.dataset_mask(window=window) > 0
             if any(np.issubdtype(kind, np.floating) for kind in self.file.dtypes):
@@ -121,7 +121,7 @@ def open_raster(path: Path, raster_view: RasterView) -> Iterator[Raster]:
     """Open a georeferenced raster.
 
     Raises:
-        DataError: it cannot be read, has no coordinate system, or not the bands wanted.
+        DataError: it cannot be read, or lacks a coordinate system or the wanted bands.
         MissingExtraError: rasterio is missing.
     """
     library = rasterio()
@@ -138,12 +138,14 @@ def open_raster(path: Path, raster_view: RasterView) -> Iterator[Raster]:
             bands = raster_view.bands or ((1, 2, 3) if file.count >= 3 else (1,))
             if max(bands) > file.count:
                 raise DataError(
-                    f"{path}: has {file.count} bands, and --bands asks for {max(bands)}; choose "
+                    f"{path}: has {file.count} bands, but --bands asks for {max(bands)}; choose "
                     "others"
                 )
             kinds = {file.dtypes[band - 1] for band in bands}
             if any(kind.startswith("complex") for kind in kinds):
-                raise DataError(f"{path}: holds complex numbers, which are no image")
+                raise DataError(
+                    f"{path}: contains complex numbers, which cannot be shown as an image"
+                )
             stretch = raster_view.stretch
             if stretch is None and kinds != {"uint8"}:
                 stretch = _percentiles(file, bands, path)
@@ -151,10 +153,10 @@ def open_raster(path: Path, raster_view: RasterView) -> Iterator[Raster]:
 
 
 def masks_of(model: Segmenter, raster: Raster, raster_view: RasterView) -> Iterator[Block]:
-    """Ids of a raster, in blocks that cover it once.
+    """Ids of a raster, in disjoint blocks that cover it.
 
-    The logits of overlapping tiles are blended as in any other large image, and upsampled as of
-    one whole. Memory does not grow with the raster.
+    Logits of overlapping tiles are blended as for any large image, and upsampled as if they were
+    one map. Memory does not grow with the raster.
 
     Args:
         model: a trained model.
@@ -191,10 +193,10 @@ def masks_of(model: Segmenter, raster: Raster, raster_view: RasterView) -> Itera
 
 
 def rasterio() -> Any:
-    """The package.
+    """The package rasterio.
 
     Raises:
-        MissingExtraError: it is missing.
+        MissingExtraError: it is not installed.
     """
     try:
         import rasterio
@@ -210,7 +212,7 @@ def rasterio() -> Any:
 
 
 def _needed(size: tuple[int, int], tile: int) -> Iterator[None]:
-    """One for each tile that `strips` asks for."""
+    """One item for each tile that `strips` requests."""
     tops, lefts = (cut(side, tile)[0] for side in size)
     again = -(-len(lefts) // _ACROSS) - 1  # columns of tiles that are computed twice
     yield from [None] * (len(tops) * (len(lefts) + again))
@@ -250,21 +252,21 @@ def _pixels(block: Block) -> Any:
 
 
 def _percentiles(file: Any, bands: tuple[int, ...], path: Path) -> tuple[float, float]:
-    """Values that 2 and 98 per cent of the valid pixels of a sample are below."""
+    """The 2nd and 98th percentile of the valid pixels of a sample."""
     scale = min(1.0, _SAMPLE / max(file.shape))
     size = tuple(max(1, math.floor(side * scale)) for side in file.shape)
     with _reading(path):
         values = file.read(list(bands), out_shape=(len(bands), *size), masked=True)
-    found = np.ma.masked_invalid(values).compressed().astype(np.float64)
-    if not found.size:
+    finite = np.ma.masked_invalid(values).compressed().astype(np.float64)
+    if not finite.size:
         return 0.0, 1.0
-    low, high = np.percentile(found, _PER_CENT).tolist()
+    low, high = np.percentile(finite, _PER_CENT).tolist()
     return (low, high) if low < high else (low, low + 1)
 
 
 @contextmanager
 def _reading(path: object) -> Iterator[None]:
-    """What is wrong with a file that is read is no fault of the one that is written."""
+    """Convert OSError of the input file, so that it is not taken for an error of the output."""
     try:
         yield
     except OSError as error:

@@ -25,18 +25,17 @@ _BACKGROUND = "background"
 _BLACK = (0, 0, 0)  # of background, in masks and in labelmap.txt
 _MOST = 254  # classes that fit between background (0) and void (255)
 _VOID = 255
-_VOID_COLOUR = (224, 224, 192)  # of the borders in VOC's own masks
+_VOID_COLOUR = (224, 224, 192)  # of object boundaries in VOC's own masks
 
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Values of masks in which 0 is background.
+    """Mask values with 0 = background.
 
     Attributes:
         names: M names, without background.
         colours: (M + 1, 3) uint8, all different; black first, for background.
-        values: (N,) uint8 value of each id: 1..M in their order, or 0 for a class that is called
-            background.
+        values: (N,) uint8 value of each id: 1..M in order, or 0 for a class named background.
     """
 
     names: tuple[str, ...]
@@ -48,7 +47,7 @@ class LabelMap:
         """The values for ids.
 
         Raises:
-            ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
+            ConfigError: too many classes, or a name that labelmap.txt cannot store.
         """
         classes.at_most(_MOST, format)
         classes.without(":", format)
@@ -59,9 +58,9 @@ class LabelMap:
         return cls(names, np.vstack([[_BLACK], colours]).astype(np.uint8), values)
 
     def apply(self, mask: Mask, void: int) -> NDArray[np.uint8]:
-        """(H, W) uint8 values of (H, W) ids; `void` where a class is ignored."""
-        found: NDArray[np.uint8] = np.append(self.values, np.uint8(void))[mask]
-        return found
+        """(H, W) uint8 values of (H, W) ids; `void` for ignored pixels."""
+        values: NDArray[np.uint8] = np.append(self.values, np.uint8(void))[mask]
+        return values
 
     def text(self) -> str:
         """labelmap.txt: lines "name:red,green,blue::"."""
@@ -75,9 +74,8 @@ class VocWriter:
     """JPEGImages, SegmentationClass, SegmentationObject, ImageSets/Segmentation, labelmap.txt.
 
     Masks are indexed PNG: 0 = background, 1 and more the classes in the order of labelmap.txt,
-    255 = ignored. Only a class that is called background has 0. Nothing is known of single objects,
-    so in SegmentationObject each class of an image is one. Photos that are no JPEG are written
-    anew as such.
+    255 = ignored. Only a class named background has 0. Single objects are unknown, so each class of
+    an image is one object in SegmentationObject. Photos in other formats are re-encoded as JPEG.
 
     Args:
         out: the folder.
@@ -86,7 +84,7 @@ class VocWriter:
         options: photos.
 
     Raises:
-        ConfigError: more classes than fit, or a name that labelmap.txt cannot hold.
+        ConfigError: too many classes, or a name that labelmap.txt cannot store.
     """
 
     def __init__(
@@ -96,20 +94,20 @@ class VocWriter:
         self._labels = LabelMap.of(classes, "voc")
         self._names: list[str] = []
 
-    def add(self, one: Labelled) -> Then:
+    def add(self, labelled: Labelled) -> Then:
         """Write one photo and its two masks."""
         out = self._out
-        photo = out / "JPEGImages" / f"{one.name}.jpg"
-        put_photo_as(one, photo, self._options.photos, ".jpg", ".jpeg")
-        values = self._labels.apply(one.mask, _VOID)
+        photo = out / "JPEGImages" / f"{labelled.name}.jpg"
+        put_photo_as(labelled, photo, self._options.photos, ".jpg", ".jpeg")
+        values = self._labels.apply(labelled.mask, _VOID)
         for folder, colours in (
             ("SegmentationClass", self._labels.colours),
             ("SegmentationObject", object_colours(255)),
         ):
             image = Image.fromarray(values)
             image.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_VOID_COLOUR))
-            image.save(in_folder(out / folder / f"{one.name}.png"), format="PNG")
-        return lambda: self._names.append(one.name)
+            image.save(in_folder(out / folder / f"{labelled.name}.png"), format="PNG")
+        return lambda: self._names.append(labelled.name)
 
     def close(self) -> None:
         """Write the list of images and the names."""
@@ -120,10 +118,10 @@ class VocWriter:
 
 
 def object_colours(count: int) -> Colours:
-    """(count, 3) uint8 colours by which VOC numbers objects.
+    """(count, 3) uint8, the standard colours of object numbers in VOC.
 
-    From the lowest bits of the number on, three at a time give a bit of red, green and blue each,
-    the highest first.
+    Each group of three bits of the number, lowest first, sets one bit of red, green and blue,
+    highest first.
     """
     numbers = np.arange(count)
     colours = np.zeros((count, 3), np.uint8)

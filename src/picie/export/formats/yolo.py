@@ -21,9 +21,9 @@ __all__ = ["YoloWriter"]
 class YoloWriter:
     """OUT/labels/train/<name>.txt, the photos in OUT/images/train/, and data.yaml.
 
-    A line for each connected region: its id, then x y of each corner as shares of width and height;
-    holes are cut open (polygons.py). Subfolders become part of the name (a/b is a__b), because the
-    trainer finds labels by replacing the folder images/ in the path of the photo.
+    One line per connected region: its id, then x y of each corner as fractions of width and height;
+    holes are cut open (polygons.py). Subfolders become part of the name (a/b becomes a__b), because
+    YOLO finds labels by replacing images/ in the path of the photo.
 
     Args:
         out: the folder.
@@ -38,14 +38,14 @@ class YoloWriter:
         self._out, self._classes, self._options = out, classes, options
         self._names = flat_names(names)
 
-    def add(self, one: Labelled) -> None:
+    def add(self, labelled: Labelled) -> None:
         """Write one photo and its polygons."""
-        name = self._names[one.name]
-        photo = self._out / "images" / "train" / f"{name}{one.path.suffix}"
-        put_photo(one, photo, self._options.photos)
-        size = np.array(one.mask.shape[::-1])
+        name = self._names[labelled.name]
+        photo = self._out / "images" / "train" / f"{name}{labelled.path.suffix}"
+        put_photo(labelled, photo, self._options.photos)
+        size = np.array(labelled.mask.shape[::-1])
         lines = []
-        for region in regions(one.mask):
+        for region in regions(labelled.mask):
             ring = one_ring(simplified(region.rings, self._options.tolerance))
             places = " ".join(f"{value:.7g}" for value in (ring / size).ravel().tolist())
             lines.append(f"{region.id} {places}\n")
@@ -59,8 +59,8 @@ class YoloWriter:
             for number, name in enumerate(self._classes.names)
         )
         text = (
-            "# Masks predicted by picie. Paths start from this file. There is one split: set val\n"
-            "# to images of your own before you trust a score.\n"
+            "# Masks predicted by picie. Paths are relative to this file. There is one split:\n"
+            "# set val to labelled images of your own before you trust a score.\n"
             f"train: images/train\nval: images/train\nnames:\n{names}"
         )
         (self._out / "data.yaml").write_text(text, encoding="utf-8")

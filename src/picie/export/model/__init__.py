@@ -1,1 +1,1 @@
-"""A trained model as a traced graph: its formats, and its check."""
+"""Export a trained model as a traced graph, and check the file."""

@@ -1,4 +1,4 @@
-"""What an exported file does, beside what the model itself does: differences and speed."""
+"""Compare an exported file with the model: differences and speed."""
 
 import statistics
 import time
@@ -17,21 +17,21 @@ from picie.inference.segmenter import Segmenter
 
 __all__ = ["Check", "Prediction", "check_file", "check_graph", "check_sizes"]
 
-_TOLERANCE = 1e-3  # of the largest logit; rounding in another order moves about 1e-5
-_MOST_PIXELS = 2e-3  # that may be another id: those where two logits are as good as equal
+_TOLERANCE = 1e-3  # of the largest logit; another rounding order changes about 1e-5
+_MOST_PIXELS = 2e-3  # share that may differ in id, where two logits are nearly equal
 _REPEATS = 5
 
 
 @dataclass(frozen=True)
 class Check:
-    """A file against torch.
+    """A file compared with torch.
 
     Attributes:
-        sizes: (B, H, W) of what was given to both.
-        difference: the largest between logits, as a share of the largest logit.
-        pixels: share of pixels that differ in their id, 0..1.
-        seconds: median time for an image of the last size: of the file, and of the model's own
-            prediction in torch.
+        sizes: (B, H, W) of the test images.
+        difference: largest difference of logits, as a share of the largest logit.
+        pixels: share of pixels with different ids, 0..1.
+        seconds: median time for an image of the last size: of the file, and of prediction in
+            torch.
     """
 
     sizes: tuple[tuple[int, int, int], ...]
@@ -41,15 +41,15 @@ class Check:
 
     @property
     def good(self) -> bool:
-        """Whether nothing but rounding tells them apart."""
+        """Whether they differ by rounding only."""
         return self.difference <= _TOLERANCE and self.pixels <= _MOST_PIXELS
 
 
 def check_sizes(size: int) -> tuple[tuple[int, int, int], ...]:
-    """(B, H, W) that files are checked at.
+    """(B, H, W) at which files are checked.
 
-    The smallest image; sides that no cell divides, one of them long; several images; last that
-    of a photo of 3 to 4, as the network sees it.
+    The smallest image; sides that are not multiples of 32; a batch; and last a 4:3 photo at the
+    input size of the network.
 
     Args:
         size: short side in pixels at which the network sees an image.
@@ -58,7 +58,7 @@ def check_sizes(size: int) -> tuple[tuple[int, int, int], ...]:
 
 
 class Prediction:
-    """What the graph stands for: prediction on the CPU in fp32, without boundary refinement.
+    """The reference for the graph: prediction on the CPU in fp32, without boundary refinement.
 
     Args:
         model: trained.
@@ -76,64 +76,68 @@ class Prediction:
         return self._model.logits(pixels).numpy()
 
     def mask(self, image: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """(H, W) ids of (H, W, 3) uint8, seen at its own size."""
-        found: NDArray[np.int64] = self._model.predict(image, size=min(image.shape[:2]), tile=0)
-        return found
+        """(H, W) ids of (H, W, 3) uint8, at its own size."""
+        mask: NDArray[np.int64] = self._model.predict(image, size=min(image.shape[:2]), tile=0)
+        return mask
 
 
 def check_file(
-    found: Runner, wanted: Runner, own: Prediction, sizes: Sequence[tuple[int, int, int]]
+    exported: Runner,
+    reference: Runner,
+    prediction: Prediction,
+    sizes: Sequence[tuple[int, int, int]],
 ) -> Check:
-    """Run both on drawn scenes.
+    """Run the file and the graph on generated scenes.
 
     Args:
-        found: the file.
-        wanted: the graph in torch.
-        own: the model's own prediction, which the time is compared with.
-        sizes: (B, H, W) of the scenes; the last one with sides that are multiples of 32.
+        exported: the file.
+        reference: the graph in torch.
+        prediction: of the model, to compare times with.
+        sizes: (B, H, W) of the scenes; the sides of the last are multiples of 32.
 
     Raises:
-        ModelError: the file cannot be run, or answers with other shapes.
+        ModelError: the file cannot be run, or returns other shapes.
     """
     difference, wrong, total = 0.0, 0, 0
     for number, (batch, height, width) in enumerate(sizes):
         images = _scenes(batch, height, width, number)
-        ids, logits = wanted(images)
+        ids, logits = reference(images)
         try:
-            own_ids, own_logits = found(images)
-        except Exception as error:  # of a runtime; there is no common base
+            own_ids, own_logits = exported(images)
+        except Exception as error:  # runtimes have no common base error
             raise ModelError(
                 f"the exported file cannot be run on an image of {height} x {width} pixels "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
             ) from error
         if own_ids.shape != ids.shape or own_logits.shape != logits.shape:
             raise ModelError(
-                f"the exported file makes ids {own_ids.shape} and logits {own_logits.shape} of "
-                f"images {images.shape}, the model {ids.shape} and {logits.shape}"
+                f"for images {images.shape}, the exported file returns ids {own_ids.shape} and "
+                f"logits {own_logits.shape}, the model {ids.shape} and {logits.shape}"
             )
         largest = max(float(np.abs(logits).max()), 1e-12)
         difference = max(difference, float(np.abs(own_logits - logits).max()) / largest)
         wrong, total = wrong + int((own_ids != ids).sum()), total + ids.size
-    return Check(tuple(sizes), difference, wrong / total, _seconds(found, own, images[:1]))
+    return Check(
+        tuple(sizes), difference, wrong / total, _seconds(exported, prediction, images[:1])
+    )
 
 
-def check_graph(graph: Runner, own: Prediction, size: int) -> float:
-    """The largest difference between the graph's logits and those of the model's own prediction.
+def check_graph(graph: Runner, prediction: Prediction, size: int) -> float:
+    """The largest difference between the logits of the graph and of prediction.
 
-    As a share of the largest logit, at a size that the network takes as it is; infinite where they
-    have other shapes.
+    It is a share of the largest logit, measured at a multiple of 32; infinite if shapes differ.
 
     Args:
         graph: in torch.
-        own: the model's own prediction.
-        size: a multiple of 32, 64 or more.
+        prediction: of the model.
+        size: a multiple of 32, at least 64.
     """
     images = _scenes(1, size, size + 32, 0)
-    wanted = own.logits(images)
-    found = graph(images)[1]
-    if found.shape != wanted.shape:
+    reference = prediction.logits(images)
+    logits = graph(images)[1]
+    if logits.shape != reference.shape:
         return float("inf")
-    return float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))
+    return float(np.abs(logits - reference).max() / max(np.abs(reference).max(), 1e-12))
 
 
 def _scenes(batch: int, height: int, width: int, number: int) -> NDArray[np.uint8]:
@@ -141,15 +145,15 @@ def _scenes(batch: int, height: int, width: int, number: int) -> NDArray[np.uint
     return np.stack(scenes)
 
 
-def _seconds(found: Runner, own: Prediction, images: NDArray[Any]) -> tuple[float, float]:
-    """Medians, taken in turns, so that a busy machine slows both down."""
+def _seconds(exported: Runner, prediction: Prediction, images: NDArray[Any]) -> tuple[float, float]:
+    """Median times, measured alternately, so that a busy machine slows both down."""
     theirs, ours = [], []
-    own.mask(images[0])  # folds the network
+    prediction.mask(images[0])  # folds the network
     for _ in range(_REPEATS):
         start = time.perf_counter()
-        found(images)
+        exported(images)
         middle = time.perf_counter()
-        own.mask(images[0])
+        prediction.mask(images[0])
         theirs.append(middle - start)
         ours.append(time.perf_counter() - middle)
     return statistics.median(theirs), statistics.median(ours)

@@ -1,4 +1,4 @@
-"""A trained model written to one file that runs without picie, and checked."""
+"""Write a trained model to one file that runs without picie, and check it."""
 
 import json
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ _GRAPH_TOLERANCE = 1e-3  # of the largest logit, between the graph and predictio
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The exported file.
 
     Attributes:
         path: the file.
         bytes: its size.
-        check: it against torch.
-        graph_difference: largest difference between the graph's logits and those of prediction, as
-            a share of the largest logit.
+        check: comparison with torch.
+        graph_difference: largest difference between the logits of graph and prediction, as a share
+            of the largest logit.
     """
 
     path: Path
@@ -56,22 +56,22 @@ def export_model(
 ) -> Exported:
     """Write a model to one file: from images (B, H, W, 3) uint8 RGB to ids (B, H, W) int64.
 
-    Normalisation, network, classification with names, averaging of several sizes and upsampling are
-    in the file. Border refinement (`refine`) is not. The file appears only if it does what torch
-    does.
+    The file contains normalisation, network, classification with names, averaging of scales and
+    upsampling, but not boundary refinement (`refine`). It is written only if its results match
+    torch.
 
     Args:
         model: trained, or its folder.
         path: ends in .onnx, or in .pt2 for `torch`.
         kind: `onnx` or `torch` (a torch.export program).
         opset: version of ONNX's operators, 18 to 23.
-        overwrite: replace a file that is already there.
+        overwrite: replace an existing file.
 
     Raises:
-        ConfigError: another ending, a file that is already there, or an opset that cannot be.
+        ConfigError: another file extension, an existing file, or an unsupported opset.
         MissingExtraError: packages for ONNX are not installed.
-        ModelError: the network cannot be exported, or the file does something else than torch.
-        NotFittedError: nothing was learnt.
+        ModelError: the network cannot be exported, or the file does not match torch.
+        NotFittedError: the model has no centroids.
         PicieError: the file cannot be written.
 
     Example:
@@ -86,9 +86,9 @@ def export_model(
         path.parent.mkdir(parents=True, exist_ok=True)
     model = _on_cpu(model)
     graph = Graph(model)
-    torch_run, own = module_runner(graph), Prediction(model)
+    torch_run, prediction = module_runner(graph), Prediction(model)
     sizes = check_sizes(max(model.config.size, LEAST_SIDE))
-    apart = check_graph(torch_run, own, sizes[-1][1])
+    apart = check_graph(torch_run, prediction, sizes[-1][1])
     if apart > _GRAPH_TOLERANCE:
         raise ModelError(
             f"the graph of this network differs from its own prediction by {apart:.1%} of the "
@@ -105,12 +105,12 @@ def export_model(
         else:
             write_torch(program, part, metadata)
         run = onnx_runner(part) if kind == "onnx" else torch_runner(part)
-        checks.append(check_file(run, torch_run, own, sizes))
+        checks.append(check_file(run, torch_run, prediction, sizes))
         if not checks[0].good:
             raise ModelError(
-                f"{path}: not written, since the exported network differs from torch: logits by "
-                f"{checks[0].difference:.2%} of the largest, {checks[0].pixels:.2%} of the pixels; "
-                "try another --opset, or other versions of torch and onnxruntime"
+                f"{path}: not written, because the exported network differs from torch: logits by "
+                f"{checks[0].difference:.2%} of the largest, ids in {checks[0].pixels:.2%} of the "
+                "pixels; try another --opset, or other versions of torch and onnxruntime"
             )
 
     write_atomically(path, write)
@@ -118,7 +118,7 @@ def export_model(
 
 
 def _on_cpu(model: Segmenter | str | Path) -> Segmenter:
-    """A model is traced in float32 on the CPU."""
+    """The model, loaded in float32 on the CPU if given as a folder."""
     return model if isinstance(model, Segmenter) else load(model, device="cpu", precision="fp32")
 
 
@@ -132,11 +132,11 @@ def _check_path(path: Path, kind: Kind, *, overwrite: bool) -> None:
     if path.is_dir():
         raise ConfigError(f"--out {path}: is a folder; give a file that ends in {_ENDINGS[kind]}")
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} is already there; choose another --out, or pass --overwrite")
+        raise ConfigError(f"{path} already exists; choose another --out, or pass --overwrite")
 
 
 def _metadata(model: Segmenter) -> dict[str, str]:
-    """What a program needs to use the file, as texts; lists are JSON. No paths of this machine."""
+    """What programs need to use the file, as strings; lists are JSON. It contains no paths."""
     config = model.config
     return {
         "picie_version": __version__,

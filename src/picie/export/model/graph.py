@@ -1,4 +1,4 @@
-"""A trained model as one module from images to ids, which an exporter can trace."""
+"""A trained model as one traceable module from images to ids."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,19 +15,19 @@ from picie.models.folding import fix_padding, folded
 __all__ = ["LEAST_SIDE", "Graph", "ignored_id"]
 
 LEAST_SIDE = 64
-"""Sides of images that the graph takes, in pixels, at the least."""
+"""Smallest side of images for the graph, in pixels."""
 
 _CELL = 32  # pixels of the coarsest grid that the network works on
 
 
 class Graph(nn.Module):
-    """Everything that prediction does to an image, but for boundary refinement.
+    """All of prediction except boundary refinement.
 
-    No operation depends on the values of an image nor, but for shapes, on its size. The network
-    sees sides that are multiples of 32: others are brought to the nearest such size first.
+    Control flow does not depend on the values or the size of an image. Sides that are not multiples
+    of 32 are first resized to the nearest one.
 
     Args:
-        model: trained; its network stays as it is.
+        model: trained; its network is not changed.
     """
 
     centroids: Tensor
@@ -36,14 +36,14 @@ class Graph(nn.Module):
     def __init__(self, model: Segmenter) -> None:
         super().__init__()
         network, config = model.network, model.config
-        centroids, _, offsets = (one.cpu() for one in network.view_centroids(0))
+        centroids, _, offsets = (tensor.cpu() for tensor in network.view_centroids(0))
         lean: Any = folded(network).cpu().to(memory_format=torch.contiguous_format)
         fix_padding(lean)
         self.backbone, self.decoder = lean.backbone, lean.decoder
         self.stride = network.stride
         self.rule, self.scales = config.predict_rule, config.predict_scales
         self.unit = config.unit_features and config.predict_rule != "cosine"
-        # Centroids of one id stand side by side, so that its best score is that of a slice.
+        # Sort the centroids by id, so that the score of an id is the maximum of a slice.
         ids = model.centroid_ids
         order = torch.argsort(ids, stable=True)
         self.members: list[int] = torch.bincount(ids, minlength=model.clusters).tolist()
@@ -57,14 +57,14 @@ class Graph(nn.Module):
         """Ids and logits.
 
         Args:
-            images: (B, H, W, 3) uint8 RGB, sides of 64 pixels or more.
+            images: (B, H, W, 3) uint8 RGB, sides of at least 64 pixels.
 
         Returns:
-            ids (B, H, W) int64, and the logits (B, N, h, w) float32 that they are upsampled from;
-            where some class is ignored one channel more, its score, comes last.
+            ids (B, H, W) int64, and their logits (B, N, h, w) float32 before upsampling. If a class
+            is ignored, its score is an extra last channel.
         """
         height, width = images.shape[1:3]
-        # Exporters take several times as long to reason about the layout of a permuted tensor.
+        # Exporters need several times as long for the layout of a permuted tensor.
         pixels = images.permute(0, 3, 1, 2).contiguous().float().div(255)
         pixels = _resized(pixels, [_whole_cells(height), _whole_cells(width)])
         logits = self._classified(pixels) if self.scales == (1.0,) else self._averaged(pixels)
@@ -77,34 +77,34 @@ class Graph(nn.Module):
         features = self.decoder(self.backbone(pixels))
         if self.unit:
             features = F.normalize(features, dim=1)
-        found = scores(features, self.centroids, self.rule)
+        logits = scores(features, self.centroids, self.rule)
         if self.has_offsets:
-            found = found + self.offsets
+            logits = logits + self.offsets
         if all(number == 1 for number in self.members):
-            return found
-        parts = found.split([number for number in self.members if number], 1)
+            return logits
+        parts = logits.split([number for number in self.members if number], 1)
         best = iter([part.amax(1, keepdim=True) for part in parts])
-        # An id without centroids scores less than everything else, as in `Outputs.scores`.
-        lowest = None if all(self.members) else found.amin(1, keepdim=True) - 1
+        # An id without centroids scores below every other, as in `Outputs.scores`.
+        lowest = None if all(self.members) else logits.amin(1, keepdim=True) - 1
         rows = [next(best) if number else lowest for number in self.members]
         return torch.cat([row for row in rows if row is not None], 1)
 
     def _averaged(self, pixels: Tensor) -> Tensor:
-        """As `postprocessing.average_scales`, with sizes that may be symbols."""
+        """As `postprocessing.average_scales`, for sizes that may be symbolic."""
         sides = pixels.shape[2:]
         total: Tensor | None = None
         for scale in self.scales:
             scaled = [_scaled(side, scale) for side in sides]
-            found = self._classified(_resized(pixels, scaled, antialias=scale < 1))
+            logits = self._classified(_resized(pixels, scaled, antialias=scale < 1))
             half = [side // 2 for side in sides]
-            found = _resized(found, half, antialias=2 * scale > self.stride)
-            total = found if total is None else total + found
-        assert total is not None  # settings hold one scale at least
+            logits = _resized(logits, half, antialias=2 * scale > self.stride)
+            total = logits if total is None else total + logits
+        assert total is not None  # settings have at least one scale
         return total / len(self.scales)
 
 
 def ignored_id(count: int) -> int:
-    """The id of pixels of ignored classes in masks of `count` other ids: 255, or 65535."""
+    """The id of ignored pixels in masks with `count` other ids: 255, or 65535."""
     return 255 if count <= 255 else 65535
 
 
@@ -120,9 +120,9 @@ def _whole_cells(side: int) -> int:
 
 
 def _scaled(side: int, scale: float) -> int:
-    """The multiple of 32 next to side * scale, the even one of two, at least 32.
+    """The multiple of 32 nearest to side * scale, at least 32; ties go to the even multiple.
 
-    `round` in whole numbers, which stays in the graph where `side` is a symbol.
+    Integer arithmetic instead of `round`, which cannot be traced for a symbolic side.
     """
     share = Fraction(scale).limit_denominator(1000)
     above, below = side * share.numerator, _CELL * share.denominator
@@ -131,10 +131,10 @@ def _scaled(side: int, scale: float) -> int:
 
 
 def _opaque(number: Any, *, least: int = 0) -> int:
-    """The number, or `least` if that is larger; in a traced graph a symbol of its own.
+    """The number, or `least` if that is larger; in a traced graph a new symbol.
 
-    Shapes are then multiples of one symbol, about which an exporter can reason in seconds, and not
-    terms of rounded fractions.
+    Shapes are then multiples of one symbol, which exporters handle in seconds, instead of
+    expressions of rounded fractions.
     """
     if isinstance(number, int):
         return max(number, least)

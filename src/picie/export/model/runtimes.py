@@ -1,4 +1,4 @@
-"""A traced graph in the formats that programs without picie read: ONNX and torch.export."""
+"""Write and run a traced graph as ONNX and torch.export files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,23 +54,23 @@ def require(kind: Kind) -> None:
 
 
 def check_opset(opset: int) -> None:
-    """Refuse versions of ONNX's operators that cannot be written.
+    """Refuse unsupported versions of ONNX operators.
 
     Raises:
-        ConfigError: another than 18 to 23.
+        ConfigError: a version other than 18 to 23.
     """
     if opset not in _OPSETS:
         raise ConfigError(
             f"--opset {opset}: the graph can be written with the operators of ONNX "
-            f"{_OPSETS[0]} to {_OPSETS[-1]}; leave it out for 18, which most programs read"
+            f"{_OPSETS[0]} to {_OPSETS[-1]}; remove it for 18, which most programs read"
         )
 
 
 def trace(graph: Graph) -> torch.export.ExportedProgram:
-    """Record the operations, for any number of images of any size from 64 pixels.
+    """Trace the graph for any number of images with sides of at least 64 pixels.
 
     Raises:
-        ModelError: the backbone does things that depend on the size or the values of images.
+        ModelError: operations of the backbone depend on the size or values of images.
     """
     example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
     least = (1, LEAST_SIDE, LEAST_SIDE)
@@ -86,7 +86,7 @@ def trace(graph: Graph) -> torch.export.ExportedProgram:
                 dynamic_shapes=(sizes,),
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
-    except Exception as error:  # tracing has errors of many kinds with no common base
+    except Exception as error:  # tracing raises errors without a common base
         raise _untraceable(error) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
@@ -96,16 +96,16 @@ def trace(graph: Graph) -> torch.export.ExportedProgram:
 def write_onnx(
     program: torch.export.ExportedProgram, path: Path, metadata: dict[str, str], opset: int
 ) -> None:
-    """Write an .onnx file that holds everything.
+    """Write a self-contained .onnx file.
 
     Args:
         program: from `trace`.
         path: the file.
-        metadata: texts by key, kept in the file.
+        metadata: strings by key, stored in the file.
         opset: version of ONNX's operators.
 
     Raises:
-        ModelError: an operation that ONNX does not have.
+        ModelError: an operation that ONNX does not support.
     """
     try:
         written = torch.onnx.export(
@@ -119,7 +119,7 @@ def write_onnx(
         )
     except Exception as error:
         raise _untraceable(error) from error
-    assert written is not None  # without a path it returns the model
+    assert written is not None  # it returns the model if no path is given
     model = written.model
     _forget_origin(model)
     _name_axes(model)
@@ -137,13 +137,13 @@ def write_torch(
     Args:
         program: from `trace`.
         path: the file.
-        metadata: texts by key, kept in the file.
+        metadata: strings by key, stored in the file.
     """
     torch.export.save(program, path, extra_files=dict(metadata))
 
 
 def onnx_runner(path: Path) -> Runner:
-    """Run an .onnx file in ONNX Runtime on the CPU, with as many threads as torch has here."""
+    """Run an .onnx file in ONNX Runtime on the CPU, with as many threads as torch."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -174,7 +174,7 @@ def module_runner(module: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Runner:
 
 
 def _forget_origin(model: Any) -> None:
-    """Take out what the exporter notes about its source: paths of this machine, and much text."""
+    """Remove the exporter's notes on its source: paths of this machine, and much text."""
     values = [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]
     for node in model.graph.all_nodes():
         node.metadata_props.clear()
@@ -185,7 +185,7 @@ def _forget_origin(model: Any) -> None:
 
 
 def _name_axes(model: Any) -> None:
-    """Call the free axes of inputs and outputs by their names."""
+    """Name the dynamic axes of inputs and outputs."""
     import onnx_ir
 
     names = {"images": (*_AXES, 3), "ids": _AXES}
@@ -196,7 +196,7 @@ def _name_axes(model: Any) -> None:
 
 def _untraceable(error: Exception) -> ModelError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # Some errors begin with a listing of everything that was recorded before them.
+    # Some errors start with a listing of the whole trace.
     telling = [line for line in lines if line.startswith(("Could not", "Constraints", "- "))]
     reason = [*telling, *lines, type(error).__name__][0][:200]
     return ModelError(
