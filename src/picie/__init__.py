@@ -4,7 +4,8 @@
     mask = picie.predict(model, "photo.jpg")
     scores = picie.evaluate(model, "labelled/", split="val")
 
-Importing this package is fast and has no side effects: parts are loaded on first use.
+Importing this package is fast and prints nothing: parts are loaded on first use. It only lets old
+module names be imported for one more version (`picie.runtime.moved`).
 """
 
 from importlib import import_module

@@ -19,6 +19,7 @@ __all__ = [
     "MACHINE",
     "OBJECTIVES",
     "PRESETS",
+    "RETIRED",
     "TRACKERS",
     "Config",
     "MachineSettings",
@@ -506,8 +507,8 @@ def _build(values: dict[str, Any], *, where: str) -> Config:
 def _problem(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        if name in _RETIRED:
-            return f"{name!r} is no longer a setting; {_RETIRED[name]}"
+        if name in RETIRED:
+            return f"{name!r} is no longer a setting; {RETIRED[name]}"
         return f"unknown setting {name!r}; {suggest(name, list(Config.model_fields))}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {item['input']!r}: {message}" if name else message
@@ -529,7 +530,7 @@ _FIXED: dict[str, Any] = {
     "mse_weight": 0.0,
 }
 """Settings of earlier versions, and their fixed value today."""
-_RETIRED = {
+RETIRED = {
     **{name: f"it is always {value!r}" for name, value in _FIXED.items()},
     **dict.fromkeys(("brightness", "contrast", "saturation"), "use jitter for all three"),
     **dict.fromkeys(("blur_rule", "crop_rule", "crop_antialias"), "use view_rule"),
@@ -560,7 +561,7 @@ def translate_settings(values: dict[str, Any], origin: Path) -> dict[str, Any]:
         FutureWarning: one line on settings that no longer exist, and on values that training no
             longer offers.
     """
-    old = [name for name in values if name in _RETIRED]
+    old = [name for name in values if name in RETIRED]
     if not old:
         return values
     new, lost = _translated(values)
@@ -630,7 +631,7 @@ _OBJECTIVES_EARLIER: dict[str, dict[str, Any]] = {
 
 def _translated(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Current settings, and old settings whose value has no equivalent today."""
-    new = {name: value for name, value in values.items() if name not in _RETIRED}
+    new = {name: value for name, value in values.items() if name not in RETIRED}
     lost = {name: values[name] for name, now in _FIXED.items() if values.get(name, now) != now}
     preset, objective = str(values.get("preset")), str(values.get("objective"))
     old = (

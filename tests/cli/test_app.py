@@ -110,6 +110,13 @@ def test_the_help_of_train_shows_what_people_choose_first(
     assert "PHOTOS" in shown["--help-all"]
 
 
+@pytest.mark.parametrize("flag", ["--brightness", "--no-cross-view", "--label-rule=l2"])
+def test_a_flag_of_an_earlier_version_names_its_successor(failure: Failure, flag: str) -> None:
+    code, text = failure("train", "photos", "--out", "run", flag)
+    assert code == 2
+    assert f"{flag.partition('=')[0]} is no longer a setting; use " in text
+
+
 def test_every_setting_is_in_one_group() -> None:
     names = [*FIRST, *(name for group in GROUPS.values() for name in group)]
     assert sorted(names) == sorted(set(Config.model_fields) - {"data"})

@@ -19,6 +19,7 @@ from picie.config import (
     FIRST,
     GROUPS,
     MACHINE,
+    RETIRED,
     Config,
     Objective,
     make_config,
@@ -62,6 +63,7 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
         ConfigError: unknown preset, broken file or impossible value.
         ModelError: no run to resume.
     """
+    _check_retired(args)
     config = _starting_point(args)
     if {"-h", "--help", "--help-all"} & set(args):
         whole = "--help-all" in args
@@ -76,6 +78,21 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
     if options.resume is not None:
         _refuse_changes(options, config, chosen)
     return options, chosen
+
+
+def _check_retired(args: list[str]) -> None:
+    """Say what takes the place of a flag of an earlier version.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for arg in args:
+        name = arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        if arg.startswith("--") and name in RETIRED:
+            raise ConfigError(
+                f"{arg.partition('=')[0]} is no longer a setting; {RETIRED[name]} "
+                "(picie train --help-all shows all settings)"
+            )
 
 
 def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
