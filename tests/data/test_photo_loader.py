@@ -14,7 +14,8 @@ from PIL import Image
 import picie.data.photo_loader
 from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
-from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
+from picie.data.prefetch import photo_workers
 
 
 @pytest.fixture
@@ -100,11 +101,11 @@ def test_an_error_that_is_no_image_error_is_not_swallowed(
 def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for device in (cpu, gpu):
-        assert [choose_workers(count, device) for count in (0, 1, 5)] == [0, 1, 5]
+        assert [photo_workers(count, device) for count in (0, 1, 5)] == [0, 1, 5]
     for cores, beside_cpu, beside_gpu in ((1, 0, 1), (2, 0, 1), (4, 2, 2), (64, 8, 8)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
-        assert choose_workers(-1, cpu) == beside_cpu
-        assert choose_workers(-1, gpu) == beside_gpu
+        assert photo_workers(-1, cpu) == beside_cpu
+        assert photo_workers(-1, gpu) == beside_gpu
 
 
 # --- batches

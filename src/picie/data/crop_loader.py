@@ -15,7 +15,7 @@ from picie.config import Config
 from picie.data.cache import Crop, CropCache
 from picie.data.folder import Photo
 from picie.data.images import read_square
-from picie.data.prefetch import Prefetch, available_cores, crop_workers
+from picie.data.prefetch import Prefetch, crop_workers
 from picie.errors import DataError
 from picie.runtime.distributed import Processes
 from picie.runtime.progress import Advance
@@ -24,7 +24,6 @@ from picie.types import Batch
 __all__ = [
     "BaseCrops",
     "Loader",
-    "available_cores",
     "counted",
     "image_loader",
     "load_batches",

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
-from picie.data.prefetch import photo_workers as choose_workers
 from picie.errors import DataError
 
-__all__ = ["LoadedPhoto", "choose_workers", "in_batches", "read_ahead"]
+__all__ = ["LoadedPhoto", "in_batches", "read_ahead"]
 
 _Result = TypeVar("_Result")
 _WINDOW = 4  # images of one size are collected from this many batches

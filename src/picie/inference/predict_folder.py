@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.photo_loader import choose_workers
+from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError, PicieError
 from picie.inference.segmenter import TILE, Prediction, Segmenter, loaded
 from picie.runtime.files import write_atomically
@@ -66,7 +66,7 @@ def predict_each(
     problems: list[str] = []
     with (
         reporter.task("masks", len(folder)) as advance,
-        _in_threads(choose_workers(workers, model.device)) as call,
+        _in_threads(photo_workers(workers, model.device)) as call,
     ):
         for prediction in _counted(predictions, advance):
             if prediction.mask is None:

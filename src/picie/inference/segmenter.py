@@ -18,7 +18,8 @@ from picie.clustering.tree import cut_network
 from picie.config import Config, make_config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import as_array, check_size, network_input, read_image
-from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
+from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
 from picie.inference.hub import local_folder, spread, upload_folder, write_pretrained
 from picie.inference.outputs import cluster_name, outputs_of
@@ -216,7 +217,7 @@ class Segmenter:
                 "and 0 or more workers or -1 for a number chosen from the cores"
             )
         folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
-        workers = choose_workers(workers, self.device)
+        workers = photo_workers(workers, self.device)
         images = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
         return self._predictions(images, batch_size, view, tile)
 

@@ -16,7 +16,8 @@ from torch.nn.functional import normalize, one_hot
 from picie.clustering.pseudo_labels import scores
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
-from picie.data.photo_loader import LoadedPhoto, choose_workers, in_batches, read_ahead
+from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
+from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
 from picie.postprocessing.upsampling import Mask, upsample
@@ -287,7 +288,7 @@ def make_portraits(
     reporter = reporter or Reporter(quiet=True)
     chosen = _evenly(len(folder), gallery)
     collector = PortraitCollector(model, len(folder), len(chosen))
-    threads = choose_workers(workers, model.device)
+    threads = photo_workers(workers, model.device)
     images = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
 
     def look(batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:

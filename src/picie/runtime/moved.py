@@ -136,6 +136,8 @@ MODULES = {old: new for new, several in _TO.items() for old in several.split()}
 """Old module -> new module."""
 
 NAMES = {
+    "data.loading.available_cores": "data.prefetch.available_cores",
+    "reading.choose_workers": "data.prefetch.photo_workers",
     "benchmarking.plan.describe_pictures": "benchmark.plan.describe_images",
     "benchmarking.standing.Standing": "benchmark.records.JobStatus",
     "centroids.Loader": "data.crop_loader.Loader",
@@ -201,7 +203,8 @@ def _moved(module: str, name: str) -> Any:
     place = MODULES.get(module.removeprefix("picie."))
     new = NAMES.get(old, f"{place}.{name}" if place else "")
     home, _, attribute = new.rpartition(".")
-    if name.startswith("__") or not home or not hasattr(import_module(f"picie.{home}"), attribute):
+    there = import_module(f"picie.{home}") if home and not name.startswith("__") else None
+    if there is None or not hasattr(there, attribute):
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     top = sys.modules["picie"]
     shown = f"picie.{attribute}" if attribute in top.__all__ else f"picie.{new}"
@@ -210,7 +213,7 @@ def _moved(module: str, name: str) -> Any:
         DeprecationWarning,
         stacklevel=3,
     )
-    return getattr(import_module(f"picie.{home}"), attribute)
+    return getattr(there, attribute)
 
 
 class _Module(ModuleType):
