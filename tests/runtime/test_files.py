@@ -34,3 +34,29 @@ def test_bytes_are_on_the_disk_before_the_file_has_its_name(
     assert steps == [("fsync", made), ("replace", made)]
     assert path.read_bytes() == b"new"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_planted_link_is_not_followed_and_writers_do_not_share_a_name(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"mine")
+    path = tmp_path / "a.bin"
+    (tmp_path / ".part-a.bin").symlink_to(other)
+    parts = []
+
+    def write(part: Path) -> None:
+        parts.append(part)
+        assert part.suffix == ".bin"
+        part.write_bytes(b"new")
+        if len(parts) == 1:
+            write_atomically(path, write)
+
+    write_atomically(path, write)
+    assert other.read_bytes() == b"mine"
+    assert path.read_bytes() == b"new"
+    assert parts[0] != parts[1]
+
+
+def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 251 + ".bin")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"

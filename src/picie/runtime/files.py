@@ -1,6 +1,7 @@
 """Atomic writes of files, and the error when a file cannot be written."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,8 +21,8 @@ def write_atomically(
 
     Args:
         path: the file; an existing one is replaced.
-        data: the bytes, or a function that writes them to the temporary path it gets (same folder,
-            same extension).
+        data: the bytes, or a function that writes them to the temporary path it gets: an empty
+            file with a unique name, in the same folder and with the same extension.
         durable: flush the file to disk, so that it survives a power cut; not needed for files that
             are quick to recreate.
 
@@ -29,8 +30,10 @@ def write_atomically(
         PicieError: the file cannot be written, for example because the disk is full; an existing
             file is kept.
     """
-    part = path.with_name(PART + path.name)
+    part = path.with_name(f"{PART}{secrets.token_hex(8)}{path.suffix}")
     with writing(path):
+        # A new file: neither that of another process nor the target of a link.
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             if callable(data):
                 data(part)

@@ -1,0 +1,72 @@
+"""Locks between processes: one writer at a time for a folder or a file."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from picie.errors import PicieError
+from picie.runtime.files import writing
+
+__all__ = ["LOCK", "locked"]
+
+LOCK = ".picie-lock-"
+"""Prefix of the names of lock files; they are hidden, and removed at the end."""
+
+_LONGEST = 50  # characters of the path's name; equal ends only make unrelated writers wait
+
+
+@contextmanager
+def locked(path: Path, action: str, *, wait: float = 0.0) -> Iterator[None]:
+    """Within the block, no other process that asks for this lock writes to the path.
+
+    The operating system releases the lock if the process is killed. The lock does not depend on the
+    path's existence: its file is in the parent folder, which is created if necessary. Calls for one
+    path must not be nested.
+
+    Args:
+        path: a folder or a file; symbolic links are resolved.
+        action: what the block does, for the message that another process shows: "picie train".
+        wait: seconds to wait for another process.
+
+    Raises:
+        PicieError: another process has the lock, or the lock file cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    file = real.with_name(LOCK + real.name[-_LONGEST:])
+    lock = FileLock(file, timeout=wait)
+    with writing(path):
+        real.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise PicieError(
+                f"{path}: is in use by {_holder(file)}; wait until it ends, or stop it"
+            ) from None
+    try:
+        holder = {"action": action, "process": os.getpid(), "host": socket.gethostname()}
+        with suppress(OSError):  # it only makes the message of another process better
+            file.write_text(json.dumps(holder | {"since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()  # a process that waits for the removed file notices it, and starts anew
+        lock.release()
+
+
+def _holder(file: Path) -> str:
+    """Who has a lock, as far as its file says it."""
+    try:
+        holder = json.loads(file.read_text())
+        return (
+            f"{holder['action']} (process {int(holder['process'])} on {holder['host']}, since "
+            f"{holder['since']})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
