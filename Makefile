@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs format lock
+.PHONY: help demo test storm check docs format lock
 PYTHON ?= python3
 BIN := .venv/bin
 FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
@@ -14,6 +14,9 @@ demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 
 test: .venv/.ready  ## all tests, and every example in docstrings, README and docs
 	$(BIN)/python -m pytest
+
+storm: .venv/.ready  ## kills, full disks, crowds and hostile files, for minutes: STORM="--seed 1 --count 3"
+	$(BIN)/python -m tests.storm.run $(STORM)
 
 check: .venv/.ready  ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 
 from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
 from picie.inference.segmenter import Segmenter, load
 from picie.training.loop import train
+
+collect_ignore = ["storm"]  # minutes, and no tests of pytest: `make storm`
 
 Settings = dict[str, dict[str, Any]]
 Start = Callable[..., BaseProcess]
@@ -51,6 +55,31 @@ def pytest_collection_finish() -> None:
     """Look for garbage less often, and not in what was imported: it takes half a second a time."""
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+@pytest.fixture(scope="session")
+def wrong_values() -> list[Any]:
+    """Values of all kinds, most of which no setting can have; JSON and TOML can hold them."""
+    numbers = [-1, 0, 3, 10**12, -(10**30), 16**4500, 1.5, -0.0, 1e308, math.nan, math.inf]
+    texts = ["", "3", "true", "\x1b[31m\u202e", "a\nb", "x" * 5_000]
+    lists = [[], [[]], [1, "a"], [True], [math.nan], [0] * 5_000, [{}]]
+    return [*numbers, True, False, *texts, *lists, {}, {"a": {"b": 1}}, {"name": []}]
+
+
+@pytest.fixture(scope="session")
+def toml() -> Callable[[Any], str]:
+    """Writes a value as TOML, in one line."""
+
+    def write(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {write(one)}" for key, one in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(write(one) for one in value) + "]"
+        if isinstance(value, int) and value > 2**64:  # Python writes no decimals of this length
+            return hex(value)
+        return tomli_w.dumps({"a": value}).removeprefix("a = ").strip()
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,18 @@ The fixture `start` starts them, and `pair` keeps what two of them found.
 
 import json
 from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from picie.cli.app import main
 from picie.clustering.kmeans.kmeans import KMeans
+from picie.data.cache import Crop
+from picie.data.crop_loader import BaseCrops
 from picie.runtime.distributed import Processes, join_processes, leave_processes
 from picie.training.loop import train
 
@@ -21,6 +25,21 @@ def command_line(args: list[str]) -> None:
     """Run `picie` with one thread, as tests do."""
     torch.set_num_threads(1)
     main(args)
+
+
+def gated_command_line(args: list[str], image: str, wanted: Semaphore, permits: Semaphore) -> None:
+    """Run `picie`; reading the image waits each time for a permit."""
+    read = BaseCrops.read
+
+    def gated(crops: BaseCrops, index: int, crop: Crop) -> str:
+        if crops.photos[index].file == image:
+            wanted.release()
+            permits.acquire()
+        return read(crops, index, crop)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseCrops, "read", gated)
+        command_line(args)
 
 
 def program(text: str, out: Path) -> None:

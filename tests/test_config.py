@@ -1,6 +1,7 @@
 import json
 import tomllib
 import warnings
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.config import (
     PRESETS,
+    RETIRED,
     Config,
+    Reading,
     lost_settings,
     make_config,
     read_config,
@@ -20,6 +23,8 @@ from picie.config import (
     write_config,
 )
 from picie.errors import ConfigError
+
+ToToml = Callable[[Any], str]
 
 # What the authors' code does, revision c3aa029.
 PUBLISHED: dict[str, Any] = {
@@ -77,7 +82,7 @@ def test_paper_differs_from_reference_where_the_text_differs_from_the_code() -> 
 
 
 def test_there_are_few_settings() -> None:
-    assert len(Config.model_fields) <= 50
+    assert len(Config.model_fields) <= 51  # 50, and how images of other types are read
 
 
 def test_default_is_the_bare_model() -> None:
@@ -125,7 +130,7 @@ def test_a_config_is_frozen() -> None:
         ({"flip": 1.2}, "flip = 1.2: Input should be less than or equal to 1"),
         ({"temperature": 0}, "temperature = 0: Input should be greater than 0"),
         ({"balance": "some"}, "balance = 'some': Input should be 'none', 'frequency' or"),
-        ({"seed": "one"}, "seed = 'one': Input should be a valid integer"),
+        ({"seed": "one"}, "seed = 'one': give a number, without quotes"),
         ({"batch_size": 1}, "batch_size = 1: Input should be greater than or equal to 2"),
         ({"unit_features": False}, "cosine similarity divides features by their length: set"),
         ({"predict_scales": (5,)}, "predict_scales [5.0]: give one or more factors from 0.25 to"),
@@ -198,10 +203,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read \(No such file.*check"):
         read_config(missing)
-    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(it is a folder, not a"):
         read_config(tmp_path)
     missing.write_bytes(b'data = "\xff\xfe"')
-    with pytest.raises(ConfigError, match=r"none\.toml: is not valid TOML .*correct it"):
+    with pytest.raises(ConfigError, match=r"none\.toml: is not valid UTF-8 text .*correct it"):
         read_config(missing)
 
 
@@ -572,3 +577,128 @@ def test_nonsense_beside_earlier_settings_is_named(tmp_path: Path, text: str) ->
     path.write_text(text + '\nclassifier = "parametric"\nlabel_rule = 3\nkmeans_scales = 1\n')
     with pytest.warns(FutureWarning), pytest.raises(ConfigError, match=text.split()[0]):
         read_config(path)
+
+
+def refusal(path: Path) -> str:
+    """The error of a config.toml, or "" if it can be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            read_config(path)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("key", [*Config.model_fields, *RETIRED, "preset", "unknown"])
+def test_a_wrong_value_is_refused_with_file_and_key(
+    tmp_path: Path, wrong_values: list[Any], toml: ToToml, key: str
+) -> None:
+    path, refused = tmp_path / "config.toml", 0
+    for value in wrong_values:
+        path.write_text(f"{key} = {toml(value)}\n", encoding="utf-8")
+        message = refusal(path)
+        refused += bool(message)
+        if message:
+            assert message.startswith(f"{path}: ")
+            assert len(message) < 5000
+            assert message.isprintable()
+            assert key in message or key in RETIRED
+    assert refused > len(wrong_values) / 2 or key in RETIRED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\0 = 1",
+        "clusters = 3\nclusters = 4",
+        "[clusters]\nx = 1",
+        "clusters.x = 1",
+        "[[clusters]]",
+        "clusters = 1979-05-27",
+        'data = "\\u0000"',
+        'data = "\\ud800"',
+        "size = 0x" + "f" * 10_000,
+        "size = " + "9" * 10_000,
+        "[" + ".".join("abcdefghijklmnopqrstuvwxyz") + "]",
+        "\n".join(f"key{number} = 1" for number in range(10_000)),
+    ],
+)
+def test_a_hostile_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    message = refusal(path)
+    assert message.startswith(f"{path}: ")
+    assert len(message) < 5000
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": 99_968},
+        {"feature_size": 10**9},
+        {"refine": 10**9},
+        {"predict_scales": (1.0,) * 100_000},
+        {"clusters": 5000},
+        {"overclusters": 10**6},
+        {"backbone": "x" * 5000},
+        {"backbone_layers": tuple(range(100))},
+        {"workers": 10**6},
+        {"temperature": float("inf")},
+        {"size": 8192, "overclusters": 512},
+    ],
+)
+def test_what_costs_too_much_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        make_config(**settings)
+
+
+def test_real_uses_are_far_from_the_limits() -> None:
+    make_config(clusters=1000, overclusters=4000, size=1024, feature_size=2048)
+    make_config("reference", batch_size=2048, epochs=10_000, kmeans_images=10**6, workers=128)
+    make_config(size=4096, base_size=8192, predict_scales=(0.5, 1, 1.5, 2, 4), refine=100)
+
+
+# --- how images are read
+
+
+def test_a_reading_is_a_table_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    given = {"stretch": (0, 4095), "bands": (4, 3, 2), "pages": "all", "max_pixels": 10**9}
+    config = make_config(reading=given)
+    assert config.reading == Reading((0, 4095), (4, 3, 2), "all", 10**9)
+    write_config(config, path)
+    assert read_config(path) == config
+    assert json.loads(json.dumps(config.model_dump())) == config.model_dump(mode="json")
+    write_config(make_config(), path)
+    assert "stretch" not in path.read_text()
+    assert read_config(path) == make_config()
+    path.write_text("clusters = 5\n")  # of an earlier version
+    assert read_config(path).reading == Reading()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bands": [1, 2]}, "reading.bands = [1, 2]: give three bands (red, green, blue) or one"),
+        ({"bands": [0]}, "reading.bands = [0]: give three bands"),
+        ({"bands": [1, 2, 70_000]}, "give three bands"),
+        ({"bands": ["1"]}, "reading.bands = ['1']: give numbers, without quotes"),
+        ({"bands": [True]}, "give numbers, without quotes"),
+        ({"stretch": [5, 2]}, "reading.stretch = [5, 2]: give the value that becomes black, then"),
+        ({"stretch": [1, 1]}, "give the value that becomes black"),
+        ({"stretch": [0, float("nan")]}, "reading.stretch.1 = nan: Input should be a finite"),
+        ({"stretch": [0, float("inf")]}, "Input should be a finite number"),
+        ({"stretch": [0]}, "reading.stretch.1"),
+        ({"max_pixels": 0}, "reading.max_pixels = 0: Input should be greater"),
+        ({"max_pixels": 2_000_000_001}, "Input should be less than or equal to 2000000000"),
+        ({"pages": "some"}, "reading.pages = 'some': Input should be 'first' or 'all'"),
+        ({"strech": [0, 1]}, "unknown setting 'reading.strech'; did you mean 'reading.stretch'?"),
+        (3, "reading = 3: Input should be a dictionary"),
+    ],
+)
+def test_wrong_readings_are_named(given: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make_config(reading=given)
+    assert message in str(error.value)

@@ -14,7 +14,7 @@ from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
 from picie.naming.file import HISTORY_FOLDER
 from picie.runs import CLASSES_FILE, FORMAT, Run
-from picie.runtime.files import write_atomically
+from picie.runtime.files import remove_parts, write_atomically
 
 
 def new_run(folder: Path, **settings: Any) -> Run:
@@ -89,6 +89,108 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> 
     assert run.metrics() == []
 
 
+def work_of(run: Run) -> dict[str, Path]:
+    """Each of these files alone makes a run one that holds work."""
+    return {
+        "metrics": run.metrics_path,
+        "weights": run.model_path,
+        "card": run.model_config_path,
+        "checkpoint": run.checkpoint_path / "state.safetensors",
+        "names": run.names_path,
+        "earlier names": run.folder / HISTORY_FOLDER / "0001.toml",
+    }
+
+
+@pytest.mark.parametrize("kind", work_of(Run(Path(), make_config(), "")))
+def test_any_work_keeps_a_run_from_being_replaced(tmp_path: Path, kind: str) -> None:
+    run = new_run(tmp_path / "run")
+    path = work_of(run)[kind]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("work")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        new_run(run.folder)
+    assert path.read_text() == "work"
+
+
+def test_a_run_without_work_is_replaced_unasked(tmp_path: Path) -> None:
+    folder = new_run(tmp_path / "run", clusters=3).folder
+    (folder / "train.log").write_text("it failed")
+    (folder / "notes.txt").write_text("mine")
+    assert Run.open(new_run(folder, clusters=5).folder).config.clusters == 5
+    assert names(folder) == {"run.json", "config.toml", "notes.txt"}
+
+
+def test_names_that_were_set_aside_are_never_lost(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    for number in range(3):
+        run.names_path.write_text(f"{number}")
+        Run.create(run.folder, run.config, version="0", overwrite=True)
+    aside = sorted(run.folder.glob("classes.old*"))
+    assert [path.name for path in aside] == [
+        "classes.old.2.toml",
+        "classes.old.3.toml",
+        "classes.old.toml",
+    ]
+    assert [path.read_text() for path in aside] == ["1", "2", "0"]
+
+
+class _Killed(BaseException):
+    """Ends a call as a kill would."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the step-th change of a file end the process; as after a kill, nothing is cleaned up."""
+    steps: list[str] = []
+
+    def counted(name: str) -> None:
+        original = getattr(os, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            if len(steps) >= step:  # also while the error is passed on
+                raise _Killed
+            steps.append(name)
+            return original(*args, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("replace", "unlink", "rmdir", "mkdir", "fsync"):
+        counted(name)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_creation_that_is_killed_anywhere_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    for step in range(100):
+        folder = tmp_path / f"run{step}"
+        if again:
+            fill(new_run(folder, clusters=3))
+            (folder / CLASSES_FILE).write_text("names")
+            (folder / "notes.txt").write_text("mine")
+        config = make_config(clusters=7)
+        with monkeypatch.context() as patch:
+            kill_at(patch, step)
+            try:
+                Run.create(folder, config, version="1", overwrite=again, images=["line\n"])
+                done = True
+            except _Killed:
+                done = False
+        if (folder / "config.toml").exists():
+            assert Run.open(folder).config.clusters in (3, 7)
+        elif (folder / "run.json").exists():
+            with pytest.raises(ModelError, match="run the same command again"):
+                Run.open(folder)
+        Run.create(folder, config, version="1", overwrite=again, images=["line\n"])
+        assert Run.open(folder).config.clusters == 7
+        visible = {name for name in names(folder) if not name.startswith(".")}
+        kept = {"notes.txt", "classes.old.toml"} if again else set()
+        assert visible == {"run.json", "config.toml", "images.jsonl"} | kept
+        assert [name for name in names(folder) if name.startswith(".part-")] == []
+        if done:
+            break
+    assert step > 8
+
+
 def test_overwrite_does_not_follow_a_linked_checkpoint(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -147,12 +249,39 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["run.json", "config.toml"])
-def test_open_needs_both_files(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("run.json", "is not a run folder"),
+        ("config.toml", "has no config.toml; if picie train was interrupted before it began, run"),
+    ],
+)
+def test_open_needs_both_files(tmp_path: Path, name: str, message: str) -> None:
     new_run(tmp_path / "run")
     (tmp_path / "run" / name).unlink()
-    with pytest.raises(ModelError, match="is not a run folder"):
+    with pytest.raises(ModelError, match=message):
         Run.open(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("", r"run.json: is not valid JSON"),
+        ("[1]", r"run.json: holds a list instead of a JSON object"),
+        ("{}", r"run.json: format = None is not a whole number from 1; restore the file, or"),
+        ('{"format": true, "picie": "1"}', r"run.json: format = True is not"),
+        ('{"format": 1.5, "picie": "1"}', r"run.json: format = 1.5 is not"),
+        ('{"format": -5, "picie": "1"}', r"run.json: format = -5 is not"),
+        ('{"format": 1, "picie": 7}', r"run.json: picie = 7 is not text"),
+        ('{"format": 1' + "0" * 999 + ', "picie": "1"}', r"written by a newer picie"),
+        ("[" * 100_000, r"run.json: is nested too deeply"),
+    ],
+)
+def test_a_damaged_header_is_named_with_its_key(tmp_path: Path, header: str, message: str) -> None:
+    folder = new_run(tmp_path / "run").folder
+    (folder / "run.json").write_text(header)
+    with pytest.raises(ModelError, match=message):
+        Run.open(folder)
 
 
 def test_a_newer_format_is_refused_before_its_settings_are_read(tmp_path: Path) -> None:
@@ -245,6 +374,46 @@ def test_damage_inside_is_not_passed_over(tmp_path: Path, line: bytes) -> None:
     run.metrics_path.write_bytes(b'{"epoch": 0}\n' + line + b'\n{"epoch": 1}\n')
     with pytest.raises(ModelError, match=r"metrics.jsonl: line 2 is not a JSON object; correct or"):
         run.metrics()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"epoch": "one"}', "epoch = 'one' is not a whole number from 0"),
+        ('{"epoch": 1.5}', "epoch = 1.5 is not"),
+        ('{"epoch": true}', "epoch = True is not"),
+        ('{"epoch": -5}', "epoch = -5 is not"),
+        ('{"epoch": 1' + "0" * 99 + "}", "epoch = 10+... is not"),
+        ('{"epoch": 0, "loss": 1' + "0" * 999 + "}", "loss = 10+... is not a number"),
+        ('{"epoch": null}', "epoch = None is not"),
+        ('{"epoch": 0, "loss": "low"}', "loss = 'low' is not a number"),
+        ('{"epoch": 0, "seconds": 7}', "seconds = 7 is not a table of numbers"),
+        ('{"epoch": 0, "seconds": {"train": "x"}}', "seconds = .* is not a table of numbers"),
+        ('{"epoch": 0, "effective_clusters": 2}', "effective_clusters = 2 is not a list of num"),
+    ],
+)
+def test_values_of_other_types_are_named_and_nothing_is_removed(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    run = new_run(tmp_path / "run")
+    content = f'{{"epoch": 0, "loss": null}}\n{line}\n'
+    run.metrics_path.write_text(content)
+    for call in (run.metrics, lambda: run.truncate_metrics(0)):
+        with pytest.raises(ModelError, match=f"metrics.jsonl: line 2: {message}"):
+            call()
+    assert run.metrics_path.read_text() == content
+
+
+def test_health_consists_of_numbers(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    for text, found in (
+        ('{"a": 1, "b": "x", "c": null, "d": true, "e": [1], "f": 0.5}', {"a": 1, "f": 0.5}),
+        ("[1]", {}),
+        ("[" * 100_000, {}),
+        ("", {}),
+    ):
+        run.health_path.write_text(text)
+        assert run.health() == found
 
 
 def test_metrics_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -369,7 +538,26 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert ended.returncode == 9
     assert path.read_bytes() == b"old"
     write_atomically(path, b"new")
+    assert len(names(tmp_path)) == 2
+    remove_parts(tmp_path, ".bin")
     assert names(tmp_path) == {"a.bin"}
+
+
+def test_unfinished_files_of_a_run_are_removed_and_links_are_not_followed(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.checkpoint_path.mkdir()
+    other = tmp_path / "other.json"
+    other.write_text("mine")
+    for path in (run.folder / ".part-0.json", run.checkpoint_path / ".part-1.safetensors"):
+        path.write_text("half")
+    (run.folder / ".part-2.json").symlink_to(other)
+    kept = {".part-3.onnx", ".part-4.json"}  # of an export that is being written; a folder
+    (run.folder / ".part-3.onnx").write_text("half")
+    (run.folder / ".part-4.json").mkdir()
+    run.remove_parts()
+    assert names(run.folder) == {"run.json", "config.toml", "checkpoint", *kept}
+    assert names(run.checkpoint_path) == set()
+    assert other.read_text() == "mine"
 
 
 def test_runs_need_no_torch() -> None:

@@ -1,15 +1,26 @@
 """The configuration: one frozen model, presets, and TOML input and output."""
 
+import dataclasses
 import difflib
-import tomllib
 import warnings
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from picie.errors import ConfigError
+from picie.runtime.documents import read_toml
+from picie.runtime.printable import printable, shown
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -17,6 +28,10 @@ __all__ = [
     "FIRST",
     "GROUPS",
     "MACHINE",
+    "MOST_CELLS",
+    "MOST_CENTROIDS",
+    "MOST_PIXELS",
+    "MOST_SIDE",
     "OBJECTIVES",
     "PRESETS",
     "RETIRED",
@@ -24,7 +39,9 @@ __all__ = [
     "Config",
     "MachineSettings",
     "Objective",
+    "Reading",
     "Similarity",
+    "check_cells",
     "check_together",
     "lost_settings",
     "lost_text",
@@ -95,6 +112,22 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 TRACKERS = ("tensorboard", "wandb")
 """Valid names in the setting `track`."""
 
+MOST_SIDE = 8192
+"""Largest side at which the network sees an image, in pixels."""
+
+MOST_CENTROIDS = 8192
+"""Most centroids P of a view."""
+
+MOST_CELLS = 2**30
+"""Most scores of one image: centroids times cells of the feature map at stride 4; 4 GiB."""
+
+MOST_PIXELS = 2**28
+"""Default of the most pixels of an image or a mask: 268 megapixels, 16384 x 16384."""
+
+_TEXT = 4096  # longest text, in characters: that of a path
+_LISTED = 64  # most entries of a list
+_PROBLEMS = 5  # most problems in one message
+
 
 def check_together(config: Any) -> None:
     """Refuse settings that contradict each other.
@@ -112,12 +145,46 @@ def check_together(config: Any) -> None:
         raise ValueError(f"track {unknown[0]!r}: known: {', '.join(TRACKERS)}")
 
 
+def _check_kind(value: Any, kind: Any) -> None:
+    """Refuse values that would be converted in silence, and text that no file can hold."""
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError("give true or false")
+    elif isinstance(value, str):
+        if kind in (int, float):
+            raise ValueError("give a number, without quotes")
+        if "\0" in value or any("\ud800" <= one <= "\udfff" for one in value):
+            raise ValueError("holds a null character or is not valid UTF-8; rename it")
+    else:
+        values = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(one, bool | str) for one in values):
+            raise ValueError("give numbers, without quotes" if value is values else "give a number")
+
+
 def _check_ranges(config: Any) -> None:
     scales = config.predict_scales
     if not scales or not all(0.25 <= scale <= 4 for scale in scales):
         raise ValueError(
             f"predict_scales {list(scales)}: give one or more factors from 0.25 to 4, such as 1 "
             "and 1.5"
+        )
+    check_cells(config.size, max(count for count, _ in config.levels))
+
+
+def check_cells(size: int, count: int) -> None:
+    """Refuse to compute scores that take more memory than a machine may have.
+
+    Args:
+        size: short side of an image at the network, in pixels.
+        count: number of centroids or ids.
+
+    Raises:
+        ValueError: says what to lower.
+    """
+    if count * (size // 4) ** 2 > MOST_CELLS:
+        raise ValueError(
+            f"size {size} with {count} centroids or classes: the scores of one image take more "
+            f"than {MOST_CELLS * 4 // 2**30} GiB; lower size, clusters or overclusters"
         )
 
 
@@ -152,7 +219,7 @@ MACHINE = (
 FIRST = ("clusters", "epochs", "size", "backbone", "seed", "device")
 """The most common settings, shown in the short help."""
 GROUPS = {
-    "images": ("split", "dataset", "eval_split", "base_size", "batch_size"),
+    "images": ("split", "dataset", "eval_split", "base_size", "batch_size", "reading"),
     "network": (
         *("pretrained", "backbone_layers", "backbone_weights", "feature_size", "decoder_init"),
         *("precision", "compile"),
@@ -184,55 +251,116 @@ class MachineSettings(TypedDict, total=False):
     track_images: int | None
 
 
-class Config(BaseModel, frozen=True, extra="forbid"):
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Reading:
+    """How images become (H, W, 3) bytes: one rule for all images of a run and of its model.
+
+    Plain images of 8 bits are read as they are, whatever the rule says.
+    """
+
+    stretch: tuple[float, float] | None = None
+    """Values that become black and white in images of any other type than 8 bits. If left out, they
+    are chosen from a sample of the images."""
+    bands: tuple[int, ...] = ()
+    """Bands, counted from 1, that become red, green and blue, or one for grey; if left out, the
+    first three, or the first if there are fewer. Separate them by spaces or commas."""
+    pages: Literal["first", "all"] = "first"
+    """Of files with several pages or frames: the first one, or each as an image of its own."""
+    max_pixels: int = Field(default=MOST_PIXELS, ge=1, le=2_000_000_000)
+    """Most pixels of an image or of a mask; larger files are refused before they are decoded."""
+
+    @field_validator("stretch", "bands", "max_pixels", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(one, bool | str) for one in values):
+            raise ValueError("give numbers, without quotes")
+        return value
+
+    @field_validator("stretch")
+    @classmethod
+    def _increasing(cls, stretch: tuple[float, float] | None) -> tuple[float, float] | None:
+        if stretch is not None and not stretch[0] < stretch[1]:
+            raise ValueError("give the value that becomes black, then a larger one for white")
+        return stretch
+
+    @field_validator("bands")
+    @classmethod
+    def _colours(cls, bands: tuple[int, ...]) -> tuple[int, ...]:
+        if len(bands) not in (0, 1, 3) or not all(1 <= band <= 65_535 for band in bands):
+            raise ValueError("give three bands (red, green, blue) or one, counted from 1")
+        return bands
+
+
+class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """All settings of a run. `Config()` is the preset `default`."""
 
     # --- images
-    data: str = Field("", description="folder of images (the positional argument of `train`)")
+    data: str = Field(
+        "", max_length=_TEXT, description="folder of images (the positional argument of `train`)"
+    )
     split: str = Field(
-        "", description="list file inside the folder, by stem: `train` reads train.txt; empty = all"
+        "",
+        max_length=_TEXT,
+        description="list file inside the folder, by stem: `train` reads train.txt; empty = all",
     )
     dataset: str = Field(
         "",
+        max_length=_TEXT,
         description="known data set that the folder holds, so that --split takes its splits: "
         "ade20k150, camvid11, cityscapes19, cityscapes27, cocostuff15, cocostuff27, cocostuff171, "
         "msrc21, msrc23, potsdam3, potsdam6 or voc21; empty = any folder",
     )
     eval_split: str = Field(
         "",
+        max_length=_TEXT,
         description="labelled split to score after every epoch, for curves only",
     )
-    clusters: int = Field(27, ge=2, le=65535, description="number of clusters K")
+    clusters: int = Field(27, ge=2, le=MOST_CENTROIDS // 2, description="number of clusters K")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random draw")
     epochs: int = Field(
-        2, ge=0, description="passes over the images; 0 = cluster once, no training"
+        2, ge=0, le=1_000_000, description="passes over the images; 0 = cluster once, no training"
     )
-    batch_size: int = Field(16, ge=2, description="images per training step")
+    batch_size: int = Field(16, ge=2, le=65_536, description="images per training step")
     size: int = Field(
-        320, ge=32, multiple_of=32, description="side of both views and of prediction, in pixels"
+        320,
+        ge=32,
+        le=MOST_SIDE,
+        multiple_of=32,
+        description="side of both views and of prediction, in pixels",
     )
     base_size: int = Field(
         320,
         ge=32,
+        le=MOST_SIDE,
         description="side of the square base crop that the views are cut from, in pixels",
+    )
+    reading: Reading = Field(
+        Reading(),
+        description="how deep, many-band, many-page and huge images are read: a table of stretch, "
+        "bands, pages and max_pixels, each of which is a flag",
     )
 
     # --- network
-    backbone: str = Field(DEFAULT_BACKBONE, description="any timm backbone, by name")
+    backbone: str = Field(
+        DEFAULT_BACKBONE, max_length=_TEXT, description="any timm backbone, by name"
+    )
     pretrained: bool = Field(
         True, description="start the backbone from pretrained weights; without them, at random"
     )
     backbone_layers: tuple[int, ...] = Field(
         (),
+        max_length=_LISTED,
         description="blocks of a transformer, or stages of another backbone, whose maps are used; "
         "numbers from 0, or negative ones from the end; empty = the last block, or all stages",
     )
     backbone_weights: str = Field(
         "",
+        max_length=_TEXT,
         description="file with weights of the backbone, .safetensors or .pth, in place of timm's; "
         "with or without --pretrained",
     )
-    feature_size: int = Field(128, ge=2, description="channels D of the feature map")
+    feature_size: int = Field(128, ge=2, le=4096, description="channels D of the feature map")
     decoder_init: Literal["pca", "random"] = Field(
         "pca", description="start of the pyramid's 1x1 convolutions: PCA of the backbone, or random"
     )
@@ -259,13 +387,19 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     kmeans_init: Literal["k-means++", "pca", "random"] = Field(
         "k-means++", description="how the first centroids are chosen"
     )
-    kmeans_images: int = Field(256, ge=1, description="images in the clustering sample")
+    kmeans_images: int = Field(
+        256, ge=1, le=10_000_000, description="images in the clustering sample"
+    )
     kmeans_pixels: int = Field(
-        400, ge=0, description="feature pixels taken from each of them; 0 = every pixel"
+        400,
+        ge=0,
+        le=1_000_000,
+        description="feature pixels taken from each of them; 0 = every pixel",
     )
     kmeans_smoothing: int = Field(
         3,
         ge=0,
+        le=1000,
         description="iterations that smooth features over neighbours of similar colour before they "
         "are clustered; 0 = none",
     )
@@ -273,7 +407,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     overclusters: int = Field(
         64,
         ge=0,
-        le=65535,
+        le=MOST_CENTROIDS,
         description="centroids that k-means finds, to be merged to K (merge_rule); raised to "
         "twice K where that is more; 0 = find K centroids directly",
     )
@@ -298,7 +432,10 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         "(frozen)",
     )
     auxiliary_clusters: int = Field(
-        100, ge=2, le=65535, description="clusters K2 of the second head of picie-h and iic"
+        100,
+        ge=2,
+        le=MOST_CENTROIDS,
+        description="clusters K2 of the second head of picie-h and iic",
     )
     similarity: Similarity = Field(
         "cosine",
@@ -311,16 +448,18 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
     predict_scales: tuple[float, ...] = Field(
         (1.0,),
+        max_length=16,
         description="sizes at which prediction sees an image, as factors of --size; their logits "
         "are averaged",
     )
     refine: int = Field(
         0,
         ge=0,
+        le=1000,
         description="iterations of boundary refinement at prediction, which aligns masks with "
         "edges of the image; 0 = none",
     )
-    temperature: float = Field(0.1, gt=0, description="temperature of the cross-entropy")
+    temperature: float = Field(0.1, gt=0, le=1e6, description="temperature of the cross-entropy")
     balance: Literal["none", "frequency", "inverse"] = Field(
         "none",
         description="weight of a cluster in the loss: none, its frequency (authors' code), or the "
@@ -328,9 +467,9 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
 
     # --- optimiser
-    learning_rate: float = Field(1e-4, gt=0, description="Adam's constant learning rate")
+    learning_rate: float = Field(1e-4, gt=0, le=1000, description="Adam's constant learning rate")
     backbone_rate: float = Field(
-        0.0, ge=0, description="learning rate of the backbone, as a factor; 0 = frozen"
+        0.0, ge=0, le=1e6, description="learning rate of the backbone, as a factor; 0 = frozen"
     )
     batchnorm: Literal["running", "training", "batch"] = Field(
         "running",
@@ -339,7 +478,7 @@ class Config(BaseModel, frozen=True, extra="forbid"):
     )
 
     # --- machine; on one device only the precision changes the result
-    device: str = Field("auto", description="auto, cpu, cuda or mps")
+    device: str = Field("auto", max_length=_TEXT, description="auto, cpu, cuda or mps")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
         description="of the network: bf16 on GPUs made for it, fp32 elsewhere; clustering and "
@@ -349,28 +488,39 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         False, description="compile the network with torch.compile; needs a C++ compiler"
     )
     workers: int = Field(
-        -1, ge=-1, description="threads that read images ahead; 0 = none, -1 = from the cores"
+        -1,
+        ge=-1,
+        le=1024,
+        description="threads that read images ahead; 0 = none, -1 = from the cores",
     )
     cache_mb: int = Field(
-        256, ge=0, description="memory for decoded images, in MB; larger sets go to a file"
+        256,
+        ge=0,
+        le=10_000_000,
+        description="memory for decoded images, in MB; larger sets go to a file",
     )
     cache_disk_mb: int = Field(
         20000,
         ge=0,
+        le=1_000_000_000,
         description="size of that file, in MB, at most half of the free space; images beyond it "
         "are read again in every pass; 0 = no file",
     )
     cache_dir: str = Field(
-        "", description="folder of that file, which goes with the run; empty = in the run folder"
+        "",
+        max_length=_TEXT,
+        description="folder of that file, which goes with the run; empty = in the run folder",
     )
     track: str = Field(
         "",
+        max_length=_TEXT,
         description="trackers that receive losses, scores, settings and images of masks: "
         "tensorboard, wandb (sent to its server), or both, separated by a comma; empty = none",
     )
     track_images: int = Field(
         1,
         ge=0,
+        le=1_000_000,
         description="epochs from one image of masks in the trackers to the next; 0 = send none",
     )
 
@@ -430,6 +580,12 @@ class Config(BaseModel, frozen=True, extra="forbid"):
         parts += [f"{self.refine} iterations of boundary refinement"] * (self.refine > 0)
         return ", ".join(parts) or "none"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        _check_kind(value, cls.model_fields[str(info.field_name)].annotation)
+        return value
+
     @model_validator(mode="after")
     def _together(self) -> "Config":
         check_together(self)
@@ -452,8 +608,7 @@ def make_config(preset: str = "default", **settings: Any) -> Config:
         >>> make_config("reference", clusters=11).balance
         'frequency'
     """
-    if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}; {suggest(preset, list(PRESETS))}")
+    _check_preset(preset)
     return _build(_defaults(preset, settings) | settings, where="settings")
 
 
@@ -465,53 +620,59 @@ def read_config(path: Path, **settings: Any) -> Config:
         **settings: fields of `Config` that override those of the file.
 
     Raises:
-        ConfigError: missing file, broken TOML, unknown key or bad value.
+        ConfigError: missing or huge file, broken TOML, unknown key or bad value.
 
     Warns:
         FutureWarning: one line on settings of an earlier version.
     """
-    try:
-        values = (
-            translate_settings(tomllib.loads(path.read_text(encoding="utf-8")), path) | settings
-        )
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    values = translate_settings(read_toml(path), path) | settings
     preset = values.pop("preset", "default")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        hint = suggest(str(preset), list(PRESETS))
-        raise ConfigError(f"{path}: unknown preset {preset!r}; {hint}")
+    _check_preset(preset, f"{path}: ")
     return _build(_defaults(preset, values) | values, where=str(path))
 
 
 def write_config(config: Config, path: Path) -> None:
     """Write every field, so that the file stays complete even if presets change later."""
-    path.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")
+    # TOML has no word for nothing; what is left out is read as the default.
+    path.write_text(tomli_w.dumps(config.model_dump(exclude_none=True)), encoding="utf-8")
+
+
+def _check_preset(preset: Any, where: str = "") -> None:
+    if not isinstance(preset, str) or preset not in PRESETS:
+        hint = suggest(preset if isinstance(preset, str) else "", list(PRESETS))
+        raise ConfigError(f"{where}unknown preset {shown(preset)}; {hint}")
 
 
 def _defaults(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
-    objective = settings.get("objective")
-    implied = OBJECTIVES.get(objective, {}) if isinstance(objective, str) else {}
-    return PRESETS[preset] | implied
+    return PRESETS[preset] | _entry(OBJECTIVES, settings.get("objective"))
+
+
+def _entry(table: dict[str, dict[str, Any]], key: Any) -> dict[str, Any]:
+    """The entry of a key from a file, which may have any type."""
+    return table.get(key, {}) if isinstance(key, str) else {}
 
 
 def _build(values: dict[str, Any], *, where: str) -> Config:
     try:
         return Config(**values)
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors(include_url=False)]
-        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+        items = error.errors(include_url=False)
+        more = f"; and {len(items) - _PROBLEMS} more" * (len(items) > _PROBLEMS)
+        problems = "; ".join(_problem(item) for item in items[:_PROBLEMS])
+        raise ConfigError(f"{where}: {problems}{more}") from None
 
 
 def _problem(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"])
+    name = printable(".".join(str(part) for part in item["loc"]))
     if item["type"] == "extra_forbidden":
         if name in RETIRED:
             return f"{name!r} is no longer a setting; {RETIRED[name]}"
-        return f"unknown setting {name!r}; {suggest(name, list(Config.model_fields))}"
+        return f"unknown setting {shown(name)}; {suggest(name, list(Config.model_fields))}"
+    if item["type"] == "unexpected_keyword_argument":
+        known = [f"reading.{field.name}" for field in dataclasses.fields(Reading)]
+        return f"unknown setting {shown(name)}; {suggest(name, known)}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{name} = {item['input']!r}: {message}" if name else message
+    return f"{name} = {shown(item['input'])}: {message}" if name else message
 
 
 EARLIER = "written by an earlier picie"
@@ -579,12 +740,12 @@ def lost_settings(path: Path) -> dict[str, Any]:
     Args:
         path: a config.toml that `read_config` can read.
     """
-    return _translated(tomllib.loads(path.read_text(encoding="utf-8")))[1]
+    return _translated(read_toml(path))[1]
 
 
 def lost_text(lost: dict[str, Any]) -> str:
     """Settings and their values in one line."""
-    return ", ".join(f"{name} = {value!r}" for name, value in sorted(lost.items()))
+    return ", ".join(f"{name} = {shown(value)}" for name, value in sorted(lost.items()))
 
 
 _DEFAULTS_EARLIER: dict[str, Any] = {
@@ -633,11 +794,10 @@ def _translated(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     """Current settings, and old settings whose value has no equivalent today."""
     new = {name: value for name, value in values.items() if name not in RETIRED}
     lost = {name: values[name] for name, now in _FIXED.items() if values.get(name, now) != now}
-    preset, objective = str(values.get("preset")), str(values.get("objective"))
     old = (
         _DEFAULTS_EARLIER
-        | _PRESETS_EARLIER.get(preset, {})
-        | _OBJECTIVES_EARLIER.get(objective, {})
+        | _entry(_PRESETS_EARLIER, values.get("preset"))
+        | _entry(_OBJECTIVES_EARLIER, values.get("objective"))
     )
     old |= values
     for names, fold in _FOLDS:
@@ -675,7 +835,7 @@ def _fold_batchnorm(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fold_objective(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    objective, learnt = str(old["objective"]), old["classifier"] == "parametric"
+    objective, learnt = old["objective"], old["classifier"] == "parametric"
     lost: dict[str, Any] = {}
     if objective == "mdc" and not learnt:
         new["objective"] = "mdc-prototypes"
@@ -728,5 +888,5 @@ _FOLDS = (
 
 def suggest(name: str, known: list[str]) -> str:
     """A hint for an unknown name: the nearest known one, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:100], known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -2,6 +2,7 @@
 
     runs/first/
     ├── run.json            format number and picie version
+    ├── images.jsonl        the images that it learns from: names, sizes, digests
     ├── config.toml         every setting
     ├── metrics.jsonl       one JSON object per line
     ├── health.json         measures that need no labels
@@ -12,14 +13,16 @@
     ├── classes.history/    earlier states of it
     └── tensorboard/        files of the tracker of that name (train --track)
 
-Files are written atomically: a killed process leaves either the old or the new version.
+Files are written atomically: a killed process leaves either the old or the new version. Training
+holds a lock on the folder; names have a lock of their own, so that they can change meanwhile.
 """
 
 import json
 import logging
 import os
+import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +30,13 @@ from typing import Any, BinaryIO
 
 from picie.config import Config, read_config, write_config
 from picie.errors import ConfigError, ModelError
-from picie.runtime.files import PART, write_atomically, writing
+from picie.runtime.documents import read_json
+from picie.runtime.files import PART, remove_parts, write_atomically, writing
+from picie.runtime.locks import LOCK, locked
+from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
+from picie.runtime.printable import PrintableFormatter, shown
 
-__all__ = ["CLASSES_FILE", "FORMAT", "MODEL_CONFIG_FILE", "WEIGHTS_FILE", "Run"]
+__all__ = ["CLASSES_FILE", "FORMAT", "MODEL_CONFIG_FILE", "WEIGHTS_FILE", "Run", "changing_names"]
 
 FORMAT = 1
 """Version of the folder layout that this picie writes, and the newest that it reads."""
@@ -43,6 +50,8 @@ _HEADER = "run.json"
 _CONFIG = "config.toml"
 _PAST_NAMES = "classes.history"
 _TRACKED = ("tensorboard", "wandb")  # folders of experiment trackers
+_SUFFIXES = (".json", ".jsonl", ".toml", ".safetensors")  # of the files of a run
+_NAMES_WAIT = 60.0  # seconds; a change of names takes a fraction of one
 
 
 @dataclass(frozen=True)
@@ -61,55 +70,94 @@ class Run:
 
     @classmethod
     def create(
-        cls, folder: Path, config: Config, *, version: str, overwrite: bool = False
+        cls,
+        folder: Path,
+        config: Config,
+        *,
+        version: str,
+        overwrite: bool = False,
+        images: Iterable[str] = (),
     ) -> "Run":
-        """Create a run folder with run.json and config.toml.
+        """Create a run folder with run.json, images.jsonl and config.toml, in this order.
+
+        A folder with run.json only is one whose creation was interrupted. The caller holds the lock
+        of the folder.
 
         Args:
             folder: a new or empty folder; parents are created.
             config: all settings.
             version: of picie.
             overwrite: first remove the files of an earlier run, and nothing else; names of its
-                clusters are kept as classes.old.toml.
+                clusters are kept as classes.old.toml. A run that holds no work yet is always
+                replaced.
+            images: the lines of images.jsonl; they are taken before anything is removed.
 
         Raises:
             ConfigError: the folder contains a run (and `overwrite` is off), or other files.
             PicieError: it cannot be written.
         """
         folder = Path(folder)
-        _check_free(folder, overwrite=overwrite)
+        cls.check_free(folder, overwrite=overwrite)
         run = cls(folder, config, version)
+        lines = "".join(images)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            _clear(run)
-        header = json.dumps({"format": FORMAT, "picie": version}) + "\n"
-        write_atomically(folder / _HEADER, header.encode())
-        write_atomically(folder / _CONFIG, lambda part: write_config(config, part))
+        with changing_names(folder, "picie train"):
+            with writing(folder):
+                _clear(run)
+            run.remove_parts()
+            header = json.dumps({"format": FORMAT, "picie": version}) + "\n"
+            write_atomically(folder / _HEADER, header.encode())
+            if lines:
+                write_atomically(run.images_path, lines.encode())
+            write_atomically(folder / _CONFIG, lambda part: write_config(config, part))
         return run
+
+    @staticmethod
+    def check_free(folder: Path, *, overwrite: bool = False) -> None:
+        """Raise unless a run can be created in a folder.
+
+        Raises:
+            ConfigError: it is a file, or contains a run (and `overwrite` is off) or other files.
+        """
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file; choose another --out")
+        if not folder.is_dir():
+            return
+        if _is_header(folder / _HEADER):
+            if not overwrite and _holds_work(folder):
+                raise ConfigError(
+                    f"{folder} already holds a run; choose another --out, continue it with "
+                    f"--resume {shlex.quote(str(folder))}, or pass --overwrite"
+                )
+        elif not all(entry.name.startswith((PART, LOCK)) for entry in folder.iterdir()):
+            raise ConfigError(
+                f"{folder} is not empty and holds no run; choose another --out, or empty it first"
+            )
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """Open an existing run.
 
         Raises:
-            ModelError: no such folder, not a run, or written by a newer picie.
+            ModelError: no such folder, not a run, damaged, or written by a newer picie.
             ConfigError: its config.toml is no longer valid.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such folder; give one that `picie train --out` wrote")
-        header = _read_header(folder)
-        if header is None or not (folder / _CONFIG).is_file():
+        if not (folder / _HEADER).exists():
             raise ModelError(
-                f"{folder} is not a run folder (no {_HEADER} and {_CONFIG} of picie); give one "
-                "that `picie train --out` wrote"
+                f"{folder} is not a run folder (it has no {_HEADER} of picie); give one that "
+                "`picie train --out` wrote"
             )
-        if header["format"] > FORMAT:
+        header = _read_header(folder / _HEADER)
+        if not (folder / _CONFIG).exists():
             raise ModelError(
-                f"{folder} was written by a newer picie (format {header['format']}, this one reads "
-                f"up to {FORMAT}); upgrade picie"
+                f"{folder}: has no {_CONFIG}; if picie train was interrupted before it began, run "
+                "the same command again, else restore the file"
             )
-        return cls(folder, read_config(folder / _CONFIG), str(header.get("picie", "unknown")))
+        return cls(folder, read_config(folder / _CONFIG), header["picie"])
 
     @staticmethod
     def is_run(folder: Path) -> bool:
@@ -130,6 +178,11 @@ class Run:
     def config_path(self) -> Path:
         """Every setting, TOML."""
         return self.folder / _CONFIG
+
+    @property
+    def images_path(self) -> Path:
+        """The images that it learns from, JSON lines; runs of earlier versions lack it."""
+        return self.folder / "images.jsonl"
 
     @property
     def checkpoint_path(self) -> Path:
@@ -156,6 +209,27 @@ class Run:
         """The log as plain text."""
         return self.folder / "train.log"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What training and names write, whether or not it exists, apart from its folders."""
+        names = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE, _HEADER, _CONFIG)
+        more = (self.images_path, self.metrics_path, self.health_path, self.log_path)
+        return (*(self.folder / name for name in names), *more)
+
+    def check_apart(self, inputs: Inputs) -> None:
+        """Refuse inputs of training that it would replace or remove.
+
+        Args:
+            inputs: the files that training reads.
+
+        Raises:
+            ConfigError: an input is a file of the run, or inside a folder of it.
+        """
+        check_not_read(self.files, inputs)
+        for folder in (self.checkpoint_path, *(self.folder / name for name in _TRACKED)):
+            if folder.is_dir() and not folder.is_symlink():
+                check_folder_apart(folder, inputs())
+
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl and flush it to disk.
 
@@ -177,7 +251,8 @@ class Run:
         """All records of metrics.jsonl; an incomplete last line, after a kill, is skipped.
 
         Raises:
-            ModelError: another line is damaged, or the file cannot be read.
+            ModelError: another line is damaged, a value has the wrong type, or the file cannot be
+                read.
         """
         try:
             lines = self.metrics_path.read_bytes().splitlines()
@@ -190,6 +265,7 @@ class Run:
         for number, line in enumerate(lines, start=1):
             record = _record(line)
             if record is not None:
+                _check_record(record, f"{self.metrics_path}: line {number}")
                 records.append(record)
             elif number < len(lines):
                 raise ModelError(
@@ -198,11 +274,12 @@ class Run:
         return records
 
     def health(self) -> dict[str, float]:
-        """The content of health.json; empty if it is missing or unreadable."""
+        """The numbers in health.json; empty if it is missing or unreadable."""
         try:
-            return _record(self.health_path.read_bytes()) or {}
+            values = _record(self.health_path.read_bytes()) or {}
         except OSError:
             return {}
+        return {name: value for name, value in values.items() if _is_number(value)}
 
     def truncate_metrics(self, epoch: int) -> None:
         """Remove the records of `epoch` and later, which a resumed run writes again.
@@ -217,6 +294,11 @@ class Run:
         text = "".join(json.dumps(record) + "\n" for record in records)
         write_atomically(self.metrics_path, text.encode())
 
+    def remove_parts(self) -> None:
+        """Remove unfinished files of killed processes; the caller holds the lock of the folder."""
+        for folder in (self.folder, self.checkpoint_path, self.folder / _PAST_NAMES):
+            remove_parts(folder, *_SUFFIXES)
+
     @contextmanager
     def log_to_file(self) -> Iterator[None]:
         """Within the block, write messages of the logger `picie` from level INFO on to train.log.
@@ -227,7 +309,7 @@ class Run:
         logger = logging.getLogger("picie")
         with writing(self.log_path):
             handler = logging.FileHandler(self.log_path, mode="a", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.INFO)
         level = logger.level
         if logger.getEffectiveLevel() > logging.INFO:
@@ -241,52 +323,84 @@ class Run:
             handler.close()
 
 
-def _check_free(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; choose another --out")
-    if not folder.is_dir():
-        return
-    if _read_header(folder) is not None:
-        if not overwrite:
-            raise ConfigError(
-                f"{folder} already holds a run; choose another --out, continue it with "
-                f"--resume {folder}, or pass --overwrite"
-            )
-    elif not all(entry.name.startswith(PART) for entry in folder.iterdir()):
-        raise ConfigError(
-            f"{folder} is not empty and holds no run; choose another --out, or empty it first"
-        )
+@contextmanager
+def changing_names(folder: Path, action: str) -> Iterator[None]:
+    """Within the block, no other process changes the names in a folder; waits for a minute.
+
+    Args:
+        folder: an existing folder with a model.
+        action: what the block does, for the message that another process shows.
+
+    Raises:
+        PicieError: another process changes them for too long, or the folder cannot be written.
+    """
+    with locked(folder / "names", action, wait=_NAMES_WAIT):
+        yield
 
 
-def _read_header(folder: Path) -> dict[str, Any] | None:
-    """The content of run.json; None if it is missing or not from picie."""
+def _is_header(path: Path) -> bool:
     try:
-        header = _record((folder / _HEADER).read_bytes())
-    except OSError:
-        return None
-    is_ours = header is not None and isinstance(header.get("format"), int) and "picie" in header
-    return header if is_ours else None
+        return bool(_read_header(path, newest=None))
+    except ModelError:
+        return False
+
+
+def _read_header(path: Path, *, newest: int | None = FORMAT) -> dict[str, Any]:
+    """The content of run.json.
+
+    Raises:
+        ModelError: it is damaged, not from picie, or has a format above `newest`.
+    """
+    header = read_json(path, ModelError)
+    version: Any = header.get("format")
+    good = {
+        "format": ("a whole number from 1", _is_whole(version) and version >= 1),
+        "picie": ("text", isinstance(header.get("picie"), str)),
+    }
+    for key, (wanted, fits) in good.items():
+        if not fits:
+            raise ModelError(
+                f"{path}: {key} = {shown(header.get(key))} is not {wanted}; restore the file, or "
+                f'write {{"format": {FORMAT}, "picie": "unknown"}} to it'
+            )
+    if newest is not None and version > newest:
+        raise ModelError(
+            f"{path.parent} was written by a newer picie (format {version}, this one reads up to "
+            f"{newest}); upgrade picie"
+        )
+    return header
+
+
+def _holds_work(folder: Path) -> bool:
+    """Whether a run has results, a state to resume from, or names."""
+    run = Run(folder, Config(), "")
+    files = (run.checkpoint_path, run.metrics_path, run.model_path, run.model_config_path)
+    names = (run.names_path, folder / _PAST_NAMES)
+    return any(os.path.lexists(path) for path in (*files, *names))
 
 
 def _clear(run: Run) -> None:
-    """Remove the files of a run; the header last, so that the folder stays a run if interrupted."""
+    """Remove the files of a run except run.json, so that the folder stays a run if interrupted."""
+    run.config_path.unlink(missing_ok=True)  # first: nobody resumes what is left of the run
     for folder in (run.checkpoint_path, *(run.folder / name for name in _TRACKED)):
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
         else:
             folder.unlink(missing_ok=True)
     _set_names_aside(run.folder)
-    files = [run.metrics_path, run.health_path, run.log_path]
-    files += [run.model_path, run.model_config_path]
-    for path in [*files, run.folder / _CONFIG, run.folder / _HEADER]:
-        path.with_name(PART + path.name).unlink(missing_ok=True)
+    files = [run.metrics_path, run.health_path, run.log_path, run.images_path]
+    for path in [*files, run.model_path, run.model_config_path]:
         path.unlink(missing_ok=True)
 
 
 def _set_names_aside(folder: Path) -> None:
     """Keep the names, which are manual work, but not in use: the new clusters are others."""
     if (folder / CLASSES_FILE).exists():
-        os.replace(folder / CLASSES_FILE, folder / "classes.old.toml")
+        aside, number = folder / "classes.old.toml", 1
+        while aside.exists():
+            number += 1
+            aside = folder / f"classes.old.{number}.toml"
+        os.replace(folder / CLASSES_FILE, aside)
     if (folder / _PAST_NAMES).is_dir():
         shutil.rmtree(folder / _PAST_NAMES)
 
@@ -294,9 +408,41 @@ def _set_names_aside(folder: Path) -> None:
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (_is_whole(value) and abs(value) < 2**63)
+
+
+_NUMBERS = ("loss", "within", "cross", "mutual_information", "accuracy", "miou", "images")
+
+
+def _check_record(record: Mapping[str, Any], where: str) -> None:
+    """Raise for values of metrics.jsonl that cannot be those of an epoch."""
+    wanted: dict[str, tuple[str, bool]] = {}
+    for key, value in record.items():
+        if key == "epoch":
+            wanted[key] = ("a whole number from 0", _is_whole(value) and 0 <= value < 2**31)
+        elif key == "seconds":
+            good = isinstance(value, dict) and all(map(_is_number, value.values()))
+            wanted[key] = ("a table of numbers", good)
+        elif key == "effective_clusters":
+            good = isinstance(value, list) and all(map(_is_number, value))
+            wanted[key] = ("a list of numbers", good)
+        elif key in _NUMBERS:
+            wanted[key] = ("a number", value is None or _is_number(value))
+    for key, (what, good) in wanted.items():
+        if not good:
+            raise ModelError(
+                f"{where}: {key} = {shown(record[key])} is not {what}; correct or remove the line"
+            )
 
 
 def _cut_broken_end(file: BinaryIO) -> None:

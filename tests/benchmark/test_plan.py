@@ -117,6 +117,10 @@ def test_scenes_are_drawn_once_and_again_when_they_change(
     assert not is_at_hand(job(3))
     draw_scenes(job(3))
     assert describe_images(job(3))["train"]["images"] == 3
+    (first.images / "mine.jpg").write_text("mine")
+    with pytest.raises(ConfigError, match=r"mine\.jpg: was not written by picie, or was changed"):
+        draw_scenes(job(4))
+    assert describe_images(job(3))["train"]["images"] == 3
 
 
 def test_the_digest_follows_images_and_labels_but_not_the_place(

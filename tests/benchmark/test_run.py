@@ -13,7 +13,9 @@ from rich.console import Console
 import picie
 from picie.benchmark.records import State
 from picie.benchmark.run import Benchmark, open_benchmark
+from picie.cli.app import main
 from picie.errors import ConfigError, DataError
+from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.training.trainer import Trainer
 
@@ -141,6 +143,10 @@ def test_a_failure_does_not_stop_the_others_and_is_tried_again(
     assert (out / "failures.json").exists()  # its run is still not done
     assert open_benchmark(write_suite(), out).run(QUIET) == []
     assert not (out / "failures.json").exists()
+    (out / "failures.json").write_text('["mine"]')
+    with pytest.raises(ConfigError, match=r"failures\.json: already exists and was not written"):
+        open_benchmark(write_suite(), out).run(QUIET)
+    assert (out / "failures.json").read_text() == '["mine"]'
     assert "Failed" not in (out / "table.md").read_text()
 
 
@@ -243,3 +249,19 @@ def test_fresh_centroids_and_drawn_scenes(
     assert "| system | seeds | accuracy | mIoU | fresh accuracy | fresh mIoU | minutes |" in text
     assert "| default | 1 of 2 |" in text
     assert "Trained on train (4 images) without labels, scored on val (2 images)" in text
+
+
+@pytest.mark.usefixtures("no_training")
+def test_one_process_at_a_time_works_on_the_results(
+    write_suite: WriteSuite, out: Path, failure: Callable[..., tuple[int, str]]
+) -> None:
+    suite = write_suite()
+    (out / "records" / ".part-0.json").write_text("half")
+    (out / "records" / next((out / "records").glob("*.json")).name).unlink()
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with locked(out, "picie bench", inside=True):
+        code, text = failure("bench", suite, "--out", out, "--quiet")
+        main(["bench", str(suite), "--out", str(out), "--list"])
+    assert code == 1
+    assert "out: is in use by picie bench (process " in text
+    assert {path: path.read_bytes() for path in before} == before

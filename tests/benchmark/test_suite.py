@@ -74,7 +74,10 @@ def one(**changes: Any) -> list[Values]:
         ({"defaults": {"split": "a"}}, "[defaults]: 'split' is set for each run; give it as"),
         ({"data": one(trian="a")}, "[[data]] 1: unknown key 'trian'; did you mean 'train'?"),
         ({"data": one(path="a", synthetic={})}, "[[data]] 1: give synthetic, or path and dataset"),
-        ({"data": one(synthetic={"trai": 1})}, "[[data]] 1: unknown key 'trai'; did you mean"),
+        (
+            {"data": one(synthetic={"trai": 1})},
+            "[[data]] 1: unknown key 'synthetic.trai'; did you mean",
+        ),
         (
             {"data": one(synthetic={"size": [8, 64]})},
             "[[data]] 1: synthetic.size.0 = 8: Input should be",
@@ -83,7 +86,7 @@ def one(**changes: Any) -> list[Values]:
         ({"data": "camvid"}, "top level: data = 'camvid': Input should be a valid tuple"),
         ({"grid": {"seed": [1]}}, "[grid]: unknown key 'seed'; did you mean 'seeds'?"),
         ({"grid": {"seeds": []}}, "[grid]: seeds = []: Tuple should have at least 1 item"),
-        ({"grid": {"seeds": [-1]}}, "settings: seed = -1: Input should be greater than or equal"),
+        ({"grid": {"seeds": [-1]}}, "[grid]: seeds.0 = -1: Input should be greater than or equal"),
         ({"evaluate": {"sise": 32}}, "[evaluate] sise: unknown key; did you mean 'size'?"),
         (
             {"evaluate": {"split": "a"}},
@@ -91,7 +94,13 @@ def one(**changes: Any) -> list[Values]:
         ),
         ({"evaluate": {"size": 33}}, "[evaluate] size 33: the side must be a multiple of 32"),
         ({"evaluate": {"match": "best"}}, "[evaluate] match = 'best': Input should be 'hungarian'"),
-        ({"evaluate": {"fresh_clusters": -1}}, "[evaluate] fresh_clusters = -1: give 0 or more"),
+        ({"evaluate": {"named": True}}, "[evaluate] named: unknown key"),
+        (
+            {"evaluate": {"mask_map": {"255": "x"}}},
+            "[evaluate] --mask-map 255=x: 'x' is not a whole",
+        ),
+        ({"evaluate": {"void": "some"}}, "[evaluate] --void some: 'some' is not a whole number"),
+        ({"evaluate": {"fresh_clusters": -1}}, "[evaluate] fresh_clusters = -1: give 0 to 1000000"),
         ({"published": [{"data": "scenes"}]}, "[[published]] 1: 'system' is missing; add it"),
     ],
 )
@@ -122,3 +131,75 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("title =")
     with pytest.raises(ConfigError, match=r"broken\.toml: is not valid TOML"):
         read_suite(tmp_path / "broken.toml")
+
+
+KEYS: dict[str, Values] = {
+    "": {
+        "title": "t",
+        "data": [],
+        "systems": [],
+        "grid": {},
+        "defaults": {},
+        "evaluate": {},
+        "published": [],
+    },
+    "data": {"name": "d", "path": "p", "dataset": "", "train": "", "eval": "", "synthetic": {}},
+    "synthetic": {"train": 2, "val": 2, "size": [32, 32], "seed": 1},
+    "systems": {"name": "s", "preset": "best", "seeds": [1], "backbones": ["b"], "clusters": 3},
+    "grid": {"seeds": [1], "backbones": ["b"]},
+    "published": {"system": "s", "data": "d", "accuracy": 1.5, "miou": 1, "source": "x"},
+    "evaluate": {"size": 32, "bootstrap": 3, "matching": "hungarian"},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [(table, key) for table, keys in KEYS.items() for key in keys]
+)
+def test_a_wrong_value_is_refused_with_file_and_key(
+    tmp_path: Path, wrong_values: list[Any], toml: Callable[[Any], str], table: str, key: str
+) -> None:
+    path, refused = tmp_path / "suite.toml", 0
+    for value in wrong_values:
+        data: Values = {"name": "d", "path": "p"}
+        values: Values = {"title": "t", "data": [data], "systems": [{"name": "s"}]}
+        match table:
+            case "":
+                values[key] = value
+            case "synthetic":
+                values["data"] = [{"name": "d", "synthetic": {key: value}}]
+            case "data" | "systems":
+                values[table][0][key] = value
+            case "published":
+                values[table] = [{"system": "s", "data": "d", "source": "x"} | {key: value}]
+            case _:
+                values[table] = {key: value}
+        path.write_text(
+            "".join(f"{name} = {toml(one)}\n" for name, one in values.items()), encoding="utf-8"
+        )
+        try:
+            read_suite(path)
+        except ConfigError as error:
+            message = str(error)
+            refused += 1
+            assert message.startswith(f"{path}: ")
+            assert len(message) < 5000
+            assert message.isprintable()
+            assert key in message or value == {"name": []}
+    assert refused > len(wrong_values) / 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grid": {"seeds": list(range(2000))}},
+        {"systems": [{"name": f"s{number}"} for number in range(2000)]},
+        {"systems": [{"name": f"s{number}", "seeds": list(range(900))} for number in range(900)]},
+        {"evaluate": {"bootstrap": 10**12}},
+        {"data": [{"name": "d", "synthetic": {"size": [10**6, 10**6]}}]},
+        {"data": [{"name": "d", "synthetic": {"train": 10**12}}]},
+        {"data": [{"name": "a\nb", "path": "p"}]},
+    ],
+)
+def test_what_costs_too_much_is_refused(write_suite: WriteSuite, changes: Values) -> None:
+    with pytest.raises(ConfigError, match=r"tiny\.toml: "):
+        read_suite(write_suite(**changes))

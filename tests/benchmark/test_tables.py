@@ -6,10 +6,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from picie.benchmark.plan import plan
 from picie.benchmark.suite import read_suite
 from picie.benchmark.summary import Chart, Document, Section, Table
-from picie.benchmark.tables import make_document, to_html, to_markdown, write_pages
+from picie.benchmark.tables import is_table, make_document, to_html, to_markdown, write_pages
+from picie.errors import ConfigError
 from picie.visualization.charts import Line, stroke
 
 WriteSuite = Callable[..., Path]
@@ -51,6 +54,18 @@ def test_failures_and_published_numbers_are_explained(
     write_pages(document, tmp_path)
     assert "| *theirs, published [1], unverified* |" in (tmp_path / "table.md").read_text()
     assert "14.4</td>" in (tmp_path / "table.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["table.md", "table.html"])
+def test_only_tables_are_replaced(tmp_path: Path, name: str) -> None:
+    document = Document("a", (), Table(("system", "preset", "settings"), (), 3), ())
+    for _ in range(2):
+        write_pages(document, tmp_path)
+        assert is_table(tmp_path / name)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=f"{name}: already exists and was not written by this"):
+        write_pages(document, tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
 
 
 def test_rows_keep_the_suite_s_order_whatever_the_seeds(
@@ -164,3 +179,10 @@ def test_empty_charts_are_left_out() -> None:
     assert 'aria-label="mIoU %"' not in page(SHOWN)
     bare = Section("photos", (), WIDE, (), None, WIDE, (EMPTY,), ())
     assert "<h3>Curves over the epochs</h3>" not in page(bare)
+
+
+def test_names_are_no_html_in_markdown() -> None:
+    evil = "<img src=x> | `x`\n# y"
+    text = to_markdown(Document(evil, (), Table(("system",), ((evil,),)), (evil,)))
+    assert text.count(r"\<img src=x> \| \`x\` # y") == 3
+    assert "<img" not in text.replace(r"\<img", "")

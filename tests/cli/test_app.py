@@ -16,7 +16,7 @@ from PIL import Image
 import picie
 from picie.cli.app import main, parse, parse_train
 from picie.cli.arguments import Predict
-from picie.config import FIRST, GROUPS, PRESETS, Config, make_config
+from picie.config import FIRST, GROUPS, PRESETS, Config, Reading, make_config
 from picie.errors import ConfigError, DataError
 from picie.runs import Run
 
@@ -99,12 +99,12 @@ def test_the_help_of_train_shows_what_people_choose_first(
         *("--out", "--preset", "--config", "--resume", "--overwrite", "--clusters", "--epochs"),
         *("--size", "--backbone", "--seed", "--device"),
     }
-    assert "picie train --help-all shows all 50 settings" in shown["--help"]
+    assert "picie train --help-all shows all 51 settings" in shown["--help"]
     assert len(shown["--help"].splitlines()) <= 45
     every = set(re.findall(r"(--[a-z][a-z-]+)", shown["--help-all"]))
-    assert {
-        f"--{name.replace('_', '-')}" for name in Config.model_fields if name != "data"
-    } <= every
+    names = [*Config.model_fields, *Reading.__annotations__]  # a table, whose keys are flags
+    flags = {f"--{name.replace('_', '-')}" for name in names if name not in ("data", "reading")}
+    assert flags <= every
     for group in GROUPS:
         assert f"{group} options" in shown["--help-all"]
     assert "PHOTOS" in shown["--help-all"]
@@ -223,12 +223,8 @@ def test_folders_that_cannot_be_used(failure: Failure, tmp_path: Path, flags: Fl
         assert (code, out.exists()) == (1, False)
         assert message in text
     code, text = failure("train", tmp_path / "broken", "--out", out, *values)
-    assert code == 1
+    assert (code, out.exists()) == (1, False)
     assert "none of the 1 images can be read" in text
-    code, text = failure("train", tmp_path / "broken", "--out", out, *values)
-    assert code == 2
-    assert "choose another --out, continue it with --resume" in text
-    assert "or pass --overwrite" in text
 
 
 def test_more_clusters_than_pixels(
@@ -305,18 +301,6 @@ def test_what_nobody_thought_of_is_one_line_too(
     assert "--verbose" in text
     with pytest.raises(ZeroDivisionError):
         main(["info", str(runs["default"]), "--verbose"])
-
-
-def test_an_interrupt_says_how_to_go_on(
-    failure: Failure, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("picie.runs.Run.open", stopped)
-    code, text = failure("info", runs["default"])
-    assert code == 130
-    assert "picie train --resume" in text
 
 
 # --- flags of `train`: where their defaults come from, and which of them win
@@ -415,6 +399,12 @@ def test_a_resumed_run_takes_no_other_settings(run: Path, flags: list[str], name
         parse_train([*flags, "--resume", str(run)])
 
 
+def test_changes_are_accepted_by_resumed_runs_only(run: Path) -> None:
+    assert parse_train(["--resume", str(run), "--accept-changes"])[0].accept_changes
+    with pytest.raises(ConfigError, match="--accept-changes needs --resume RUN; remove it"):
+        parse_train([*BASE, "--accept-changes"])
+
+
 def test_defaults_of_predict() -> None:
     options = parse(Predict, ["run", "photo.jpg", "--out", "masks"])
     assert options == Predict(Path("run"), Path("photo.jpg"), Path("masks"))
@@ -431,3 +421,119 @@ def test_an_objective_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
     file.write_text("clusters = 5\n")
     found = settings("--config", str(file), "--objective", "iic")
     assert found == make_config(data="photos", clusters=5, objective="iic")
+
+
+# --- what is left out of a folder
+
+
+@pytest.fixture
+def album(scenes: Path, tmp_path: Path) -> Path:
+    """Labelled images, and much else."""
+    album = shutil.copytree(scenes, tmp_path / "album")
+    images = album / "images"
+    for name in ("a.heic.NEF", "b.jxl", "notes.txt"):
+        (images / name).write_bytes(b"")
+    (images / "run").mkdir()
+    (images / "run" / "run.json").write_text('{"format": 1, "picie": "0.2"}')
+    (images / "album").symlink_to(images / "album")
+    (album / "beside.jpg").write_bytes(b"")
+    return album
+
+
+@pytest.mark.parametrize("verb", ["train", "predict", "evaluate", "report", "export", "name"])
+def test_every_verb_says_what_it_left_out(
+    verb: str,
+    album: Path,
+    runs: dict[str, Path],
+    flags: Flags,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "run")
+    out = str(tmp_path / ("out.html" if verb == "report" else "out"))
+    loud = [flag for flag in flags("default") if flag != "--quiet"]
+    args = {
+        "train": [album, "--out", out, *loud, "--epochs", "0"],
+        "predict": [run, album, "--out", out],
+        "evaluate": [run, album, "--split", "val"],
+        "report": [run, album, "--out", out],
+        "export": [run, "--format", "png", "--images", album, "--out", out],
+        "name": [run, "--from", album, "--split", "val"],
+    }
+    main([verb, *map(str, args[verb])])
+    said = capsys.readouterr().err
+    for note in (
+        "left out run/: written by picie train",
+        "left out 1 .jxl, 1 .nef: picie does not read them; convert to JPEG, PNG or TIFF",
+        "left out, because they are links that lead nowhere: album",
+        "only images/ is read; 1 image beside it is not: beside.jpg",
+    ):
+        assert said.count(note) == 1, note
+
+
+HOSTILE = "a\x1b[31m\u202e\nb\udcff é日"
+ESCAPED = r"a\x1b[31m\u202e\nb\udcff é日"
+
+
+def test_an_error_cannot_command_the_terminal(failure: Failure, tmp_path: Path) -> None:
+    for args in (("info", tmp_path / HOSTILE), ("predict", tmp_path / HOSTILE, "x", "--out=y")):
+        _, text = failure(*args)
+        assert ESCAPED in text
+        assert text.rstrip("\n").isprintable()
+
+
+def test_an_unexpected_error_cannot_either(
+    failure: Failure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(options: object) -> None:
+        raise ZeroDivisionError(f"{HOSTILE.strip()}\nsecond line")
+
+    monkeypatch.setattr("picie.cli.info.run", fail)
+    _, text = failure("info", tmp_path)
+    assert "unexpected ZeroDivisionError: a" in text
+    assert text.rstrip("\n").isprintable()
+
+
+def test_broken_photos_with_hostile_names_are_escaped_everywhere(
+    scenes: Path, runs: dict[str, Path], tmp_path: Path, flags: Flags,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    photos = tmp_path / HOSTILE
+    photos.mkdir()
+    for number in range(3):
+        shutil.copy(scenes / f"images/scene_000{number}.jpg", photos / f"{number} {HOSTILE}.jpg")
+    (photos / f"{HOSTILE}.png").write_text("no image")
+    main(["predict", str(runs["default"]), str(photos), "--out", str(tmp_path / "out")])
+    values = [flag for flag in flags("default") if not flag.startswith(("--split", "--quiet"))]
+    photos = photos.rename(tmp_path / "ph\u202eotos \x1b[31m")  # settings hold text only
+    main(["train", str(photos), "--out", str(tmp_path / "run"), *values])
+    main(["info", str(tmp_path / "run")])
+    said = "".join(capsys.readouterr())
+    for text in (said, (tmp_path / "run/train.log").read_text(encoding="utf-8")):
+        assert ESCAPED in text
+        assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_folder_whose_name_is_not_text_is_refused_by_train(
+    failure: Failure, tmp_path: Path
+) -> None:
+    folder = tmp_path / "ph\udcffotos"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for data in (folder, tmp_path / "link"):
+        code, text = failure("train", data, "--out", tmp_path / "run")
+        assert code == 2
+        assert "is not valid UTF-8; rename it" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_output_never_fails_on_a_character(tmp_path: Path) -> None:
+    (tmp_path / "ü日").mkdir()
+    code = "import sys; from picie.cli.app import main; main(['info', sys.argv[1]])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "ü日")],
+        capture_output=True, check=False, env={"PYTHONIOENCODING": "ascii:strict"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert rb"\xfc\u65e5" in done.stderr
+    assert b"Traceback" not in done.stderr

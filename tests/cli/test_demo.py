@@ -60,14 +60,57 @@ def test_the_demo_makes_scenes_model_masks_scores_and_a_sheet(
 def test_a_demo_is_replaced_only_if_asked(
     failure: Callable[..., tuple[int, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "sheet.png").write_text("an earlier one")
-    (tmp_path / "model").mkdir()
+    main(["demo", "--out", str(tmp_path), "--quiet"])
+    capsys.readouterr()
     (tmp_path / "notes.txt").write_text("mine")
+    before = (tmp_path / "sheet.png").read_bytes()
     code, text = failure("demo", "--out", tmp_path)
     assert code == 2
     assert "already holds a demo; choose another --out or pass --overwrite" in text
-    assert (tmp_path / "sheet.png").read_text() == "an earlier one"
-    main(["demo", "--out", str(tmp_path), "--overwrite", "--quiet"])
+    capsys.readouterr()
+    main(["demo", "--out", str(tmp_path), "--overwrite", "--quiet", "--seed", "3"])
     assert capsys.readouterr().err == ""
-    assert sheet_of(tmp_path).shape[0] > 100
+    assert (tmp_path / "sheet.png").read_bytes() != before
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["sheet.png", "masks/scene_0006.png", "masks/mine.png", "model/notes", "scenes/mine.jpg"],
+)
+def test_files_of_others_are_not_replaced_by_a_demo(
+    failure: Callable[..., tuple[int, str]], tmp_path: Path, file: str
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("mine")
+    code, text = failure("demo", "--out", tmp_path, "--overwrite", "--quiet")
+    assert code == 2
+    assert "choose another --out" in text
+    assert (tmp_path / file).read_text() == "mine"
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_corrected_mask_is_not_replaced_by_a_demo(
+    failure: Callable[..., tuple[int, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["demo", "--out", str(tmp_path), "--quiet"])
+    capsys.readouterr()
+    for mask in ("masks/scene_0006.png", "scenes/masks/scene_0001.png"):
+        before = (tmp_path / mask).read_bytes()
+        (tmp_path / mask).write_bytes(before + b"corrected")
+        code, text = failure("demo", "--out", tmp_path, "--overwrite", "--quiet")
+        assert code == 2
+        assert f"{mask}: was not written by the demo, or was changed since" in text
+        (tmp_path / mask).write_bytes(before)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_demo_of_an_early_version_is_replaced(tmp_path: Path) -> None:
+    main(["demo", "--out", str(tmp_path), "--quiet"])
+    (tmp_path / "scenes" / ".picie-scenes.json").unlink()
+    (tmp_path / "masks" / "masks.jsonl").unlink()
+    with Image.open(tmp_path / "sheet.png") as image:
+        image.copy().save(tmp_path / "sheet.png")
+    main(["demo", "--out", str(tmp_path), "--overwrite", "--quiet"])
+    assert (tmp_path / "masks" / "masks.jsonl").exists()

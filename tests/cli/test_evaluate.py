@@ -1,6 +1,8 @@
 """`picie evaluate`: the table and the file."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import Segmenter
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import score
+from picie.models.class_names import ClassNames, write_classes
 
 PROTOCOL = {"images": 1, "size": 32, "crop": "none", "clusters": 2, "centroids": "mine"}
 
@@ -170,3 +173,115 @@ def test_post_processing_is_named_in_the_protocol(
     main(["evaluate", str(runs["default"]), str(scenes), *flags])
     named = json.loads(file.read_text())["protocol"]["post_processing"]
     assert named == "mean of scales 1 1.5, 2 iterations of boundary refinement"
+
+
+def test_a_dash_writes_the_scores_to_standard_output_and_the_table_to_standard_error(
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["evaluate", str(runs["default"]), str(scenes), "--split", "val", "--json", "-"])
+    out, err = capsys.readouterr()
+    values = json.loads(out)
+    assert f"accuracy {values['accuracy']:.1f} %, mIoU {values['miou']:.1f} %" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_earlier_scores_are_replaced(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
+    files = [f"--json={tmp_path / 'a.json'}", f"--confusion={tmp_path / 'a.png'}"]
+    for split in ("val", "train"):
+        main(["evaluate", str(runs["default"]), str(scenes), f"--split={split}", "--quiet", *files])
+    assert json.loads((tmp_path / "a.json").read_text())["protocol"]["split"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--json=mine.json"], "mine.json: already exists and was not written by this command"),
+        (["--json=list.json"], "choose another --json, or remove the file"),
+        (["--confusion=mine.png"], "mine.png: already exists and was not written by this command"),
+        (["--confusion=hard.png"], "hard.png: is a file that this command reads"),
+        (["--confusion=soft.png"], "soft.png: is a file that this command reads"),
+        (["--json=linked/classes.txt"], "classes.txt: is a file that this command reads"),
+        (["--json=linked/masks/scene_0006.png"], "scene_0006.png: is a file that this command re"),
+        (["--json=config.json"], "config.json: is a file that this command reads"),
+        (["--json=/dev/null"], "/dev/null: is no regular file, and is not replaced"),
+        (["--json=linked"], "--json linked: is a folder"),
+        (["--json=a.png", "--confusion=a.png"], "would be both --json and --confusion"),
+    ],
+)
+def test_no_file_of_others_is_replaced(
+    failure: Callable[..., tuple[int, str]],
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text('{"miou": 1}')
+    Path("list.json").write_text("[]")
+    Image.new("L", (2, 2)).save("mine.png")
+    os.link(scenes / "masks" / "scene_0006.png", "hard.png")
+    os.link(runs["default"] / "config.json", "config.json")
+    Path("soft.png").symlink_to(scenes / "images" / "scene_0006.jpg")
+    Path("linked").symlink_to(scenes)
+    files = [*tmp_path.rglob("*.*"), *scenes.rglob("*.*"), *runs["default"].iterdir()]
+    before = {path: path.read_bytes() for path in files if path.is_file()}
+    code, text = failure("evaluate", runs["default"], scenes, "--split=val", *flags)
+    assert code == 2
+    assert message in text
+    assert {path: path.read_bytes() for path in before} == before
+    assert len([*tmp_path.rglob("*.*")]) == 6
+
+
+def test_names_are_scored_and_said(
+    runs: dict[str, Path], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = shutil.copytree(runs["default"], tmp_path / "run"), tmp_path / "scores.json"
+    args = ["evaluate", str(run), str(scenes), "--split", "val", "--quiet"]
+    main(args)
+    before = capsys.readouterr().out
+    names = ClassNames.of(3, {"Sky": [0], "road": [1]})
+    write_classes(run / "classes.toml", names)
+    for flag in ("--clusters-only", "--no-named"):
+        main([*args, flag])
+        assert capsys.readouterr().out == before
+    main([*args, f"--json={file}", f"--confusion={tmp_path / 'matrix.png'}"])
+    text = capsys.readouterr().out
+    assert "named (USES NAMES)" in text
+    assert "(USES NAMES, 3 images, 32 px, crop center, K = 3, none (classes by name)" in text
+    assert "of the labelled pixels are in no class (cluster 2 " in text
+    assert "note: in classes.txt, but not named in the model: building, vegetation" in text
+    values = json.loads(file.read_text())
+    assert values["protocol"]["uses_names"] is True
+    assert values["mapping"] == {"0": "sky", "1": "road", "2": None}
+    main([*args, "--named"])
+    assert capsys.readouterr().out == text
+
+
+def test_void_is_shown(
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    failure: Callable[..., tuple[int, str]],
+) -> None:
+    folder = shutil.copytree(scenes, tmp_path / "scenes")
+    for path in (folder / "masks").iterdir():
+        mask = np.array(Image.open(path))
+        mask[:, :16] = 255
+        Image.fromarray(mask).save(path)
+    args = ["evaluate", str(runs["default"]), str(folder), "--split=val", "--crop=none", "--quiet"]
+    main(args)
+    assert "void: 25.0 % of the pixels, not scored\n" in capsys.readouterr().out
+    main([*args, "--mask-map", "255=1", "0=void"])
+    assert "void: 25.0 %" not in capsys.readouterr().out
+    assert "holds the ids 255" in failure(*args, "--void", "none")[1]
+    assert "--named and --clusters-only" in failure(*args, "--named", "--clusters-only")[1]
+    message = failure(*args, "--named", "--clusters", "2")[1]
+    assert "the model has no names" in message

@@ -11,6 +11,7 @@ from picie.cli.app import main
 from picie.export.formats.labelstudio import LabelStudioWriter
 from picie.export.formats.layout import Labelled
 from picie.inference.segmenter import Segmenter
+from picie.postprocessing.regions import fill_small_regions, label_regions
 
 Failure = Callable[..., tuple[int, str]]
 
@@ -40,6 +41,23 @@ def test_flags_reach_the_layout(runs: dict[str, Path], scenes: Path, tmp_path: P
     assert photo.samefile(scenes / "images" / "scene_0006.jpg")
 
 
+def test_small_polygons_and_regions(
+    runs: dict[str, Path], model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    def polygons(*flags: object) -> int:
+        out = tmp_path / "out"
+        args = ("--images", scenes, "--split", "val", "--out", out, "--overwrite", *flags)
+        export(runs["default"], "--format", "yolo", *args)
+        texts = (path.read_text() for path in (out / "labels" / "train").glob("*.txt"))
+        return sum(text.count("\n") for text in texts)
+
+    masks = [model.predict(path) for path in sorted((scenes / "images").glob("*.jpg"))[6:]]
+    for area, flags in ((20, ()), (0, ("--min-area", 0)), (300, ("--min-area", 300))):
+        filled = [fill_small_regions(mask, area) for mask in masks]
+        assert polygons(*flags) == sum(len(label_regions(mask)[1]) for mask in filled)
+    assert polygons("--min-area", 0, "--min-region", 300) == polygons("--min-area", 300)
+
+
 @pytest.mark.parametrize(
     ("format", "flags", "message"),
     [
@@ -51,6 +69,14 @@ def test_flags_reach_the_layout(runs: dict[str, Path], scenes: Path, tmp_path: P
         ),
         ("png", ["--bands", "1"], "--bands has no effect with --format png; it is for geotiff"),
         ("png", ["--stretch", "1", "2"], "--stretch has no effect with --format png"),
+        (
+            "coco",
+            ["--min-area", "5"],
+            "--min-area has no effect with --format coco; it is for coco",
+        ),
+        ("yolo", ["--min-area", "-1"], "--min-area -1: give 0 or more pixels"),
+        ("png", ["--min-region", "-1"], "--min-region -1: give 0 or more pixels"),
+        ("geotiff", ["--min-region", "9"], "--min-region has no effect with --format geotiff"),
         ("geotiff", ["--bands", "1", "2"], "--bands 1 2: give three bands"),
         ("png", ["--batch-size", "0"], "--batch-size 0: give 1 or more"),
         ("png", ["--workers", "-2"], "--workers -2: give 0 or more, or -1 for automatic"),
@@ -85,5 +111,6 @@ def test_stopping_says_so_and_leaves_nothing(
     monkeypatch.setattr(LabelStudioWriter, "add", stop)
     args = ("--images", scenes, "--out", tmp_path / "out", "--quiet")
     code, text = failure("export", runs["default"], "--format", "labelstudio", *args)
-    assert (code, text.partition("error: ")[2]) == (130, "stopped\n")
+    assert code == 130
+    assert "error: stopped; an export appears completely or not at all" in text
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """`picie export --model`."""
 
 import builtins
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from picie.errors import PicieError
 from picie.export.model.runtimes import Runner, module_runner
 
 Failure = Callable[..., tuple[int, str]]
+OLD = b"\x08\x0a\x12\x05picie\x1a\x030.1"  # how an .onnx file of picie begins
 
 
 @pytest.fixture
@@ -73,6 +75,10 @@ def test_it_says_how_near_the_file_is_and_what_is_not_in_it(
         (["--model", "torch", "--out", "m"], "give a file that ends in .pt2 for --model torch"),
         (["--model", "onnx", "--out", "d.onnx"], "d.onnx: is a folder"),
         (["--model", "onnx", "--out", "old.onnx"], "already exists; choose another --out"),
+        (["--model", "onnx", "--out", "mine.onnx"], "was not written by this command, so it is"),
+        (["--model", "onnx", "--out", "mine.onnx", "--overwrite"], "so it is not replaced"),
+        (["--model", "onnx", "--out", "model.onnx", "--overwrite"], "that this command reads"),
+        (["--model", "onnx", "--out", "-"], "picie export cannot write to standard output"),
         (["--model", "onnx", "--out", "m.onnx", "--opset", "9"], "--opset 9: the graph can be"),
         (["--model", "onnx", "--out", "m.onnx", "--size", "100"], "must be a multiple of 32"),
         (["--model", "onnx", "--out", "m.onnx", "--images", "."], "--images is for masks"),
@@ -89,18 +95,22 @@ def test_wrong_flags(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("d.onnx").mkdir()
-    Path("old.onnx").write_bytes(b"old")
+    Path("old.onnx").write_bytes(OLD)
+    Path("mine.onnx").write_bytes(b"mine")
+    os.link(runs["default"] / "model.safetensors", "model.onnx")
     code, text = failure("export", runs["default"], *flags, "--quiet")
     assert code == 2
     assert message in text
-    assert Path("old.onnx").read_bytes() == b"old"
+    assert Path("old.onnx").read_bytes() == OLD
+    assert Path("mine.onnx").read_bytes() == b"mine"
+    assert Path("model.onnx").samefile(runs["default"] / "model.safetensors")
 
 
 def test_overwrite_replaces_a_file(
     runs: dict[str, Path], tmp_path: Path, quick: list[dict[str, str]]
 ) -> None:
     out = tmp_path / "m.onnx"
-    out.write_bytes(b"old")
+    out.write_bytes(OLD)
     flags = ["--model", "onnx", "--overwrite", "--quiet"]
     main(["export", str(runs["default"]), *flags, "--out", str(out)])
     assert out.read_bytes() == b"written"
@@ -122,13 +132,13 @@ def test_a_file_that_does_something_else_is_not_kept(
 
     monkeypatch.setattr(export, "onnx_runner", wrong)
     out = tmp_path / "m.onnx"
-    out.write_bytes(b"old")
+    out.write_bytes(OLD)
     code, text = failure(
         *("export", runs["default"], "--model", "onnx", "--out", out, "--overwrite", "--quiet")
     )
     assert code == 1
     assert "not written, because the exported network differs from torch: logits by 10.00%" in text
-    assert out.read_bytes() == b"old"
+    assert out.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -198,10 +208,10 @@ def test_a_disk_that_is_full_leaves_the_old_file(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "write_torch", full)
-    out = tmp_path / "m.pt2"
-    out.write_bytes(b"old")
+    monkeypatch.setattr(export, "write_onnx", full)
+    out = tmp_path / "m.onnx"
+    out.write_bytes(OLD)
     with pytest.raises(PicieError, match="No space left on device"):
-        export.export_model(model, out, "torch", overwrite=True)
-    assert [one.name for one in tmp_path.iterdir()] == ["m.pt2"]
-    assert out.read_bytes() == b"old"
+        export.export_model(model, out, "onnx", overwrite=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["m.onnx"]
+    assert out.read_bytes() == OLD

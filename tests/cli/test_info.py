@@ -43,6 +43,22 @@ def test_an_unfinished_run_says_how_to_go_on(
     assert f"unfinished; resume with: picie train --resume {run}" in text
 
 
+def test_curves_may_have_gaps(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(runs["reference"], tmp_path / "run")
+    lines = ['{"epoch": 0, "loss": null, "miou": 1.5}', '{"epoch": 1, "loss": 2}', '{"note": 1}']
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    (run / "health.json").write_text('{"information": "x", "view_agreement": 0.5}')
+    main(["info", str(run)])
+    rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["1", ""],
+        ["2", "2.0000"],
+        ["", ""],
+    ]
+
+
 def test_a_run_that_has_just_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config("paper", data="/photos [old]", clusters=5, seed=3)
     run = Run.create(tmp_path / "run [/x]", config, version="0.0")

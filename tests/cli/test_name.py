@@ -198,6 +198,9 @@ def test_another_cut_does_not_turn_numbers_into_others(
         (["--undo", "--set", "0=a"], "--undo cannot be combined with other options; remove them"),
         (["--list", "--init"], "--init cannot be combined"),
         (["--split", "val"], "--split, --dataset and --min-pixels need --from LABELLED"),
+        (["--void", "0"], "--void, --mask-map and --mask-orientation need --from LABELLED; add it"),
+        (["--mask-map", "255=1"], "--void, --mask-map and --mask-orientation need --from"),
+        (["--from", "x", "--mask-map", "255"], "--mask-map 255: give a stored value and its"),
         (["--from", "/nowhere"], "/nowhere: does not exist"),
         (["--from", "x", "--min-pixels", "0"], "--min-pixels 0: give 1 or more"),
     ],
@@ -253,6 +256,24 @@ def test_scores_are_those_of_clusters(
     say("--set", "0,1,2=all")
     main(args)
     assert capsys.readouterr().out == before
+
+
+def test_binary_masks_do_not_name_all_clusters_alike(
+    run: Path, say: Say, scenes: Path, tmp_path: Path, failure: Failure
+) -> None:
+    folder = shutil.copytree(scenes, tmp_path / "binary")
+    for path in (folder / "masks").iterdir():
+        with Image.open(path) as mask:
+            binary = mask.point(lambda value: 255 * (value > 2))
+        binary.save(path)
+    (folder / "classes.txt").write_text("background\nroad\n")
+    message = failure("name", run, "--from", folder)[1]
+    assert "the masks hold 0 and 255 alone" in message
+    assert "pass --mask-map 255=1 or --void none" in message
+    assert not (run / "classes.toml").exists()
+    text = say("--from", str(folder), "--mask-map", "255=1")
+    assert "void: 0.0 % of the pixels of the labelled images" in text
+    assert 'name = "road"' in (run / "classes.toml").read_text()
 
 
 def test_info_shows_the_names(

@@ -4,17 +4,22 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from picie.cli.app import main
 from picie.data.folder import PhotoFolder, open_folder
+from picie.data.own_outputs import MASKS_MANIFEST
 from picie.data.synthetic.scenes import draw_scene
 from picie.inference.predict_folder import predict_folder
-from picie.inference.segmenter import Segmenter
+from picie.inference.segmenter import Segmenter, load
 from picie.runtime.progress import Advance, Reporter
 from picie.visualization.masks import overlay
 from picie.visualization.palette import palette
@@ -33,7 +38,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    """All but the list of masks."""
+    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")]
+    return sorted(path for path in paths if path != MASKS_MANIFEST)
 
 
 def read(path: Path) -> tuple[NDArray[np.uint8], Image.Image]:
@@ -83,21 +90,59 @@ def test_a_split(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "masks") == [f"scene_{index:04d}.png" for index in (6, 7, 8)]
 
 
-def test_masks_are_replaced_only_if_asked(
+def test_masks_of_another_model_are_replaced_only_if_asked(
     failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    args = (runs["default"], photos, "--out", tmp_path / "masks")
+    predict(*args)
+    code, text = failure("predict", *args, "--size", 64)
+    assert code == 2
+    assert f"{NAMES[0]}.png (and 2 more like it): was made by another model or with other " in text
+    assert "pass --overwrite to replace it" in text
+    before = (tmp_path / "masks" / f"{NAMES[1]}.png").read_bytes()
+    predict(*args, "--size", 64, "--overwrite")
+    assert (tmp_path / "masks" / f"{NAMES[1]}.png").read_bytes() != before
+
+
+@pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+def test_files_of_others_are_never_replaced(
+    failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path, flags: list[str]
 ) -> None:
     taken = tmp_path / "masks" / f"{NAMES[1]}.png"
     taken.parent.mkdir(parents=True)
     taken.write_text("mine")
-    args = (runs["default"], photos, "--out", tmp_path / "masks")
-    code, text = failure("predict", *args)
+    code, text = failure("predict", runs["default"], photos, "--out", tmp_path / "masks", *flags)
     assert code == 2
-    assert f"{taken} already exists (and 0 more); choose another --out, or pass --over" in text
+    assert f"{taken}: already exists and was not written by picie, or was changed since" in text
+    assert "--overwrite" not in text
     assert files(tmp_path / "masks") == [f"{NAMES[1]}.png"]
     assert taken.read_text() == "mine"
-    predict(*args, "--overwrite")
-    assert len(files(tmp_path / "masks")) == 3
-    assert read(taken)[1].mode == "P"
+
+
+@pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+def test_photos_are_never_replaced(
+    failure: Failure, runs: dict[str, Path], photos: Path, flags: list[str]
+) -> None:
+    before = {path: (photos / path).read_bytes() for path in files(photos)}
+    for source in (photos, photos / f"{NAMES[0]}.png"):
+        code, text = failure("predict", runs["default"], source, "--out", photos, *flags)
+        assert code == 2
+        assert "is a file that this command reads" in text
+        assert "--overwrite" not in text
+    assert {path: (photos / path).read_bytes() for path in files(photos)} == before
+
+
+def test_the_same_command_goes_on(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "masks"
+    args = ["predict", str(runs["default"]), str(photos), "--out", str(out)]
+    main(args)
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    (out / f"{NAMES[2]}.png").unlink()
+    main(args)
+    assert f"kept 2 masks of an earlier run, wrote 1: {out}" in capsys.readouterr().err
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
 def test_unreadable_photos_are_named_and_counted(
@@ -153,9 +198,9 @@ def test_a_folder_is_listed_once(
 ) -> None:
     listed: list[object] = []
 
-    def spy(*args: object) -> PhotoFolder:
+    def spy(*args: Any, **options: Any) -> PhotoFolder:
         listed.append(args)
-        return open_folder(*args)  # type: ignore[arg-type]
+        return open_folder(*args, **options)
 
     monkeypatch.setattr("picie.inference.predict_folder.open_folder", spy)
     monkeypatch.setattr("picie.inference.segmenter.open_folder", spy)
@@ -167,7 +212,9 @@ def test_the_rate_is_shown(
     model: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count(100.0, 0.5)
-    monkeypatch.setattr("picie.inference.predict_folder.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(
+        "picie.inference.predict_folder.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
     notes: list[str] = []
 
     class Listener(Reporter):
@@ -225,9 +272,8 @@ def test_an_out_that_is_a_file(
     (tmp_path / "masks").write_text("mine")
     args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--quiet")
     code, text = failure(*args, "--workers", workers)
-    assert code == 1
-    assert "masks: cannot be created" in text
-    assert "choose another --out" in text
+    assert code == 2
+    assert "masks: is not a folder; choose another --out" in text
 
 
 def test_masks_with_another_number_of_clusters(
@@ -245,3 +291,62 @@ def test_masks_with_another_number_of_clusters(
     code, text = failure("predict", run, scenes, "--out", tmp_path / "b", "--clusters", "99")
     assert code == 2
     assert "can be cut into 2 to 8 clusters" in text
+
+
+# --- deep, many-band and many-page images
+
+
+def test_deep_images_are_said_and_read_like_plain_ones(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path / "deep"
+    for path in photos.rglob("*.png"):
+        copy = deep / path.relative_to(photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        values = np.asarray(Image.open(path)).astype(np.uint16) * 257 // 16
+        copy.write_bytes(imagecodecs.png_encode(values))
+    for folder in (photos, deep):
+        out = tmp_path / folder.name / "m"
+        main(["predict", str(runs["default"]), str(folder), "--out", str(out)])
+    assert "12-bit images: values 0 to 4095 become 0 to 255 (--stretch" in capsys.readouterr().err
+    for name in NAMES:
+        plain, other = (tmp_path / folder.name / "m" / f"{name}.png" for folder in (photos, deep))
+        assert (read(plain)[0] == read(other)[0]).mean() > 0.99
+
+
+def test_bands_pages_and_limits_are_flags(
+    runs: dict[str, Path], tmp_path: Path, failure: Failure
+) -> None:
+    bands = np.dstack([draw_scene(1, 1, (48, 64))[0], draw_scene(1, 2, (48, 64))[0]])
+    path, run = tmp_path / "photos" / "a.tif", runs["default"]
+    path.parent.mkdir()
+    with tifffile.TiffWriter(path) as writer:
+        for page in (bands, bands[::-1]):
+            writer.write(page, photometric="rgb", contiguous=False, metadata=None)
+    for number, flag in enumerate(("--bands 4,5,6", "--bands=4,5,6", "--bands 4 5 6")):
+        out = tmp_path / f"out {number}"
+        predict(run, path.parent, *flag.split(), "--pages", "all", "--out", out)
+        assert files(out) == ["a_p001.png", "a_p002.png"]
+        expected = load(run).predict(bands[..., 3:])
+        assert np.array_equal(read(out / "a_p001.png")[0], expected)
+    for flags, code, message in (
+        (["--bands", "7,5,6"], 1, "a.tif: has 6 bands, but --bands asks for 7; choose others"),
+        (["--bands", "1", "2"], 2, "give three bands (red, green, blue) or one, counted from 1"),
+        (["--bands", "0"], 2, "give three bands"),
+        (["--stretch", "9", "2"], 2, "give the value that becomes black, then a larger one"),
+        (["--max-pixels", "3071"], 1, "has 64 x 48 pixels, more than 3,071; raise --max-pixels"),
+    ):
+        args = ["predict", str(run), str(path.parent), "--out", str(tmp_path / "no"), "--quiet"]
+        args += flags
+        found, text = failure(*args)
+        assert found == code
+        assert message in text
+
+
+def test_a_stretch_may_be_negative(runs: dict[str, Path], tmp_path: Path) -> None:
+    scene = draw_scene(1, 1, (48, 64))[0]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, (scene[..., 0] / 255 * 20 - 25).astype(np.float32))
+    predict(runs["default"], path, "--stretch", "-25", "-5", "--out", tmp_path / "out")
+    expected = load(runs["default"]).predict(scene[..., 0])
+    assert (read(tmp_path / "out" / "a.png")[0] == expected).mean() > 0.99

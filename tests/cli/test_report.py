@@ -1,5 +1,6 @@
 """`picie report` from its flags to the file."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_other_clusters_and_post_processing(
     runs: dict[str, Path], scenes: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "page.html"
-    out.write_text("an older one")
+    out.write_text("<!doctype html>\n<title>an older one - picie report</title>")
     flags = ["--split=val", "--clusters=4", "--scales", "1", "1.5", "--refine=2", "--quiet"]
     main(["report", str(runs["default"]), str(scenes), "--out", str(out), *flags])
     page = out.read_text(encoding="utf-8")
@@ -54,10 +55,18 @@ def test_other_clusters_and_post_processing(
     assert "mean of scales 1 1.5, 2 iterations of boundary refinement" in page
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
         (["--out", "{tmp}/report.png"], 2, "give a file that ends in .html"),
+        (["--out", "{tmp}/mine.html"], 2, "was not written by this command, so it is not replaced"),
+        (["--out", "{tmp}/photo.html"], 2, "is a file that this command reads"),
+        (["--out", "{tmp}/link.html"], 2, "is a file that this command reads"),
+        (["--out", "-"], 2, "picie report cannot write to standard output; give a path as --out"),
         (["--out", "{tmp}"], 2, "give a file that ends in .html"),
         (["--out", "{tmp}/file/report.html"], 1, "cannot be written"),
         (["--out", "{tmp}/a.html", "--gallery", "5000"], 2, "a gallery of 5000 photos"),
@@ -76,11 +85,15 @@ def test_what_cannot_be_is_said_before_any_work(
     message: str,
 ) -> None:
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "mine.html").write_text("<!doctype html>\n<title>mine</title>")
+    os.link(scenes / "images" / "scene_0000.jpg", tmp_path / "photo.html")
+    (tmp_path / "link.html").symlink_to(scenes / "masks" / "scene_0000.png")
+    before = contents(tmp_path) | contents(scenes)
     flags = [flag.format(tmp=tmp_path) for flag in flags]
     found, said = failure("report", runs["default"], scenes, *flags)
     assert found == code
     assert message in said
-    assert not (tmp_path / "a.html").exists()
+    assert contents(tmp_path) | contents(scenes) == before
 
 
 def test_no_model(scenes: Path, tmp_path: Path, failure: Callable[..., tuple[int, str]]) -> None:

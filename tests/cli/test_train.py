@@ -1,6 +1,7 @@
 """`picie train`: what reaches the run folder."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,28 @@ def test_a_run_is_replaced_only_if_asked(
     main([*args, "--overwrite"])
 
 
+def test_no_input_is_replaced(
+    failure: Callable[..., tuple[int, str]], runs: dict[str, Path], scenes: Path, tmp_path: Path
+) -> None:
+    run, photos = tmp_path / "run", tmp_path / "run" / "tensorboard" / "photos"
+    shutil.copytree(runs["default"], run)
+    photos.mkdir(parents=True)
+    Image.new("RGB", (80, 64)).save(photos / "a.jpg")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (tmp_path / "link.toml").symlink_to(run / "config.toml")
+    weights = run / "model.safetensors"
+    for given in (
+        [photos],
+        [scenes, "--config", run / "config.toml"],
+        [scenes, "--config", tmp_path / "link.toml"],
+        [scenes, "--backbone-weights", weights, "--no-pretrained"],
+    ):
+        code, text = failure("train", *given, "--out", run, "--overwrite", "--quiet")
+        assert code == 2
+        assert "this command reads" in text
+        assert {path: path.read_bytes() for path in before} == before
+
+
 def test_progress_is_said_unless_quiet(
     scenes: Path,
     flags: Callable[[str], list[str]],
@@ -68,6 +91,9 @@ def test_progress_is_said_unless_quiet(
     assert captured.out == ""
     assert "6 images, 3 clusters, test_efficientnet on cpu" in captured.err
     assert "epoch 1/1: loss" in captured.err
+    main(["train", "--resume", str(tmp_path / "loud"), "--workers", "0"])
+    assert "loud: is finished (1 epochs); nothing to resume" in capsys.readouterr().err
+    (tmp_path / "loud" / "config.json").unlink()
     main(["train", "--resume", str(tmp_path / "loud"), "--workers", "0"])
     assert "resuming" in capsys.readouterr().err
 

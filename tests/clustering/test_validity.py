@@ -10,6 +10,7 @@ from picie.clustering.validity import (
     contingency,
     effective_clusters,
     explained_share,
+    lighting_clusters,
     silhouette,
 )
 from picie.errors import DataError
@@ -76,3 +77,37 @@ def test_the_silhouette_is_that_of_scikit_learn(cosine: bool) -> None:
     expected = silhouette_score(points.numpy(), own.numpy(), metric=metric)
     assert silhouette(points, own, cosine=cosine) == pytest.approx(expected, abs=1e-5)
     assert silhouette(points, torch.zeros_like(own), cosine=cosine) == 0
+
+
+# --- lighting
+
+
+def by_night(shown: int, rest: int, held: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, 3) shares: cluster 0 holds a part of the dark images, 1 the bright ones, 2 the rest."""
+    dark, bright = torch.tensor([held, 0, 1 - held]), torch.tensor([0, held, 1 - held])
+    shares = torch.stack([dark] * shown + [bright] * rest)
+    return shares, torch.cat([torch.linspace(0, 0.2, shown), torch.linspace(0.4, 1, rest)])
+
+
+def test_night_and_day_are_lighting_clusters() -> None:
+    assert lighting_clusters(*by_night(20, 28)) == [0, 1]
+    assert lighting_clusters(*by_night(8, 40, held=0.6)) == [0, 1]
+    shares, brightness = by_night(20, 28)
+    assert lighting_clusters(shares, 1 - brightness) == [0, 1]
+    order = torch.randperm(48, generator=torch.Generator().manual_seed(0))
+    assert lighting_clusters(shares[order], brightness[order]) == [0, 1]
+
+
+@pytest.mark.parametrize(("shown", "rest"), [(3, 45), (5, 43), (1, 1), (3, 3), (0, 10), (48, 0)])
+def test_a_few_images_are_no_group(shown: int, rest: int) -> None:
+    assert lighting_clusters(*by_night(shown, rest)) == []
+
+
+def test_things_of_all_hours_are_no_lighting() -> None:
+    shares, brightness = by_night(20, 28)
+    assert lighting_clusters(shares, brightness.flip(0).roll(24)) == []  # brightness is mixed
+    assert lighting_clusters(*by_night(20, 28, held=0.4)) == []  # it holds a part of them only
+    spread = shares.clone()
+    spread[20:, 0], spread[20:, 1] = 0.3, 0.7  # and of the others too
+    assert 0 not in lighting_clusters(spread, brightness)
+    assert lighting_clusters(shares, torch.full((48,), 0.5)) == []  # all are equally bright

@@ -2,6 +2,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,8 +193,8 @@ def test_the_next_batches_are_read_while_the_caller_has_one(
 ) -> None:
     done = threading.Semaphore(0)
 
-    def counted(path: Path, size: int) -> NDArray[np.uint8]:
-        square = read_square(path, size)
+    def counted(path: Path, size: int, *how: Any) -> NDArray[np.uint8]:
+        square = read_square(path, size, *how)
         done.release()
         return square
 
@@ -210,7 +211,7 @@ def test_the_next_batches_are_read_while_the_caller_has_one(
 def test_other_errors_pass_through(
     make: Crops, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    def fail(path: Path, size: int) -> None:
+    def fail(path: Path, size: int, *how: Any) -> None:
         raise RuntimeError("a mistake of ours")
 
     monkeypatch.setattr(crop_loader, "read_square", fail)

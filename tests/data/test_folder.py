@@ -34,7 +34,7 @@ def labelled_tree(root: Path) -> Path:
 
 
 def test_finds_images_at_any_depth_sorted_by_name(tmp_path: Path) -> None:
-    touch(tmp_path, "b.JPG", "cam2/1.png", "cam1/x/9.webp", "a.v2.tiff", "notes.txt", "c.heic")
+    touch(tmp_path, "b.JPG", "cam2/1.png", "cam1/x/9.webp", "a.v2.tiff", "notes.txt", "c.nef")
     assert names(tmp_path) == ["a.v2", "b", "cam1/x/9", "cam2/1"]
     assert open_folder(tmp_path).photos[1].path == tmp_path / "b.JPG"
     assert len(open_folder(str(tmp_path))) == 4
@@ -96,7 +96,7 @@ def test_one_image_file(tmp_path: Path) -> None:
 
 
 def test_one_file_of_another_kind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.pdf: is not a supported image; supported: \.jpg"):
+    with pytest.raises(DataError, match=r"a\.pdf: is not a supported image; convert .*: \.jpg"):
         open_folder(touch(tmp_path, "a.pdf") / "a.pdf")
 
 
@@ -108,16 +108,8 @@ def test_missing_root(tmp_path: Path) -> None:
 def test_no_images_says_what_was_found(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no images \(0 files\); supported: \.jpg .* \.tiff"):
         open_folder(tmp_path)
-    touch(tmp_path, "b.heic", "a.heic")
-    with pytest.raises(DataError, match=r"no images \(2 files, first: a\.heic\)"):
-        open_folder(tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_closed_folder(tmp_path: Path) -> None:
-    touch(tmp_path, "a.jpg", "closed/b.jpg")
-    (tmp_path / "closed").chmod(0)
-    with pytest.raises(DataError, match=r"closed: cannot be listed \(Permission denied\)"):
+    touch(tmp_path, "b.nef", "a.nef")
+    with pytest.raises(DataError, match=r"no images \(2 files, first: a\.nef\).*2 \.nef: picie"):
         open_folder(tmp_path)
 
 
@@ -126,7 +118,7 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("picie.data.folder.os.scandir", refuse)
-    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"cannot be searched \(Permission denied\)"):
         open_folder(tmp_path)
 
 

@@ -1,5 +1,8 @@
 import io
 import math
+import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
+from picie.data import images
 from picie.data.images import (
     EXTENSIONS,
     as_array,
@@ -20,10 +24,13 @@ from picie.data.images import (
     read_square,
     square_crop,
     square_crop_mask,
+    stored_pixels,
     stored_upright,
 )
+from picie.data.reading import Reading
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError
+from picie.visualization.masks import write_png
 
 PALETTE = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255]
 
@@ -37,7 +44,7 @@ def save(path: Path, array: NDArray[Any], **options: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("extension", [*EXTENSIONS, ".PNG"])
+@pytest.mark.parametrize("extension", [".jpg", ".webp", ".PNG"])
 def test_every_extension_is_read_as_rgb(tmp_path: Path, extension: str) -> None:
     array = np.full((5, 7, 3), (250, 128, 3), dtype=np.uint8)
     image = read_image(save(tmp_path / f"a{extension}", array))
@@ -103,17 +110,21 @@ def test_sixteen_bits_are_divided_by_257_only_when_used(tmp_path: Path) -> None:
     assert image[:, :, 2].tolist() == [[0, 1], [128, 255]]
 
 
-def test_wide_integers_are_clipped(tmp_path: Path) -> None:
-    values = np.array([[-5, 257], [65535, 10**6]], dtype=np.int32)
-    assert read_image(save(tmp_path / "a.tif", values))[:, :, 0].tolist() == [[0, 1], [255, 255]]
+def test_wide_integers_are_stretched(tmp_path: Path) -> None:
+    values = np.array([[-1000, 0], [3000, 10**6]], dtype=np.int32)
+    path = save(tmp_path / "a.tif", values)
+    levels = read_image(path, Reading(stretch=(0, 255 * 1000)))[:, :, 0]
+    assert levels.tolist() == [[0, 0], [3, 255]]
+    assert read_image(path)[:, :, 0].tolist() == [[0, 0], [1, 255]]  # by its own values
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ([[0.0, 0.5], [1.0, math.nan]], [[0, 128], [255, 0]]),
-        ([[0.0, 200.4], [-3.0, 255.0]], [[0, 200], [0, 255]]),
+        ([[0.0, 200.4], [100.0, 255.0]], [[0, 200], [100, 255]]),
         ([[257.0, 65535.0]], [[1, 255]]),
+        ([[-20.0, 40.0], [10.0, 10.0]], [[0, 255], [128, 128]]),
     ],
 )
 def test_floats(tmp_path: Path, values: list[list[float]], expected: list[list[int]]) -> None:
@@ -194,14 +205,57 @@ def test_pillows_limit_is_neither_used_nor_changed(tmp_path: Path, monkeypatch: 
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_more_than_a_gigapixel_is_refused_before_decoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.pgm", "a.pfm", "a.jp2"])
+def test_deep_images_of_other_formats_are_stretched(tmp_path: Path, name: str) -> None:
+    values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    if name == "a.pfm":
+        Image.fromarray((values / 65535).astype(np.float32)).save(tmp_path / name)
+    elif name == "a.pgm":
+        content = b"P5 64 64 65535\n" + values.astype(">u2").tobytes()
+        (tmp_path / name).write_bytes(content)
+    else:
+        Image.fromarray(values).save(tmp_path / name, irreversible=False)
+    expected = np.rint(values / 257)
+    assert np.abs(read_image(tmp_path / name)[:, :, 0] - expected).max() <= 1
+    stretch = (0, 0.5) if name == "a.pfm" else (0, 32767.5)
+    bright = read_image(tmp_path / name, Reading(stretch=stretch))[:, :, 0]
+    assert np.abs(bright - np.clip(2 * expected, 0, 255)).max() <= 2
+
+
+def test_bands_of_plain_images_are_chosen(tmp_path: Path) -> None:
+    array = noise(6, 7, 3)
+    path = save(tmp_path / "a.png", array)
+    assert np.array_equal(read_image(path, Reading(bands=(3, 2, 1))), array[..., ::-1])
+    green = read_square(path, 6, Reading(bands=(2,)))
+    assert np.array_equal(green, square_crop(np.repeat(array[..., 1:2], 3, 2), 6))
+    jpeg = save(tmp_path / "a.jpg", np.repeat(np.repeat(array, 30, 0), 30, 1))
+    swapped = read_square(jpeg, 40, Reading(bands=(3, 2, 1)))
+    assert np.array_equal(swapped, read_square(jpeg, 40)[..., ::-1])
+    with pytest.raises(DataError, match=r"a\.png: has 3 bands, but --bands asks for 4"):
+        read_image(path, Reading(bands=(4, 3, 2)))
+
+
+def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", noise(6, 7, 3))
+    with pytest.raises(DataError, match=r"a\.png: has 1 page; there is no page 2"):
+        read_image(path, page=1)
+
+
+def test_pixels_are_counted_from_the_header(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "a.tif"):
+        assert stored_pixels(save(tmp_path / name, noise(6, 7, 3))) == 42
+    (tmp_path / "b.png").write_text("text")
+    assert stored_pixels(tmp_path / "b.png") == stored_pixels(tmp_path / "none.png") == 0
+
+
+def test_more_pixels_than_the_limit_are_refused_before_decoding(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("L", (1, 1)).save(buffer, "BMP")
     header = bytearray(buffer.getvalue())
     header[18:26] = (40_000).to_bytes(4, "little") * 2
     path = tmp_path / "vast.bmp"
     path.write_bytes(header)
-    with pytest.raises(DataError, match=r"vast\.bmp: has 40000 x 40000 pixels"):
+    with pytest.raises(DataError, match=r"has 40000 x 40000 pixels, more than 268,435,456; raise"):
         read_image(path)
 
 
@@ -392,3 +446,115 @@ def broken(image: Image.Image) -> None:
 def test_sizes_that_cannot_be(size: int) -> None:
     with pytest.raises(ConfigError, match=f"size {size}: the side must be a multiple of 32"):
         check_size(size)
+
+
+# --- kinds of files
+
+
+SAVED_AS = {
+    **{".jpe": "JPEG", ".jfif": "JPEG", ".jif": "JPEG", ".mpo": "MPO", ".apng": "PNG"},
+    **{".dib": "BMP", ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".j2c": "JPEG2000"},
+    **{".jpc": "JPEG2000", ".jpf": "JPEG2000", ".jpx": "JPEG2000", ".avif": "AVIF"},
+}
+QUADRANTS = np.zeros((60, 90, 3), np.uint8)
+QUADRANTS[:30, :, 0], QUADRANTS[:, 45:, 1] = 200, 180
+
+
+def near(image: object) -> bool:
+    found = np.asarray(image)
+    return found.shape == QUADRANTS.shape and abs(found.astype(int) - QUADRANTS).mean() < 6
+
+
+@pytest.mark.parametrize("extension", [one for one in EXTENSIONS if one not in (".pbm", ".pfm")])
+def test_every_kind_of_file_is_read(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a{extension}"
+    grey = Image.fromarray(QUADRANTS).convert("L")
+    image = grey if extension == ".pgm" else Image.fromarray(QUADRANTS)
+    image.save(path, format=SAVED_AS.get(extension))
+    if extension == ".pgm":
+        assert np.array_equal(read_image(path)[..., 0], np.asarray(grey))
+    else:
+        assert near(read_image(path))
+    assert read_square(path, 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM"])
+def test_a_name_that_lies_is_no_obstacle(tmp_path: Path, kind: str) -> None:
+    for name in ("a.jpg", "a.tga"):
+        Image.fromarray(QUADRANTS).save(tmp_path / name, format=kind)
+        assert near(read_image(tmp_path / name))
+
+
+def test_only_its_name_makes_a_file_a_targa(tmp_path: Path) -> None:
+    Image.fromarray(QUADRANTS).save(tmp_path / "a.tga")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.tga").read_bytes())
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_formats_that_start_programs_are_not_read(tmp_path: Path) -> None:
+    for kind in ("EPS", "PDF"):
+        Image.fromarray(QUADRANTS).save(tmp_path / "a.png", format=kind)
+        with pytest.raises(DataError, match="its format is none of JPEG, PNG"):
+            read_image(tmp_path / "a.png")
+
+
+def test_what_picie_drew_is_no_photo(tmp_path: Path) -> None:
+    write_png(Image.fromarray(QUADRANTS), tmp_path / "chart.png", signed=True)
+    write_png(Image.fromarray(QUADRANTS), tmp_path / "mine.png")
+    for read in (read_image, lambda path: read_square(path, 32)):
+        with pytest.raises(DataError, match=r"chart\.png: is no photo, because picie drew it"):
+            read(tmp_path / "chart.png")
+    assert near(read_image(tmp_path / "mine.png"))
+
+
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(QUADRANTS).save(tmp_path / "a.heic", format="HEIF")
+    Image.fromarray(QUADRANTS).save(tmp_path / "b.heic", format="HEIF", exif=exif.tobytes())
+    (tmp_path / "c.jpg").write_bytes((tmp_path / "a.heic").read_bytes())
+    assert near(read_image(tmp_path / "a.heic"))
+    assert near(read_image(tmp_path / "c.jpg"))
+    assert near(np.rot90(read_image(tmp_path / "b.heic")))
+    assert stored_upright(tmp_path / "b.heic")
+
+
+def test_heic_without_its_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    images._heif.cache_clear()
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DataError, match=r'pip install "picie\[heif\]"'):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "loop", "nothing"])
+def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
+    path, there = tmp_path / "a.jpg", socket.socket(socket.AF_UNIX)
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    elif kind == "socket":
+        there.bind(os.path.relpath(path))
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path if kind == "loop" else tmp_path / "gone")
+    with pytest.raises(DataError, match=rf"a\.jpg: cannot be read as an image \(.*{REASONS[kind]}"):
+        read_image(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_square(path, 32)
+    there.close()
+
+
+REASONS = {
+    **{"pipe": "it is a pipe, not a regular file", "socket": "it is a socket"},
+    **{"device": "it is a device", "folder": "it is a folder"},
+    **{"loop": "[Ll]evels of symbolic links", "nothing": "No such file"},
+}

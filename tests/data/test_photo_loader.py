@@ -1,8 +1,8 @@
 """Images read ahead, and put together by size."""
 
+import queue
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import picie.data.photo_loader
 from picie.data.folder import Photo
 from picie.data.images import network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
-from picie.data.prefetch import photo_workers
+from picie.data.prefetch import Prefetch, photo_workers
 
 
 @pytest.fixture
@@ -46,13 +46,26 @@ def test_images_come_in_their_order(photos: list[Photo], workers: int) -> None:
             assert torch.equal(one.pixels, network_input(one.image, 32))
 
 
-class AtOnce(ThreadPoolExecutor):
+class AtOnce(Prefetch[Photo, LoadedPhoto]):
     """Does its work when it gets it, so that what is read ahead can be counted."""
 
-    def submit(self, call: Any, /, *args: Any, **options: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(call(*args, **options))
-        return done
+    def __init__(self, *args: Any, threads: int, **options: Any) -> None:
+        super().__init__(*args, threads=0, **options)
+        if threads:
+            self._threads = [threading.Thread(target=int)]
+            self._threads[0].start()
+            self._todo = AtOnceQueue(self._work)
+
+
+class AtOnceQueue(queue.SimpleQueue[Any]):
+    """Works on a task when it is put in."""
+
+    def __init__(self, work: Callable[[Photo], LoadedPhoto]) -> None:
+        self.work = work
+
+    def put(self, job: Any, *_: Any) -> None:
+        if job is not None:
+            job[0].set_result(self.work(job[1]))
 
 
 @pytest.mark.parametrize(("workers", "ahead", "expected"), [(0, 9, 1), (1, 0, 1), (1, 3, 3)])
@@ -90,7 +103,7 @@ def test_threads_end_with_the_stream(photos: list[Photo]) -> None:
 def test_an_error_that_is_no_image_error_is_not_swallowed(
     photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> None:
+    def fail(*args: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(picie.data.photo_loader, "read_image", fail)
@@ -170,10 +183,10 @@ def test_large_images_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 def spy_on_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     read: list[Path] = []
 
-    def spy(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def spy(path: Path, *how: Any) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         read.append(path)
-        return read_image(path)
+        return read_image(path, *how)
 
     monkeypatch.setattr(picie.data.photo_loader, "read_image", spy)
-    monkeypatch.setattr(picie.data.photo_loader, "ThreadPoolExecutor", AtOnce)
+    monkeypatch.setattr(picie.data.photo_loader, "Prefetch", AtOnce)
     return read

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -110,3 +111,31 @@ def test_closing_begins_nothing_more_and_ends_the_iteration() -> None:
     assert begun == [0, 1]
     assert list(reader) == []
     reader.close()  # again, as several parts of a program may
+
+
+def test_nothing_is_taken_without_room() -> None:
+    full = threading.Event()
+    reader = Prefetch(int, range(9), threads=1, ahead=5, room=lambda waiting: not full.is_set())
+    assert next(reader) == 0
+    full.set()
+    assert [next(reader) for _ in range(5)] == [1, 2, 3, 4, 5]  # what was taken before
+    full.clear()
+    assert list(reader) == [6, 7, 8]
+    reader.close()
+
+
+def test_threads_that_are_stuck_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("picie.data.prefetch._PATIENCE", 0.1)
+    go_on = threading.Event()
+
+    def work(number: int) -> None:
+        if number:
+            go_on.wait(WAIT)
+
+    reader = Prefetch(work, range(9), threads=4, ahead=5)
+    next(reader)
+    began = time.monotonic()
+    reader.close()
+    assert time.monotonic() - began < WAIT / 2
+    assert all(thread.daemon for thread in reader._threads)
+    go_on.set()

@@ -25,7 +25,7 @@ from picie.config import PRESETS
 from picie.data.synthetic import scenes as synthetic
 from picie.data.synthetic.scenes import write_scenes
 from picie.training.loop import train
-from picie.visualization.masks import write_mask
+from picie.visualization.masks import mask_image, write_png
 from picie.visualization.palette import palette
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(scenes / "images" / "scene_0000.jpg", folder / "photo.jpg")
     model = train(folder / "photos", folder / "runs" / "first", clusters=8, epochs=1, **TINY)
     (folder / "masks").mkdir()
-    write_mask(model.predict(folder / "photo.jpg"), folder / "masks" / "photo.png", palette(8))
+    write_png(
+        mask_image(model.predict(folder / "photo.jpg"), palette(8)), folder / "masks" / "photo.png"
+    )
     return folder
 
 

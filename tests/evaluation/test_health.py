@@ -14,7 +14,7 @@ from picie.data.crop_loader import BaseCrops, image_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.evaluation import health
-from picie.evaluation.health import health_text, measure_health
+from picie.evaluation.health import health_text, health_warnings, measure_health
 from picie.inference.segmenter import Segmenter
 
 NAMES = {
@@ -25,6 +25,7 @@ NAMES = {
     "position_information",
     "half_agreement",
     "silhouette",
+    "lighting_clusters",
     "pictures",
 }
 
@@ -44,13 +45,15 @@ def changed(model: Segmenter, **settings: object) -> Segmenter:
 def test_every_run_has_its_health(runs: dict[str, Path], scenes: Path, model: Segmenter) -> None:
     for run in runs.values():
         health = json.loads((run / "health.json").read_text())
-        assert set(health) == NAMES
+        assert set(health) == NAMES | {"constant_images"}
+        assert health["constant_images"] == 0
         assert 1 <= health["effective_clusters"] <= 3
-        for name in NAMES - {"effective_clusters", "pictures", "half_agreement", "silhouette"}:
+        counts = {"effective_clusters", "pictures", "lighting_clusters"}
+        for name in NAMES - counts - {"half_agreement", "silhouette"}:
             assert 0 <= health[name] <= 1, name
         log = (run / "train.log").read_text()
         assert f"{health['effective_clusters']:.1f} effective clusters of 3" in log
-    again = measured(model, scenes)
+    again = measured(model, scenes) | {"constant_images": 0}
     assert again == pytest.approx(json.loads((runs["default"] / "health.json").read_text()))
 
 
@@ -107,6 +110,7 @@ def test_nothing_to_measure_is_an_error(model: Segmenter) -> None:
 
 def test_the_text_names_every_measure() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"pictures": 64.0, "effective_clusters": 7.24}
+    assert "warning" not in health_text(health, 11)
     text = health_text(health, 11)
     assert text.startswith("health (no labels used), on 64 images:\n")
     assert "agree on 25% of the pixels (information 0.25)" in text
@@ -117,3 +121,16 @@ def test_the_text_names_every_measure() -> None:
     assert "halves" not in health_text(
         {k: v for k, v in health.items() if k != "half_agreement"}, 11
     )
+
+
+def test_warnings_say_only_what_is_certain() -> None:
+    assert health_warnings({"largest_cluster": 0.9, "view_information": 0.0}) == ()
+    [warning] = health_warnings({"largest_cluster": 0.91, "view_agreement": 1.0})
+    assert warning.startswith("one cluster holds 91% of the pixels")
+    [warning] = health_warnings({"constant_images": 0.5})
+    assert warning.startswith("50% of the images are of (nearly) one colour")
+    [warning] = health_warnings({"lighting_clusters": 2.0})
+    assert warning.startswith("2 clusters each hold most of the darkest")
+    assert health_warnings({"largest_cluster": float("nan"), "constant_images": 0.0}) == ()
+    health = dict.fromkeys(NAMES, 0.25) | {"largest_cluster": 0.95}
+    assert "  warning: one cluster holds 95%" in health_text(health, 5)

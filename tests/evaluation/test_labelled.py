@@ -11,7 +11,7 @@ from PIL import Image
 from picie.data.folder import open_folder
 from picie.data.images import square_crop, square_crop_mask
 from picie.errors import DataError
-from picie.evaluation.labelled import Crop, LabelledImages, count_pixels
+from picie.evaluation.labelled import Crop, LabelledImages, check_masks, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.runtime.progress import Reporter
@@ -92,3 +92,17 @@ def test_counts_are_those_of_the_masks(scenes: Path, model: Segmenter, crop: Cro
     else:  # batches of another size may move a pixel at a border
         assert np.abs(counted.matrix - expected.matrix).sum() <= 0.002 * expected.matrix.sum()
     assert len(count_pixels(sized, images, reporter=QUIET).images) == 0
+
+
+def test_masks_are_checked_alone(broken: Path) -> None:
+    """The images are not read."""
+    folder = open_folder(broken, "val", labelled=True)
+    check_masks(folder)
+    last = Path(str(folder.photos[-1].mask))
+    Image.fromarray(np.full((48, 64), 77, np.uint8)).save(last)
+    with pytest.raises(DataError, match="holds the ids 77"):
+        check_masks(folder)
+    for photo in folder.photos:
+        Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(str(photo.mask))
+    with pytest.raises(DataError, match="the masks hold 0 and 255 alone"):
+        check_masks(folder)

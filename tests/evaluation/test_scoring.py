@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -27,6 +28,7 @@ from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.scores import score
+from picie.models.class_names import ClassNames, NamedClass, write_classes
 from picie.models.picie import PiCIE
 from picie.runtime.progress import Reporter
 
@@ -167,7 +169,7 @@ def test_what_json_holds(scenes: Path, runs: dict[str, Path]) -> None:
     values = json.loads(json.dumps(found.to_json()))
     assert set(values) == {
         *("accuracy", "miou", "iou", "share", "recall", "precision"),
-        *("classes", "mapping", "protocol", "confusion", "other_views"),
+        *("classes", "mapping", "protocol", "confusion", "void_share", "other_views"),
     }
     assert values["classes"] == list(CLASSES) == list(values["iou"])
     assert set(values["mapping"]) == {"0", "1", "2"}
@@ -175,6 +177,8 @@ def test_what_json_holds(scenes: Path, runs: dict[str, Path]) -> None:
     protocol = values["protocol"]
     assert (protocol["data"], protocol["split"]) == (str(scenes), "val")
     assert (protocol["images"], protocol["unreadable"], protocol["clusters"]) == (3, 0, 3)
+    assert (protocol["uses_names"], protocol["mask_orientation"]) == (False, "shown")
+    assert values["void_share"] == 0
     assert protocol["centroids"] == "trained model, view 1 of the last epoch"
     other = found.other_views[0].protocol["centroids"]
     assert other == "trained model, view 2 of the last epoch"
@@ -187,9 +191,12 @@ def test_an_unreadable_image_is_named_counted_and_left_out(
     mask = random_mask(32, 32, 5)
     write_labelled(labelled, {"b2": mask})
     (labelled / "images/b2.png").write_text("no image")
-    scores = evaluate(perfect(), labelled, crop=crop, reporter=Reporter()).scores
+    evaluation = evaluate(perfect(), labelled, crop=crop, reporter=Reporter())
+    scores = evaluation.scores
     assert (scores.accuracy, scores.miou) == (100, 100)
     assert (scores.protocol["images"], scores.protocol["unreadable"]) == (4, 1)
+    [problem] = evaluation.to_json()["unreadable"]
+    assert "b2.png: cannot be read as an image" in problem
     assert capsys.readouterr().err.count("b2.png: cannot be read as an image") == 1
 
 
@@ -231,6 +238,54 @@ def test_masks_that_are_all_void_are_an_error(tmp_path: Path) -> None:
     void = write_labelled(tmp_path, {"a": np.full((32, 32), 255, np.uint8)})
     with pytest.raises(DataError, match="no labelled pixel to score"):
         evaluate(perfect(), void)
+
+
+def test_the_share_of_void_pixels(labelled: Path) -> None:
+    masks = [np.asarray(Image.open(path)) for path in (labelled / "masks").rglob("*.png")]
+    void = sum(int((mask == 255).sum()) for mask in masks)
+    found = evaluate(perfect(), labelled, crop="none")
+    assert found.scores.void_share == pytest.approx(100 * void / sum(mask.size for mask in masks))
+    assert found.to_json()["void_share"] == found.scores.void_share
+    square = evaluate(perfect(), labelled).scores.void_share
+    assert square not in (None, found.scores.void_share)
+    assert found.notes == ()
+
+
+@pytest.fixture
+def binary(labelled: Path) -> Path:
+    """Class 0 is 0, and all others are 255."""
+    for path in (labelled / "masks").rglob("*.png"):
+        mask = np.asarray(Image.open(path))
+        Image.fromarray(np.where(mask == 0, 0, 255).astype(np.uint8)).save(path)
+    (labelled / "classes.txt").write_text("background\nroad\n")
+    return labelled
+
+
+def test_binary_masks_of_0_and_255_are_an_error(binary: Path) -> None:
+    with pytest.raises(DataError, match=r"labelled: the masks hold 0 and 255 alone, .* --mask-map"):
+        evaluate(perfect(), binary, match="majority")
+    found = evaluate(perfect(), binary, match="majority", mask_map={255: 1})
+    assert found.scores.void_share == 0
+    assert evaluate(perfect(), binary, match="majority", void="none") == found
+    for path in (binary / "masks").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
+    assert evaluate(perfect(), binary, match="majority") == found
+
+
+def test_a_single_class_is_said(binary: Path) -> None:
+    found = evaluate(perfect(), binary, match="majority", void=255)
+    assert found.scores.miou == 100
+    assert found.notes == (
+        "only 'background' has labelled pixels; scores of a single class mean little",
+    )
+    assert found.to_json()["notes"] == list(found.notes)
+
+
+def test_rules_for_masks_are_checked_before_scoring(labelled: Path) -> None:
+    with pytest.raises(ConfigError, match="--mask-map 7=9: there is no class 9"):
+        evaluate(perfect(), labelled, mask_map={7: 9})
+    with pytest.raises(ConfigError, match="unknown mask orientation"):
+        evaluate(perfect(), labelled, mask_orientation="up")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -396,3 +451,177 @@ def test_one_image_has_no_interval(tmp_path: Path) -> None:
     one = write_labelled(tmp_path, {"a": random_mask(32, 32)})
     with pytest.raises(DataError, match="1 image with labelled pixels; a bootstrap"):
         evaluate(perfect(), one, bootstrap=100)
+
+
+# --- names
+
+NAMES = {"class 2": [0], "CLASS 0": [1], "other": [2]}
+"""Of the clusters of `perfect`, which are the classes 2, 0, 3 and 1."""
+
+
+def called(names: dict[str, list[int]], ignored: tuple[int, ...] = ()) -> Segmenter:
+    entries = tuple(NamedClass(name, tuple(clusters)) for name, clusters in names.items())
+    void = (NamedClass("ignore", ignored, ignore=True),) if ignored else ()
+    return perfect().named(ClassNames(4, (*entries, *void)))
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_names_are_scored_as_predict_writes_them(
+    labelled: Path, crop: Literal["center", "none"]
+) -> None:
+    found = evaluate(called(NAMES), labelled, crop=crop).scores
+    assert found.protocol["uses_names"] is True
+    assert found.protocol["matching"] == "none (classes by name)"
+    assert found.recall == {"class 0": 100, "class 1": 0, "class 2": 100, "class 3": 0}
+    assert found.iou == found.recall
+    assert found.mapping == {0: "class 2", 1: "class 0", 2: None, 3: None}
+    assert found.protocol["columns"] == ["class 2", "CLASS 0", "other", "cluster 3"]
+    assert found.protocol["without_class"].keys() == {"other", "cluster 3"}
+    assert found.accuracy == pytest.approx(100 - sum(found.protocol["without_class"].values()))
+
+
+def test_names_that_are_missing_are_listed(labelled: Path) -> None:
+    found = evaluate(called(NAMES), labelled)
+    assert found.notes == (
+        "named in the model, but not in classes.txt: other",
+        "in classes.txt, but not named in the model: class 1, class 3",
+    )
+    assert found.scores.protocol["not_in_classes_txt"] == ["other"]
+    assert found.scores.protocol["not_in_model"] == ["class 1", "class 3"]
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_ignored_pixels_are_errors(labelled: Path, crop: Literal["center", "none"]) -> None:
+    found = evaluate(called({"class 2": [0], "class 0": [1]}, (2, 3)), labelled, crop=crop).scores
+    assert found.recall == {"class 0": 100, "class 1": 0, "class 2": 100, "class 3": 0}
+    assert found.protocol["columns"] == ["class 2", "class 0", "ignored"]
+    assert list(found.protocol["without_class"]) == ["ignored"]
+    assert found.mapping == {0: "class 2", 1: "class 0", 2: None}
+
+
+def test_merged_names_need_no_matching(labelled: Path) -> None:
+    """Two clusters of one class: a one-to-one matching loses one, names do not."""
+    for path in (labelled / "masks").rglob("*.png"):
+        mask = np.asarray(Image.open(path))
+        Image.fromarray(np.where(mask == 3, 0, mask)).save(path)
+    (labelled / "classes.txt").write_text("weed\ncrop\nsoil\n")
+    model = called({"weed": [1, 2], "crop": [3], "soil": [0]})
+    assert evaluate(model, labelled).scores.miou == 100
+    assert evaluate(model, labelled, named=False).scores.miou < 90
+    assert evaluate(model, labelled, named=False) == evaluate(perfect(), labelled)
+
+
+def test_case_counts_only_where_it_tells_classes_apart(labelled: Path) -> None:
+    (labelled / "classes.txt").write_text("Road\nroad\nSky\nsea\n")
+    found = evaluate(called({"ROAD": [0], "road": [1], "sky": [2]}), labelled)
+    assert found.scores.mapping == {0: None, 1: "road", 2: "Sky", 3: None}
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"match": "majority"}, "--match majority scores clusters"),
+        ({"bootstrap": 100, "bootstrap_rematch": True}, "--bootstrap-rematch scores clusters"),
+    ],
+)
+def test_options_that_ask_for_clusters(
+    labelled: Path, option: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(called(NAMES), labelled, **option, reporter=Reporter())
+    assert found == evaluate(perfect(), labelled, **option)
+    assert f"{said}, so the names of the model are not used\n" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=f"{said}, not names; remove it, or remove --named"):
+        evaluate(called(NAMES), labelled, named=True, **option)
+
+
+def test_names_that_fit_nothing(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = called({"sky": [0], "class 1": []})
+    assert evaluate(model, labelled, reporter=Reporter()) == evaluate(perfect(), labelled)
+    said = capsys.readouterr().err
+    assert re.search(r"no name of the model is a class of .* 3\); clusters are scored\n", said)
+    with pytest.raises(ConfigError, match="--named: no name of the model is a class"):
+        evaluate(model, labelled, named=True)
+    with pytest.raises(ConfigError, match="--named: the model has no names; give some with picie"):
+        evaluate(perfect(), labelled, named=True)
+
+
+def test_intervals_and_groups_of_names(labelled: Path) -> None:
+    found = evaluate(
+        called({f"class {(2, 0, 3, 1)[k]}": [k] for k in range(4)}),
+        labelled,
+        bootstrap=100,
+        groups={"even": (0, 2)},
+    )
+    assert found.scores.miou == 100
+    assert found.intervals is not None
+    assert found.intervals.matching == "none (classes by name)"
+    assert set(found.intervals.miou) == {100}
+    assert set(found.scores.groups["even"]) == {"block", "rows"}
+
+
+def test_names_come_with_a_run_folder(scenes: Path, runs: dict[str, Path], tmp_path: Path) -> None:
+    run = shutil.copytree(runs["reference"], tmp_path / "run")
+    before = evaluate(run, scenes, split="val")
+    write_classes(run / "classes.toml", ClassNames.of(3, {CLASSES[0]: [0, 1], CLASSES[1]: [2]}))
+    found = evaluate(run, scenes, split="val")
+    assert found.scores.protocol["uses_names"]
+    assert found.other_views == ()  # names belong to the first view
+    assert evaluate(run, scenes, split="val", named=False) == before
+
+
+# --- turned images
+
+
+def write_turned(root: Path, count: int, orientation: int) -> Path:
+    """Images whose masks are drawn on them as they are stored."""
+    rng, masks = np.random.default_rng(0), {}
+    places = np.moveaxis(np.indices((96, 128)), 0, 2)[:, :, None]
+    for number in range(count):  # the areas around 12 points
+        points = rng.random((12, 2)) * (96, 128)
+        nearest = np.square(places - points).sum(3).argmin(2)
+        masks[f"{number}"] = (nearest % 4).astype(np.uint8)
+    write_labelled(root, masks)
+    exif = Image.Exif()
+    exif[274] = orientation
+    for path in (root / "images").iterdir():
+        with Image.open(path) as image:
+            image.load()
+        image.save(path, exif=exif)
+    return root
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_masks_that_fit_better_as_stored_are_an_error(tmp_path: Path, orientation: int) -> None:
+    folder = write_turned(tmp_path, 4, orientation)
+    with pytest.raises(
+        DataError, match=r"4 images are turned by EXIF .* as they are stored, not as"
+    ):
+        evaluate(perfect(), folder, size=96)
+    found = evaluate(perfect(), folder, size=96, mask_orientation="stored")
+    assert (found.scores.miou, found.notes) == (100, ())
+    assert found.scores.protocol["mask_orientation"] == "stored"
+    assert evaluate(perfect(), folder, size=96, mask_orientation="shown").scores.miou < 30
+
+
+def test_too_few_turned_images_are_said(tmp_path: Path) -> None:
+    found = evaluate(perfect(), write_turned(tmp_path, 2, 3), size=96)
+    [note] = found.notes
+    assert note.startswith("2 images are turned by EXIF orientation, and the size does not tell")
+    assert note.endswith("pass --mask-orientation stored")
+    assert found.scores.protocol["mask_orientation"] == "shown (assumed)"
+
+
+def test_turned_images_whose_masks_fit_are_said(tmp_path: Path) -> None:
+    folder = write_turned(tmp_path, 5, 3)
+    for path in (folder / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path))[::-1, ::-1]).save(path)
+    found = evaluate(perfect(), folder, size=96)
+    assert found.scores.miou == 100
+    assert found.notes[0].endswith("upright image, where the borders follow the edges")
+
+
+def test_quarter_turns_name_their_cause(tmp_path: Path) -> None:
+    folder = write_turned(tmp_path, 1, 6)
+    with pytest.raises(DataError, match=r"is 128 x 96 pixels, but its image 96 x 128: .*EXIF"):
+        evaluate(perfect(), folder, size=96)
+    assert evaluate(perfect(), folder, size=96, mask_orientation="stored").scores.miou == 100

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from picie.data.own_outputs import EXPORT_MARK
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, PicieError
 from picie.export.formats.layout import Options
 from picie.export.formats.png import PngWriter
-from picie.export.masks import FORMATS, MARK, RASTER_FORMATS, atomic_folder, check_out, export_masks
+from picie.export.masks import FORMATS, RASTER_FORMATS, export_masks
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.runtime.progress import Reporter
@@ -48,10 +49,9 @@ def test_every_format_is_the_same_with_any_number_of_threads(
         assert export_masks(model, format, photos, out, workers=workers) == len(NAMES)
     first, second = (contents(out) for out in outs)
     assert sorted(first) == sorted(second)
-    assert [
-        name for name in first if name != "annotations.zip" and first[name] != second[name]
-    ] == []
-    mark = json.loads(first[MARK])
+    with_times = {"annotations.zip", EXPORT_MARK}
+    assert [name for name in first if name not in with_times and first[name] != second[name]] == []
+    mark = json.loads(first[EXPORT_MARK])
     assert (mark["format"], mark["classes"]) == (format, list(model.names))
     assert [path.name for path in outs[0].parent.iterdir()] == ["out"]
 
@@ -105,6 +105,8 @@ def test_unreadable_photos_are_named_and_left_out(
     assert text.count("b.jpg: cannot be read as an image") == 1
     assert "5 images in" in text
     assert "(coco), skipped 1 unreadable image" in text
+    [unreadable] = json.loads((tmp_path / "out" / EXPORT_MARK).read_text())["unreadable"]
+    assert "b.jpg: cannot be read as an image" in unreadable
     read = json.loads((tmp_path / "out/annotations/instances_default.json").read_text())
     assert [image["id"] for image in read["images"]] == [1, 2, 3, 4, 5]
     assert "b.jpg" not in {image["file_name"] for image in read["images"]}
@@ -177,7 +179,7 @@ def test_photos_inside_the_export_are_not_lost(
     export_masks(model, "cvat", photos, out)
     before = contents(out)
     with pytest.raises(
-        ConfigError, match=r"out: contains .*images, which the export reads; choose another"
+        ConfigError, match=r"out: contains .*images, which this command reads; choose another"
     ):
         export_masks(model, "cvat", out / "images", out, overwrite=True)
     with pytest.raises(ConfigError, match="contains files that picie did not export"):
@@ -204,111 +206,75 @@ def test_what_cannot_be(
     assert not (tmp_path / "out").exists()
 
 
-# --- folders that appear whole or not at all
+def test_links_into_an_export_count_as_photos_inside_it(
+    model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out, linked = tmp_path / "out", tmp_path / "linked"
+    export_masks(model, "cvat", photos, out)
+    before = contents(out)
+    linked.mkdir()
+    photo = next(path for path in (out / "images").rglob("*.jpg"))
+    (linked / "x.jpg").symlink_to(photo)
+    with pytest.raises(ConfigError, match=r"out: contains .*x\.jpg, which this command reads"):
+        export_masks(model, "cvat", linked, out, overwrite=True)
+    assert contents(out) == before
 
 
-def make(out: Path, text: str) -> None:
-    with atomic_folder(out, {"format": "test"}) as part:
-        (part / "sub").mkdir()
-        (part / "sub" / "file").write_text(text)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_it_appears_with_its_mark(tmp_path: Path) -> None:
-    out = tmp_path / "new folder" / "out ü"
-    make(out, "1")
-    assert names(out) == [MARK, "sub"]
-    assert names(out.parent) == ["out ü"]
-
-
-@pytest.mark.parametrize("there", [False, True])
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyError(1)])
-def test_nothing_of_a_failure_is_left(tmp_path: Path, there: bool, error: Exception) -> None:
-    out = tmp_path / "out"
-    if there:
-        make(out, "old")
-    kind = PicieError if isinstance(error, OSError) else KeyError
-
-    def fail() -> None:
-        with atomic_folder(out, {}) as part:
-            (part / "file").write_text("new")
-            raise error
-
-    with pytest.raises(kind) as caught:
-        fail()
-    if kind is PicieError:
-        outcome = "was not changed" if there else "was not created"
-        assert f"out: cannot be written (No space left on device) and {outcome}; check" in str(
-            caught.value
-        )
-    assert names(tmp_path) == (["out"] if there else [])
-    if there:
-        assert (out / "sub" / "file").read_text() == "old"
-
-
-def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
-    left = tmp_path / ".part-out" / "rest"
-    left.mkdir(parents=True)
-    make(tmp_path / "out", "1")
-    assert names(tmp_path) == ["out"]
-    assert names(tmp_path / "out") == [MARK, "sub"]
-
-
-def test_the_old_one_comes_back_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("photos_policy", ["copy", "link"])
+def test_work_on_an_export_is_not_lost_with_it(
+    model: Segmenter, photos: Path, tmp_path: Path, photos_policy: Any
 ) -> None:
     out = tmp_path / "out"
-    make(out, "old")
-    replace = os.replace
 
-    def broken(source: Path, target: Path) -> None:
-        if source.name == ".part-out":
-            raise OSError(errno.EIO, "Input/output error")
-        replace(source, target)
+    def again() -> int:
+        options = Options(photos=photos_policy)
+        return export_masks(model, "fiftyone", photos, out, options=options, overwrite=True)
 
-    monkeypatch.setattr(os, "replace", broken)
-    with pytest.raises(PicieError, match="was not changed"):
-        make(out, "new")
-    assert (out / "sub" / "file").read_text() == "old"
-    assert names(tmp_path) == ["out"]
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(
-        PicieError, match=r"cannot be written \(Not a directory\) and was not created"
-    ):
-        make(tmp_path / "file" / "out", "1")
+    again()
+    assert again() == len(NAMES)
+    mask = next((out / "labels").rglob("*.png"))
+    mask.write_bytes(mask.read_bytes() + b"corrected")
+    with pytest.raises(ConfigError, match=f"{mask.name}: was added or changed since the export"):
+        again()
+    mask.unlink()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"notes.txt: was added or changed since the export"):
+        again()
+    (out / "notes.txt").unlink()
+    assert again() == len(NAMES)
 
 
-def test_what_is_in_the_way(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert check_out(out, overwrite=False) == out
-    out.mkdir()
-    assert check_out(out, overwrite=False) == out  # empty
-    make(out, "1")
-    with pytest.raises(ConfigError, match="already exists; choose another --out, or pass --over"):
-        check_out(out, overwrite=False)
-    assert check_out(out, overwrite=True) == out
-    with pytest.raises(
-        ConfigError, match=r"contains .*sub, which the export reads; choose another --out"
-    ):
-        check_out(out, overwrite=True, sources=(out / "sub",))
-    (tmp_path / "link").symlink_to(out)
-    assert check_out(tmp_path / "link", overwrite=True) == out
+def test_a_second_export_to_the_folder_is_refused(
+    model: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, refused = PngWriter.add, list[str]()
+
+    def again(self: PngWriter, labelled: Any) -> Any:
+        with pytest.raises(PicieError) as caught:
+            export_masks(model, "png", photos, tmp_path / "out", overwrite=True, workers=0)
+        refused.append(str(caught.value))
+        return add(self, labelled)
+
+    monkeypatch.setattr(PngWriter, "add", again)
+    assert export_masks(model, "png", photos, tmp_path / "out", workers=0) == len(NAMES)
+    assert len(refused) == len(NAMES)
+    assert "out: is in use by picie export (process " in refused[0]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_other_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None:
-    (tmp_path / "mine.txt").write_text("")
-    with pytest.raises(
-        ConfigError, match="contains files that picie did not export, and was not changed"
-    ):
-        check_out(tmp_path, overwrite=overwrite)
-    with pytest.raises(ConfigError, match="is a file; give a new folder"):
-        check_out(tmp_path / "mine.txt", overwrite=overwrite)
-    with pytest.raises(ConfigError, match="cannot become an export"):
-        check_out(Path("/"), overwrite=overwrite)
+def test_deep_images_and_pages_are_visible_in_an_export(model: Segmenter, tmp_path: Path) -> None:
+    scenes = [draw_scene(1, number, (48, 64))[0] for number in range(2)]
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with tifffile.TiffWriter(photos / "a.tif") as writer:
+        for scene in scenes:
+            deep = np.rint(scene / 255 * 1023).astype(np.uint16)
+            writer.write(deep, photometric="rgb", contiguous=False, metadata=None)
+    every = model.read_as(pages="all")
+    assert export_masks(every, "voc", photos, tmp_path / "voc") == 2
+    for number, scene in enumerate(scenes, 1):
+        shown = np.asarray(Image.open(tmp_path / "voc" / "JPEGImages" / f"a_p00{number}.jpg"))
+        assert np.abs(shown.astype(int) - scene).mean() < 6
+    export_masks(every, "coco", photos, tmp_path / "coco")
+    for number, scene in enumerate(scenes, 1):  # other tools would show the first page of a copy
+        [path] = (tmp_path / "coco").rglob(f"a_p00{number}.*")
+        assert np.array_equal(np.asarray(Image.open(path)), scene)

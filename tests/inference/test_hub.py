@@ -114,7 +114,10 @@ def test_scores_of_the_run_or_of_a_file_or_given(runs: dict[str, Path], tmp_path
 def test_scores_that_are_none(model: Segmenter, tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=r"contains no scores .* picie evaluate --json"):
+    refused = (
+        r"scores.json: (contains no scores .* picie evaluate --json|is not valid|holds a list)"
+    )
+    with pytest.raises(DataError, match=refused):
         model.save_pretrained(tmp_path / "out", scores=path)
     assert not (tmp_path / "out").exists()
 
@@ -145,6 +148,47 @@ def test_a_folder_with_other_files_is_refused(
     with pytest.raises(ConfigError, match="contains other files"):
         model.save_pretrained(runs["default"])
     assert (runs["default"] / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("method", ["save", "save_pretrained"])
+def test_models_of_others_and_trained_ones_are_never_replaced(
+    named: Segmenter, runs: dict[str, Path], tmp_path: Path, method: str
+) -> None:
+    foreign = {
+        "config.json": '{"model_type": "bert"}',
+        "model.safetensors": "weights",
+        "classes.toml": "mine = 1",
+    }
+    if method == "save_pretrained":
+        foreign |= {"README.md": "# Mine", "sheet.png": "mine"}
+    for name, text in foreign.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text(text)
+        with pytest.raises(ConfigError, match=f"{name}: was not written by picie, and is not repl"):
+            getattr(named, method)(tmp_path / name)
+        assert [path.read_text() for path in (tmp_path / name).iterdir()] == [text]
+    loaded = load(runs["default"])
+    for model in (loaded, loaded.cut(4)):
+        with pytest.raises(ConfigError, match=r"holds the trained model|contains other files"):
+            getattr(model, method)(runs["default"])
+    named.save_pretrained(tmp_path / "shared")
+    before = (tmp_path / "shared" / "README.md").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "shared")
+    with pytest.raises(
+        ConfigError, match="link: holds the trained model, which is kept; give a ne"
+    ):
+        getattr(load(tmp_path / "shared"), method)(tmp_path / "link")
+    assert (tmp_path / "shared" / "README.md").read_bytes() == before
+    getattr(named, method)(tmp_path / "shared")  # another model than the one that is in memory
+
+
+def test_a_shared_model_of_an_early_version_is_replaced(
+    named: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    named.save_pretrained(tmp_path, photos=scenes / "images")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        sheet.copy().save(tmp_path / "sheet.png")  # it had no note of its origin
+    named.save_pretrained(tmp_path, photos=scenes / "images")
 
 
 def test_a_file_in_place_of_the_folder(model: Segmenter, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
-from picie.inference.model_card import Card, card_text, check_licence
+from picie.inference.model_card import Card, card_text, check_licence, markdown_text
 
 CARD = Card(
     source="user/streets",
@@ -77,6 +77,42 @@ def test_names_cannot_break_the_card() -> None:
     text = card_text(dataclasses.replace(CARD, names=("a|b\n# c", "<img src=x> _x_")))
     assert "| 0 | a\\|b # c |" in text
     assert "<img" not in text.replace("\\<img", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("wild_flowers & road-side, 50 % (x)", "wild_flowers & road-side, 50 % (x)"),
+        ("<script>alert(1)</script>", r"\<script\>alert(1)\</script\>"),
+        ("&lt;b&gt; &#60;", r"\&lt;b\&gt; \&#60;"),
+        ("`a` | ~~b~~ **c** $d$", r"\`a\` \| \~\~b\~\~ \*\*c\*\* \$d\$"),
+        ("![x](http://a.b/c) [y](z)", r"!\[x\](http:\//a.b/c) \[y\](z)"),
+        ("www.a.b, me@a.b", r"www\.a.b, me\@a.b"),
+        ("a\nb\\", r"a b\\"),
+    ],
+)
+def test_text_is_shown_as_it_is(text: str, shown: str) -> None:
+    assert markdown_text(text) == shown
+
+
+def test_no_part_of_the_card_is_markup_of_others() -> None:
+    evil = "<img src=x onerror=alert(1)> | `x`"
+    card = dataclasses.replace(
+        CARD,
+        source=f"me/{evil}",
+        names=(evil, "b"),
+        ignored=(evil,),
+        dataset=evil,
+        settings={evil: evil, "backbone": [evil]},
+        scores={"miou": 1.0, "protocol": {"dataset": evil, "split": evil}},
+    )
+    text = card_text(card)
+    code = text[text.index("```python") : text.index("## Classes")]
+    assert "<img" not in text.replace(code, "").replace(r"\<img", "")
+    assert "picie.load(" in code
+    assert code.count("```") == 2
+    front = text.split("---")[1]
+    assert evil not in front
 
 
 @pytest.mark.parametrize("licence", ["MIT License", "mit\ntags: x", "-x", "a: b"])

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import torch
@@ -18,12 +19,13 @@ from picie.clustering.pseudo_labels import group_scores
 from picie.config import make_config
 from picie.data.folder import open_folder
 from picie.data.images import read_image
+from picie.data.reading import Reading
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
 from picie.inference.segmenter import Prediction, Segmenter, load, predict
 from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.postprocessing.upsampling import upsample
+from picie.postprocessing.upsampling import mask_type, upsample
 from picie.visualization.palette import palette
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 13), (31, 33), (33, 31), (48, 64), (100, 37), (30, 700)]
@@ -49,7 +51,7 @@ def photos(tmp_path: Path) -> Path:
 def test_a_mask_has_the_size_of_its_image(model: Segmenter, size: tuple[int, int]) -> None:
     mask = model.predict(make_image(*size))
     assert mask.shape == size
-    assert mask.dtype == np.int64
+    assert mask.dtype == np.int16
     assert mask.min() >= 0
     assert mask.max() < model.clusters == 3
 
@@ -83,7 +85,7 @@ def test_every_form_of_a_image_gives_the_same_mask(model: Segmenter, tmp_path: P
     batch = torch.stack([whole, whole.flip(2)])
     masks = model.predict(batch)
     assert masks.shape == (2, 45, 61)
-    assert masks.dtype == np.int64
+    assert masks.dtype == np.int16
     assert np.array_equal(masks[0], expected)
     assert np.array_equal(masks[1], model.predict(whole.flip(2)))
     assert np.array_equal(model.predict(batch / 255), masks)
@@ -225,9 +227,9 @@ def test_a_folder_is_read_as_its_masks_are_taken(
     read: list[str] = []
     original = read_image
 
-    def spy(path: Path) -> NDArray[np.uint8]:
+    def spy(path: Path, *how: Any) -> NDArray[np.uint8]:
         read.append(path.stem)
-        return original(path)
+        return original(path, *how)
 
     monkeypatch.setattr(picie.data.photo_loader, "read_image", spy)
     stream = model.predict_folder(photos, batch_size=1, workers=0)
@@ -491,7 +493,7 @@ def test_names_change_ids_but_not_the_model(model: Segmenter) -> None:
     for seed in range(6):
         before, after = model.predict(make_image(seed=seed)), named.predict(make_image(seed=seed))
         assert np.array_equal(after, np.array([IGNORED, 1, 0])[before])
-        assert after.dtype == np.int64
+        assert after.dtype == np.int16
         seen |= set(np.unique(before).tolist())
     assert len(seen) > 1
     assert named.named(None).names == model.names
@@ -551,3 +553,71 @@ def test_names_belong_to_the_first_view(runs: dict[str, Path]) -> None:
     assert model.predict(make_image(), view=1).shape == expected.shape
     with pytest.raises(ConfigError, match="view 1: the names belong to view 0; remove them"):
         named.predict(make_image(), view=1)
+
+
+# --- images of other types than 8 bits
+
+
+def deep_copies(photos: Path, folder: Path) -> Path:
+    """The same photos with 12 bits."""
+    for path in photos.rglob("*.png"):
+        values = np.asarray(Image.open(path)).astype(np.float64) / 255 * 4095
+        copy = folder / path.relative_to(photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(imagecodecs.png_encode(np.rint(values).astype(np.uint16)))
+    return folder
+
+
+def test_copies_of_8_and_12_bits_have_the_same_masks(
+    model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    copies = deep_copies(photos, tmp_path / "deep")
+    found = list(model.predict_folder(copies))
+    for one, other in zip(model.predict_folder(photos), found, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+        assert np.array_equal(one.image, other.image)
+    known = model.read_as(stretch=(0, 4095))  # as if trained on such images
+    for path in photos.rglob("*.png"):
+        expected = model.predict(path)
+        assert np.array_equal(known.predict(copies / path.relative_to(photos)), expected)
+        assert np.array_equal(known.predict(path), expected)
+    listed = model.predict_folder(open_folder(copies))
+    assert np.array_equal(next(listed).mask, found[0].mask)
+
+
+def test_an_opened_image_is_read_like_its_file(model: Segmenter, tmp_path: Path) -> None:
+    grey = make_image()[..., 0]
+    deep = Image.fromarray((grey.astype(np.uint16) << 4) + 3)
+    known = model.read_as(stretch=(3, 4083))
+    assert np.array_equal(known.predict(deep), model.predict(grey))
+    chosen = model.read_as(bands=(3, 2, 1))
+    image = make_image()
+    assert np.array_equal(chosen.predict(Image.fromarray(image)), model.predict(image[..., ::-1]))
+
+
+def test_how_a_model_reads_is_kept_and_can_be_changed(model: Segmenter, tmp_path: Path) -> None:
+    assert model.read_as() is model
+    changed = model.read_as(stretch=(0, 4095), bands=[4, 3, 2], pages="all", max_pixels=99)
+    assert changed.config.reading == Reading((0, 4095), (4, 3, 2), "all", 99)
+    assert changed.read_as(bands=()).config.reading.stretch == (0, 4095)
+    assert changed.network is model.network
+    changed.save(tmp_path)
+    assert load(tmp_path).config.reading == changed.config.reading
+    with pytest.raises(ConfigError, match="give three bands"):
+        model.read_as(bands=(1, 2))
+
+
+def test_each_page_has_a_mask(model: Segmenter, tmp_path: Path) -> None:
+    pages = [Image.fromarray(make_image(seed=seed)) for seed in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    [first] = model.predict_folder(tmp_path)
+    assert first.name == "a"
+    every = list(model.read_as(pages="all").predict_folder(tmp_path))
+    assert [one.name for one in every] == ["a_p001", "a_p002", "a_p003"]
+    for one, page in zip(every, pages, strict=True):
+        assert np.array_equal(one.mask, model.predict(page))
+
+
+def test_many_ids_need_32_bits() -> None:
+    assert mask_type(32_767) is np.int16
+    assert mask_type(32_768) is np.int32

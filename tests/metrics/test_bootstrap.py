@@ -1,6 +1,7 @@
 """Intervals against a slow loop over dense matrices, and against what statistics says."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,15 @@ def test_one_image_has_no_interval() -> None:
     matrices = [np.eye(2, dtype=np.int64), np.zeros((2, 2), np.int64)]
     with pytest.raises(DataError, match="1 image with labelled pixels; a bootstrap"):
         bootstrap_intervals(counts_of(matrices))
+
+
+def test_a_given_mapping_is_kept() -> None:
+    confusion = Confusion(2, 2, keep_images=True)
+    for clusters in ([[1, 1, 0]], [[1, 0, 0]], [[1, 1, 0]]):
+        confusion.update([[0, 0, 1]], clusters)
+    right = bootstrap_intervals(confusion.images, mapping=(1, 0), resamples=100)
+    assert right == replace(
+        bootstrap_intervals(confusion.images, resamples=100), matching="none (classes by name)"
+    )
+    wrong = bootstrap_intervals(confusion.images, mapping=(0, 1), resamples=100)
+    assert wrong.accuracy[1] < right.accuracy[0]

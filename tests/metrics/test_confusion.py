@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import picie.metrics.confusion
 from picie.errors import DataError
 from picie.metrics.confusion import Confusion, iou, mean, percent
 
@@ -167,3 +168,13 @@ def test_iou_works_on_many_sets_at_once() -> None:
 def test_mean_leaves_out_what_is_undefined() -> None:
     assert mean(np.array([1.0, np.nan, 4.0])) == pytest.approx(2.5)
     assert mean(np.array([np.nan])) is None
+
+
+def test_all_pixels_are_counted_with_void_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picie.metrics.confusion, "_CHUNK", 2)
+    confusion = Confusion(2, 3, keep_images=True)
+    confusion.update([[0, 1, 255], [1, 1, 0]], [[2, 0, 0], [0, 1, 2]])
+    confusion.update([[255]], [[0]])
+    assert confusion.pixels == 7
+    assert confusion.matrix.tolist() == [[0, 0, 2], [2, 1, 0]]
+    assert len(confusion.images) == 1

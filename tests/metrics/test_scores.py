@@ -195,3 +195,23 @@ def test_predicted_classes_are_not_matched() -> None:
     assert scores.mapping == {0: "a", 1: "b"}
     assert scores.protocol == {"uses_labels": True, "matching": "none (classes were predicted)"}
     assert score(matrix, ["a", "b"], protocol={}).accuracy == 90
+
+
+def test_classes_by_a_given_mapping() -> None:
+    matrix = np.array([[4, 1, 1], [0, 3, 1]])
+    found = score_classes(matrix, ["a", "b"], mapping=(0, 1, -1), protocol={"matching": "mine"})
+    assert found.protocol["matching"] == "mine"
+    assert found.mapping == {0: "a", 1: "b", 2: None}
+    assert found.accuracy == pytest.approx(70)
+    assert found.iou == {"a": pytest.approx(100 * 4 / 6), "b": pytest.approx(100 * 3 / 5)}
+    grouped = score_classes(
+        matrix, ["a", "b"], mapping=(0, 1, -1), groups={"one": (0,)}, protocol={}
+    )
+    assert set(grouped.groups["one"]) == {"block", "rows"}
+
+
+def test_the_share_of_void() -> None:
+    matrix = np.array([[3, 0], [0, 3]])
+    assert score(matrix, ["a", "b"], protocol={}).to_json()["void_share"] is None
+    assert score(matrix, ["a", "b"], protocol={}, pixels=8).to_json()["void_share"] == 25
+    assert score_classes(matrix, ["a", "b"], protocol={}, pixels=6).void_share == 0

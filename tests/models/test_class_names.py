@@ -1,12 +1,15 @@
 """classes.toml: what it may say, and what each mistake is told."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from picie.errors import ConfigError, PicieError
 from picie.models.class_names import ClassNames, NamedClass, read_classes, write_classes
 
+ToToml = Callable[[Any], str]
 ODD = (
     NamedClass('a "quoted" \\ name', (3,), (), "#00ff7F"),
     NamedClass("Straße 道路", (0, 2), (12,)),
@@ -48,7 +51,7 @@ def test_names_from_a_mapping() -> None:
     [
         ("clusters =", "is not valid TOML (Invalid value"),
         ("", "does not say which cut the cluster numbers refer to; add the number"),
-        ("clusters = 1", "clusters = 1; give 2 or more"),
+        ("clusters = 1", "clusters = 1; give 2 to 8192"),
         ("clusters = true", "clusters = True is invalid; give a whole number"),
         ("clusters = 4\nname = 3", "unknown key 'name'; known: clusters, classes"),
         ("clusters = 4\nclasses = 3", "classes = 3 is invalid; give [[classes]] entries"),
@@ -106,10 +109,74 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(No such file"):
         read_classes(tmp_path / "classes.toml")
     (tmp_path / "classes.toml").write_bytes(b"clusters = 4 # \xff")
-    with pytest.raises(ConfigError, match="is not valid TOML"):
+    with pytest.raises(ConfigError, match="is not valid UTF-8 text"):
         read_classes(tmp_path / "classes.toml")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(PicieError, match="cannot be written"):
         write_classes(tmp_path / "no folder" / "classes.toml", ClassNames(5))
+
+
+KEYS = ("clusters", "classes", "name", "colour", "ignore", "clusters of a class", "nodes")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_wrong_value_is_refused_with_file_and_key(
+    tmp_path: Path, wrong_values: list[Any], toml: ToToml, key: str
+) -> None:
+    path, refused = tmp_path / "classes.toml", 0
+    for value in wrong_values:
+        entry = {"name": "road", "clusters": [1], "nodes": [9], "colour": "#000000"}
+        values: dict[str, Any] = {"clusters": 4, "classes": [entry]}
+        if key in ("clusters", "classes"):
+            values[key] = value
+        else:
+            entry[key.split()[0]] = value
+        lines = [f"{name} = {toml(one)}\n" for name, one in values.items()]
+        path.write_text("".join(lines), encoding="utf-8")
+        try:
+            read_classes(path)
+        except ConfigError as error:
+            message = str(error)
+            refused += 1
+            assert message.startswith(f"{path}: ")
+            assert len(message) < 1000
+            assert message.isprintable()
+            assert key.split()[0].removesuffix("s") in message
+    assert refused > len(wrong_values) / 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0",
+        "clusters = 4\nclusters = 5",
+        "clusters.a.b = 1",
+        "[clusters]",
+        "clusters = " + "9" * 5000,
+        "clusters = 0x" + "f" * 5000,
+        "clusters = 4\nclasses.a.name = 'x'",
+        "clusters = 4\n[classes]\nname = 'x'",
+        "clusters = 4\n" + "[[classes]]\nname = 'x'\n" * 9000,
+        "clusters = 4\n[[classes]]\nname = '\u202ex'",
+        'clusters = 4\n[[classes]]\nname = "\\u0000"',
+        "clusters = 4\n[[classes]]\nname = '" + "x" * 251 + "'",
+        "clusters = 4\n[" + ".".join("abcdefghijklmnopqrstuvwxyz" * 1000) + "]",
+        "clusters = " + "[" * 100_000,
+    ],
+)
+def test_a_hostile_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "classes.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_classes(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "classes.toml"
+    path.write_bytes("\ufeffclusters = 4\r\n[[classes]]\r\nname = 'Straße'\r\n".encode())
+    assert [one.name for one in read_classes(path).classes] == ["Straße"]

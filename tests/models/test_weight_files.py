@@ -1,6 +1,7 @@
 """Weights from files: what is taken out of them, and that nothing is missing or in excess."""
 
 import argparse
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,37 @@ def test_a_missing_file(tmp_path: Path) -> None:
         Backbone("test_vit", weights=tmp_path / "no.pth")
     with pytest.raises(ModelError, match="no such weight file"):
         Backbone("test_vit", weights=tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    tensors = state()
+    tensors["blocks.0.mlp.fc1.weight"][0, 0] = value
+    message = refusal(tensors, tmp_path)
+    assert "blocks.0.mlp.fc1.weight holds values that are not finite" in message
+    tensors = state()
+    tensors["head.weight"][0, 0] = value  # not used
+    Backbone("test_vit", weights=saved(tensors, tmp_path))
+
+
+def test_a_checkpoint_that_contains_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    assert "holds no tensors" in refusal(content, tmp_path)
+
+
+def test_tensors_without_values_are_none(tmp_path: Path) -> None:
+    tensors = state()
+    tensors["cls_token"] = tensors["cls_token"].to("meta")
+    assert "1 of" in refusal(tensors, tmp_path)
+
+
+def test_a_compressed_archive_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    whole = saved({"a": torch.zeros(10_000_000)}, tmp_path)
+    packed = tmp_path / "packed.pth"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.infolist():
+            new.writestr(part.filename, old.read(part))
+    assert packed.stat().st_size < 100_000
+    with pytest.raises(ModelError, match=r"packed\.pth: .*its parts are larger than the file"):
+        Backbone("test_vit", weights=packed)

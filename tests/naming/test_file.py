@@ -1,6 +1,9 @@
 """Changes in a classes.toml keep what people wrote around them."""
 
 import itertools
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +117,100 @@ def test_any_change_reads_back(text: str) -> None:
         check(text, *(one for one in chosen if one is not None))
 
 
+def test_entries_in_another_order_keep_their_comments() -> None:
+    found = check(HAND, TREE, NamedClass("new", (8,)), ROAD, SKY)
+    above = [found.index(text) for text in ("# about tree", "new", "# about road", "# about sky")]
+    assert above == sorted(above)
+    for comment in ("# mine", "# nine", "# grey", "# tarmac", "# gravel", "# the end"):
+        assert found.count(comment) == 1
+    inline = check(INLINE, NamedClass("sky"), NamedClass("b", (3,)), NamedClass("road", (1, 2)))
+    assert inline.startswith('clusters=9 # c\nclasses = [{name="sky"}')
+    assert inline.endswith("# d\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HAND.replace("\n", "\r\n"),
+        HAND.replace("# about sky", "# a\u2028[[classes]]"),
+        HAND.replace("[[classes]]", '[["classes"]]'),
+        HAND.replace("'sky'", '"""\\\n[[classes]]"""'),
+        "clusters = 9\nclasses = []\n",
+    ],
+)
+def test_unusual_files_can_be_edited(text: str) -> None:
+    for classes in ([TREE, ROAD], [NamedClass("new", (8,)), SKY], []):
+        check(text, *classes)
+
+
+NAMES = ("road", "sky", 'a "b"', "tree # x", "Füße", "[[classes]]", "o'neil", "x = [1]")
+
+
+def random_classes(draw: random.Random) -> tuple[NamedClass, ...]:
+    numbers, nodes = draw.sample(range(9), 9), draw.sample(range(20, 30), 10)
+    ignored = {name for name in NAMES if draw.random() < 0.1}
+    colours = {name: draw.choice(["#aabbcc", "#000000"]) for name in NAMES}
+    return tuple(
+        NamedClass(
+            name,
+            tuple(numbers.pop() for _ in range(draw.randint(0, 3)) if numbers),
+            tuple(nodes.pop() for _ in range(draw.randint(0, 1))),
+            colours[name] if draw.random() < 0.3 else "",
+            name in ignored,
+        )
+        for name in draw.choices(NAMES, k=draw.randint(0, 6))  # some of them twice
+    )
+
+
+def random_text(draw: random.Random, classes: tuple[NamedClass, ...]) -> str:
+    """As somebody might write it by hand; comments above entries are numbered."""
+    count = itertools.count()
+
+    def above() -> str:
+        lines = ["\n", f"# {next(count)}: a [[classes]]\n", f"  # {next(count)}: b\n"]
+        return "".join(draw.sample(lines, draw.randint(0, 3)))
+
+    def values(one: NamedClass) -> list[str]:
+        clusters = "".join(f"\n  {number},  # in" for number in one.clusters)
+        whole = draw.random() < 0.5
+        lines = [f"clusters = [{clusters}\n]" if whole else f"clusters = {list(one.clusters)}"]
+        lines += [f"nodes = {list(one.nodes)}"] * bool(one.nodes)
+        lines += [f'colour = "{one.colour}"'] * bool(one.colour)
+        lines += [f"ignore = {str(one.ignore).lower()}"] * (one.ignore or draw.random() < 0.2)
+        name = one.name.replace('"', '\\"')
+        return draw.sample([f'name = "{name}"', *lines], len(lines) + 1)
+
+    text = above() + "clusters = 9\n"
+    if draw.random() < 0.3:
+        tables = ["{" + ", ".join(values(one)) + "}" for one in classes]
+        end = draw.choice(["", "\n"])
+        text += f"classes = [{end}" + f",{end or ' '}".join(tables).replace("# in", "") + f"{end}]"
+    else:
+        for one in classes:
+            text += above() + draw.choice(["[[classes]]", "[[ 'classes' ]]"]) + "  # of it\n"
+            text += "".join(f"{line}{draw.choice(['', '  # it'])}\n" for line in values(one))
+    return text + draw.choice(["\n" + above(), "", "\n"])
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_random_edits_of_random_files_read_back_and_keep_comments(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> str:
+        raise AssertionError("the file was written anew")
+
+    monkeypatch.setattr(picie.naming.file, "_fresh", never)
+    draw = random.Random(seed)
+    classes = random_classes(draw)
+    text = random_text(draw, classes)
+    assert parse_classes(text, Path("x")) == ClassNames(9, classes)
+    mixed = draw.sample(classes, len(classes))
+    for wanted in (mixed, mixed[: len(mixed) // 2], random_classes(draw)):
+        found = check(text, *wanted)
+        for comment in re.findall(r"^ *# \d+: .*$", text, re.MULTILINE):
+            assert found.count(comment) == 1
+
+
 # --- changes of classes.toml and their undoing, also when the disk is full
 
 
@@ -146,6 +243,18 @@ def test_no_change_is_no_step(tmp_path: Path) -> None:
     before = state(tmp_path)
     assert not replace_classes(tmp_path, "one")
     assert state(tmp_path) == before
+
+
+def test_undoing_waits_for_other_changes(tmp_path: Path) -> None:
+    for number in range(6):
+        replace_classes(tmp_path, f"{number}")
+    with ThreadPoolExecutor(6) as pool:
+        left = pool.map(lambda _: undo_classes(tmp_path), range(6))
+    assert sorted(left) == [0, 1, 2, 3, 4, 5]
+    assert not (tmp_path / "classes.toml").exists()
+    with pytest.raises(ConfigError, match="nothing to undo"):
+        undo_classes(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_failed_change_leaves_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,18 @@
 """`picie.name`: what `picie name` does, as a function."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import picie
-from picie.errors import ConfigError
+from picie.errors import ConfigError, ModelError, PicieError
+from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import read_classes
+from picie.naming.votes import LabelCounts, count_labels
+from picie.runtime.files import write_atomically
 
 
 @pytest.fixture
@@ -56,3 +61,73 @@ def test_what_cannot_be_leaves_the_file_as_it_was(run: Path) -> None:
     with pytest.raises(ConfigError):
         picie.name(run, {"0": "a"}, clear=["nothing of this name"])
     assert (run / "classes.toml").read_bytes() == before
+
+
+def test_names_that_many_give_at_once_are_all_kept(run: Path) -> None:
+    def give(number: int) -> None:
+        picie.name(run, {f"n{number}": f"class {number}"})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give, range(8)))
+    names = read_classes(run / "classes.toml")
+    assert sorted(entry.name for entry in names.classes) == [f"class {n}" for n in range(8)]
+    for _ in range(8):
+        picie.name(run, undo=True)
+    assert not (run / "classes.toml").exists()
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
+
+
+def test_reused_names_in_another_order(run: Path, scenes: Path) -> None:
+    picie.name(run, {"0": "sky", "1": "building", "2": "road"})
+    path = run / "classes.toml"
+    path.write_text(path.read_text().replace('name = "sky"', 'name = "sky"  # blue'))
+    done = picie.name(run, {"2": "building", "0": "sky"}, overwrite=True)
+    assert done.model.names == ("building", "sky", "cluster 1")
+    assert 'name = "sky"  # blue' in path.read_text()
+    picie.name(run, labelled=scenes, overwrite=True)
+    classes = (scenes / "classes.txt").read_text().splitlines()
+    assert [entry.name for entry in read_classes(path).classes] == classes
+
+
+def test_files_with_a_mark_of_their_encoding_can_be_edited(run: Path) -> None:
+    path = run / "classes.toml"
+    path.write_bytes(b"\xef\xbb\xbfclusters = 3\r\n# mine\r\n")
+    assert picie.name(run, {"0": "sky"}).changed
+    assert read_classes(path).classes[0].name == "sky"
+    assert "# mine" in path.read_text()
+
+
+def test_names_are_not_given_to_a_model_that_replaced_the_loaded_one(
+    run: Path, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced(folder: Path, **options: Any) -> Segmenter:
+        model = load(folder, **options)
+        write_atomically(
+            folder / "model.safetensors", (runs["default"] / "model.safetensors").read_bytes()
+        )
+        return model
+
+    monkeypatch.setattr("picie.naming.name.load", replaced)
+    with pytest.raises(ModelError, match="another process has replaced the model; name it again"):
+        picie.name(run, {"0": "sky"})
+    assert not (run / "classes.toml").exists()
+
+
+def test_votes_of_another_cut_do_not_count(
+    run: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*args: Any) -> LabelCounts:
+        picie.name(run, {"4": "mine"}, clusters=5)
+        return count_labels(*args)
+
+    monkeypatch.setattr("picie.naming.name.count_labels", meanwhile)
+    with pytest.raises(ConfigError, match="has changed the cut to 5 clusters; run the same comm"):
+        picie.name(run, labelled=scenes)
+    assert [entry.name for entry in read_classes(run / "classes.toml").classes] == ["mine"]
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    for undo in (False, True):
+        with pytest.raises(PicieError):
+            picie.name(tmp_path / "gone", {"0": "sky"}, undo=undo)
+    assert not (tmp_path / "gone").exists()

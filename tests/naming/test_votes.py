@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
@@ -41,7 +42,7 @@ def test_pixels_are_those_of_whole_predicted_images(
     for photo in folder.photos:
         truth = folder.truth(photo, image_size=(64, 48))
         expected.update(truth, cut.predict(photo.path))
-    assert np.array_equal(count_labels(named, folder, clusters, QUIET), expected.matrix)
+    assert np.array_equal(count_labels(named, folder, clusters, QUIET).matrix, expected.matrix)
 
 
 def test_images_without_a_mask_are_left_out(scenes: Path, tmp_path: Path) -> None:
@@ -96,3 +97,20 @@ def test_a_class_that_cannot_be_a_name_is_told_with_its_folder(
         ConfigError, match=r"scenes.*: classes: entry 2 .*: 'cluster 1' is reserved"
     ):
         add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])
+
+
+def test_void_is_counted_and_masks_of_nothing_are_refused(
+    model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    for share, rows in ((50, 24), (100, 48)):
+        for path in (root / "masks").iterdir():
+            mask = np.array(Image.open(path))
+            mask[:rows] = 255
+            Image.fromarray(mask).save(path)
+        folder = open_labelled(root)
+        if share < 100:
+            assert count_labels(model, folder, 3, QUIET).void_share == share
+        else:
+            with pytest.raises(DataError, match="no labelled pixel: the masks are void"):
+                count_labels(model, folder, 3, QUIET)

@@ -5,12 +5,13 @@ import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from picie.reporting.content import Cluster, Document, GalleryImage, Patch, Score, Tree
-from picie.reporting.html import gallery, to_html
+from picie.reporting.html import gallery, is_report, to_html
 from picie.types import IGNORED
 from picie.visualization.palette import palette
 from picie.visualization.thumbnails import fit_mask, fit_photo
@@ -164,16 +165,32 @@ def test_only_so_many_clusters_get_a_card() -> None:
 
 
 def test_thousands_of_problems_are_counted_not_listed() -> None:
-    html = to_html(dataclasses.replace(BARE, problems=("a: broken",) * 2_500))
-    assert "skipped 2500 unreadable photos" in html
-    assert html.count("a: broken") == 1_000
-    assert "and 1,500 more" in html
+    html = to_html(dataclasses.replace(BARE, problems=("a: broken",) * 20_500))
+    assert "skipped 20500 unreadable photos" in html
+    assert html.count("a: broken") == 20_000
+    assert "and 500 more" in html
 
 
-def test_verdicts_are_words_and_signs_not_only_colours() -> None:
+def test_health_is_explained_and_never_called_good() -> None:
     html = to_html(DOCUMENT)
-    assert re.search(r'class="verdict doubtful"><i aria-hidden="true">~</i> doubtful</b>', html)
-    assert "good from 0.62, bad below 0.45" in html
+    assert "<code>view_information</code>" in html
+    assert "No number here tells good masks from bad ones" in html
+    assert "Warning:" not in html
+    assert "verdict" not in html
+
+
+def test_warnings_stand_above_the_measures() -> None:
+    health = {"largest_cluster": 0.95, "constant_images": 0.25}
+    html = to_html(dataclasses.replace(DOCUMENT, health=health))
+    assert html.count('<p class="warning"><b>Warning:</b>') == 2
+    assert html.index("one cluster holds 95%") < html.index("<code>largest_cluster</code>")
+
+
+def test_what_was_left_out_is_on_the_page() -> None:
+    notes = ("left out 5 .heic: picie does not <read> them",)
+    html = to_html(dataclasses.replace(DOCUMENT, notes=notes, constant=("night/1", "night/2")))
+    assert "left out 5 .heic: picie does not &lt;read&gt; them" in html
+    assert "2 photos of (nearly) one colour, which show nothing: night/1, night/2" in html
 
 
 def test_large_matrices_are_a_image_and_small_ones_text() -> None:
@@ -239,3 +256,12 @@ def test_traces_are_counted_not_called_zero() -> None:
     assert "cluster 0 <span>100 %</span>" in html
     assert " <span>0 %" not in html
     assert '<li class="quiet">1 more</li>' in html
+
+
+def test_a_report_is_recognised(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(to_html(DOCUMENT))
+    assert is_report(page)
+    for text in ("", "<!doctype html>\n<title>mine</title>", "x - picie report</title>"):
+        page.write_text(text)
+        assert not is_report(page)

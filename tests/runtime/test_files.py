@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from picie.runtime.files import write_atomically
+from picie.runtime.files import open_regular, write_atomically
 
 
 @pytest.mark.parametrize("by_function", [False, True])
@@ -60,3 +60,25 @@ def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("a" * 251 + ".bin")
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for name in ("a", "link"):
+        with open_regular(tmp_path / name) as file:
+            assert file.read() == b"abc"
+    os.mkfifo(tmp_path / "pipe")
+    for path, reason in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device"), ("/", "folder")):
+        with pytest.raises(OSError, match=f"it is .*{reason}, not a regular file"):
+            open_regular(path)
+
+
+def test_a_file_that_becomes_a_pipe_is_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    regular = os.stat(__file__)
+    monkeypatch.setattr("picie.runtime.files.os.stat", lambda path: regular)
+    with pytest.raises(OSError, match="a pipe"):
+        open_regular(tmp_path / "pipe")

@@ -79,3 +79,44 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         locked(tmp_path / "file" / "run", "picie name"),
     ):
         raise AssertionError
+
+
+def test_a_lock_inside_needs_the_folder_only(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "first"
+    with locked(run, "picie train", inside=True):
+        assert [path.name for path in run.iterdir()] == [".picie-lock-first"]
+        with locked(run / "names", "picie name"):  # another lock in the same folder
+            assert len(list(run.iterdir())) == 2
+        with (
+            pytest.raises(PicieError, match=rf"picie train \(process {os.getpid()} on "),
+            locked(run, "picie train", inside=True),
+        ):
+            raise AssertionError
+    assert list(run.iterdir()) == []
+    assert list(run.parent.iterdir()) == [run]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_planted_link_is_not_followed(tmp_path: Path, inside: bool) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("mine")
+    run = tmp_path / "run"
+    run.mkdir()
+    ((run if inside else tmp_path) / ".picie-lock-run").symlink_to(other)
+    with (
+        pytest.raises(PicieError, match="cannot be written"),
+        locked(run, "picie train", inside=inside),
+    ):
+        raise AssertionError
+    assert other.read_text() == "mine"
+
+
+def test_a_holder_that_has_not_said_who_it_is_is_another_process(tmp_path: Path) -> None:
+    with held_elsewhere(tmp_path / "run"):
+        for text in ("", "[]", '{"process": "x"}'):
+            (tmp_path / ".picie-lock-run").write_text(text)
+            with (
+                pytest.raises(PicieError, match="is in use by another process; wait"),
+                locked(tmp_path / "run", "picie name"),
+            ):
+                raise AssertionError

@@ -2,8 +2,9 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from picie.runtime.progress import Reporter
+from picie.runtime.progress import PlainConsole, Reporter
 
 
 class Clock:
@@ -112,11 +113,69 @@ def test_a_note_is_made_only_when_it_is_shown(monkeypatch: pytest.MonkeyPatch) -
     assert len(made) == before
 
 
-def test_a_long_list_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    Reporter().enumerate([f"image {number}" for number in range(23)])
+def test_a_long_list_is_cut_only_if_a_file_has_all_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [f"image {number}" for number in range(23)]
+    Reporter().enumerate(names, rest="train.log")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "  image 0"
     assert len(lines) == 21
-    assert lines[-1] == "  ... and 3 more"
-    Reporter().enumerate(["one"])
+    assert lines[-1] == "  ... and 3 more; train.log lists all"
+    Reporter().enumerate(names)
+    assert len(capsys.readouterr().err.splitlines()) == 23
+    Reporter().enumerate(["one"], rest="train.log")
     assert capsys.readouterr().err == "  one\n"
+
+
+def test_a_note_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter()
+    for notes in (("left out 1 .nef",), ("left out 1 .nef", "left out run/")):
+        reporter.tell(notes)
+    assert capsys.readouterr().err == "left out 1 .nef\nleft out run/\n"
+
+
+HOSTILE = "a\x1b[31m\x9b\u202e\r\nb\udcff :cat: [bold]é 日本[/bold]"
+ESCAPED = r"a\x1b[31m\x9b\u202e\r\nb\udcff :cat: [bold]é 日本[/bold]"
+
+
+def test_names_from_outside_cannot_command_the_terminal(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = Reporter()
+    reporter.say(HOSTILE)
+    reporter.enumerate([HOSTILE])
+    with reporter.task(HOSTILE, 2) as advance:
+        clock.now += 20
+        advance(1, lambda: HOSTILE)
+    lines = capsys.readouterr().err.split("\n")
+    assert lines == [
+        ESCAPED,
+        f"  {ESCAPED}",
+        f"{ESCAPED}: 1/2 {ESCAPED} (20 s left)",
+        "",
+    ]
+
+
+def test_a_bar_escapes_names_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("picie.runtime.progress._NOTE_SECONDS", 0.0)
+    screen, reporter = io.StringIO(), Reporter()
+    reporter.console = Console(file=screen, force_terminal=True, width=300)
+    with reporter.task(HOSTILE, 7) as advance:
+        advance(2, lambda: HOSTILE)
+    text = screen.getvalue()
+    assert text.count(ESCAPED) >= 2
+    assert "\u202e" not in text
+    assert "\x1b[31ma" not in text
+
+
+def test_lines_and_tables_of_results_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    console = PlainConsole()
+    console.print(HOSTILE)
+    table = Table(HOSTILE)
+    table.add_row(HOSTILE)
+    console.print(table)
+    out = capsys.readouterr().out
+    assert out.count(ESCAPED) == 3
+    assert all(line.isprintable() for line in out.split("\n"))

@@ -1,10 +1,10 @@
 """Training runs: the same bytes whatever happens on the way, and what a run leaves behind."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -12,18 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import picie.models.storage
 import picie.training.checkpoint
 from picie.cli.app import main
-from picie.config import make_config
-from picie.data.synthetic.scenes import write_scenes
-from picie.errors import ConfigError, DataError, ModelError
+from picie.config import Reading, make_config, read_config
+from picie.data.synthetic.scenes import draw_scene, write_scenes
+from picie.errors import ConfigError, DataError, ModelError, PicieError
 from picie.inference.segmenter import Segmenter, load
+from picie.runtime.files import write_atomically
 from picie.training.loop import resume, train
 
 Settings = dict[str, dict[str, Any]]
@@ -157,56 +159,29 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(
 
 
 class _Gate:
-    """An image that can be read only when the test hands it out.
+    """An image that a process reads only when the test lets it.
 
-    The image is a link to a named pipe, so that whoever reads it waits in the kernel; the reader
-    can then be killed at exactly this read.
+    The process waits in the read, and can be killed at exactly this one.
     """
 
-    def __init__(self, image: Path, folder: Path) -> None:
-        self.image, self.folder, self.data = image, folder, image.read_bytes()
-        self.number = -1
-        self._next_pipe()
+    def __init__(self, start: Callable[..., BaseProcess], image: Path, *args: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self._wanted, self._permits = context.Semaphore(0), context.Semaphore(0)
+        self.process = start("gated_command_line", [*args], str(image), self._wanted, self._permits)
 
-    def hand_out(self, times: int, process: BaseProcess) -> None:
+    def hand_out(self, times: int) -> None:
         """Let the image be read so many times, then wait until it is wanted once more."""
-        for _ in range(times):
-            pipe = self._reader(process)
-            self._next_pipe()
-            with os.fdopen(pipe, "wb") as file:
-                os.set_blocking(pipe, True)
-                file.write(self.data)
-        os.close(self._reader(process))
+        for number in range(times + 1):
+            if number:
+                self._permits.release()
+            assert self._wanted.acquire(timeout=300), self.process.exitcode
 
-    def open(self) -> None:
-        """Make it a common file again."""
-        self.image.unlink()
-        self.image.write_bytes(self.data)
-
-    def _next_pipe(self) -> None:
-        self.number += 1
-        os.mkfifo(self._pipe)
-        link = self.folder / "link"
-        link.symlink_to(self._pipe)
-        os.replace(link, self.image)
-
-    @property
-    def _pipe(self) -> Path:
-        return self.folder / f"pipe{self.number}"
-
-    def _reader(self, process: BaseProcess) -> int:
-        """The pipe, open for writing, as soon as somebody reads it."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                return os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # no reader yet
-                assert process.is_alive(), process.exitcode
-                time.sleep(0.01)
-        raise TimeoutError("the image was not read")
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        assert self.process.exitcode == -9
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize(
     ("preset", "reads", "epochs"),
     [
@@ -226,20 +201,13 @@ def test_kill_9_and_resume(
     reads: int,
     epochs: int,
 ) -> None:
-    photos, run = tmp_path / "photos", tmp_path / "run"
-    shutil.copytree(scenes, photos)
-    gate = _Gate(photos / "images" / "scene_0003.jpg", tmp_path)
+    run, image = tmp_path / "run", scenes / "images" / "scene_0003.jpg"
     uncached = ["--cache-mb=0", "--cache-disk-mb=0"]  # read at every use
-    process = start(
-        "command_line", ["train", str(photos), f"--out={run}", *uncached, *flags(preset)]
-    )
+    gate = _Gate(start, image, "train", str(scenes), f"--out={run}", *uncached, *flags(preset))
     try:
-        gate.hand_out(reads, process)
+        gate.hand_out(reads)
     finally:
-        process.kill()
-        process.join()
-    gate.open()
-    assert process.exitcode == -9
+        gate.kill()
     done = records(run) if epochs else []
     assert [record["epoch"] for record in done] == list(range(epochs))
     assert (run / "checkpoint" / "state.safetensors").exists() == (epochs > 0)
@@ -248,14 +216,186 @@ def test_kill_9_and_resume(
     assert_same(run, runs[preset])
 
 
-@pytest.mark.parametrize("preset", ["default", "reference"])
-def test_resuming_a_finished_run_changes_nothing(
-    runs: dict[str, Path], tmp_path: Path, preset: str
+def test_one_process_at_a_time_trains_in_a_folder(
+    start: Callable[..., BaseProcess],
+    scenes: Path,
+    settings: Settings,
+    flags: Callable[[str], list[str]],
+    runs: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
-    shutil.copytree(runs[preset], tmp_path / "run")
-    model = resume(tmp_path / "run")
-    assert_same(tmp_path / "run", runs[preset])
-    assert model.clusters == 3
+    run, image = tmp_path / "run", scenes / "images" / "scene_0003.jpg"
+    gate = _Gate(start, image, "train", str(scenes), f"--out={run}", *flags("default"))
+    try:
+        gate.hand_out(1)
+        holder = rf"run: is in use by picie train \(process {gate.process.pid} on .*; wait until"
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        for overwrite in (False, True):
+            with pytest.raises(PicieError, match=holder):
+                train(scenes, run, **settings["default"], overwrite=overwrite)
+        with pytest.raises(PicieError, match=holder):
+            resume(run)
+        assert {path: path.read_bytes() for path in before} == before
+    finally:
+        gate.kill()
+    (run / ".part-0123.safetensors").write_bytes(b"half")
+    resume(run)
+    assert_same(run, runs["default"])
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("lost", [[], ["checkpoint"], ["checkpoint", "metrics.jsonl"]])
+@pytest.mark.parametrize("preset", ["default", "reference"])
+def test_a_finished_run_gives_its_model_and_changes_nothing(
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    preset: str,
+    lost: list[str],
+) -> None:
+    run = shutil.copytree(runs[preset], tmp_path / "run")
+    for name in lost:
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    before = contents(run)
+    model = resume(run, quiet=False)
+    assert "run: is finished (3 epochs); nothing to resume" in capsys.readouterr().err
+    assert contents(run) == before
+    assert (model.clusters, model.run) == (3, run)
+    image = scenes / "images" / "scene_0000.jpg"
+    assert np.array_equal(model.predict(image), load(runs[preset]).predict(image))
+
+
+def test_a_damaged_model_is_made_again_from_the_checkpoint(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "run")
+    (run / "model.safetensors").write_bytes(b"half")
+    resume(run)
+    assert_same(run, runs["default"])
+    (run / "model.safetensors").write_bytes(b"half")
+    shutil.rmtree(run / "checkpoint")
+    before = contents(run)
+    with pytest.raises(ModelError, match=r"model.safetensors: "):
+        resume(run)
+    assert contents(run) == before
+
+
+def test_a_lost_checkpoint_is_not_replaced_by_training_again(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "my run")
+    shutil.rmtree(run / "checkpoint")
+    (run / "config.json").unlink()
+    before = contents(run)
+    with pytest.raises(
+        ModelError,
+        match=r"state.safetensors: is missing, although 3 epochs were finished; restore it, or .*"
+        r"train --config '.*my run/config.toml' --out '.*my run' --overwrite",
+    ):
+        resume(run)
+    assert contents(run) == before
+
+
+def test_lost_curves_are_said(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "run")
+    (run / "config.json").unlink()
+    (run / "metrics.jsonl").unlink()
+    resume(run, quiet=False)
+    assert "metrics.jsonl: lacks 3 of 3 epochs; curves will too" in capsys.readouterr().err
+    assert weights(run) == weights(runs["default"])
+
+
+@pytest.mark.parametrize("epoch", [-5, 10**9, 1.0])
+def test_a_hostile_checkpoint_does_not_cost_the_curves(
+    runs: dict[str, Path], tmp_path: Path, epoch: object
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "run")
+    (run / "config.json").unlink()
+    path = run / "checkpoint" / "state.safetensors"
+    save_file(load_file(path), path, {"state": json.dumps({"next_epoch": epoch})})
+    before = contents(run)
+    with pytest.raises(ModelError, match=r"next_epoch = .* is not a whole number from 1 to 3"):
+        resume(run)
+    assert {path: contents(run)[path] for path in before if path.name != "train.log"} == {
+        path: data for path, data in before.items() if path.name != "train.log"
+    }
+
+
+# --- resumed with other images
+
+
+@pytest.fixture
+def cut_off(
+    scenes: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A run that was killed after its first epoch; its images are in photos/."""
+    photos = shutil.copytree(scenes / "images", tmp_path / "photos")
+    with monkeypatch.context() as patch:
+        patch.setattr(picie.training.checkpoint, "write_atomically", _after(1, write_atomically))
+        with pytest.raises(_Killed):
+            train(photos, tmp_path / "run", **settings["reference"] | {"split": ""})
+    return tmp_path / "run"
+
+
+def test_other_images_are_refused_unless_accepted(
+    cut_off: Path, tmp_path: Path, failure: Callable[..., tuple[int, str]]
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / "scene_0001.jpg").unlink()
+    shutil.copy(photos / "scene_0002.jpg", photos / "new.jpg")
+    shutil.copy(photos / "scene_0004.jpg", photos / "scene_0003.jpg")
+    before = contents(cut_off)
+    message = (
+        f"{cut_off}: the images in {photos} differ from those that the run began with: 1 removed "
+        "(scene_0001), 1 added (new), 1 changed (scene_0003). Restore them, or go on with these: "
+        f"picie train --resume {cut_off} --accept-changes"
+    )
+    assert message in failure("train", "--resume", cut_off, "--quiet")[1]
+    with pytest.raises(DataError, match="differ from those that the run began with"):
+        resume(cut_off)
+    assert contents(cut_off) == before
+    main(["train", "--resume", str(cut_off), "--accept-changes", "--quiet"])
+    assert [record["epoch"] for record in records(cut_off)] == [0, 1, 2]
+    (cut_off / "config.json").unlink()
+    resume(cut_off)  # these are its images now
+
+
+def test_touched_images_are_the_same(cut_off: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "photos").iterdir():
+        path.touch()
+    resume(cut_off)
+    assert [record["epoch"] for record in records(cut_off)] == [0, 1, 2]
+
+
+def test_a_run_of_an_earlier_version_is_resumed_without_a_check(
+    cut_off: Path, tmp_path: Path
+) -> None:
+    (cut_off / "images.jsonl").unlink()
+    (tmp_path / "photos" / "scene_0001.jpg").unlink()
+    resume(cut_off)
+    assert records(cut_off)[-1]["images"] == 8
+
+
+def test_a_run_that_failed_does_not_block_the_corrected_command(
+    scenes: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("picie.training.trainer.compute_losses", full)
+        with pytest.raises(MemoryError):
+            train(scenes, tmp_path / "run", **settings["reference"] | {"epochs": 1})
+    assert (tmp_path / "run" / "train.log").exists()
+    train(scenes, tmp_path / "run", **settings["reference"] | {"epochs": 1})
+    with pytest.raises(ConfigError, match="already holds a run"):
+        train(scenes, tmp_path / "run", **settings["reference"] | {"epochs": 1})
 
 
 def test_a_run_goes_on_for_more_epochs_as_if_they_had_been_wanted_at_first(
@@ -279,6 +419,7 @@ def test_what_cannot_be_resumed(runs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="workers = -2"):
         resume(runs["default"], workers=-2)
     shutil.copytree(runs["default"], tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()  # not finished
     (tmp_path / "run" / "checkpoint" / "state.safetensors").write_bytes(b"half a file")
     with pytest.raises(ModelError, match=r"checkpoint cannot be used .* --overwrite"):
         resume(tmp_path / "run")
@@ -433,7 +574,12 @@ def test_more_clusters_than_pixels_can_be_corrected(
     values = settings["default"] | {"epochs": 0, "kmeans_pixels": 1}
     with pytest.raises(DataError, match=r"6 sampled pixels are too few for 8 centroids; use fewer"):
         train(scenes, tmp_path / "run", **values)
-    train(scenes, tmp_path / "run", **values | {"kmeans_pixels": 4}, overwrite=True)
+    assert not (tmp_path / "run").exists()
+    train(scenes, tmp_path / "run", **values | {"kmeans_pixels": 4})
+    before = weights(tmp_path / "run")
+    with pytest.raises(DataError, match="are too few"):
+        train(scenes, tmp_path / "run", **values, overwrite=True)
+    assert weights(tmp_path / "run") == before
 
 
 @pytest.fixture
@@ -471,12 +617,57 @@ def test_a_folder_without_a_readable_image(
     for path in photos.glob("scene*"):
         path.write_text("no image")
     values = settings[preset] | {"split": "", "epochs": epochs, "kmeans_images": 6}
-    with pytest.raises(DataError, match=r"none of the .*images (can|could) be read"):
+    with pytest.raises(
+        DataError, match=r"none of the 6 images can be read; first: .*be read as an"
+    ):
         train(photos, tmp_path / "run", **values)
-    log = (tmp_path / "run" / "train.log").read_text()
-    assert log.count("cannot be read as an image") == 6
-    with pytest.raises(ConfigError, match="or pass --overwrite"):
-        train(photos, tmp_path / "run", **values)
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_log_has_all_that_the_terminal_cuts(
+    photos: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(25):
+        (photos / f"broken {number:02d}.jpg").write_text("no image")
+    (photos / "raw.NEF").write_text("")
+    values = settings["default"] | {"split": "", "epochs": 0}
+    train(photos, tmp_path / "run", **values, quiet=False)
+    log, shown = (tmp_path / "run" / "train.log").read_text(), capsys.readouterr().err
+    assert log.count("cannot be read as an image") == 27
+    assert shown.count("cannot be read as an image") == 20
+    assert f"... and 7 more; {tmp_path / 'run' / 'train.log'} lists all" in shown
+    for text in (log, shown):
+        assert text.count("left out 1 .nef: picie does not read them") == 1
+
+
+def test_images_of_one_colour_are_counted_and_named(
+    photos: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(4):
+        Image.new("RGB", (64, 48)).save(photos / f"black {number}.png")
+    train(photos, tmp_path / "run", **settings["default"] | {"split": "", "epochs": 1}, quiet=False)
+    for text in ((tmp_path / "run" / "train.log").read_text(), capsys.readouterr().err):
+        assert "4 of 8 images are of (nearly) one colour and show nothing:" in text
+        assert text.count("black 3") == 1
+        assert "warning: 50% of the images are of (nearly) one colour" in text
+        assert "good" not in text
+    assert json.loads((tmp_path / "run" / "health.json").read_text())["constant_images"] == 0.5
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_nothing_but_images_of_one_colour_is_an_error_before_training(
+    settings: Settings, tmp_path: Path, epochs: int
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "broken.png").write_bytes(b"")
+    for number in range(4):
+        Image.new("RGB", (64, 48), (number, 9, 9)).save(tmp_path / "photos" / f"{number}.png")
+    values = settings["default"] | {"split": "", "epochs": epochs}
+    with pytest.raises(
+        DataError, match=r"all 4 images that can be read are of \(nearly\) one colour"
+    ):
+        train(tmp_path / "photos", tmp_path / "run", **values)
+    assert not (tmp_path / "run").exists()
 
 
 # --- the machine
@@ -533,3 +724,45 @@ def test_a_failed_compilation_is_explained(
     message = r"torch.compile failed \(no working C\+\+ compiler found\); install a C\+\+ compiler"
     with pytest.raises(ConfigError, match=message):
         train(scenes, tmp_path / "bad", **settings["default"] | {"compile": True})
+
+
+def test_masks_of_the_eval_split_are_checked_before_training(
+    scenes: Path, settings: Settings, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(scenes, tmp_path / "scenes")
+    for path in (folder / "masks").iterdir():
+        Image.fromarray(np.eye(48, 64, dtype=np.uint8) * 255).save(path)
+    with pytest.raises(DataError, match=r"eval_split 'val': .* 0 and 255 alone.*leave --eval"):
+        train(folder, tmp_path / "run", **settings["default"] | {"eval_split": "val"})
+    assert not (tmp_path / "run").exists()
+
+
+# --- images of other types than 8 bits
+
+
+def test_a_run_on_deep_images_is_that_on_plain_ones(settings: Settings, tmp_path: Path) -> None:
+    for number in range(4):
+        image = draw_scene(3, number, (48, 64))[0]
+        for folder, values in (("8", image), ("12", np.rint(image / 255 * 4095).astype(np.uint16))):
+            path = tmp_path / folder / f"{number}.tif"
+            path.parent.mkdir(exist_ok=True)
+            separate = number % 2 == 1
+            data = np.moveaxis(values, 2, 0) if separate else values
+            plane = "separate" if separate else "contig"
+            tifffile.imwrite(path, data, photometric="rgb", planarconfig=plane, compression="lzw")
+    given = settings["default"] | {"split": "", "epochs": 1}
+    for folder in ("8", "12"):
+        train(tmp_path / folder, tmp_path / f"run {folder}", **given)
+    assert weights(tmp_path / "run 8") == weights(tmp_path / "run 12")
+    plain, deep = (load(tmp_path / f"run {folder}").config for folder in ("8", "12"))
+    assert plain.reading == Reading()
+    assert deep.reading == Reading(stretch=(0, 4095))
+    assert read_config(tmp_path / "run 12" / "config.toml").reading == deep.reading
+    log = (tmp_path / "run 12" / "train.log").read_text()
+    assert "12-bit images: values 0 to 4095 become 0 to 255 (--stretch LOW HIGH changes" in log
+    os.unlink(tmp_path / "run 12" / "config.json")
+    again = resume(tmp_path / "run 12")
+    assert again.config.reading == deep.reading
+    assert weights(tmp_path / "run 8") == weights(tmp_path / "run 12")
+    with pytest.raises(SystemExit):
+        main(["train", "--resume", str(tmp_path / "run 12"), "--stretch", "0", "99"])

@@ -1,16 +1,29 @@
 """Mask files read back exactly; overlays against a slow loop."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from picie.errors import ConfigError, DataError, PicieError
 from picie.types import IGNORED
-from picie.visualization.masks import colour_mask, mask_image, overlay, write_mask
-from picie.visualization.palette import palette
+from picie.visualization.masks import (
+    colour_mask,
+    is_signed_png,
+    mask_image,
+    overlay,
+    png_bytes,
+    write_png,
+)
+from picie.visualization.palette import Colours, palette
+
+
+def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
+    write_png(mask_image(mask, colours), path)
 
 
 def random_mask(clusters: int, height: int = 7, width: int = 9) -> np.ndarray[Any, Any]:
@@ -86,11 +99,12 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     write_mask(np.zeros((3, 3), dtype=np.int64), path, palette(2))
     before = path.read_bytes()
 
-    def full_disk(self: Image.Image, target: Path, **_: Any) -> None:
-        target.write_bytes(b"half a pict")
+    def full_disk(self: Path, data: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(data[:5])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(PicieError, match=r"mask.png: cannot be written \(No space left on device"):
         write_mask(np.ones((3, 3), dtype=np.int64), path, palette(2))
     assert path.read_bytes() == before
@@ -188,3 +202,14 @@ def test_photo_must_be_in_eight_bits() -> None:
     image = np.zeros((2, 2, 3), dtype=np.float32)
     with pytest.raises(DataError, match=r"type float32 does not match .* give \(H, W, 3\) uint8"):
         overlay(image, np.zeros((2, 2), dtype=np.int64), palette(1))  # type: ignore[arg-type]
+
+
+def test_a_signed_file_is_recognised(tmp_path: Path) -> None:
+    image = Image.new("RGB", (3, 3))
+    for signed in (True, False):
+        write_png(image, tmp_path / "a.png", signed=signed)
+        assert is_signed_png(tmp_path / "a.png") == signed
+    (tmp_path / "a.png").write_text("tEXtSoftware\0picie 1")
+    assert not is_signed_png(tmp_path / "a.png")
+    with Image.open(io.BytesIO(png_bytes(image, signed=True))) as read:
+        assert read.info["Software"].startswith("picie ")

@@ -74,7 +74,7 @@ def test_the_strongest_place_of_a_heat_map_is_opaque() -> None:
 
 def test_names_are_text() -> None:
     assert text("<b> \"x\" & 'y'") == "&lt;b&gt; &quot;x&quot; &amp; &#x27;y&#x27;"
-    assert text("caf\udce9 ü") == "caf? ü"  # a file name that is no UTF-8
+    assert text("caf\udce9 ü\u202e\x1b") == r"caf\udce9 ü\u202e\x1b"  # a file name from anywhere
     assert colour_code(np.array([0, 10, 255], np.uint8)) == "#000aff"
     assert data_uri("image/png", b"") == "data:image/png;base64,"
 

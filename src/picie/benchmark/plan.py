@@ -21,7 +21,7 @@ from picie.benchmark.suite import Data, Suite, Synthetic, System
 from picie.config import Config
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
-from picie.data.synthetic.scenes import write_scenes
+from picie.data.synthetic.scenes import other_file, write_scenes
 from picie.errors import ConfigError
 from picie.models.backbones import check_name
 from picie.runtime.files import write_atomically
@@ -137,9 +137,19 @@ def is_at_hand(job: Job) -> bool:
 
 
 def draw_scenes(job: Job) -> None:
-    """Generate the scenes of the suite unless they exist."""
+    """Generate the scenes of the suite unless they exist.
+
+    Raises:
+        ConfigError: their folder holds other files.
+    """
     scenes = job.data.synthetic
     if scenes is not None and not is_at_hand(job):
+        other = other_file(job.images, but=(_MARKER,))
+        if other:
+            raise ConfigError(
+                f"{job.images / other}: was not written by picie, or was changed since, and would "
+                "be among the scenes of the suite; move it away, or choose another --out"
+            )
         write_scenes(job.images, **scenes.model_dump())
         write_atomically(job.images / _MARKER, _wanted(scenes))
 

@@ -40,6 +40,9 @@ from picie.errors import ConfigError, DataError
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.runs import Run
+from picie.runtime.files import remove_parts
+from picie.runtime.locks import locked
+from picie.runtime.outputs import check_output
 from picie.runtime.progress import Reporter
 from picie.training.loop import resume, train
 
@@ -114,8 +117,17 @@ class Benchmark:
         Raises:
             DataError: a data set is missing or unusable.
             ConfigError: a run no longer matches the suite, and `overwrite` is off.
+            PicieError: another process works in the folder of the results.
         """
         jobs = self._at_hand(reporter, skip_missing=skip_missing)
+        for job in jobs:  # raises for data that cannot be used, before anything is written
+            self._known(job)
+        with locked(self.out, "picie bench", inside=True):
+            for folder in (self.out, self.out / "records", self.out / "runs"):
+                remove_parts(folder, ".json", ".md", ".html")
+            return self._run(jobs, reporter, overwrite=overwrite)
+
+    def _run(self, jobs: list[Job], reporter: Reporter, *, overwrite: bool) -> list[Failure]:
         statuses = [(job, self.status(job)) for job in jobs]
         if not overwrite:
             self._refuse_changes(statuses)
@@ -190,9 +202,13 @@ class Benchmark:
             around=around,
         )
         write_json(job.record_path, record)
+        scores = evaluation.scores
         reporter.say(
-            f"accuracy {evaluation.scores.accuracy:.1f} %, mIoU {evaluation.scores.miou:.1f} %"
+            f"accuracy {scores.accuracy:.1f} %, mIoU {scores.miou:.1f} %, "
+            f"{scores.void_share:.1f} % of the pixels void"
         )
+        for note in evaluation.notes:
+            reporter.say(f"note: {note}")
 
     def _write(self, new: list[Failure]) -> None:
         """Write the tables, and failures.json, which keeps unresolved failures of earlier calls."""
@@ -203,6 +219,7 @@ class Benchmark:
             if (record := read_record(job.record_path))
         ]
         path = self.out / "failures.json"
+        check_output(path, _is_failures, inputs=tuple)
         known = {failure["slug"]: failure for failure in [*_read_failures(path), *new]}
         failures = [known[job.slug] for job in self.jobs if job.slug in known and job not in done]
         self.out.mkdir(parents=True, exist_ok=True)
@@ -263,6 +280,10 @@ def _failure(job: Job, error: Exception) -> Failure:
         "message": str(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
+
+
+def _is_failures(path: Path) -> bool:
+    return path.read_bytes().strip() == b"[]" or bool(_read_failures(path))
 
 
 def _read_failures(path: Path) -> list[Failure]:

@@ -13,16 +13,18 @@ defaults, data, system.
 """
 
 import inspect
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from picie.config import DEFAULT_BACKBONE, Config, make_config, suggest
+from picie.config import DEFAULT_BACKBONE, MOST_SIDE, Config, make_config, suggest
 from picie.data.images import check_size
+from picie.data.masks import mask_rule
 from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate
+from picie.runtime.documents import read_toml
+from picie.runtime.printable import printable, shown
 
 __all__ = [
     "ELSEWHERE",
@@ -46,10 +48,25 @@ ELSEWHERE = {
 }
 """Fields of `Config` that are set per run, and the suite's keys for them."""
 
-_Side = Annotated[int, Field(ge=32)]
+
+def _one_line(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"{shown(name)} holds a line break or a control character; correct it")
+    return name
 
 
-class Part(BaseModel, frozen=True, extra="forbid"):
+_Side = Annotated[int, Field(ge=32, le=MOST_SIDE, strict=True)]
+_Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+_Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+_Text = Annotated[str, Field(max_length=4096)]
+_Name = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_one_line)]
+_PerCent = Annotated[float, Field(ge=0, le=100, strict=True)]
+_MOST = 1000  # entries of a list
+_MOST_RUNS = 100_000
+_MOST_PIXELS = 1_000_000  # or other units of [evaluate]
+
+
+class Part(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """A table of the suite. Other keys are settings if `Config` has such a field."""
 
     @model_validator(mode="before")
@@ -70,10 +87,10 @@ class Part(BaseModel, frozen=True, extra="forbid"):
 class Synthetic(Part):
     """Generated scenes: their numbers, and their (H, W) in pixels."""
 
-    train: int = Field(48, ge=1)
-    val: int = Field(16, ge=1)
+    train: _Count = 48
+    val: _Count = 16
     size: tuple[_Side, _Side] = (240, 320)
-    seed: int = Field(0, ge=0)
+    seed: _Seed = 0
 
 
 class Data(Part):
@@ -89,12 +106,12 @@ class Data(Part):
         settings: fields of `Config` for this data set.
     """
 
-    name: str = Field(min_length=1)
-    path: str = ""
-    dataset: str = ""
+    name: _Name
+    path: _Text = ""
+    dataset: _Text = ""
     synthetic: Synthetic | None = None
-    train: str = "train"
-    eval: str = "val"
+    train: _Text = "train"
+    eval: _Text = "val"
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -107,18 +124,18 @@ class Data(Part):
 class System(Part):
     """One row of the table: a preset, settings, and optionally its own seeds or backbones."""
 
-    name: str = Field(min_length=1)
-    preset: str = "default"
-    seeds: tuple[int, ...] = ()
-    backbones: tuple[str, ...] = ()
+    name: _Name
+    preset: _Text = "default"
+    seeds: tuple[_Seed, ...] = Field((), max_length=_MOST)
+    backbones: tuple[_Text, ...] = Field((), max_length=_MOST)
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Grid(Part):
     """Seeds and backbones of systems without their own."""
 
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    backbones: tuple[str, ...] = Field((DEFAULT_BACKBONE,), min_length=1)
+    seeds: tuple[_Seed, ...] = Field((0,), min_length=1, max_length=_MOST)
+    backbones: tuple[_Text, ...] = Field((DEFAULT_BACKBONE,), min_length=1, max_length=_MOST)
 
 
 class Published(Part):
@@ -133,25 +150,25 @@ class Published(Part):
         verified: whether it was checked there, not quoted from others.
     """
 
-    system: str = Field(min_length=1)
-    data: str
-    accuracy: float | None = Field(None, ge=0, le=100)
-    miou: float | None = Field(None, ge=0, le=100)
-    source: str = Field(min_length=1)
-    verified: bool = False
+    system: _Name
+    data: _Text
+    accuracy: _PerCent | None = None
+    miou: _PerCent | None = None
+    source: str = Field(min_length=1, max_length=4096)
+    verified: bool = Field(False, strict=True)
 
 
 class Suite(Part):
     """A whole suite; `path` is its file."""
 
     path: Path
-    title: str
+    title: _Text
     defaults: dict[str, Any] = Field(default_factory=dict)
-    data: tuple[Data, ...] = Field(min_length=1)
-    systems: tuple[System, ...] = Field(min_length=1)
+    data: tuple[Data, ...] = Field(min_length=1, max_length=_MOST)
+    systems: tuple[System, ...] = Field(min_length=1, max_length=_MOST)
     grid: Grid = Grid()
     evaluate: dict[str, Any] = Field(default_factory=dict)
-    published: tuple[Published, ...] = ()
+    published: tuple[Published, ...] = Field((), max_length=_MOST)
 
     def config(self, system: System, data: Data, *, seed: int, backbone: str) -> Config:
         """Settings of one run, without the folder of its images.
@@ -186,11 +203,11 @@ def check_settings(names: set[str]) -> None:
             raise ValueError(f"{name!r} is set for each run; give it as {ELSEWHERE[name]}")
         if name not in Config.model_fields:
             near = suggest(name, [field for field in Config.model_fields if field not in ELSEWHERE])
-            raise ValueError(f"unknown setting {name!r}; {near}")
+            raise ValueError(f"unknown setting {shown(name)}; {near}")
 
 
-_NOT_PROTOCOL = {"model", "data", "split", "dataset", "reporter"}
-"""Parameters of `evaluate` that the benchmark sets itself."""
+_NOT_PROTOCOL = {"model", "data", "split", "dataset", "named", "reporter"}
+"""Parameters of `evaluate` that the benchmark sets itself, or that need names."""
 
 _MOST_SHOWN = 3  # problems in one message
 
@@ -202,12 +219,7 @@ def read_suite(path: Path) -> Suite:
         ConfigError: no such file, broken TOML, an unknown key (with a suggestion), a duplicate
             name, or an impossible value.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    values = read_toml(path)
     if "path" in values:
         raise ConfigError(f"{path}: unknown key 'path'; {suggest('path', _keys(Suite))}")
     try:
@@ -219,9 +231,12 @@ def read_suite(path: Path) -> Suite:
         raise ConfigError(f"{path}: [defaults]: {error}") from None
     _check_names(suite)
     _check_protocol(suite)
+    runs = sum(len(one.seeds or suite.grid.seeds) for one in suite.systems) * len(suite.data)
+    if runs > _MOST_RUNS:
+        raise ConfigError(f"{path}: describes {runs} runs; give at most {_MOST_RUNS}")
     for data in suite.data:
         for system in suite.systems:
-            for seed in {*suite.grid.seeds, *system.seeds}:
+            for seed in system.seeds or suite.grid.seeds:
                 suite.config(system, data, seed=seed, backbone=suite.grid.backbones[0])
     return suite
 
@@ -255,14 +270,19 @@ def _check_protocol(suite: Suite) -> None:
             TypeAdapter(hints[name]).validate_python(value, strict=True)
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"]
-            raise ConfigError(f"{where} = {value!r}: {message}") from None
-        if isinstance(value, int) and value < 0:
-            raise ConfigError(f"{where} = {value}: give 0 or more")
-    if "size" in suite.evaluate:
-        try:
-            check_size(suite.evaluate["size"])
-        except ConfigError as error:
-            raise ConfigError(f"{suite.path}: [evaluate] {error}") from None
+            raise ConfigError(f"{where} = {shown(value)}: {message}") from None
+        if isinstance(value, int) and not 0 <= value <= _MOST_PIXELS:
+            raise ConfigError(f"{where} = {shown(value)}: give 0 to {_MOST_PIXELS}")
+    chosen = suite.evaluate
+    try:
+        check_size(chosen.get("size", 32))
+        mask_rule(
+            chosen.get("void", "auto"),
+            chosen.get("mask_map", ()),
+            chosen.get("mask_orientation", "auto"),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{suite.path}: [evaluate] {error}") from None
 
 
 def _problems(error: ValidationError) -> str:
@@ -277,16 +297,17 @@ def _problems(error: ValidationError) -> str:
 
 def _problem(item: Any) -> str:
     """One pydantic problem as a clause that names the table."""
-    place, last = _place(item["loc"]), item["loc"][-1] if item["loc"] else ""
+    place = _place(item["loc"])
+    name = printable(".".join(str(part) for part in item["loc"][place.count("[") :]))
     if item["type"] == "missing":
-        return f"{place}: {last!r} is missing; add it"
+        return f"{place}: {name!r} is missing; add it"
     if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key {last!r}; {_nearest(str(last), item['loc'][:-1])}"
+        nearest = _nearest(str(item["loc"][-1]), item["loc"][:-1])
+        return f"{place}: unknown key {shown(name)}; {nearest}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
-        return f"{place}: {message}"
-    name = ".".join(str(part) for part in item["loc"][place.count("[") :])
-    return f"{place}: {name} = {item['input']!r}: {message}"
+        return ": ".join([place, *[name] * bool(name), message])
+    return f"{place}: {name} = {shown(item['input'])}: {message}"
 
 
 def _place(location: tuple[str | int, ...]) -> str:

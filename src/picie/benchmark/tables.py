@@ -1,6 +1,7 @@
 """The tables of a benchmark as files: table.md and table.html."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,19 +12,33 @@ from picie.benchmark.plan import Job
 from picie.benchmark.suite import Suite
 from picie.benchmark.summary import Document, Record, Row, Section, Table, provenance, summarise
 from picie.runtime.files import write_atomically
+from picie.runtime.outputs import check_output
 from picie.visualization.charts import chart
 
-__all__ = ["make_document", "to_html", "to_markdown", "write_pages"]
+__all__ = ["is_table", "make_document", "to_html", "to_markdown", "write_pages"]
 
 
 def write_pages(document: Document, out: Path) -> None:
     """Write table.md and table.html, each atomically.
 
     Raises:
+        ConfigError: one of them exists and is no such table.
         PicieError: they cannot be written.
     """
+    for name in ("table.md", "table.html"):
+        check_output(out / name, is_table, inputs=tuple)
     write_atomically(out / "table.md", to_markdown(document).encode())
     write_atomically(out / "table.html", to_html(document).encode())
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a page of `write_pages`, of this or an earlier version.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    text = path.read_bytes()
+    return b"<h2>Systems</h2>" in text or b"## Systems\n\n| system | preset | settings |" in text
 
 
 def make_document(
@@ -76,15 +91,20 @@ def _notes(suite: Suite, records: Sequence[Record], failures: Sequence[Record]) 
 
 def to_markdown(document: Document) -> str:
     """Headings, pipe tables and notes; only the HTML page has curves and single runs."""
-    parts = [f"# {document.title}"]
+    parts = [f"# {_cell(document.title)}"]
     for section in document.sections:
         parts += _section(section)
-    parts += ["## Systems", _table(document.systems), *document.notes]
+    parts += ["## Systems", _table(document.systems), *map(_cell, document.notes)]
     return "\n\n".join(parts) + "\n"
 
 
 def _section(section: Section) -> list[str]:
-    parts = [f"## {section.title}", *section.protocol, _table(section.scores), *section.sources]
+    parts = [
+        f"## {_cell(section.title)}",
+        *section.protocol,
+        _table(section.scores),
+        *section.sources,
+    ]
     if section.correlations is not None:
         parts += ["Label-free numbers against mIoU:", _table(section.correlations)]
     return parts
@@ -103,7 +123,8 @@ def _table(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    """Text in one line, without HTML, code or further columns."""
+    return " ".join(re.sub(r"[\\|<`]", r"\\\g<0>", text).split())
 
 
 _STYLE = """\

@@ -2,18 +2,21 @@
 
 import dataclasses
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args
 
 import tyro
 
 from picie.cli.arguments import Bench, Demo, Evaluate, Export, Info, Name, Predict, Report, Train
+from picie.cli.interrupts import stoppable, stopped_text
 from picie.config import (
     EARLIER,
     FIRST,
@@ -28,6 +31,8 @@ from picie.config import (
 )
 from picie.errors import ConfigError, PicieError
 from picie.runs import Run
+from picie.runtime.outputs import NAMELESS
+from picie.runtime.printable import printable
 from picie.version import __version__
 
 __all__ = ["VERBS", "main", "parse", "parse_train"]
@@ -53,7 +58,23 @@ def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
         pairs: also create the negated form of every switch (--no-pretrained).
     """
     config = () if pairs else (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(verb, prog=f"picie {verb.__name__.lower()}", args=args, config=config)
+    prog = f"picie {verb.__name__.lower()}"
+    return tyro.cli(verb, prog=prog, args=list(_split_bands(args)), config=config)
+
+
+def _split_bands(args: Sequence[str]) -> Iterator[str]:
+    """The arguments with `--bands 4,3,2` as `--bands 4 3 2`."""
+    inside = False
+    for arg in args:
+        if arg.startswith("-"):
+            inside = arg == "--bands" or arg.startswith("--bands=")
+            if arg.startswith("--bands="):
+                yield "--bands"
+                arg = arg.removeprefix("--bands=")
+            elif inside:
+                yield arg
+                continue
+        yield from filter(None, arg.split(",")) if inside else (arg,)
 
 
 def parse_train(args: list[str]) -> tuple[Train, Config]:
@@ -115,8 +136,8 @@ def _help_of_train(config: Config, *, whole: bool) -> type[Any]:
             default = dataclasses.field(default_factory=group)
             fields.append((title, Annotated[group, tyro.conf.OmitArgPrefixes], default))
     else:
-        hidden = [("quiet", Annotated[bool, tyro.conf.Suppress], False)]
-        fields += [*hidden, ("profile", Annotated[bool, tyro.conf.Suppress], False)]
+        rare = ("accept_changes", "quiet", "profile")
+        fields += [(name, Annotated[bool, tyro.conf.Suppress], False) for name in rare]
     made = dataclasses.make_dataclass("Train", fields, bases=(Train,), frozen=True)
     rest = f"picie train --help-all shows all {count} settings; each has a good default."
     made.__doc__ = inspect.cleandoc(Train.__doc__ or "") + ("" if whole else f"\n\n{rest}")
@@ -126,6 +147,8 @@ def _help_of_train(config: Config, *, whole: bool) -> type[Any]:
 def _flag(name: str, config: Config) -> tuple[str, Any, Any]:
     info: Any = Config.model_fields[name]
     described: Any = Annotated[info.annotation, tyro.conf.arg(help=info.description)]
+    if dataclasses.is_dataclass(info.annotation):  # a table: its fields are flags of their own
+        described = Annotated[info.annotation, tyro.conf.OmitArgPrefixes]
     return name, described, dataclasses.field(default=getattr(config, name))
 
 
@@ -156,6 +179,7 @@ def _value(args: list[str], flag: str) -> str:
 def _refuse_changes(options: Train, saved: Config, chosen: Config) -> None:
     """Refuse flags that contradict the settings of a resumed run."""
     before, after = (config.model_dump(exclude=set(MACHINE)) for config in (saved, chosen))
+    before, after = (values | values.pop("reading") for values in (before, after))
     changed = [name for name, value in before.items() if after[name] != value]
     flags = ["PHOTOS" if name == "data" else f"--{name.replace('_', '-')}" for name in changed]
     flags += ["--out"] * (options.out is not None) + ["--overwrite"] * options.overwrite
@@ -167,6 +191,8 @@ def _refuse_changes(options: Train, saved: Config, chosen: Config) -> None:
 
 
 def _require(options: Train, config: Config) -> None:
+    if options.accept_changes:
+        raise ConfigError("--accept-changes needs --resume RUN; remove it")
     if options.data is None and not config.data:
         raise ConfigError("which images? Give a folder: picie train PHOTOS --out runs/first")
     if options.out is None:
@@ -207,35 +233,47 @@ picie: semantic segmentation without labels
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one verb; exit code 0, 2 for wrong usage or settings, 1 for other failures."""
+    """Run one verb; exit code 0, 2 for wrong usage or settings, 1 for other failures.
+
+    After a signal it is 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     verbose = "-v" in args or "--verbose" in args
     args = [arg for arg in args if arg not in ("-v", "--verbose")]
+    _show_any_text()
     try:
-        with _notes():
+        with stoppable(last=argv is None), _notes():
             _dispatch(args)
     except PicieError as error:
         if verbose:
             raise
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        again = "the same picie bench" if "bench" in args[:1] else "picie train --resume RUN"
-        _fail("stopped" if "export" in args[:1] else f"stopped; resume with: {again}", 130)
+    except KeyboardInterrupt as error:
+        if os.environ.get("RANK", "0") != "0":  # the main process speaks for all of them
+            sys.exit(stopped_text("", error)[1])
+        _fail(*stopped_text("".join(args[:1]), error))
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if verbose:
             raise
-        _fail(f"unexpected {type(error).__name__}: {error}; --verbose shows the traceback", 1)
+        reason = "".join(str(error).splitlines()[:1])
+        _fail(f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback", 1)
+
+
+def _show_any_text() -> None:
+    """Let output never fail on a character that the terminal's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
 def _notes() -> Iterator[None]:
-    """Within the block, print warnings about files of earlier versions once per folder."""
+    """Within the block, print warnings in one line, of earlier versions' files once per folder."""
     folders: set[str] = set()
 
     with warnings.catch_warnings():
-        plain = warnings.showwarning
 
         def show(
             message: Warning | str,
@@ -245,11 +283,12 @@ def _notes() -> Iterator[None]:
             *where: Any,
         ) -> None:
             text = str(message)
-            if category is not FutureWarning or EARLIER not in text:
-                plain(message, category, filename, lineno, *where)
-            elif (folder := str(Path(text.split(":")[0]).parent)) not in folders:
+            if category is FutureWarning and EARLIER in text:
+                folder = str(Path(text.split(":")[0]).parent)
+                if folder in folders:
+                    return
                 folders.add(folder)
-                sys.stderr.write(f"picie: note: {text}\n")
+            sys.stderr.write(f"picie: note: {printable(text)}\n")
 
         warnings.showwarning = cast(Any, show)
         warnings.filterwarnings("always", f".*{EARLIER}", FutureWarning)
@@ -267,6 +306,8 @@ def _dispatch(args: list[str]) -> None:
     if verb not in VERBS:
         raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(VERBS))}")
     parsed = VERBS[verb](rest)
+    if getattr(parsed[0], "out", None) == NAMELESS:
+        raise ConfigError(f"picie {verb} cannot write to standard output; give a path as --out")
     # Imported late: commands load torch, which parsing and help do not need.
     import_module(f"picie.cli.{verb}").run(*parsed)
 
@@ -274,5 +315,6 @@ def _dispatch(args: list[str]) -> None:
 def _fail(message: str, code: int) -> None:
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "picie"
     program = "picie" if program in ("__main__.py", "-c") else program
-    sys.stderr.write(f"{program}: error: {message}\n")
+    with suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"{program}: error: {printable(message)}\n")
     sys.exit(code)

@@ -9,7 +9,34 @@ from tyro.conf import Positional
 
 from picie.config import Config
 
-__all__ = ["Bench", "Demo", "Evaluate", "Export", "Info", "Name", "Predict", "Report", "Train"]
+__all__ = [
+    "Bench",
+    "Demo",
+    "Evaluate",
+    "Export",
+    "Info",
+    "Name",
+    "Predict",
+    "ReadingFlags",
+    "Report",
+    "Train",
+]
+
+
+@dataclass(frozen=True)
+class ReadingFlags:
+    """How deep, many-band, many-page and huge images are read: as in training, where left out."""
+
+    stretch: tuple[float, float] | None = None
+    """Values that become black and white in images of any other type than 8 bits. If training has
+    not chosen them, they are chosen from a sample of the images."""
+    bands: tuple[int, ...] = ()
+    """Bands, counted from 1, that become red, green and blue, or one for grey. Separate them by
+    spaces or commas."""
+    pages: Literal["first", "all"] | None = None
+    """Of files with several pages or frames: the first one, or each as an image of its own."""
+    max_pixels: int | None = None
+    """Most pixels of an image or of a mask; larger files are refused before they are decoded."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +60,9 @@ class Train:
     """A config.toml to start from; flags override it."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Resume the run in this folder with its own settings. Only --device, --workers, the --cache
-    flags, --profile and --quiet can be added."""
+    flags, --accept-changes, --profile and --quiet can be added."""
+    accept_changes: bool = False
+    """Resume although images were removed, added or changed since the run began."""
     overwrite: bool = False
     """Replace the run that is already in --out."""
     profile: bool = False
@@ -48,7 +77,7 @@ class Predict:
 
     Masks are PNG files of the photo's size; the value of a pixel is its cluster (an index into a
     palette that colour-blind people can read, so viewers show colours). The same cluster has the
-    same colour in every image.
+    same colour in every image. If the command was stopped, run it again: finished masks are kept.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -65,7 +94,8 @@ class Predict:
     overlay: bool = False
     """Also write photo and mask blended, to OUT/overlays/."""
     overwrite: bool = False
-    """Replace masks that are already there."""
+    """Compute all masks again, and replace those that picie wrote, for example with another model.
+    Other files, and masks that were changed since, are never replaced."""
     batch_size: int = 8
     """Maximum number of photos in a batch; a batch holds photos of one size."""
     size: int | None = None
@@ -77,6 +107,8 @@ class Predict:
     refine: int | None = None
     """Iterations of boundary refinement, which aligns masks with edges of the photo, say 10; 0 =
     none. As in training if left out."""
+    min_region: int = 0
+    """Give the pixels of smaller regions, in pixels, to the classes around them; 0 = keep all."""
     tile: int = 1024
     """Longest side processed at once, a multiple of 32 from 128. Anything larger is cut into
     overlapping tiles, which are blended. 0 = never tile."""
@@ -87,6 +119,7 @@ class Predict:
     """Precision of the network; auto = bf16 on a CUDA device that has it, else fp32."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""
 
@@ -96,10 +129,11 @@ class Evaluate:
     """Score a model against labels: pixel accuracy and dataset mIoU after one global matching.
 
     DATA holds images/, masks/ (same stem, .png, class ids from 0, 255 = void) and classes.txt; with
-    --dataset it is the root of a known data set. Of each class the table shows IoU, recall (its
-    accuracy), precision and share of the pixels. If a data set defines groups of classes, such as
-    things and stuff, they are scored in three ways, each with its own name. Only scores of the same
-    protocol are comparable; every result states its protocol.
+    --dataset it is the root of a known data set. If the model has names that are in classes.txt,
+    its classes are scored by name instead, and the result says USES NAMES. Of each class the table
+    shows IoU, recall (its accuracy), precision and share of the pixels. If a data set defines
+    groups of classes, such as things and stuff, they are scored in three ways, each with its own
+    name. Only scores of the same protocol are comparable; every result states its protocol.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -140,12 +174,28 @@ class Evaluate:
     """Most similar feature pixels that vote in the knn probe."""
     seed: int = 0
     """Seed of the bootstrap and of the probe samples."""
+    named: bool = False
+    """Score the masks of picie predict by the names of their classes, without matching. This is the
+    default if a name in classes.toml is a class of classes.txt. Pixels without such a name, and
+    ignored ones, are errors."""
+    clusters_only: Annotated[bool, tyro.conf.arg(aliases=["--no-named"])] = False
+    """Score the clusters after matching, whether or not they have names."""
+    void: str = "auto"
+    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
+    class is left: then 255 may be a class, and an error says so."""
+    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
+    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
+    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
+    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
+    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
     json: Path | None = None
-    """Write all scores, the protocol and the confusion matrix to this file."""
+    """Write all scores, the protocol and the confusion matrix to this file; only earlier scores are
+    replaced. - is standard output; tables are then shown on standard error."""
     confusion: Path | None = None
-    """Draw the confusion matrix to this .png file."""
+    """Draw the confusion matrix to this .png file; only an earlier one is replaced."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""
 
@@ -200,7 +250,7 @@ class Demo:
     seed: int = 0
     """Seed of the scenes and of the training."""
     overwrite: bool = False
-    """Replace an earlier demo."""
+    """Replace an earlier demo; other files are never replaced."""
     quiet: bool = False
     """Show no progress."""
 
@@ -248,18 +298,18 @@ class Export:
     photos: Literal["copy", "link", "none"] = "copy"
     """How photos enter layouts that contain them: copied, hard-linked (no extra space, but editing
     one in place edits yours), or not at all. Photos stored rotated are rewritten upright, like
-    their masks."""
+    their masks. With none, lists hold the paths of your photos."""
     polygons: bool = False
     """coco: a polygon for each connected region, instead of run-lengths for each class."""
     tolerance: float = 0.0
     """Largest distance in pixels between a polygon and the boundary of its mask, to save corners;
     0 = polygons follow the pixels exactly."""
-    bands: tuple[int, ...] = ()
-    """geotiff, geopackage: the three bands, from 1, for red, green and blue, or one for grey; the
-    first three (or the only one) if left out."""
-    stretch: tuple[float, float] | None = None
-    """geotiff, geopackage: the band values that become black and white. If left out, bytes are used
-    as stored, and other types from the 2nd to the 98th percentile of each raster."""
+    min_area: int | None = None
+    """Smallest polygon in pixels, 20 if left out; 0 = any. coco and yolo give the pixels of smaller
+    regions to the classes around them, geopackage leaves them out."""
+    min_region: int = 0
+    """Give the pixels of smaller regions, in pixels, to the classes around them, as in picie
+    predict; 0 = keep all. Not for geotiff and geopackage."""
     clusters: int | None = None
     """Another number of clusters than in training, as in picie predict."""
     size: int | None = None
@@ -283,7 +333,9 @@ class Export:
     opset: int = 18
     """Version of ONNX's operators, for --model onnx."""
     overwrite: bool = False
-    """Replace the export that is already there; other files are never replaced by a folder."""
+    """Replace the export that is already there. Other files, and exports to which files were added
+    or in which they were changed since, are never replaced."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""
 
@@ -325,6 +377,14 @@ class Name:
     dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     min_pixels: int = 1
     """Labelled pixels that a cluster needs to get a name by --from."""
+    void: str = "auto"
+    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
+    class is left: then 255 may be a class, and an error says so."""
+    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
+    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
+    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
+    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
+    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
     overwrite: bool = False
     """Remove all names first."""
     list: bool = False
@@ -335,6 +395,7 @@ class Name:
     """Take back the last change; again for the one before."""
     device: str = ""
     """auto, cpu, cuda or mps, for --from; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress and no list of changes."""
 
@@ -354,7 +415,7 @@ class Report:
     source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
     """A photo or a folder of them; all are processed."""
     out: Path
-    """The page, a file that ends in .html; an existing one is replaced."""
+    """The page, a file that ends in .html; only an earlier report is replaced."""
     split: str = ""
     """List file inside the folder, by stem."""
     clusters: int | None = None
@@ -368,11 +429,20 @@ class Report:
     """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
     refine: int | None = None
     """Iterations of boundary refinement, as in picie predict."""
+    void: str = "auto"
+    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
+    class is left: then 255 may be a class, and an error says so."""
+    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
+    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
+    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
+    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
+    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
     workers: int = -1
     """Threads that read photos while the network computes; 0 = none, -1 = chosen from the cores."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Precision of the network, as in picie predict."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""

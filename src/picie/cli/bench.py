@@ -7,6 +7,7 @@ from picie.benchmark.records import State
 from picie.benchmark.run import Benchmark, Failure, open_benchmark
 from picie.cli.arguments import Bench
 from picie.errors import PicieError
+from picie.runtime.printable import printable
 from picie.runtime.progress import Reporter
 
 __all__ = ["run"]
@@ -40,7 +41,7 @@ def _show_plan(benchmark: Benchmark) -> None:
     width = max(len(state) for state in State)
     for job, status in statuses:
         changes = f"  ({'; '.join(status.changes)})" if status.changes else ""
-        sys.stdout.write(f"{status.state:<{width}}  {job.slug}{changes}\n")
+        sys.stdout.write(f"{status.state:<{width}}  {job.slug}{printable(changes)}\n")
     counts = Counter(status.state for _, status in statuses)
     summary = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     sys.stdout.write(f"{len(statuses)} runs: {summary}\n")

@@ -1,18 +1,24 @@
 """`picie demo`: the whole workflow on generated scenes."""
 
 import itertools
-import shutil
+import re
 from pathlib import Path
 
 from picie.cli.arguments import Demo
 from picie.cli.evaluate import show
-from picie.data.synthetic.scenes import CLASSES, write_scenes
+from picie.data.own_outputs import MASKS_MANIFEST
+from picie.data.synthetic.scenes import CLASSES, is_marked, other_file, write_scenes
 from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate
+from picie.inference.manifest import Manifest
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter
+from picie.runs import Run
+from picie.runtime.locks import locked
+from picie.runtime.outputs import digest_of, has_content, list_files
 from picie.runtime.progress import Reporter
 from picie.training.loop import train
+from picie.visualization.masks import is_signed_png
 from picie.visualization.palette import palette
 from picie.visualization.sheet import write_sheet
 
@@ -20,10 +26,16 @@ __all__ = ["draw_sheet", "run"]
 
 _ROWS = 8
 _PARTS = ("scenes", "model", "masks", "sheet.png")
+_EARLY = re.compile(r"(overlays/)?scene_\d{4,}\.png")
 
 
 def run(options: Demo) -> None:
     """Write scenes, train on them without labels, score, predict, and draw the sheet."""
+    with locked(options.out, "picie demo", inside=True):
+        _run(options)
+
+
+def _run(options: Demo) -> None:
     out, reporter = options.out, Reporter(quiet=options.quiet)
     _make_room(out, overwrite=options.overwrite)
     reporter.say(f"1/4  drawing street and landscape scenes: {out / 'scenes'}")
@@ -35,12 +47,16 @@ def run(options: Demo) -> None:
         split="train",
         clusters=len(CLASSES),
         seed=options.seed,
+        overwrite=options.overwrite,
         quiet=options.quiet,
     )
     reporter.say("3/4  scoring on 24 other scenes")
     evaluation = evaluate(model, scenes, split="val", reporter=reporter)
     reporter.say("4/4  masks and image sheet")
-    predict_folder(model, scenes, out / "masks", split="val", overlays=True, reporter=reporter)
+    predict_folder(
+        model, scenes, out / "masks", split="val", overlays=True, overwrite=options.overwrite,
+        reporter=reporter,
+    )  # fmt: skip
     draw_sheet(model, scenes, out / "sheet.png", rows=_ROWS)
     show(evaluation)
     reporter.say(f"image sheet: {out / 'sheet.png'}")
@@ -59,13 +75,43 @@ def draw_sheet(model: Segmenter, scenes: Path, path: Path, *, rows: int) -> None
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
-    taken = [out / part for part in _PARTS if (out / part).exists()]
-    if taken and not overwrite:
+    """Fail unless the parts of the demo can be written; remove those of an early version.
+
+    Raises:
+        ConfigError: they exist and `overwrite` is off, or one holds a file of someone else.
+    """
+    taken = [out / part for part in _PARTS if has_content(out / part)]
+    if not taken:
+        return
+    if not overwrite:
         raise ConfigError(
             f"{out} already holds a demo; choose another --out or pass --overwrite to replace it"
         )
-    for path in taken:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    scenes, model, masks, sheet = (out / part for part in _PARTS)
+    foreign = [scenes / name for name in [other_file(scenes)] if name]
+    Run.check_free(model, overwrite=True)
+    if not foreign and Run.is_run(model) and scenes.is_dir() and not is_marked(scenes):
+        _remove_early_masks(masks)
+    else:
+        foreign += [sheet] * (has_content(sheet) and not is_signed_png(sheet))
+    if masks.is_dir():
+        manifest = Manifest(masks)
+        foreign += [
+            masks / name
+            for name in list_files(masks)
+            if name.endswith(".png") and manifest.find(name, digest_of(masks / name)) is None
+        ]
+    if foreign:
+        raise ConfigError(
+            f"{foreign[0]}: was not written by the demo, or was changed since, and is not "
+            "replaced; choose another --out, or move it away"
+        )
+
+
+def _remove_early_masks(masks: Path) -> None:
+    """Versions without masks.jsonl wrote nothing but masks and overlays of scenes."""
+    if masks.is_dir() and not (masks / MASKS_MANIFEST).exists():
+        names = list_files(masks)
+        if all(_EARLY.fullmatch(name) for name in names):
+            for name in names:
+                (masks / name).unlink()

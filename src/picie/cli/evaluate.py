@@ -1,22 +1,27 @@
 """`picie evaluate`."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from picie.cli.arguments import Evaluate
 from picie.cli.predict import adjusted
+from picie.data.datasets.registry import open_dataset
 from picie.errors import ConfigError
 from picie.evaluation.scoring import Evaluation, evaluate
-from picie.inference.segmenter import load
+from picie.inference.plan import inputs_of
+from picie.inference.segmenter import Segmenter, load
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import Scores
-from picie.runtime.files import write_atomically
-from picie.runtime.progress import Reporter
+from picie.runtime.files import write_atomically, writing
+from picie.runtime.outputs import NAMELESS, check_distinct, check_output
+from picie.runtime.progress import PlainConsole, Reporter
 from picie.visualization.confusion_matrix import write_confusion
+from picie.visualization.masks import is_signed_png
 
 __all__ = ["run", "show"]
 
@@ -27,11 +32,11 @@ def run(options: Evaluate) -> None:
         raise ConfigError(f"--fresh-clusters {options.fresh_clusters}: give 0 or more")
     if options.confusion is not None and options.confusion.suffix.lower() != ".png":
         raise ConfigError(f"--confusion {options.confusion}: give a file that ends in .png")
-    for file in (options.json, options.confusion):
-        if file is not None:  # fail before scoring if the folder cannot be created
-            file.parent.mkdir(parents=True, exist_ok=True)
+    if options.named and options.clusters_only:
+        raise ConfigError("--named and --clusters-only contradict each other; remove one")
     reporter = Reporter(quiet=options.quiet)
-    model = load(options.run, device=options.device, named=False)
+    model = load(options.run, device=options.device, named=not options.clusters_only)
+    _check_files(options, model)
     evaluation = evaluate(
         adjusted(model, options),
         options.data,
@@ -47,27 +52,75 @@ def run(options: Evaluate) -> None:
         probe_split=options.probe_split,
         neighbours=options.neighbours,
         seed=options.seed,
+        named=False if options.clusters_only else options.named or None,
+        void=options.void,
+        mask_map=options.mask_map,
+        mask_orientation=options.mask_orientation,
         reporter=reporter,
     )
-    show(evaluation)
-    if options.json is not None:
-        write_atomically(options.json, json.dumps(evaluation.to_json(), indent=2).encode())
+    to_pipe = options.json == NAMELESS
+    show(evaluation, stderr=to_pipe)
+    text = json.dumps(evaluation.to_json(), indent=2)
+    if to_pipe:
+        sys.stdout.write(f"{text}\n")
+    elif options.json is not None:
+        write_atomically(options.json, text.encode())
         reporter.say(f"scores in {options.json}")
     if options.confusion is not None:
         _draw_confusion(evaluation.scores, options.confusion)
         reporter.say(f"confusion matrix in {options.confusion}")
 
 
-def show(evaluation: Evaluation) -> None:
-    """Print the per-class table, the totals and any optional results on standard output."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+def _check_files(options: Evaluate, model: Segmenter) -> None:
+    """Fail before scoring if a file must not or cannot be written."""
+
+    def inputs() -> Iterator[str | Path]:
+        for split in [options.split, options.probe_split][: 1 + bool(options.probe_split)]:
+            yield from inputs_of(model, open_dataset(options.dataset, options.data, split))
+
+    files = []
+    for flag, file, is_own in (
+        ("--json", options.json, _is_scores),
+        ("--confusion", options.confusion, is_signed_png),
+    ):
+        if file is None or file == NAMELESS:
+            continue
+        check_output(file, is_own, inputs=inputs, flag=flag)
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        files.append((file.resolve().as_posix(), flag))
+    check_distinct(Path(), files, "give two files")
+
+
+def _is_scores(path: Path) -> bool:
+    """Whether a file holds what `Evaluation.to_json` gives."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"miou", "mapping", "protocol", "confusion"} <= set(values)
+
+
+def show(evaluation: Evaluation, *, stderr: bool = False) -> None:
+    """Print the per-class table, the totals and any optional results.
+
+    Args:
+        evaluation: what to show.
+        stderr: print on standard error instead of standard output.
+    """
+    console = PlainConsole(stderr=stderr)
     scores, protocol = evaluation.scores, evaluation.scores.protocol
     console.print(_class_table(scores))
+    names = "USES NAMES, " if protocol.get("uses_names") else ""
     console.print(
         f"{_totals(scores)} "
-        f"({protocol['images']} images, {protocol['size']} px, crop {protocol['crop']}, "
+        f"({names}{protocol['images']} images, {protocol['size']} px, crop {protocol['crop']}, "
         f"K = {protocol['clusters']}, {protocol['matching']}, {protocol['centroids']})"
     )
+    if scores.void_share is not None:
+        console.print(f"void: {scores.void_share:.1f} % of the pixels, not scored")
+    for note in (*_outside(scores), *evaluation.notes):
+        console.print(f"note: {note}")
     _show_intervals(console, evaluation)
     for number, other in enumerate(evaluation.other_views, 2):
         console.print(f"with the centroids of view {number}: {_totals(other)}")
@@ -83,18 +136,32 @@ def show(evaluation: Evaluation) -> None:
 
 
 def _class_table(scores: Scores) -> Table:
-    clusters: dict[str, list[str]] = {name: [] for name in scores.classes}
+    """A line for each class; its clusters, or the names of the model that are its name."""
+    columns = scores.protocol.get("columns")
+    owned: dict[str, list[str]] = {name: [] for name in scores.classes}
     for cluster, owner in scores.mapping.items():
         if owner is not None:
-            clusters[owner].append(str(cluster))
-    table = _table("class", "IoU %", "recall %", "precision %", "pixels %", texts=("clusters",))
+            owned[owner].append(columns[cluster] if columns else str(cluster))
+    last = "named (USES NAMES)" if columns else "clusters"
+    table = _table("class", "IoU %", "recall %", "precision %", "pixels %", texts=(last,))
+    joint = ", " if columns else " "
     for name in scores.classes:
         values = (scores.iou, scores.recall, scores.precision, scores.share)
-        table.add_row(name, *(_number(metric[name]) for metric in values), " ".join(clusters[name]))
+        table.add_row(name, *(_number(metric[name]) for metric in values), joint.join(owned[name]))
     return table
 
 
-def _show_intervals(console: Console, evaluation: Evaluation) -> None:
+def _outside(scores: Scores) -> list[str]:
+    """How much was predicted as no class, if names were scored."""
+    shares: dict[str, float] = scores.protocol.get("without_class", {})
+    if not shares:
+        return []
+    parts = ", ".join(f"{name} {share:.1f} %" for name, share in shares.items())
+    total = sum(shares.values())
+    return [f"{total:.1f} % of the labelled pixels are in no class ({parts}) and count as errors"]
+
+
+def _show_intervals(console: PlainConsole, evaluation: Evaluation) -> None:
     if evaluation.intervals is None:
         return
     intervals = evaluation.intervals
@@ -106,7 +173,7 @@ def _show_intervals(console: Console, evaluation: Evaluation) -> None:
     )
 
 
-def _show_groups(console: Console, scores: Scores) -> None:
+def _show_groups(console: PlainConsole, scores: Scores) -> None:
     if not scores.groups:
         return
     table = _table("group of classes", "accuracy %", "mIoU %", texts=("reading",))
@@ -115,11 +182,11 @@ def _show_groups(console: Console, scores: Scores) -> None:
             table.add_row(name, _number(score.accuracy), _number(score.miou), reading)
     console.print(table)
     console.print("readings of a group, not comparable with one another:")
-    for reading, meaning in READINGS.items():
-        console.print(f"  {reading}: {meaning}")
+    for reading in next(iter(scores.groups.values())):
+        console.print(f"  {reading}: {READINGS[reading]}")
 
 
-def _show_probes(console: Console, probes: dict[str, Scores]) -> None:
+def _show_probes(console: PlainConsole, probes: dict[str, Scores]) -> None:
     if not probes:
         return
     table = _table("probe (USES LABELS)", "accuracy %", "mIoU %", texts=("labels of",))

@@ -5,12 +5,14 @@ import torch
 from picie.cli.arguments import Export
 from picie.cli.predict import adjusted, check_counts
 from picie.errors import ConfigError
-from picie.export.formats.layout import Options
+from picie.export.folder import check_out
+from picie.export.formats.layout import MIN_AREA, Options
 from picie.export.formats.rasters import RasterView
-from picie.export.masks import RASTER_FORMATS, check_out, export_masks
+from picie.export.masks import RASTER_FORMATS, export_masks
 from picie.export.model.export import Exported, export_model
 from picie.export.model.graph import LEAST_SIDE
 from picie.inference.segmenter import Segmenter, load
+from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 
@@ -99,9 +101,7 @@ def _export_masks(options: Export) -> None:
         )
     _check_flags(options, options.format)
     raster = options.format in RASTER_FORMATS
-    raster_view = (
-        RasterView(options.bands, options.stretch, options.size, options.tile) if raster else None
-    )
+    raster_view = RasterView(size=options.size, tile=options.tile) if raster else None
     keep_freed_memory()
     # Fail before the model is loaded, which takes a while.
     check_out(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
@@ -112,10 +112,16 @@ def _export_masks(options: Export) -> None:
         options.images,
         options.out,
         split=options.split,
-        options=Options(options.photos, options.polygons, options.tolerance),
+        options=Options(
+            options.photos,
+            options.polygons,
+            options.tolerance,
+            MIN_AREA if options.min_area is None else options.min_area,
+        ),
         raster_view=raster_view,
         overwrite=options.overwrite,
         keep=(options.run,),
+        min_region=options.min_region,
         batch_size=options.batch_size,
         size=options.size,
         tile=options.tile,
@@ -125,14 +131,17 @@ def _export_masks(options: Export) -> None:
 
 
 def _check_flags(options: Export, format: str) -> None:
-    """Refuse flags that have no effect on this format."""
+    """Refuse flags that have no effect on this format, and impossible numbers."""
+    raster = format in RASTER_FORMATS
     polygons = format in ("yolo", "geopackage") or (format == "coco" and options.polygons)
     for flag, given, fits, where in (
         ("--polygons", options.polygons, format == "coco", "coco"),
         ("--tolerance", options.tolerance, polygons, "coco --polygons, yolo, geopackage"),
-        ("--bands", options.bands, format in RASTER_FORMATS, "geotiff, geopackage"),
-        ("--stretch", options.stretch, format in RASTER_FORMATS, "geotiff, geopackage"),
+        ("--min-area", options.min_area, polygons, "coco --polygons, yolo, geopackage"),
+        ("--min-region", options.min_region, not raster, "photos, and gdal_sieve.py for rasters"),
     ):
         if given and not fits:
             raise ConfigError(f"{flag} has no effect with --format {format}; it is for {where}")
+    check_area("--min-area", options.min_area or 0)
+    check_area("--min-region", options.min_region)
     check_counts(options)

@@ -1,10 +1,10 @@
 """`picie info`."""
 
 import json
+import shlex
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from picie.cli.arguments import Info
@@ -12,10 +12,12 @@ from picie.clustering.tree import suggest_clusters
 from picie.clustering.validity import MEASURES
 from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
+from picie.evaluation.health import health_warnings
 from picie.models.backbones import list_backbones
 from picie.models.class_names import read_classes
 from picie.models.storage import read_tree
 from picie.runs import Run
+from picie.runtime.progress import PlainConsole
 
 __all__ = ["run"]
 
@@ -33,7 +35,7 @@ def run(options: Info) -> None:
         )
     opened = Run.open(options.run)
     config, metrics = opened.config, opened.metrics()
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = PlainConsole()
     console.print(f"{opened.folder} (picie {opened.version})")
     console.print(f"images     {config.data}" + (f", {config.split}.txt" if config.split else ""))
     layers = " ".join(map(str, config.backbone_layers))
@@ -60,6 +62,8 @@ def run(options: Info) -> None:
         for name, value in health.items():
             label = MEASURES[name].label if name in MEASURES else name.replace("_", " ")
             console.print(f"  {label:<22} {value:.3g}")
+        for warning in health_warnings(health):
+            console.print(f"  warning: {warning}")
 
 
 def _print_backbones(pattern: str) -> None:
@@ -74,7 +78,7 @@ def _print_backbones(pattern: str) -> None:
 
 def _state(opened: Run) -> str:
     if not opened.model_path.exists():
-        return f"unfinished; resume with: picie train --resume {opened.folder}"
+        return f"unfinished; resume with: picie train --resume {shlex.quote(str(opened.folder))}"
     megabytes = opened.model_path.stat().st_size / 1e6
     return f"{opened.model_path} ({megabytes:.1f} MB)"
 
@@ -110,14 +114,17 @@ def _table(metrics: list[dict[str, Any]]) -> Table:
     table = Table(*names, *(["accuracy", "mIoU"] if scored else []))
     for record in metrics:
         row = [
-            str(record["epoch"] + 1),
-            *(f"{record[name]:.4f}" for name in losses),
-            " ".join(f"{value:.1f}" for value in record["effective_clusters"]),
-            f"{sum(record['seconds'].values()):.0f}",
+            str(record["epoch"] + 1) if "epoch" in record else "",
+            *(_number(record.get(name), ".4f") for name in losses),
+            " ".join(_number(value, ".1f") for value in record.get("effective_clusters", ())),
+            _number(sum(record.get("seconds", {}).values()), ".0f"),
         ]
         if scored:
-            row += [
-                f"{record[name]:.1f}" if name in record else "" for name in ("accuracy", "miou")
-            ]
+            row += [_number(record.get(name), ".1f") for name in ("accuracy", "miou")]
         table.add_row(*row)
     return table
+
+
+def _number(value: float | None, form: str) -> str:
+    """A number of metrics.jsonl, in which those that are not finite are null."""
+    return "" if value is None else format(value, form)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from picie.cli.arguments import Name
+from picie.cli.predict import reading_of
 from picie.errors import ConfigError
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter, load
@@ -16,8 +16,9 @@ from picie.naming.file import replace_classes, undo_classes
 from picie.naming.name import name, names_of
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts, parts_of
 from picie.naming.votes import Vote
-from picie.runs import CLASSES_FILE
-from picie.runtime.progress import Reporter
+from picie.runs import CLASSES_FILE, changing_names
+from picie.runtime.printable import printable
+from picie.runtime.progress import PlainConsole, Reporter
 
 __all__ = ["class_table", "cluster_table", "run", "template", "vote_table"]
 
@@ -96,10 +97,10 @@ def vote_table(decided: list[Vote], model: Segmenter) -> Table:
         table.add_row(
             str(vote.cluster),
             Text(_SWATCH, "#{:02x}{:02x}{:02x}".format(*colour)),
-            Text(vote.name or "- (no name)"),
+            Text(printable(vote.name) or "- (no name)"),
             f"{100 * vote.share:.1f}" if vote.pixels else "-",
             f"{vote.pixels:,}".replace(",", " "),
-            Text(then),
+            Text(printable(then)),
         )
     return table
 
@@ -215,6 +216,9 @@ def _check(options: Name) -> None:
         raise ConfigError(f"{flags[0]} cannot be combined with other options; remove them")
     if options.from_ is None and (options.split or options.dataset or options.min_pixels != 1):
         raise ConfigError("--split, --dataset and --min-pixels need --from LABELLED; add it")
+    masks = (options.void, options.mask_map, options.mask_orientation)
+    if options.from_ is None and masks != ("auto", (), "auto"):
+        raise ConfigError("--void, --mask-map and --mask-orientation need --from LABELLED; add it")
     _parts(options), parse_assignments(options.set), parse_colours(options.colour)  # or raise
     if options.min_pixels < 1:
         raise ConfigError(f"--min-pixels {options.min_pixels}: give 1 or more")
@@ -228,14 +232,15 @@ def _undo(folder: Path, path: Path, reporter: Reporter) -> None:
 
 
 def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporter) -> None:
-    if path.exists():
-        raise ConfigError(f"{path} already exists; edit it, or change it with picie name --set")
-    replace_classes(folder, template(cluster_tree))
+    with changing_names(folder, "picie name"):
+        if path.exists():
+            raise ConfigError(f"{path} already exists; edit it, or change it with picie name --set")
+        replace_classes(folder, template(cluster_tree))
     reporter.say(f"{path}: fill in the names, then check them with picie name {folder}")
 
 
 def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -> None:
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = PlainConsole()
     cut = names.clusters if options.clusters is None else options.clusters
     named = model.named(names)
     if options.list:
@@ -268,11 +273,15 @@ def _change(options: Name, path: Path, reporter: Reporter) -> None:
         dataset=options.dataset,
         min_pixels=options.min_pixels,
         overwrite=options.overwrite,
+        void=options.void,
+        mask_map=options.mask_map,
+        mask_orientation=options.mask_orientation,
+        reading=reading_of(options.reading),
         device=options.device,
         reporter=reporter,
     )
     if done.votes and not options.quiet:
-        console = Console(highlight=False, markup=False, soft_wrap=True)
+        console = PlainConsole()
         console.print(vote_table(list(done.votes), done.model))
     for line in done.changes:
         reporter.say(line)

@@ -1,18 +1,22 @@
 """`picie predict`."""
 
-from picie.cli.arguments import Evaluate, Export, Predict, Report
+from typing import Any
+
+from picie.cli.arguments import Evaluate, Export, Predict, ReadingFlags, Report
 from picie.errors import ConfigError
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter, load
+from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 
-__all__ = ["adjusted", "check_counts", "run"]
+__all__ = ["adjusted", "check_counts", "reading_of", "run"]
 
 
 def run(options: Predict) -> None:
     """Write masks, and list the unreadable images."""
     check_counts(options)
+    check_area("--min-region", options.min_region)
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
@@ -32,6 +36,7 @@ def run(options: Predict) -> None:
         size=options.size,
         tile=options.tile,
         workers=options.workers,
+        min_region=options.min_region,
         reporter=reporter,
     )
 
@@ -49,7 +54,7 @@ def check_counts(options: Predict | Export) -> None:
 
 
 def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:
-    """The model with the clusters and post-processing of the flags.
+    """The model with the clusters, post-processing and reading of the flags.
 
     --clusters removes the names, because masks then hold cluster numbers.
     """
@@ -57,4 +62,9 @@ def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) ->
         model = model.cut(options.clusters)
     if options.scales or options.refine is not None:
         model = model.post_processed(scales=options.scales or None, refine=options.refine)
-    return model
+    return model.read_as(**reading_of(options.reading))
+
+
+def reading_of(flags: ReadingFlags) -> dict[str, Any]:
+    """The arguments of `Segmenter.read_as`."""
+    return {**vars(flags), "bands": flags.bands or None}

@@ -25,10 +25,13 @@ def run(options: Report) -> None:
         gallery=options.gallery,
         size=options.size,
         workers=options.workers,
+        void=options.void,
+        mask_map=options.mask_map,
+        mask_orientation=options.mask_orientation,
         reporter=reporter,
     )
     if not made.scored:
-        reporter.enumerate(made.problems)
+        reporter.enumerate(made.problems, rest=str(options.out))
     if made.note:
         reporter.say(made.note)
     count = len(made.problems)

@@ -29,6 +29,7 @@ from picie.views.pair import clean_view
 __all__ = [
     "ClusterFit",
     "Features",
+    "check_pixels",
     "cluster_features",
     "cluster_order",
     "fit_clean_centroids",
@@ -63,6 +64,19 @@ def sample_pixels(
     ]
     pixels = torch.from_numpy(np.stack(chosen)).to(maps.device)
     return maps.gather(1, pixels[:, :, None].expand(-1, -1, maps.shape[2]))
+
+
+def check_pixels(total: int, centroids: int) -> None:
+    """Raise if a sample has fewer pixels than k-means has centroids.
+
+    Raises:
+        DataError: the message says which settings to change.
+    """
+    if total < centroids:
+        raise DataError(
+            f"{total} sampled pixels are too few for {centroids} centroids; use fewer "
+            "--clusters, more images, a larger --size or more --kmeans-pixels"
+        )
 
 
 Features = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -158,11 +172,7 @@ def _fit_kmeans(
     seed: int,
     processes: Processes,
 ) -> KMeans:
-    if total < centroids:
-        raise DataError(
-            f"{total} sampled pixels are too few for {centroids} centroids; use fewer "
-            "--clusters, more images, a larger --size or more --kmeans-pixels"
-        )
+    check_pixels(total, centroids)
     metric: Metric = "spherical" if config.spherical else "euclidean"
     kmeans = KMeans(
         centroids, metric=metric, init=config.kmeans_init, seed=seed, reduce=processes.sum

@@ -17,6 +17,7 @@ __all__ = [
     "contingency",
     "effective_clusters",
     "explained_share",
+    "lighting_clusters",
     "silhouette",
 ]
 
@@ -58,6 +59,14 @@ MEASURES = {
         "effective clusters", "number of clusters of equal size whose sizes have the same entropy"
     ),
     "largest_cluster": Measure("largest cluster", "share of the pixels in the largest cluster"),
+    "lighting_clusters": Measure(
+        "lighting clusters",
+        "number of clusters that hold most of the darkest, or of the brightest, images and little "
+        "else",
+    ),
+    "constant_images": Measure(
+        "images of one colour", "share of the images that are of (nearly) one colour"
+    ),
     "pictures": Measure("images", "number of images that were measured"),
 }
 """The measures of a model's health by their key in health.json."""
@@ -132,6 +141,45 @@ def adjusted_rand(table: Tensor) -> float:
     if float(most - expected) == 0:  # both put all points together, or each point alone
         return 1.0
     return float((together - expected) / (most - expected))
+
+
+_MOST_OF_IMAGE = 0.5  # share of an image's pixels that makes it an image of a cluster
+_LITTLE_ELSE = 0.9  # least share of a cluster's pixels that are in its images
+_APART = 0.95  # least share of the pairs of images that brightness orders
+_GROUP = 1 / 8  # smallest group of images, as a share of all
+_LEAST = 4  # smallest group of images
+
+
+def lighting_clusters(shares: Tensor, brightness: Tensor) -> list[int]:
+    """Clusters that stand for the lighting of a group of images, as night and day would.
+
+    The images of a cluster are those of which it holds more than half. It stands for their lighting
+    if they have at least 90 % of its pixels, if 95 % of the pairs of one of them and one of the
+    others are ordered by brightness in the same way, and if both groups have at least four images
+    and an eighth of all.
+
+    Args:
+        shares: (N, K) share of each image's pixels in each cluster.
+        brightness: (N,) mean brightness of the images, on any scale.
+
+    Example:
+        >>> night, day = [1.0, 0.0], [0.0, 1.0]
+        >>> lighting_clusters(torch.tensor([night] * 4 + [day] * 4), torch.arange(8))
+        [0, 1]
+    """
+    found = []
+    smallest = max(_LEAST, _GROUP * len(shares))
+    for cluster, held in enumerate(shares.T):
+        own = held > _MOST_OF_IMAGE
+        count = int(own.sum())
+        if min(count, len(shares) - count) < smallest:
+            continue
+        brighter = brightness[own][:, None] > brightness[~own]
+        darker = brightness[own][:, None] < brightness[~own]
+        ordered = max(float(brighter.double().mean()), float(darker.double().mean()))
+        if float(held[own].sum() / held.sum()) >= _LITTLE_ELSE and ordered >= _APART:
+            found.append(cluster)
+    return found
 
 
 def silhouette(points: Tensor, labels: Tensor, *, cosine: bool = True) -> float:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from picie.config import Config
 from picie.data.cache import Crop, CropCache
+from picie.data.constant import is_constant
 from picie.data.folder import Photo
-from picie.data.images import read_square
+from picie.data.images import DEFAULT, read_square
 from picie.data.prefetch import Prefetch, crop_workers
+from picie.data.reading import Reading
 from picie.errors import DataError
 from picie.runtime.distributed import Processes
 from picie.runtime.progress import Advance
@@ -39,22 +41,29 @@ class BaseCrops:
     Attributes:
         photos: the N images.
         size: side S of the crops, in pixels.
-        cache: the crops that were read already.
+        cache: the crops that were read already, all under one reading.
+        reading: how the images are read.
         unreadable: reason by path, of the images that `load_batches` skipped so far.
+        content: for each image 0 until it is read, then 2 if it is of (nearly) one colour, else 1.
     """
 
-    def __init__(self, photos: Sequence[Photo], size: int, cache: CropCache) -> None:
+    def __init__(
+        self, photos: Sequence[Photo], size: int, cache: CropCache, reading: Reading = DEFAULT
+    ) -> None:
         """Store the arguments; nothing is read yet.
 
         Args:
             photos: N images.
             size: side S of the crops, in pixels.
             cache: an empty cache for N crops of this size.
+            reading: how the images are read.
         """
         self.photos = tuple(photos)
         self.size = size
         self.cache = cache
+        self.reading = reading
         self.unreadable: dict[Path, str] = {}
+        self.content = bytearray(len(self.photos))
         self._readers = weakref.WeakSet[Prefetch[_Place, _Read]]()
 
     def __len__(self) -> int:
@@ -76,9 +85,11 @@ class BaseCrops:
         if self.cache.get(index, crop):
             return ""
         try:
-            square = read_square(self.photos[index].path, self.size)
+            photo = self.photos[index]
+            square = read_square(photo.path, self.size, self.reading, photo.page)
         except DataError as error:
             return str(error)
+        self.content[index] = 1 + is_constant(square)
         crop[...] = square.transpose(2, 0, 1)
         self.cache.put(index, crop)
         return ""
@@ -112,7 +123,7 @@ def open_crops(photos: Sequence[Photo], config: Config, folder: Path) -> BaseCro
 
     Args:
         photos: N images.
-        config: reads `base_size`, `cache_mb`, `cache_disk_mb` and `cache_dir`.
+        config: reads `base_size`, `reading`, `cache_mb`, `cache_disk_mb` and `cache_dir`.
         folder: folder of the cache file if `cache_dir` is empty; removed when it is empty.
     """
     cache = CropCache(
@@ -123,7 +134,7 @@ def open_crops(photos: Sequence[Photo], config: Config, folder: Path) -> BaseCro
         folder=Path(config.cache_dir) if config.cache_dir else folder,
         keep_folder=bool(config.cache_dir),
     )
-    return BaseCrops(photos, config.base_size, cache)
+    return BaseCrops(photos, config.base_size, cache, config.reading)
 
 
 def load_batches(

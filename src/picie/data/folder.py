@@ -3,7 +3,7 @@
 photos/
 ├── images/            images at any depth; without this folder, `photos/` itself is searched
 ├── masks/             optional: <name>.png, class ids from 0, 255 = void
-├── classes.txt        optional: one class name per line, in the order of the ids
+├── classes.txt        optional: one class name per line, in the order of the ids (`lists`)
 └── train.txt, ...     optional: splits, one image per line
 
 The name of an image is its path inside the image folder without the extension. If images differ in
@@ -12,18 +12,23 @@ a.png beside it is `a.png`.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.data.images import EXTENSIONS
-from picie.data.listing import few, inside, read_lines, walk
-from picie.data.masks import Colour, LabelCode, read_mask
+from picie.data.images import DEFAULT
+from picie.data.kinds import extension, is_image, supported, why_unread
+from picie.data.listing import few, inside
+from picie.data.lists import read_class_names, read_entries
+from picie.data.masks import PLAIN, Colour, LabelCode, MaskRule, MaskTally, read_mask
+from picie.data.reading import Reading
+from picie.data.search import find_images, image_folder, mask_notes
+from picie.data.survey import page_counts, settle
 from picie.errors import DataError
-from picie.types import VOID
 
 __all__ = ["Photo", "PhotoFolder", "open_folder"]
 
@@ -38,11 +43,13 @@ class Photo:
         file: path of the file, as text, which needs much less memory than a `Path`.
         name: path inside the image folder, with "/" and without the extension; unique.
         mask_file: path of its mask, or None.
+        page: of a file with several pages, from 0.
     """
 
     file: str
     name: str
     mask_file: str | None
+    page: int = 0
 
     @property
     def path(self) -> Path:
@@ -67,6 +74,8 @@ class PhotoFolder:
         code: meaning of the ids stored in masks; None = they are the class ids.
         palette: L colours of the classes, or empty.
         groups: class ids of named groups of classes (things, stuff); empty if there are none.
+        reading: how the images are read.
+        notes: what was left out, a line for each kind.
     """
 
     root: Path
@@ -76,10 +85,17 @@ class PhotoFolder:
     code: LabelCode | None = None
     palette: tuple[Colour, ...] = ()
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    reading: Reading = DEFAULT
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of photos."""
         return len(self.photos)
+
+    def read_as(self, reading: Reading) -> "PhotoFolder":
+        """The same images under a reading; what it leaves open is chosen from their values."""
+        settled, notes = settle([(photo.file, photo.page) for photo in self.photos], reading)
+        return replace(self, reading=settled, notes=(*self.notes, *notes))
 
     @property
     def labelled(self) -> tuple[Photo, ...]:
@@ -97,12 +113,23 @@ class PhotoFolder:
             f"{self.root}: none of the {len(self)} {kind} could be read; first: {first}"
         )
 
-    def truth(self, photo: Photo, *, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    def truth(
+        self,
+        photo: Photo,
+        *,
+        image_size: tuple[int, int],
+        rule: MaskRule = PLAIN,
+        orientation: int = 1,
+        tally: MaskTally | None = None,
+    ) -> NDArray[np.uint8]:
         """Class ids of a photo that has a mask.
 
         Args:
             photo: one of `labelled`.
             image_size: (W, H) of the upright image.
+            rule: what the user says about the masks.
+            orientation: EXIF orientation of the photo, 1..8.
+            tally: counts what the mask holds.
 
         Returns:
             (H, W) uint8, 0..L-1 or 255 (void).
@@ -113,64 +140,88 @@ class PhotoFolder:
         if photo.mask is None:
             raise DataError(f"{photo.file}: has no mask")
         return read_mask(
-            photo.mask, image_size=image_size, num_classes=len(self.classes), code=self.code
+            photo.mask,
+            image_size=image_size,
+            num_classes=len(self.classes),
+            code=self.code,
+            rule=rule,
+            orientation=orientation,
+            tally=tally,
+            most=self.reading.max_pixels,
         )
 
 
-def open_folder(root: str | Path, split: str = "", *, labelled: bool = False) -> PhotoFolder:
+def open_folder(
+    root: str | Path, split: str = "", *, labelled: bool = False, reading: Reading | None = None
+) -> PhotoFolder:
     """List the images below `root`, sorted by name.
 
     Hidden files and folders are skipped. Symbolic links to folders are followed, but each folder is
     searched only once, by its real path if that is inside the image folder. Without images/, the
-    folder masks/ directly below `root` is skipped.
+    folder masks/ directly below `root` is skipped. What is left out is said in `notes`.
 
     Args:
         root: a folder with the layout shown at the top of this module, or one image file.
-        split: "train" takes the images listed in train.txt, by name or by path with extension;
-            blank lines and lines that start with # are ignored. "" takes all.
+        split: "train" takes the images listed in train.txt, by name or by path with extension, as
+            `lists` reads it. "" takes all.
         labelled: require class names and a mask for every image.
+        reading: how the images are read; the headers of all, and the values of some, decide what it
+            leaves open. None = the images are only listed.
 
     Raises:
         DataError: the path does not exist, there are no images, a list file is missing or names
             unknown images, classes.txt is invalid, or required labels are missing.
     """
     root = Path(root)
-    if not root.exists():
-        raise DataError(f"{root}: does not exist; check the path")
-    if root.is_file():
+    notes: list[str] = []
+    pages = reading is not None and reading.pages == "all"
+    if _is_file(root):
         photos = _single(root, split)
+        photos = tuple(_paged(photos, "").values()) if pages else photos
     else:
-        photos = _select(_photos(root), root, split) if split else _photos(root)
-    classes = _classes(root / "classes.txt")
+        photos, notes = _photos(root, pages=pages)
+        photos = _select(photos, root, split) if split else photos
+    listed = root / "classes.txt"
+    classes = read_class_names(listed) if listed.is_file() else ()
     if labelled:
         _check_labels(root, photos, classes)
-    return PhotoFolder(root, split, photos, classes)
+    folder = PhotoFolder(root, split, photos, classes, notes=tuple(notes))
+    return folder if reading is None else folder.read_as(reading)
+
+
+def _is_file(root: Path) -> bool:
+    """Whether it is a file and not a folder.
+
+    Raises:
+        DataError: it does not exist, cannot be reached, or is something else.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(root).st_mode)
+    except FileNotFoundError:
+        raise DataError(f"{root}: does not exist; check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{root}: cannot be opened ({reason}); check the path") from None
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        raise DataError(f"{root}: is neither a file nor a folder; give an image or a folder")
+    return kind == stat.S_IFREG
 
 
 def _single(path: Path, split: str) -> tuple[Photo, ...]:
-    if path.suffix.lower() not in EXTENSIONS:
-        raise DataError(f"{path}: is not a supported image; supported: {' '.join(EXTENSIONS)}")
+    if not is_image(path.name):
+        raise DataError(
+            f"{path}: is not a supported image; {why_unread([extension(path.name)])}; supported: "
+            f"{' '.join(supported())}"
+        )
     if split:
         raise DataError(f"{path}: is one image and has no split {split!r}; leave the split out")
     return (Photo(str(path), path.stem, None),)
 
 
-def _image_folder(root: Path) -> Path:
-    return root / "images" if (root / "images").is_dir() else root
-
-
-def _photos(root: Path) -> tuple[Photo, ...]:
-    folder = _image_folder(root)
+def _photos(root: Path, *, pages: bool) -> tuple[tuple[Photo, ...], list[str]]:
+    """The images of a folder, or all their pages, sorted by name, and what was left out."""
+    images, notes = find_images(root)
     masks = os.path.join(root, "masks")
-    files = sorted((inside(folder, file), file) for file in walk(folder, without=masks))
-    images = [item for item in files if os.path.splitext(item[0])[1].lower() in EXTENSIONS]
-    if not images:
-        first = f", first: {files[0][0]}" if files else ""
-        content = f"{len(files)} file{'s' * (len(files) != 1)}{first}"
-        raise DataError(
-            f"{folder}: no images ({content}); supported: {' '.join(EXTENSIONS)}. "
-            "Convert them or check the path"
-        )
     labelled = os.path.isdir(masks)
     photos: dict[str, Photo] = {}
     for full, file in images:
@@ -179,7 +230,35 @@ def _photos(root: Path) -> tuple[Photo, ...]:
         name = full if short in photos else short
         mask = os.path.join(masks, f"{name}.png")
         photos[name] = Photo(file, name, mask if labelled and os.path.isfile(mask) else None)
-    return tuple(photos[name] for name in sorted(photos))
+    if pages:
+        photos = _paged(photos.values(), masks if labelled else "")
+    if labelled:
+        notes += mask_notes(root, photos)
+    return tuple(photos[name] for name in sorted(photos)), notes
+
+
+def _paged(photos: Collection[Photo], masks: str) -> dict[str, Photo]:
+    """Each page of each file as an image, by name: `stack` becomes `stack_p001`, `stack_p002` ...
+
+    Args:
+        photos: first pages.
+        masks: folder of their masks, or "".
+    """
+    taken = {photo.name for photo in photos}
+    paged: dict[str, Photo] = {}
+    for photo, count in zip(photos, page_counts([one.file for one in photos]), strict=True):
+        if count == 1:
+            paged[photo.name] = photo
+            continue
+        digits = max(3, len(str(count)))
+        for page in range(count):
+            name = f"{photo.name}_p{page + 1:0{digits}}"
+            while name in taken:  # of a file
+                name += "_"
+            mask = os.path.join(masks, f"{name}.png")
+            found = mask if masks and os.path.isfile(mask) else None
+            paged[name] = Photo(photo.file, name, found, page)
+    return paged
 
 
 def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, ...]:
@@ -188,11 +267,18 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
         lists = sorted(file.name for file in root.glob("*.txt") if file.name != "classes.txt")
         available = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
         raise DataError(f"{path}: does not exist; {available}")
-    entries = [line for line in read_lines(path) if line and not line.startswith("#")]
-    folder = _image_folder(root)
-    known = {inside(folder, photo.file): photo for photo in photos}
-    known |= {photo.name: photo for photo in photos}
-    keys = dict.fromkeys(str(PurePosixPath(entry.replace("\\", "/"))) for entry in entries)
+    folder = image_folder(root)
+    known: dict[str, list[Photo]] = {}
+    for photo in photos:  # a file stands for all its pages
+        full = inside(folder, photo.file)
+        short = os.path.splitext(full)[0]
+        for key in (full,) if photo.name in (full, short) else (full, short):
+            known.setdefault(key, []).append(photo)
+    known |= {photo.name: [photo] for photo in photos}
+    keys = dict.fromkeys(
+        entry if entry in known else str(PurePosixPath(entry.replace("\\", "/")))
+        for entry in read_entries(path, known)
+    )
     unknown = [key for key in keys if key not in known]
     if unknown:
         raise DataError(
@@ -201,19 +287,8 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
         )
     if not keys:
         raise DataError(f"{path}: lists no image; write one name per line")
-    return tuple(sorted({known[key] for key in keys}, key=lambda photo: photo.name))
-
-
-def _classes(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        return ()
-    names = "\n".join(read_lines(path)).rstrip("\n").split("\n")
-    if "" in names:
-        line = names.index("") + 1
-        raise DataError(f"{path}: line {line} is empty; write one class name per line")
-    if len(names) > VOID:
-        raise DataError(f"{path}: lists {len(names)} classes; masks can hold at most {VOID}")
-    return tuple(names)
+    chosen = {photo for key in keys for photo in known[key]}
+    return tuple(sorted(chosen, key=lambda photo: photo.name))
 
 
 def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:

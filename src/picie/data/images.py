@@ -2,52 +2,79 @@
 
 Every image that Pillow decodes is converted to (H, W, 3) uint8 RGB:
 
-- the EXIF orientation is applied; of an animated or multi-page file the first frame is used;
-- transparency is composited over white, the usual background of such graphics on web pages;
+- the EXIF orientation is applied; of an animated or multi-page file, the first page is used unless
+  another one is asked for;
+- transparency is composited over white, the usual background of such graphics on web pages. The
+  fourth band of a TIFF is transparency only if most of its pixels are either opaque or transparent:
+  programs tag infrared the same way;
 - CMYK is converted without a colour profile;
-- 16-bit, 32-bit and float greyscale is converted to 8 bits, depending on the largest value: up to
-  255, values are kept; above, they are divided by 257 (65535 becomes 255; larger values are
-  clipped). Float images with a maximum of at most 1 are multiplied by 255. Negative values and NaN
-  become 0.
+- deep images, which have another sample type than 8 bits, are stretched (`reading`).
 """
 
 import contextlib
+import functools
 import math
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from picie.config import MOST_SIDE
+from picie.data.decoding import stored_image
+from picie.data.opening import open_within, orientation_of, tagged_late, turned
+from picie.data.reading import Reading
+from picie.data.stored import Alpha, Stored
+from picie.data.tiff import is_tiff, tiff_layout, tiff_orientation, tiff_size
 from picie.errors import ConfigError, DataError
+from picie.runtime.files import open_regular
 
 __all__ = [
+    "DEFAULT",
     "EXTENSIONS",
+    "HEIF_EXTENSIONS",
     "as_array",
     "check_size",
     "network_input",
     "network_size",
+    "open_within",
+    "orientation_of",
     "read_image",
     "read_square",
+    "read_stored",
     "square_crop",
     "square_crop_mask",
+    "stored_orientation",
+    "stored_pixels",
     "stored_upright",
     "to_rgb",
+    "turned",
 ]
 
-EXTENSIONS: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+EXTENSIONS: tuple[str, ...] = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".webp", ".avif", ".gif"),
+    *(".tif", ".tiff", ".bmp", ".dib", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+)
 """File name extensions of images in lower case; matching ignores case."""
 
-# The decoders for EXTENSIONS, and GIF, whose files often have another extension. Some others, such
-# as EPS, start external programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+DEFAULT = Reading()
+"""The first page and bands; deep images by their own values."""
+
+HEIF_EXTENSIONS = (".heic", ".heif", ".hif")
+"""Extensions of images that need the extra `heif`."""
+
+# The decoders for EXTENSIONS; each reads its images under any of these names. Some others, such as
+# EPS, start external programs. TGA has no signature: only the name tells it from a broken file.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+_UNSIGNED = {".tga": ("TGA",)}
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _Ids = TypeVar("_Ids", bound=np.integer[Any])
-_MOST_PIXELS = 10**9
+_MOST_PIXELS = 2 * 10**9  # of files of which only the header is read
 _LONGEST = 16  # maximum aspect ratio of the network's input
 _SPARE = 2  # a reduced JPEG keeps at least this multiple of the crop's side
 _Turn = Image.Transpose
@@ -61,27 +88,55 @@ _TURNS = {
     8: _Turn.ROTATE_90,
 }
 """Transposition that makes the stored image upright, by EXIF orientation."""
-_pillow_limit = threading.Lock()
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, reading: Reading = DEFAULT, page: int = 0) -> NDArray[np.uint8]:
     """Read an image as RGB, by the rules at the top of this module.
 
     Args:
-        path: a file in one of the formats of `EXTENSIONS`, of at most 10^9 pixels.
+        path: a file in one of the formats of `EXTENSIONS`.
+        reading: stretch, bands and limit of pixels; without a stretch, a deep image is read by its
+            own values.
+        page: of a file with several, from 0.
 
     Returns:
         (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        DataError: missing, truncated, too large or not an image.
+        DataError: missing, truncated, too large, not an image, or without a page or band.
     """
-    with _reading(path) as image:
-        image.load()
-        return to_rgb(_upright(image))
+    with _errors(path):
+        stored = stored_image(path, reading, page)
+        if stored is not None:
+            return stored.picture(str(path), reading)
+        with _reading(path, reading.max_pixels) as image:
+            _load(image, path, page)
+            return np.array(_rgb(_upright(image), reading, str(path)))
 
 
-def read_square(path: Path, size: int) -> NDArray[np.uint8]:
+def read_stored(path: Path, reading: Reading = DEFAULT, page: int = 0) -> Stored:
+    """Read the values of an image, as they are stored.
+
+    Args:
+        path: as for `read_image`.
+        reading: bands and limit of pixels.
+        page: as for `read_image`.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with _errors(path):
+        stored = stored_image(path, reading, page)
+        if stored is not None:
+            return stored
+        with _reading(path, reading.max_pixels) as image:
+            _load(image, path, page)
+            return _stored(_upright(image))
+
+
+def read_square(
+    path: Path, size: int, reading: Reading = DEFAULT, page: int = 0
+) -> NDArray[np.uint8]:
     """Read the base crop of an image: a faster `square_crop(read_image(path), size)`.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its short side stays at least twice `size`.
@@ -91,6 +146,8 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
     Args:
         path: as for `read_image`.
         size: side S of the square, in pixels.
+        reading: as for `read_image`.
+        page: as there.
 
     Returns:
         (S, S, 3) uint8 RGB, upright.
@@ -98,14 +155,31 @@ def read_square(path: Path, size: int) -> NDArray[np.uint8]:
     Raises:
         DataError: as `read_image`.
     """
-    with _reading(path) as image:
-        full = image.size
-        drafted = image.draft(None, (_SPARE * size, _SPARE * size))
-        reduced = image.size != full
-        image.load()
-        if drafted and reduced:
-            return _reduced_square(image, full, drafted[1][2:], size)
-        return _square(_rgb(_upright(image)), size)
+    with _errors(path):
+        stored = stored_image(path, reading, page)
+        if stored is not None:
+            return square_crop(stored.picture(str(path), reading), size)
+        with _reading(path, reading.max_pixels) as image:
+            full = image.size
+            drafted = image.draft(None, (_SPARE * size, _SPARE * size))
+            reduced = image.size != full
+            _load(image, path, page)
+            rgb = _rgb(_upright(image), reading, str(path))
+            if drafted and reduced:
+                return _reduced_square(rgb, orientation_of(image), full, drafted[1][2:], size)
+            return _square(rgb, size)
+
+
+def stored_pixels(path: Path) -> int:
+    """Number of pixels of a file, from its header; 0 if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            if is_tiff(file.read(8)):
+                return math.prod(tiff_size(path))
+        with open_within(path, _formats(path), _MOST_PIXELS) as image:
+            return math.prod(image.size)
+    except Exception:  # reported when the image is read
+        return 0
 
 
 def stored_upright(path: Path) -> bool:
@@ -114,19 +188,35 @@ def stored_upright(path: Path) -> bool:
     Raises:
         DataError: as `read_image`.
     """
-    with _reading(path) as image:
-        if image.format == "PNG":
-            image.load()  # the EXIF block may follow the pixels
-        return _orientation(image) == 1
+    return stored_orientation(path) == 1
 
 
-def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def stored_orientation(path: Path) -> int:
+    """EXIF orientation 1..8 of a file; 1 (upright) if it has none.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with _errors(path):
+        with open_regular(path) as file:
+            if is_tiff(file.read(8)):
+                return tiff_orientation(path)
+        with _reading(path) as image:
+            late = image.format != "PNG" or tagged_late(path)
+            return orientation_of(image, head_only=not late)
+
+
+def to_rgb(image: Image.Image, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     """Convert an opened image by the rules at the top of this module, except for its orientation.
+
+    Args:
+        image: opened by Pillow.
+        reading: stretch and bands.
 
     Returns:
         (H, W, 3) uint8 RGB, with the size and orientation of `image`.
     """
-    return np.array(_rgb(image))
+    return np.array(_rgb(image, reading, "the image"))
 
 
 def square_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -177,13 +267,18 @@ def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 def _reduced_square(
-    image: Image.Image, full: tuple[int, int], exact: tuple[float, float], size: int
+    rgb: Image.Image,
+    orientation: int,
+    full: tuple[int, int],
+    exact: tuple[float, float],
+    size: int,
 ) -> NDArray[np.uint8]:
-    """Base crop of an image of `full` size (W, H) that was decoded at `exact` size, rounded up."""
-    orientation = _orientation(image)
+    """Base crop of an upright image of `full` size (W, H), decoded at `exact` size, rounded up.
+
+    Both sizes are those of the stored image.
+    """
     if orientation >= 5:
         full, exact = full[::-1], exact[::-1]
-    rgb = _rgb(_upright(image))
     # The padding of the rounding is at the right and the bottom of the stored image.
     corner = (
         rgb.size[0] - exact[0] if orientation in (2, 3, 6, 7) else 0,
@@ -223,11 +318,10 @@ def _geometry(height: int, width: int, size: int) -> tuple[tuple[int, int], tupl
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[Image.Image]:
-    """Open an image; every error, also within the block, becomes a `DataError`."""
+def _errors(path: Path) -> Iterator[None]:
+    """Every error within the block becomes a `DataError`."""
     try:
-        with _open(path) as image:
-            yield image
+        yield
     except DataError:
         raise
     except Exception as error:  # decoders raise many kinds of errors on broken files
@@ -236,57 +330,75 @@ def _reading(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _open(path: Path) -> Image.Image:
-    """Open with this module's pixel limit instead of Pillow's warning and error."""
-    with _pillow_limit:
-        limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            image = Image.open(path, formats=_FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    if math.prod(image.size) > _MOST_PIXELS:
-        width, height = image.size
-        image.close()
-        raise DataError(
-            f"{path}: has {width} x {height} pixels, more than 10^9; crop or downscale it"
-        )
-    return image
+def _reading(path: Path, most: int = _MOST_PIXELS) -> contextlib.AbstractContextManager[Any]:
+    """Open an image with Pillow."""
+    return open_within(path, _formats(path), most)
+
+
+def _load(image: Image.Image, path: Path, page: int) -> None:
+    if str(image.info.get("Software", "")).startswith("picie "):  # a chart, or a contact sheet
+        raise DataError(f"{path}: is no photo, because picie drew it; move it to another folder")
+    if page:
+        count = getattr(image, "n_frames", 1)
+        if image.format == "TIFF":
+            page = tiff_layout(path).images[page][0]
+        if page >= count:
+            raise DataError(
+                f"{path}: has {count} page{'s' * (count != 1)}; there is no page {page + 1}"
+            )
+        image.seek(page)
+    image.load()
+
+
+def _formats(path: Path) -> tuple[str, ...]:
+    """The decoders that may read a file."""
+    with open_regular(path) as file:
+        heif = _heif() if _is_heif(file) else ()
+    return (*_FORMATS, *heif, *_UNSIGNED.get(path.suffix.lower(), ()))
+
+
+def _is_heif(file: BinaryIO) -> bool:
+    head = file.read(64)
+    avif = b"avif" in head[8:] or b"avis" in head[8:]  # may share the first brand
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and not avif
+
+
+@functools.cache
+def _heif() -> tuple[str, ...]:
+    """The decoder of HEIC files.
+
+    Raises:
+        OSError: the extra `heif` is not installed.
+    """
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise OSError(0, 'it is a HEIC image, for which pip install "picie[heif]"') from None
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8 of a loaded image; 1 (upright) if there is none."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # the pixels may be fine although the EXIF block is broken
-        return 1
-    return orientation if orientation in _TURNS else 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        grey = _eight_bits(np.asarray(image).astype(np.float64), fractions=image.mode == "F")
-        return Image.merge("RGB", [Image.fromarray(grey)] * 3)
+def _rgb(image: Image.Image, reading: Reading, name: str) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I") or reading.bands:
+        return Image.fromarray(_stored(image).picture(name, reading))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bits(values: NDArray[np.float64], *, fractions: bool) -> NDArray[np.uint8]:
-    values = np.nan_to_num(values, nan=0.0)
-    largest = values.max()
-    if largest > 255:
-        values = values / 257
-    elif largest <= 1 and fractions:
-        values = values * 255
-    levels: NDArray[np.uint8] = np.rint(values.clip(0, 255)).astype(np.uint8)
-    return levels
+def _stored(image: Image.Image) -> Stored:
+    """The values of an image that Pillow has decoded."""
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "F") and not image.mode.startswith("I"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    values = np.asarray(image)
+    alpha: Alpha = "true" if image.mode.endswith("A") else ""
+    return Stored(values[..., None] if values.ndim == 2 else values, alpha)
 
 
 def _reason(error: Exception) -> str:
@@ -301,10 +413,12 @@ def check_size(size: int) -> None:
     """Raise unless a short side is a positive multiple of 32, the coarsest stride.
 
     Raises:
-        ConfigError: not a multiple of 32, or below 32.
+        ConfigError: not a multiple of 32, below 32, or above `MOST_SIDE`.
     """
-    if size < 32 or size % 32:
-        raise ConfigError(f"size {size}: the side must be a multiple of 32, at least 32")
+    if not 32 <= size <= MOST_SIDE or size % 32:
+        raise ConfigError(
+            f"size {size}: the side must be a multiple of 32, at least 32 and at most {MOST_SIDE}"
+        )
 
 
 def network_input(image: NDArray[np.uint8], size: int) -> Tensor:
@@ -327,14 +441,18 @@ def network_size(height: int, width: int, size: int) -> tuple[int, int]:
     return h, w
 
 
-def as_array(source: Any) -> NDArray[np.uint8]:
+def as_array(source: Any, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 from a PIL image (made upright), an array or a (3, H, W) tensor.
+
+    Args:
+        source: the image.
+        reading: stretch and bands of a PIL image.
 
     Raises:
         DataError: the value is not an image.
     """
     if isinstance(source, Image.Image) and source.width and source.height:
-        return to_rgb(_upright(source))
+        return to_rgb(_upright(source), reading)
     if isinstance(source, Tensor):
         return _from_tensor(source)
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.size:

@@ -5,8 +5,8 @@ Decoding and resizing release the GIL, so they run in parallel with the network.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picie.data.folder import Photo
-from picie.data.images import network_input, read_image
+from picie.data.images import DEFAULT, network_input, read_image, stored_pixels
+from picie.data.prefetch import Prefetch
+from picie.data.reading import Reading
 from picie.errors import DataError
 
 __all__ = ["LoadedPhoto", "in_batches", "read_ahead"]
@@ -43,7 +45,12 @@ class LoadedPhoto:
 
 
 def read_ahead(
-    photos: Sequence[Photo], size: int, *, ahead: int, workers: int
+    photos: Sequence[Photo],
+    size: int,
+    *,
+    ahead: int,
+    workers: int,
+    reading: Reading = DEFAULT,
 ) -> Iterator[LoadedPhoto]:
     """Read photos in order; photos that cannot be read have a `problem`.
 
@@ -52,25 +59,24 @@ def read_ahead(
         size: short side of the network's input, in pixels.
         ahead: maximum number of images read ahead; fewer if they are large.
         workers: reading threads; 0 = read each image on demand.
+        reading: how they are read.
     """
-    if not workers:
-        yield from (_read(photo, size) for photo in photos)
-        return
-    waiting: deque[Future[LoadedPhoto]] = deque()
-    left = iter(photos)
-    pool = ThreadPoolExecutor(workers, "picie-read")
+    work = partial(_read, size=size, reading=reading)
+    taken = deque[int](maxlen=max(ahead, 1))  # pixels of the last images, of which some wait
+
+    def tasks() -> Iterator[Photo]:
+        for photo in photos:
+            taken.append(stored_pixels(photo.path) if workers else 0)
+            yield photo
+
+    def room(waiting: Sequence[object]) -> bool:
+        return sum(list(taken)[len(taken) - len(waiting) :]) < _MOST_PIXELS
+
+    reader = Prefetch(work, tasks(), threads=workers, ahead=max(ahead, 1) - 1, room=room)
     try:
-        while True:
-            while len(waiting) < max(ahead, 1) and _room(waiting):
-                photo = next(left, None)
-                if photo is None:
-                    break
-                waiting.append(pool.submit(_read, photo, size))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
+        yield from reader
     finally:
-        pool.shutdown(cancel_futures=True)
+        reader.close()
 
 
 def in_batches(
@@ -138,14 +144,9 @@ def _crowded(waiting: deque[LoadedPhoto], batch_size: int) -> bool:
     )
 
 
-def _room(waiting: deque[Future[LoadedPhoto]]) -> bool:
-    read = (future.result() for future in waiting if future.done() and not future.exception())
-    return sum(image.image[..., 0].size for image in read) < _MOST_PIXELS
-
-
-def _read(photo: Photo, size: int) -> LoadedPhoto:
+def _read(photo: Photo, size: int, reading: Reading) -> LoadedPhoto:
     try:
-        image = read_image(photo.path)
+        image = read_image(photo.path, reading, photo.page)
     except DataError as error:
         return LoadedPhoto(photo, np.zeros((0, 0, 3), np.uint8), None, str(error))
     return LoadedPhoto(photo, image, network_input(image, size))

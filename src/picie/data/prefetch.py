@@ -3,8 +3,9 @@
 import os
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -58,6 +59,7 @@ class Prefetch(Generic[_Task, _Result]):
         *,
         threads: int,
         ahead: int,
+        room: Callable[[Sequence[Future[_Result]]], bool] = lambda waiting: True,
     ) -> None:
         """Start the threads; they wait for the first `next`.
 
@@ -66,8 +68,9 @@ class Prefetch(Generic[_Task, _Result]):
             tasks: its arguments.
             threads: number of threads; 0 = compute each result in the consuming thread.
             ahead: maximum number of tasks submitted beyond the one whose result is requested.
+            room: whether a task may be submitted beyond these, which wait.
         """
-        self._work, self._tasks, self._ahead = work, iter(tasks), ahead
+        self._work, self._tasks, self._ahead, self._room = work, iter(tasks), ahead, room
         self._closed = threading.Event()
         self._todo: _Todo[_Result, _Task] = queue.SimpleQueue()
         self._waiting: deque[Future[_Result]] = deque()
@@ -89,7 +92,7 @@ class Prefetch(Generic[_Task, _Result]):
             raise StopIteration
         if not self._threads:
             return self._work(next(self._tasks))
-        while len(self._waiting) <= self._ahead:
+        while len(self._waiting) <= self._ahead and self._room(self._waiting):
             try:
                 task = next(self._tasks)
             except StopIteration:
@@ -105,8 +108,9 @@ class Prefetch(Generic[_Task, _Result]):
         self._closed.set()
         for _ in self._threads:
             self._todo.put(None)
+        until = time.monotonic() + _PATIENCE
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def _serve(

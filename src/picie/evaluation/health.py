@@ -1,5 +1,6 @@
 """The health of a trained model: measures that need no labels."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from picie.clustering.validity import (
     contingency,
     effective_clusters,
     explained_share,
+    lighting_clusters,
     silhouette,
 )
 from picie.config import Config
@@ -30,7 +32,7 @@ from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
 
-__all__ = ["HEALTH_IMAGES", "health_text", "measure_health"]
+__all__ = ["HEALTH_IMAGES", "health_text", "health_warnings", "measure_health"]
 
 HEALTH_IMAGES = 64
 """Maximum number of images measured."""
@@ -69,6 +71,8 @@ class _Sample:
     halves: tuple[_Half, _Half]
     features: list[Tensor] = field(default_factory=list)  # (n, D) of each image
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each image
+    shares: list[Tensor] = field(default_factory=list)  # (K,) of each image
+    brightness: list[Tensor] = field(default_factory=list)  # () of each image
 
 
 def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, float]:
@@ -90,6 +94,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         half_agreement: adjusted Rand index between clusterings of two halves of the sample, up to
             1; low values mean that other images or another seed would give other clusters.
         silhouette: mean silhouette of pixel features, -1..1.
+        lighting_clusters: number of clusters that stand for the lighting of a group of images.
         pictures: number of images measured.
 
     Raises:
@@ -110,10 +115,50 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         "largest_cluster": float(clusters.max() / clusters.sum()),
         "position_information": explained_share(sample.places),
         "silhouette": silhouette(features[chosen], labels[chosen], cosine=cosine),
+        "lighting_clusters": float(
+            len(lighting_clusters(torch.stack(sample.shares), torch.stack(sample.brightness)))
+        ),
         "pictures": float(len(sample.features)),
     }
     halves = _half_agreement(sample, model.config)
     return measures if halves is None else measures | {"half_agreement": halves}
+
+
+_DOMINANT = 0.9
+
+
+def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:
+    """What is certainly wrong; an empty tuple does not mean that a model is good.
+
+    Args:
+        health: from health.json; measures that are missing or not finite are skipped.
+    """
+    found = []
+    largest, constant, lighting = (
+        _number(health, key) for key in ("largest_cluster", "constant_images", "lighting_clusters")
+    )
+    if largest > _DOMINANT:
+        found.append(
+            f"one cluster holds {largest:.0%} of the pixels: the masks tell little apart, and high "
+            "agreement of views means nothing"
+        )
+    if constant > 0:
+        found.append(
+            f"{constant:.0%} of the images are of (nearly) one colour: they show nothing, and the "
+            "numbers count them too"
+        )
+    if lighting >= 1:
+        many = "one cluster holds" if lighting < 2 else f"{lighting:.0f} clusters each hold"
+        found.append(
+            f"{many} most of the darkest, or of the brightest, images and little else: lighting "
+            "may have been clustered, not things"
+        )
+    return tuple(found)
+
+
+def _number(health: Mapping[str, float], key: str) -> float:
+    value = health.get(key, 0)
+    return value if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def health_text(health: Mapping[str, float], clusters: int) -> str:
@@ -137,6 +182,7 @@ def health_text(health: Mapping[str, float], clusters: int) -> str:
             "(adjusted Rand)"
         )
     lines.append(f"  {MEASURES['silhouette'].label} {health['silhouette']:.2f}")
+    lines += [f"  warning: {warning}" for warning in health_warnings(health)]
     return "\n".join(lines)
 
 
@@ -164,6 +210,8 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
             chosen = torch.from_numpy(rng.permutation(len(points))[:_PIXELS])
             sample.features.append(points[chosen])
             sample.labels.append(clusters[chosen])
+            sample.shares.append(clusters.bincount(minlength=k) / len(clusters))
+        sample.brightness += images.mean((1, 2, 3)).cpu()
         smooth = smooth_features(maps, images, config)
         surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
         draws = partial(numpy_generator, Stream.HEALTH_HALVES, config.seed)

@@ -12,14 +12,23 @@ from PIL import Image
 from torch import Tensor
 
 from picie.data.folder import Photo, PhotoFolder
-from picie.data.images import network_input, read_image, square_crop, square_crop_mask
+from picie.data.images import (
+    network_input,
+    read_image,
+    square_crop,
+    square_crop_mask,
+    stored_orientation,
+)
+from picie.data.masks import PLAIN, MaskRule, MaskTally, read_mask
 from picie.errors import DataError
+from picie.evaluation.orientation import Agreement
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.postprocessing.upsampling import upsample
 from picie.runtime.progress import Reporter
+from picie.types import IGNORED
 
-__all__ = ["Crop", "LabelledImage", "LabelledImages", "count_pixels"]
+__all__ = ["Crop", "LabelledImage", "LabelledImages", "check_masks", "count_pixels"]
 
 Crop = Literal["center", "none"]
 
@@ -49,13 +58,19 @@ class LabelledImages:
         folder: opened with `labelled`.
         side: short side in pixels at which the network sees them.
         crop: `center` for square centre crops of that side, `none` for whole images.
+        rule: what the user says about the masks.
         problems: by path, why an image could not be read in an earlier pass.
+        tally: what the masks hold that were read so far.
+        agreement: of masks that fit their images as stored and as shown.
     """
 
     folder: PhotoFolder
     side: int
     crop: Crop
+    rule: MaskRule = PLAIN
     problems: dict[Path, str] = field(default_factory=dict)
+    tally: MaskTally = field(default_factory=MaskTally)
+    agreement: Agreement = field(default_factory=Agreement)
 
     def batches(self, label: str, reporter: Reporter) -> Iterator[list[LabelledImage]]:
         """Batches of the readable images, in the order of the folder; each batch has one size.
@@ -65,8 +80,11 @@ class LabelledImages:
             reporter: shows progress.
 
         Raises:
-            DataError: an unusable mask, or no readable image.
+            ConfigError: a rule for masks that cannot apply to these.
+            DataError: an unusable mask, masks that were probably misread (after the last batch),
+                or no readable image.
         """
+        self.rule.check(len(self.folder.classes), self.folder.code)
         step = _BATCH if self.crop == "center" else 1
         with reporter.task(label, len(self.folder)) as advance:
             for start in range(0, len(self.folder), step):
@@ -78,6 +96,43 @@ class LabelledImages:
                 advance(len(photos))
         if len(self.problems) == len(self.folder):
             raise self.folder.none_read(next(iter(self.problems.values())))
+        self._check_masks()
+
+    @property
+    def mask_orientation(self) -> str:
+        """What masks of turned images were read as, and whether the user said so."""
+        if self.rule.orientation != "auto":
+            return self.rule.orientation
+        return "shown (assumed)" if self.tally.doubtful else "shown"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the scores must know about the masks that were read."""
+        if not self.tally.doubtful:
+            return []
+        count = len(self.tally.doubtful)
+        one, their = ("image is", "its mask") if count == 1 else ("images are", "their masks")
+        note = (
+            f"{count} {one} turned by EXIF orientation, and the size does not tell how {their} "
+            "should be turned: read as drawn on the upright image"
+        )
+        if self.agreement.better == "shown":
+            return [f"{note}, where the borders follow the edges"]
+        return [
+            f"{note}; if masks were drawn on the images as they are stored, pass "
+            "--mask-orientation stored"
+        ]
+
+    def _check_masks(self) -> None:
+        if self.folder.code is None:
+            self.tally.check(str(self.folder.root), self.folder.classes, self.rule)
+        if self.agreement.better == "stored":
+            raise DataError(
+                f"{self.folder.root}: {len(self.tally.doubtful)} images are turned by EXIF "
+                "orientation, and the borders of their masks follow the edges of the images as "
+                "they are stored, not as they are shown; pass --mask-orientation stored, or shown "
+                "if masks are drawn on upright images"
+            )
 
     def for_network(self, batch: list[LabelledImage]) -> Tensor:
         """(B, 3, h, w) float in [0, 1]: a batch at the size at which the network sees it."""
@@ -90,14 +145,48 @@ class LabelledImages:
 
     def _read(self, index: int, photo: Photo) -> LabelledImage | None:
         try:
-            image = read_image(photo.path)
+            image = read_image(photo.path, self.folder.reading, photo.page)
+            orientation = stored_orientation(photo.path)
         except DataError as error:
             self.problems[photo.path] = str(error)
             return None
-        truth = self.folder.truth(photo, image_size=(image.shape[1], image.shape[0]))
+        path = photo.mask or Path()
+        truth = self.folder.truth(
+            photo,
+            image_size=(image.shape[1], image.shape[0]),
+            rule=self.rule,
+            orientation=orientation,
+            tally=self.tally,
+        )
+        if path in self.tally.doubtful:
+            self.agreement.add(path, image, truth, orientation)
         if self.crop == "center":
             image, truth = square_crop(image, self.side), square_crop_mask(truth, self.side)
         return LabelledImage(index, image, truth)
+
+
+def check_masks(folder: PhotoFolder) -> None:
+    """Refuse masks that cannot be scored before long work; sizes are not checked.
+
+    Args:
+        folder: opened with `labelled`.
+
+    Raises:
+        DataError: a mask that cannot be used, or masks that would probably be misread.
+    """
+    tally, classes = MaskTally(), folder.classes
+    for photo in folder.labelled:
+        if photo.mask is not None:
+            read_mask(
+                photo.mask,
+                image_size=None,
+                num_classes=len(classes),
+                code=folder.code,
+                tally=tally,
+                most=folder.reading.max_pixels,
+            )
+    if folder.code is None:
+        tally.check(str(folder.root), classes, PLAIN)
 
 
 def count_pixels(
@@ -111,9 +200,10 @@ def count_pixels(
     """Count the masks of all images against their labels, in one pass.
 
     Logits are upsampled bilinearly to the size of the scored image; the mask is their argmax.
+    Ignored pixels of a model with names are counted in one more column.
 
     Args:
-        model: with the size of the images.
+        model: with the size of the images; with names, its classes are counted.
         images: to be scored.
         view: which set of centroids, from 0.
         keep_images: also keep the counts of each image.
@@ -123,7 +213,8 @@ def count_pixels(
         DataError: an unusable mask, or no readable image.
     """
     classes = len(images.folder.classes)
-    confusion = Confusion(classes, model.clusters, keep_images=keep_images)
+    ignores = model.class_names is not None and bool((model.centroid_ids == model.clusters).any())
+    confusion = Confusion(classes, model.clusters + ignores, keep_images=keep_images)
     for batch in images.batches("scoring", reporter):
         if images.crop == "none":
             masks = [model.predict(Image.fromarray(item.image), view=view) for item in batch]
@@ -133,5 +224,7 @@ def count_pixels(
                 upsample(maps, item.truth.shape) for maps, item in zip(logits, batch, strict=True)
             ]
         for item, mask in zip(batch, masks, strict=True):
+            if ignores:
+                mask = np.where(mask == IGNORED, model.clusters, mask)
             confusion.update(item.truth, mask)
     return confusion

@@ -250,11 +250,14 @@ def run_probes(
         else:
             classify, described = _knn(samples, labels, classes, settings)
         probed = _Probed(model, classify, classes)
-        matrix = count_pixels(probed, scored, reporter=reporter).matrix
+        counted = count_pixels(probed, scored, reporter=reporter)
         named = {"uses_labels": True, "probe": described, "probe_split": settings.split}
         named["post_processing"] = "none"  # the post-processing of the model's masks does not apply
         scores[kind] = score_classes(
-            matrix, scored.folder.classes, protocol=protocol | named | {"seed": settings.seed}
+            counted.matrix,
+            scored.folder.classes,
+            protocol=protocol | named | {"seed": settings.seed},
+            pixels=counted.pixels,
         )
     return scores
 
@@ -263,9 +266,9 @@ class _Probed(Segmenter):
     """A segmenter whose logits come from a classifier instead of centroids."""
 
     def __init__(self, model: Segmenter, classify: Classifier, classes: int) -> None:
-        super().__init__(model.network, model.config)
         self._classify = classify
         self._classes = classes
+        super().__init__(model.network, model.config)
 
     @property
     def clusters(self) -> int:

@@ -1,6 +1,5 @@
 """Share models: a folder with weights, settings, names, a card and a sheet; the hub."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +15,16 @@ from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder
 from picie.errors import ConfigError, DataError, MissingExtraError, ModelError
 from picie.inference.model_card import Card, card_text, check_licence
-from picie.models.class_names import ClassNames, write_classes
+from picie.models.class_names import HEADER, ClassNames, write_classes
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
+from picie.postprocessing.upsampling import Mask
 from picie.runs import CLASSES_FILE, MODEL_CONFIG_FILE, WEIGHTS_FILE, Run
+from picie.runtime.documents import read_json
 from picie.runtime.files import write_atomically, writing
+from picie.runtime.outputs import has_content
 from picie.version import __version__
+from picie.visualization.masks import is_signed_png
 from picie.visualization.palette import Colours
 from picie.visualization.sheet import write_sheet
 
@@ -30,6 +33,7 @@ __all__ = [
     "ImageWithMask",
     "NamedModel",
     "Repository",
+    "check_replaceable",
     "find_repository",
     "local_folder",
     "spread",
@@ -42,8 +46,10 @@ FILES = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE)
 
 _MOST_SHOWN = 6
 _SHEET = "sheet.png"
-_OWN = {*FILES, "README.md", _SHEET}
+_CARD = "README.md"
+_OWN = {*FILES, _CARD, _SHEET}
 _SCORES = "scores.json"
+_MOST_SCORES = 200_000_000  # bytes; thousands of clusters have millions of counts
 _PREFIX = "hf://"
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
@@ -67,8 +73,8 @@ class ImageWithMask(Protocol):
         """(H, W, 3) uint8 RGB."""
 
     @property
-    def mask(self) -> NDArray[np.int64] | None:
-        """(H, W) int64 ids; None if the image could not be read."""
+    def mask(self) -> Mask | None:
+        """(H, W) ids; None if the image could not be read."""
 
 
 class NamedModel(Protocol):
@@ -112,7 +118,8 @@ def write_pretrained(
         source: user/name on the hub, for the code example in the card.
 
     Raises:
-        ConfigError: a folder with other files, or a licence that is not an identifier.
+        ConfigError: a folder with other files, or the one of `run`; or a licence that is not an
+            identifier.
         DataError: unreadable scores.
         NotFittedError: the model has no centroids.
         PicieError: a file cannot be written.
@@ -120,6 +127,7 @@ def write_pretrained(
     check_licence(license)
     model.check_view(0)
     _check_folder(folder)
+    check_replaceable(folder, sorted(_OWN), run)
     score_values = _scores(scores, run)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,12 +152,12 @@ def write_pretrained(
         licence=license,
         sheet=_SHEET if shown is not None else "",
     )
-    write_atomically(folder / "README.md", card_text(card).encode())
+    write_atomically(folder / _CARD, card_text(card).encode())
 
 
 def _rows(
     shown: Iterable[ImageWithMask],
-) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]:
+) -> Iterator[tuple[str, NDArray[np.uint8], Mask]]:
     """Rows of the sheet, numbered, because file names may be private."""
     pairs = ((item.image, item.mask) for item in shown if item.mask is not None)
     for number, (image, mask) in enumerate(islice(pairs, _MOST_SHOWN), 1):
@@ -166,6 +174,44 @@ def _check_folder(folder: Path) -> None:
             f"{folder} contains other files ({other[0]}); give a new folder, so that none of them "
             "is published or replaced"
         )
+
+
+def check_replaceable(folder: Path, names: Iterable[str], run: Path | None) -> None:
+    """Refuse to replace a trained run, the model that is read, or files of other programs.
+
+    Args:
+        folder: to write to; it may be missing.
+        names: of the files to write.
+        run: folder that the model was loaded from.
+
+    Raises:
+        ConfigError: a file must not be replaced.
+    """
+    if not folder.is_dir():
+        return
+    if Run.is_run(folder) or (run is not None and run.exists() and run.samefile(folder)):
+        raise ConfigError(f"{folder}: holds the trained model, which is kept; give a new folder")
+    for name in names:
+        path = folder / name
+        if has_content(path) and (path.is_symlink() or not _is_ours(path)):
+            raise ConfigError(
+                f"{path}: was not written by picie, and is not replaced; give a new folder"
+            )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether picie wrote a file of a shared model."""
+    config = path.with_name(MODEL_CONFIG_FILE)
+    try:
+        if path.name == _SHEET:  # early versions did not sign it
+            return is_signed_png(path) or f"({_SHEET})" in path.with_name(_CARD).read_text("utf-8")
+        if path.name == _CARD:
+            return path.read_text("utf-8").startswith("---\nlibrary_name: picie\n")
+        if path.name == CLASSES_FILE:
+            return path.read_text("utf-8").startswith(HEADER.splitlines()[0])
+        return "picie" in read_json(config, ModelError)
+    except (OSError, ValueError, ModelError):
+        return False
 
 
 def _without_places(config: Config) -> Config:
@@ -204,10 +250,10 @@ def _scores(scores: Mapping[str, Any] | str | Path | None, run: Path | None) -> 
         scores = run / _SCORES
     if isinstance(scores, Mapping):
         return scores
+    values = read_json(Path(scores), DataError, most=_MOST_SCORES)
     try:
-        values = json.loads(Path(scores).read_text(encoding="utf-8"))
         return {**values, "miou": float(values["miou"]), "accuracy": float(values["accuracy"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"{scores}: contains no scores ({type(error).__name__}: {error}); give a file that "
             "picie evaluate --json wrote"

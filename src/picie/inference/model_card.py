@@ -1,5 +1,6 @@
 """The card of a model: README.md with front matter for the hub."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +9,17 @@ from typing import Any
 from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
 
-__all__ = ["Card", "card_text", "check_licence"]
+__all__ = ["Card", "card_text", "check_licence", "markdown_text"]
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
-_PROTOCOL = ("split", "images", "size", "crop", "matching", "clusters", "post_processing")
+_MARKUP = re.compile(
+    r"[\\`|*<>\[\]~$@]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # _ inside a word is not markup
+    r"|&(?=#?\w+;)|(?<=:)/(?=/)|(?<=www)\."  # entities, and addresses that would become links
+)
+_PROTOCOL = (
+    *("split", "images", "size", "crop", "matching", "uses_names", "clusters", "post_processing"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,10 @@ def check_licence(licence: str) -> None:
 
 def card_text(card: Card) -> str:
     """The whole README.md."""
+    title = markdown_text(card.source.rpartition("/")[2]) or "Segmentation learnt without labels"
     parts = [
         _front_matter(card),
-        f"# {card.source.rpartition('/')[2] or 'Segmentation learnt without labels'}",
+        f"# {title}",
         _what(card),
         f"![Photos, their masks, and both blended]({card.sheet})" if card.sheet else "",
         "## Use\n\n" + _use(card),
@@ -73,7 +82,10 @@ def card_text(card: Card) -> str:
         "## Health (no labels used)\n\n" + _health(card.health) if card.health else "",
         "## Scores against labels\n\n" + _scores(card.scores) if card.scores else "",
         "## Settings\n\n"
-        + _table(("setting", "value"), [(k, _shown(v)) for k, v in card.settings.items()]),
+        + _table(
+            ("setting", "value"),
+            [(markdown_text(k), markdown_text(_shown(v))) for k, v in card.settings.items()],
+        ),
         "## Limits\n\nClusters follow appearance, not meaning: things that look alike may share a "
         "cluster, and one kind of thing may be split over two. Small and thin things are often "
         "missed. Expect less on images unlike the training images.",
@@ -101,25 +113,27 @@ def _what(card: Card) -> str:
 def _use(card: Card) -> str:
     source = card.source or "path/to/this/folder"
     return (
-        f'```python\nimport picie\n\nmodel = picie.load("{source}")\n'
+        f"```python\nimport picie\n\nmodel = picie.load({json.dumps(source, ensure_ascii=False)})\n"
         'mask = model.predict("photo.jpg")  # (H, W) ids, at the photo\'s own size\n```'
     )
 
 
 def _classes(card: Card) -> str:
     rows = [
-        (str(number), name, f"`{colour}`")
+        (str(number), markdown_text(name), f"`{colour}`")
         for number, (name, colour) in enumerate(zip(card.names, card.colours, strict=True))
     ]
     text = _table(("id", "class", "colour"), rows)
     if card.ignored:
-        text += f"\n\nVoid (-1 in masks): {', '.join(_plain(name) for name in card.ignored)}."
+        text += (
+            f"\n\nVoid (-1 in masks): {', '.join(markdown_text(name) for name in card.ignored)}."
+        )
     return text
 
 
 def _learnt_from(card: Card) -> str:
     count = "a folder of images" if card.images is None else f"{card.images} images"
-    known = f" of {_plain(card.dataset)}" if card.dataset else ""
+    known = f" of {markdown_text(card.dataset)}" if card.dataset else ""
     return (
         f"{count[0].upper()}{count[1:]}{known}, without labels. The weights contain none of them."
     )
@@ -127,7 +141,11 @@ def _learnt_from(card: Card) -> str:
 
 def _health(health: Mapping[str, float]) -> str:
     rows = [
-        (name, f"{value:.3g}", MEASURES[name].meaning if name in MEASURES else "")
+        (
+            markdown_text(name),
+            f"{value:.3g}",
+            markdown_text(MEASURES[name].meaning) if name in MEASURES else "",
+        )
         for name, value in health.items()
     ]
     return _table(("measure", "value", "meaning"), rows)
@@ -136,8 +154,10 @@ def _health(health: Mapping[str, float]) -> str:
 def _scores(scores: Mapping[str, Any]) -> str:
     protocol = scores.get("protocol", {})
     dataset = protocol.get("dataset", "")
-    rows = [("dataset", dataset)] if dataset not in ("", "folder") else []
-    rows += [(name, _shown(protocol[name])) for name in _PROTOCOL if name in protocol]
+    rows = [("dataset", markdown_text(dataset))] if dataset not in ("", "folder") else []
+    rows += [
+        (name, markdown_text(_shown(protocol[name]))) for name in _PROTOCOL if name in protocol
+    ]
     totals = [
         (title, f"{float(scores[name]):.1f} %")
         for name, title in (("miou", "dataset mIoU"), ("accuracy", "pixel accuracy"))
@@ -151,7 +171,7 @@ def _named(card: Card) -> bool:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *[[_plain(cell) for cell in row] for row in rows]]
+    lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -161,8 +181,11 @@ def _shown(value: Any) -> str:
     return str(value) if value != "" else "-"
 
 
-def _plain(text: str) -> str:
-    """Text with Markdown and HTML markup escaped."""
-    marks = r"([\\|*<>\[\]]|(?<![^\W_])_|_(?![^\W_]))"  # _ inside a word is not markup
-    escaped = re.sub(marks, r"\\\1", text)
-    return " ".join(escaped.split())
+def markdown_text(text: str) -> str:
+    r"""Text that Markdown shows as it is: in one line, without markup, HTML or links.
+
+    Example:
+        >>> markdown_text("a|b <img src=x>")
+        'a\\|b \\<img src=x\\>'
+    """
+    return " ".join(_MARKUP.sub(r"\\\g<0>", text).split())

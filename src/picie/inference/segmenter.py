@@ -1,5 +1,6 @@
 """From images in any form to masks at their own size."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,20 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import group_scores, scores
 from picie.clustering.tree import cut_network
-from picie.config import Config, make_config
+from picie.config import Config, check_cells, make_config
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.images import as_array, check_size, network_input, read_image
+from picie.data.images import DEFAULT, as_array, check_size, network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
-from picie.inference.hub import local_folder, spread, upload_folder, write_pretrained
+from picie.inference.hub import (
+    FILES,
+    check_replaceable,
+    local_folder,
+    spread,
+    upload_folder,
+    write_pretrained,
+)
 from picie.inference.outputs import cluster_name, outputs_of
 from picie.models.class_names import IGNORED, ClassNames, read_classes, write_classes
 from picie.models.folding import FoldedCopy
@@ -62,7 +70,8 @@ class Prediction:
         name: its path inside the folder, without the extension.
         path: the file.
         image: (H, W, 3) uint8 RGB; empty if it could not be read.
-        mask: (H, W) int64 ids 0..N-1, or IGNORED (-1); None if it could not be read.
+        mask: (H, W) ids 0..N-1, or IGNORED (-1), of 16 bits, or 32 for more than 32,767 ids; None
+            if it could not be read.
         problem: why it could not be read; "" otherwise.
     """
 
@@ -119,6 +128,10 @@ class Segmenter:
         self._folded = FoldedCopy(self.network)
         self.class_names = class_names
         self._outputs = None if class_names is None else outputs_of(self.network, class_names)
+        try:
+            check_cells(config.size, self.clusters)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     @overload
     def predict(
@@ -158,7 +171,8 @@ class Segmenter:
                 never.
 
         Returns:
-            (H, W) int64 at the image's own size, 0..N-1 or IGNORED (-1); (B, H, W) for a batch;
+            (H, W) at the image's own size, 0..N-1 or IGNORED (-1), int16 (int32 for more than
+            32,767 ids: calculate in a wider type); (B, H, W) for a batch;
             for a folder an iterator of `Prediction`, so that memory does not grow with the folder.
             A type checker cannot know whether a path is a folder: use `predict_folder` if types
             matter.
@@ -173,7 +187,8 @@ class Segmenter:
             path = Path(source)
             if path.is_dir():
                 return self.predict_folder(path, view=view, size=size, tile=tile)
-            source = read_image(open_folder(path).photos[0].path)
+            opened = open_folder(path, reading=self.config.reading)
+            source = read_image(path, opened.reading)
         size = self._checked(size, tile, view)
         if isinstance(source, Tensor) and source.ndim == 4 and len(source):
             return np.stack([self._predict_image(image, view, size, tile) for image in source])
@@ -216,10 +231,25 @@ class Segmenter:
                 f"batch size {batch_size}, workers {workers}: give 1 or more images in a batch, "
                 "and 0 or more workers or -1 for a number chosen from the cores"
             )
-        folder = source if isinstance(source, PhotoFolder) else open_folder(source, split)
+        reading = self.config.reading
+        if not isinstance(source, PhotoFolder):
+            folder = open_folder(source, split, reading=reading)
+        else:  # one that was only listed is not settled
+            folder = source.read_as(reading) if source.reading is DEFAULT else source
         workers = photo_workers(workers, self.device)
-        images = read_ahead(folder.photos, size, ahead=batch_size + workers, workers=workers)
+        images = read_ahead(
+            folder.photos,
+            size,
+            ahead=batch_size + workers,
+            workers=workers,
+            reading=folder.reading,
+        )
         return self._predictions(images, batch_size, view, tile)
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the network, as it was asked for."""
+        return self._precision
 
     @property
     def clusters(self) -> int:
@@ -367,6 +397,35 @@ class Segmenter:
         config = make_config(**self.config.model_dump() | values)
         return self._changed(self.network, config, self.class_names)
 
+    def read_as(
+        self,
+        *,
+        stretch: tuple[float, float] | None = None,
+        bands: Sequence[int] | None = None,
+        pages: Literal["first", "all"] | None = None,
+        max_pixels: int | None = None,
+    ) -> Self:
+        """The same model with another way to read images; weights are shared and names kept.
+
+        None leaves a value unchanged.
+
+        Args:
+            stretch: values that become black and white in images of another type than 8 bits.
+            bands: three bands, from 1, for red, green and blue, or one for grey; () = the first.
+            pages: of files with several pages, the first or all.
+            max_pixels: most pixels of an image.
+
+        Raises:
+            ConfigError: impossible values.
+        """
+        changed = {"stretch": stretch, "bands": bands, "pages": pages, "max_pixels": max_pixels}
+        given = {name: value for name, value in changed.items() if value is not None}
+        if not given:
+            return self
+        reading = dataclasses.asdict(self.config.reading) | given
+        config = make_config(**self.config.model_dump() | {"reading": reading})
+        return self._changed(self.network, config, self.class_names)
+
     def at_size(self, size: int) -> Self:
         """The same model for images with another short side; weights are shared.
 
@@ -381,7 +440,15 @@ class Segmenter:
         return self._changed(self.network, config, self.class_names)
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.safetensors` and `config.json`, and `classes.toml` if there are names."""
+        """Write `model.safetensors` and `config.json`, and `classes.toml` if there are names.
+
+        Raises:
+            ConfigError: the folder holds a trained run or the model that was loaded, or files of
+                these names that picie did not write.
+            PicieError: a file cannot be written.
+        """
+        names = FILES if self.class_names is not None else FILES[:2]
+        check_replaceable(Path(folder), names, self.run)
         save_model(self.network, self.config, Path(folder))
         if self.class_names is not None:
             write_classes(Path(folder) / CLASSES_FILE, self.class_names)
@@ -412,7 +479,11 @@ class Segmenter:
             DataError: no photos, or unreadable scores.
             PicieError: a file cannot be written.
         """
-        shown = None if photos is None else self.predict_folder(spread(open_folder(photos)))
+        shown = (
+            None
+            if photos is None
+            else self.predict_folder(spread(open_folder(photos, reading=self.config.reading)))
+        )
         write_pretrained(
             self, Path(folder), run=self.run, shown=shown, scores=scores, license=license,
             source=source,
@@ -476,7 +547,7 @@ class Segmenter:
             yield Prediction(image.photo.name, image.photo.path, image.image, mask, image.problem)
 
     def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
-        image = as_array(source)
+        image = as_array(source, self.config.reading)
         pixels = network_input(image, size)[None]
         return self._masks(pixels, [image.shape[:2]], view, tile)[0]
 

@@ -5,7 +5,7 @@ chapter 13), not pixels, because the pixels of one image are not independent. Th
 include the variation of training between seeds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,7 @@ def bootstrap_intervals(
     resamples: int = 1000,
     seed: int = 0,
     rematch: bool = False,
+    mapping: Sequence[int] | None = None,
 ) -> Intervals:
     """Score sets of N images drawn with replacement from the N images.
 
@@ -92,6 +93,7 @@ def bootstrap_intervals(
         seed: 0 or more.
         rematch: match clusters again for each set. Otherwise they keep the classes that they have
             in the whole set, and the interval is that of a fixed matching.
+        mapping: the class of each cluster if it is known, -1 = none; clusters are then not matched.
 
     Raises:
         ConfigError: too few resamples, or an unknown matching.
@@ -103,12 +105,12 @@ def bootstrap_intervals(
     shape = (images.num_classes, images.num_clusters)
     table = _table(images)
     scores = []
-    if rematch:
+    if rematch and mapping is None:
         for sums in _resampled(table, resamples, seed):
             scores.append(_scores(*_rematched(sums.reshape(-1, *shape), match)))
     else:
         whole = np.asarray(table.sum(0)).reshape(shape)
-        parts = _parts(images, match_clusters(whole, match))
+        parts = _parts(images, match_clusters(whole, match) if mapping is None else mapping)
         for sums in _resampled(parts, resamples, seed):
             scores.append(_scores(*np.split(sums, 3, axis=1)))
     accuracy, miou = (np.concatenate(values) for values in zip(*scores, strict=True))
@@ -118,8 +120,14 @@ def bootstrap_intervals(
         resamples=resamples,
         images=len(images),
         seed=seed,
-        matching="again in each resample" if rematch else "that of the whole set, kept",
+        matching=_matching(rematch=rematch, given=mapping is not None),
     )
+
+
+def _matching(*, rematch: bool, given: bool) -> str:
+    if given:
+        return "none (classes by name)"
+    return "again in each resample" if rematch else "that of the whole set, kept"
 
 
 def _table(images: ImageCounts) -> Any:
@@ -129,7 +137,7 @@ def _table(images: ImageCounts) -> Any:
     return csr_array((counts, images.places, images.starts), shape=shape)
 
 
-def _parts(images: ImageCounts, mapping: tuple[int, ...]) -> Any:
+def _parts(images: ImageCounts, mapping: Sequence[int]) -> Any:
     """Sparse (N, 3 L): true positives, row sums and column sums of each class in each image."""
     classes, counts = images.num_classes, images.counts.astype(np.int64)
     label, cluster = np.divmod(images.places, images.num_clusters)

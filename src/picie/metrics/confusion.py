@@ -20,6 +20,8 @@ __all__ = ["Confusion", "ImageCounts", "Matrix", "Percent", "iou", "mean", "perc
 
 __getattr__ = forwarding(__name__)  # for names of 0.1
 
+_CHUNK = 2**24  # pixels that are counted at once
+
 Matrix = NDArray[np.int64]
 """(L, K) pixel counts: rows are true classes, columns are clusters."""
 
@@ -60,6 +62,9 @@ class Confusion:
         num_clusters: K, at least 1.
         keep_images: also keep the counts of every update, for `images`.
 
+    Attributes:
+        pixels: number of pixels of all updates, void ones included.
+
     Raises:
         DataError: L or K out of range.
 
@@ -81,6 +86,7 @@ class Confusion:
         self.num_classes = num_classes
         self.num_clusters = num_clusters
         self.keep_images = keep_images
+        self.pixels = 0
         self._counts = torch.zeros(num_classes * num_clusters, dtype=torch.int64)
         self._kept: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
 
@@ -101,17 +107,26 @@ class Confusion:
                 f"truth has shape {tuple(truth.shape)} and clusters {tuple(clusters.shape)}; "
                 "resize them to the same shape"
             )
+        counts = torch.zeros_like(self._counts)
+        parts = (values.reshape(-1).split(_CHUNK) for values in (truth, clusters))
+        for part in zip(*parts, strict=True):
+            counts += self._counted(*part)
+        self._counts += counts
+        self.pixels += truth.numel()
+        if self.keep_images and counts.any():
+            places = counts.nonzero()[:, 0]
+            sparse = (places.numpy(), counts[places].numpy())
+            self._kept.append((sparse[0].astype(np.int32), sparse[1].astype(np.int32)))
+
+    def _counted(self, truth: Tensor, clusters: Tensor) -> Tensor:
+        """(L * K,) counts of the pairs of some pixels."""
+        truth, clusters = truth.to(torch.int64), clusters.to(torch.int64)
         labelled = truth != VOID
         truth, clusters = truth[labelled], clusters[labelled].to(truth.device)
         _check_ids(truth, self.num_classes, f"truth holds class id {{}}; use {VOID} for void")
         _check_ids(clusters, self.num_clusters, "clusters hold id {}; check the number of clusters")
         pairs = truth * self.num_clusters + clusters
-        counts = torch.bincount(pairs, minlength=len(self._counts)).cpu()
-        self._counts += counts
-        if self.keep_images and len(pairs):
-            places = counts.nonzero()[:, 0]
-            sparse = (places.numpy(), counts[places].numpy())
-            self._kept.append((sparse[0].astype(np.int32), sparse[1].astype(np.int32)))
+        return torch.bincount(pairs, minlength=len(self._counts)).cpu()
 
     @property
     def matrix(self) -> Matrix:
@@ -135,7 +150,7 @@ def _integers(values: Any, what: str) -> Tensor:
     tensor = torch.as_tensor(values)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise DataError(f"{what} has type {tensor.dtype}; give whole-number ids")
-    return tensor.to(torch.int64)
+    return tensor
 
 
 def _check_ids(ids: Tensor, limit: int, message: str) -> None:

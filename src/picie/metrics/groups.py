@@ -88,7 +88,7 @@ def score_groups(
     mapping: Sequence[int],
     class_names: Sequence[str],
     groups: Groups,
-    match: Matching,
+    match: Matching | None,
 ) -> dict[str, dict[Reading, GroupScores]]:
     """Score each group under each reading.
 
@@ -97,7 +97,7 @@ def score_groups(
         mapping: the class of each cluster from the ONE matching of all classes, -1 = unmatched.
         class_names: L names.
         groups: class ids by name.
-        match: matching for the reading `rematched`.
+        match: matching for the reading `rematched`; None = without it.
 
     Raises:
         DataError: as `check_groups`.
@@ -109,8 +109,9 @@ def score_groups(
         scored[name] = {
             "block": score_block(ordered, ids, class_names),
             "rows": score_rows(ordered, ids, class_names),
-            "rematched": score_rematched(matrix, ids, class_names, match),
         }
+        if match is not None:
+            scored[name]["rematched"] = score_rematched(matrix, ids, class_names, match)
     return scored
 
 

@@ -33,6 +33,7 @@ class Scores:
         protocol: data, split, size, crop, matching, K and everything else that scores depend on.
         confusion: (L, K) counts, rows true classes, columns cluster ids (not matched).
         groups: scores of each named group of classes under each of the `READINGS`.
+        void_share: share of void pixels in the scored images, 0..100; None if unknown.
     """
 
     accuracy: float
@@ -46,6 +47,7 @@ class Scores:
     protocol: dict[str, Any]
     confusion: list[list[int]]
     groups: dict[str, dict[Reading, GroupScores]] = field(default_factory=dict)
+    void_share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values that survive a round trip through JSON.
@@ -63,6 +65,7 @@ class Scores:
             "mapping": {str(cluster): name for cluster, name in self.mapping.items()},
             "protocol": dict(self.protocol),
             "confusion": [list(row) for row in self.confusion],
+            "void_share": self.void_share,
         }
         if self.groups:
             values["readings"] = dict(READINGS)
@@ -80,6 +83,7 @@ def score(
     match: Matching = "hungarian",
     groups: Groups | None = None,
     protocol: Mapping[str, Any],
+    pixels: int | None = None,
 ) -> Scores:
     """Match clusters with classes once for the whole data set, then score.
 
@@ -92,6 +96,7 @@ def score(
         match: `hungarian` (one-to-one) or `majority` (many-to-one, favours larger K).
         groups: class ids of groups that are also scored separately.
         protocol: what was evaluated and how; `matching` and `K` are added.
+        pixels: number of pixels, void ones included; None = unknown.
 
     Raises:
         ConfigError: unknown matching.
@@ -102,25 +107,37 @@ def score(
     mapping = match_clusters(matrix, match)
     named = {"matching": MATCHINGS[match], "K": matrix.shape[1]}
     scored = score_groups(matrix, mapping, names, groups or {}, match)
-    return _scores(matrix, names, mapping, dict(protocol) | named, scored)
+    return _scores(matrix, names, mapping, dict(protocol) | named, scored, pixels)
 
 
 def score_classes(
-    matrix: Matrix, class_names: Sequence[str], *, protocol: Mapping[str, Any]
+    matrix: Matrix,
+    class_names: Sequence[str],
+    *,
+    mapping: Sequence[int] | None = None,
+    groups: Groups | None = None,
+    protocol: Mapping[str, Any],
+    pixels: int | None = None,
 ) -> Scores:
-    """Score predictions that are already classes, for example of a probe, without matching.
+    """Score predictions that are already classes, of a probe or by name, without matching.
 
     Args:
-        matrix: (L, L) counts, rows true classes, columns predicted ones.
+        matrix: (L, K) counts, rows true classes, columns predictions.
         class_names: L different names.
-        protocol: what was evaluated and how; `matching` is added.
+        mapping: the class of each column, -1 = none: its pixels count as errors. The classes
+            themselves if None.
+        groups: class ids of groups that are also scored separately; not rematched.
+        protocol: what was evaluated and how; `matching` is added where it is missing.
+        pixels: number of pixels, void ones included; None = unknown.
 
     Raises:
         DataError: names do not match the matrix or repeat, or there is no labelled pixel.
     """
     matrix, names = _checked(matrix, class_names)
+    mapping = range(len(names)) if mapping is None else mapping
     named = {"matching": "none (classes were predicted)"}
-    return _scores(matrix, names, range(len(names)), dict(protocol) | named, {})
+    scored = score_groups(matrix, mapping, names, groups or {}, None)
+    return _scores(matrix, names, mapping, named | dict(protocol), scored, pixels)
 
 
 def _scores(
@@ -129,6 +146,7 @@ def _scores(
     mapping: Sequence[int],
     protocol: dict[str, Any],
     groups: dict[str, dict[Reading, GroupScores]],
+    pixels: int | None,
 ) -> Scores:
     ordered = in_class_order(matrix, mapping)
     hits, rows, columns = ordered.diagonal(), ordered.sum(1), ordered.sum(0)[:-1]
@@ -152,6 +170,7 @@ def _scores(
         protocol=protocol,
         confusion=matrix.tolist(),
         groups=groups,
+        void_share=None if pixels is None else 100.0 * (1 - float(matrix.sum() / pixels)),
     )
 
 
@@ -166,5 +185,8 @@ def _checked(matrix: Matrix, class_names: Sequence[str]) -> tuple[Matrix, tuple[
     if repeated:
         raise DataError(f"class name {repeated[0]!r} occurs more than once; make names unique")
     if not matrix.any():
-        raise DataError("no labelled pixel to score; check that the masks are not all void (255)")
+        raise DataError(
+            "no labelled pixel to score; check that the masks are not all void (255), or say what "
+            "255 is, for example --mask-map 255=1"
+        )
     return matrix, names

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
-from picie.models.timm_features import create_network
+from picie.models.timm_features import Check, create_network
 
 __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
 
@@ -40,6 +40,7 @@ class Backbone(nn.Module):
         pretrained: bool = True,
         layers: Sequence[int] = (),
         weights: str | Path | None = None,
+        check: Check | None = None,
     ) -> None:
         """Build the network.
 
@@ -50,6 +51,7 @@ class Backbone(nn.Module):
                 stages from stride 4 on, or the last block of a network without stages.
             weights: weight file to load instead of timm's weights or those of the default
                 backbone's package: .safetensors, or .pth without code.
+            check: as in `create_network`.
 
         Raises:
             ConfigError: the name is unknown to timm, or the network gives no feature maps, has a
@@ -68,6 +70,7 @@ class Backbone(nn.Module):
             layers=layers,
             pretrained=pretrained and not packaged,
             weights=None if weights is None else Path(weights),
+            check=check,
         )
         self.stages = network.stages
         if packaged:

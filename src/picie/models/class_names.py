@@ -14,14 +14,16 @@ masks; a class without clusters keeps its id.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from picie.config import MOST_CENTROIDS
 from picie.errors import ConfigError
+from picie.runtime.documents import parse_toml, read_text
 from picie.runtime.files import write_atomically
+from picie.runtime.printable import shown
 from picie.types import IGNORED
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _RESERVED = re.compile(r"cluster \d+")
+_LONGEST = 250  # characters of a name: more than masks, lists and tables can show
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -50,15 +53,19 @@ def check_name(name: str, where: str, *, ignore: bool = False) -> None:
         ignore: whether its pixels are void.
 
     Raises:
-        ConfigError: the name is empty, has surrounding spaces or control characters, or is
-            reserved.
+        ConfigError: the name is empty or too long, has surrounding spaces or control characters,
+            or is reserved.
     """
+    if len(name) > _LONGEST:
+        raise ConfigError(
+            f"{where}: the name {shown(name)} has {len(name)} characters; give at most {_LONGEST}"
+        )
     if not name.strip():
         raise ConfigError(f"{where}: the name is empty; give it a name, or remove the entry")
     if name != name.strip() or not name.isprintable():
         raise ConfigError(
-            f"{where}: the name {name!r} begins or ends with a space, or holds a line break or a "
-            "control character; correct it"
+            f"{where}: the name {shown(name)} begins or ends with a space, or holds a line break "
+            "or a control character; correct it"
         )
     if _RESERVED.fullmatch(name):
         raise ConfigError(
@@ -79,7 +86,7 @@ def check_colour(colour: str, where: str) -> None:
     """
     if not _COLOUR.fullmatch(colour):
         raise ConfigError(
-            f'{where}: {colour!r} is not a colour; give red, green and blue like "#804080"'
+            f'{where}: {shown(colour)} is not a colour; give red, green and blue like "#804080"'
         )
 
 
@@ -138,8 +145,15 @@ class ClassNames:
     origin: str = field(default="class names", compare=False)
 
     def __post_init__(self) -> None:
-        if self.clusters < 2:
-            raise ConfigError(f"{self.origin}: clusters = {self.clusters}; give 2 or more")
+        if not 2 <= self.clusters <= MOST_CENTROIDS:
+            raise ConfigError(
+                f"{self.origin}: clusters = {shown(self.clusters)}; give 2 to {MOST_CENTROIDS}"
+            )
+        if len(self.classes) > MOST_CENTROIDS:
+            raise ConfigError(
+                f"{self.origin}: has {len(self.classes)} entries of [[classes]]; give at most "
+                f"{MOST_CENTROIDS}"
+            )
         taken: dict[str, str] = {}
         for number, one in enumerate(self.classes, 1):
             where = f"{self.origin}: entry {number} of [[classes]]"
@@ -183,13 +197,7 @@ def read_classes(path: Path) -> ClassNames:
         ConfigError: the file cannot be read, is not TOML, has unknown keys or wrong types, or is
             rejected by `ClassNames`; the message names the file and the entry.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
-    return parse_classes(text, path)
+    return parse_classes(read_text(path), path)
 
 
 def parse_classes(text: str, path: Path) -> ClassNames:
@@ -202,10 +210,7 @@ def parse_classes(text: str, path: Path) -> ClassNames:
     Raises:
         ConfigError: as `read_classes`.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML ({error}); correct it") from None
+    values = parse_toml(text, path)
     _check_keys(values, ("clusters", "classes"), str(path))
     if "clusters" not in values:
         raise ConfigError(
@@ -259,12 +264,12 @@ def _entry(entry: Any, number: int, path: Path) -> NamedClass:
 def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in values:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}; known: {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown key {shown(key)}; known: {', '.join(known)}")
 
 
 def _typed(value: Any, kind: type, key: str, wanted: str, where: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{where}: {key} = {value!r} is invalid; give {wanted}")
+        raise ConfigError(f"{where}: {key} = {shown(value)} is invalid; give {wanted}")
     return value
 
 
@@ -278,9 +283,10 @@ def _check_numbers(entry: NamedClass, clusters: int, where: str, taken: dict[str
     """Raise for numbers that are out of range, or named before by this or another entry."""
     for kind, numbers in (("cluster", entry.clusters), ("node", entry.nodes)):
         for number in numbers:
-            if number < 0 or (kind == "cluster" and number >= clusters):
-                known = f"0 to {clusters - 1}" if kind == "cluster" else "0 or more"
-                raise ConfigError(f"{where}: there is no {kind} {number}; give {known}")
+            end = clusters if kind == "cluster" else 2 * MOST_CENTROIDS
+            if not 0 <= number < end:
+                known = f"0 to {end - 1}" if kind == "cluster" else "0 or more"
+                raise ConfigError(f"{where}: there is no {kind} {shown(number)}; give {known}")
             claim = f"{kind} {number}"
             if claim in taken:
                 raise ConfigError(

@@ -7,11 +7,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from picie.config import MOST_CENTROIDS
 from picie.errors import NotFittedError
 from picie.models.backbones import Backbone
 from picie.models.fpn import FeaturePyramid
+from picie.models.timm_features import Check
 
-__all__ = ["PiCIE"]
+__all__ = ["LEARNT", "PiCIE", "check_shapes", "check_tree"]
+
+LEARNT = {
+    "centroids": torch.float32,
+    "groups": torch.int64,
+    "offsets": torch.float32,
+    "trees": torch.float64,
+}
+"""The buffers whose sizes are learnt, not configured, and their types."""
+
+_MOST_VIEWS = 2
 
 
 class PiCIE(nn.Module):
@@ -23,6 +35,7 @@ class PiCIE(nn.Module):
         pretrained: load the backbone's weights.
         layers: layers of the backbone to use, as in `Backbone`; empty = its default.
         weights: weight file for the backbone, instead of timm's weights.
+        check: is called with the backbone's tensors before they take memory; as in `Backbone`.
 
     Attributes:
         centroids: (V, P, D) float, P centroids for each of V views (or one set from unaugmented
@@ -48,9 +61,12 @@ class PiCIE(nn.Module):
         pretrained: bool = True,
         layers: Sequence[int] = (),
         weights: str | Path | None = None,
+        check: Check | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = Backbone(backbone, pretrained=pretrained, layers=layers, weights=weights)
+        self.backbone = Backbone(
+            backbone, pretrained=pretrained, layers=layers, weights=weights, check=check
+        )
         self.decoder = FeaturePyramid(self.backbone.channels, feature_size)
         self.register_buffer("centroids", torch.empty(0, 0, feature_size))
         self.register_buffer("groups", torch.empty(0, 0, dtype=torch.int64))
@@ -119,22 +135,21 @@ class PiCIE(nn.Module):
         """Load a state strictly, except that the number of centroids may differ.
 
         Raises:
-            RuntimeError: a tensor is missing, unknown or of another shape (torch's own error).
+            RuntimeError: a tensor is missing, unknown or of another shape (torch's own error), or
+                holds values that no training can give.
         """
         state = dict(state)
+        shapes = {name: tuple(state[name].shape) for name in LEARNT if name in state}
+        check_shapes(shapes, self.centroids.shape[-1])
         if "groups" in state:  # models of 0.1.0 have neither offsets nor trees
-            views, count = state["groups"].shape
+            views, count = shapes["groups"]
             state.setdefault("offsets", torch.zeros(views, count))
             state.setdefault("trees", torch.empty(views, 0, 3, dtype=torch.float64))
-        for name in (
-            "centroids",
-            "groups",
-            "offsets",
-            "trees",
-        ):  # their sizes are learnt, not configured
+        _check_values(state, {name for name, _ in self.named_parameters()})
+        for name, kind in LEARNT.items():  # their sizes are learnt, not configured
             if name in state:
-                old = getattr(self, name)
-                setattr(self, name, torch.empty_like(state[name], device=old.device))
+                device = getattr(self, name).device
+                setattr(self, name, torch.empty_like(state[name], dtype=kind, device=device))
         self.load_state_dict(state)
 
     def view_centroids(self, view: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,3 +164,64 @@ class PiCIE(nn.Module):
                 "sets); train it first (picie train)"
             )
         return self.centroids[view], self.groups[view], self.offsets[view]
+
+
+def check_shapes(shapes: Mapping[str, tuple[int, ...]], feature_size: int) -> None:
+    """Check that the shapes of the learnt buffers fit each other.
+
+    Args:
+        shapes: of those of `LEARNT` that a file holds.
+        feature_size: D.
+
+    Raises:
+        RuntimeError: the message names the tensor.
+    """
+    groups = shapes.get("groups", (0, 0))
+    views, count = (*groups, 0, 0)[:2]
+    if views > _MOST_VIEWS or count > MOST_CENTROIDS:
+        raise RuntimeError(
+            f"groups is {_sides(groups)}; a model has at most {_MOST_VIEWS} sets of "
+            f"{MOST_CENTROIDS} centroids"
+        )
+    expected: dict[str, list[tuple[int, ...]]] = {
+        "centroids": [(views, count, feature_size)],
+        "groups": [(views, count)],
+        "offsets": [(views, count)],
+        "trees": [(views, count - 1, 3), (views, 0, 3)],
+    }
+    for name, shape in shapes.items():
+        if shape not in expected[name]:
+            wanted = _sides(expected[name][0])
+            raise RuntimeError(f"{name} is {_sides(shape)} where {wanted} is expected")
+
+
+def _check_values(state: Mapping[str, Tensor], parameters: set[str]) -> None:
+    """Raise RuntimeError for values that would give masks without meaning, or fail later."""
+    for name, values in state.items():
+        checked = name in parameters or name in LEARNT or ".running_" in name
+        if checked and values.is_floating_point() and not bool(values.isfinite().all()):
+            raise RuntimeError(f"{name} holds values that are not finite")
+        if name.endswith("running_var") and bool((values < 0).any()):
+            raise RuntimeError(f"{name} holds variances below 0")
+    if "groups" not in state:
+        return  # load_state_dict says that it is missing
+    groups = state["groups"]
+    if groups.numel() and not bool(((groups >= 0) & (groups < groups.shape[1])).all()):
+        raise RuntimeError(f"groups holds numbers outside 0 to {groups.shape[1] - 1}")
+    for tree in state.get("trees", ()):
+        check_tree(tree)
+
+
+def check_tree(tree: Tensor) -> None:
+    """Raise RuntimeError unless each row merges two nodes that exist and were not merged before."""
+    nodes = tree[:, :2]
+    row_nodes = len(tree) + 1 + torch.arange(len(tree), device=tree.device)  # made by each row
+    whole = bool((nodes == nodes.round()).all() and (nodes >= 0).all())
+    if not whole or bool((nodes >= row_nodes[:, None]).any()):
+        raise RuntimeError("trees holds a merge of nodes that do not exist")
+    if len(nodes.unique()) < nodes.numel():
+        raise RuntimeError("trees merges a node twice")
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape)) or "a number"

@@ -1,7 +1,7 @@
 """timm networks with feature maps: the options they need, their layers, strides and image sizes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from picie.models.weight_files import WeightFile, fit_weights, read_weights
 
 __all__ = [
     "REFUSALS",
+    "Check",
     "Network",
     "PatchMaps",
     "check_sizes",
@@ -42,6 +43,8 @@ _ODD = (75, 109)
 _LARGE = (320, 416)  # some position tables are limited to the image size of the training
 _OTHER = "choose a network for any size, such as resnet18.tv_in1k"
 _Shape = tuple[int, int, int]
+Check = Callable[[Mapping[str, Tensor]], None]
+"""Gets the tensors of a network on the device `meta`, without memory, and may refuse them."""
 
 
 def check_sizes(
@@ -201,7 +204,12 @@ class _Plan:
 
 
 def create_network(
-    name: str, *, layers: Sequence[int], pretrained: bool, weights: Path | None
+    name: str,
+    *,
+    layers: Sequence[int],
+    pretrained: bool,
+    weights: Path | None,
+    check: Check | None = None,
 ) -> Network:
     """Create a network, and check that the sizes of its maps agree with its strides.
 
@@ -211,15 +219,20 @@ def create_network(
             stride 4 on, or the last block of a network without stages.
         pretrained: load timm's weights.
         weights: weight file to load instead.
+        check: is called before the network takes memory and time; the weights at the start are
+            not those of a seed then.
 
     Raises:
         ConfigError: no feature maps, a fixed image size, or no such layer.
         ModelError: weights that cannot be loaded or do not fit.
     """
     file = None if weights is None else read_weights(weights)
-    plan = _plan(name)
+    plan = _plan(name, drawn=check is None)
     chosen = _chosen(name, layers, plan)
     create = _patch_maps if plan.plain else _pyramid
+    if check is not None:
+        with torch.device("meta"):
+            check(create(name, chosen, plan.options, False, None)[0].state_dict())
     stages, notes = create(name, chosen, plan.options, pretrained, file)
     channels_last = getattr(stages, "output_fmt", "NCHW") == "NHWC"  # Swin, MambaOut
     strides = tuple(plan.strides[place] for place in chosen)
@@ -230,7 +243,8 @@ def create_network(
     return Network(stages, channels, strides, whole, channels_last, plan.plain, tuple(notes))
 
 
-def _plan(name: str) -> _Plan:
+def _plan(name: str, *, drawn: bool) -> _Plan:
+    """Try the options; `drawn`: small networks draw their weights, as in earlier versions."""
     import timm
 
     config = timm.get_pretrained_cfg(name)
@@ -240,7 +254,7 @@ def _plan(name: str) -> _Plan:
         try:
             # Initialising the unused weights of a large transformer would take a minute. Other
             # networks are small; their random draws are part of what a seed determines.
-            with torch.device("meta") if fixed else nullcontext():
+            with nullcontext() if drawn and not fixed else torch.device("meta"):
                 probe = _create(name, pretrained=False, features_only=True, **options)
                 if fixed:
                     try_small_image(probe.eval(), probe.feature_info.reduction())

@@ -6,6 +6,7 @@ import inspect
 import io
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from picie.errors import ModelError
+from picie.runtime.printable import printable
 
 __all__ = ["WeightFile", "fit_weights", "read_weights"]
 
@@ -66,6 +68,7 @@ _HEADS = (
     "decoder_pred",
 )
 _SHOWN = 3
+_DEEPEST = 8  # checkpoints within checkpoints; one may also contain itself
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,16 @@ def read_weights(path: Path) -> WeightFile:
         raise ModelError(f"{path}: no such weight file; check --backbone-weights")
     notes: list[str] = []
     content = _loaded(path)
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
         inner = next((key for key in _HOLDERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         notes.append(f"{path}: took the weights under {inner!r}")
         content = content[inner]
     items = content.items() if isinstance(content, Mapping) else ()
-    tensors = {str(key): value for key, value in items if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in items if _is_plain(value)}
     if not tensors:
         keys = _some(str(key) for key, _ in items) or f"a {type(content).__name__}"
         raise ModelError(
@@ -151,11 +156,8 @@ def fit_weights(
             "was made for"
         )
     for key in used:
-        if key in tensors and tensors[key].shape != known[key].shape:
-            raise ModelError(
-                f"{path}: does not fit {name}: {key} is {_sides(tensors[key])} where the network "
-                f"has {_sides(known[key])}; pass the --backbone that the file was made for"
-            )
+        if key in tensors:
+            _check(tensors[key], known[key], key, f"{path}: does not fit {name}")
     unknown = [key for key in tensors if key not in known]
     strange = [key for key in unknown if key.split(".")[0] not in _HEADS]
     if strange:
@@ -172,6 +174,8 @@ def _loaded(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
         # Checkpoints of DINO and many others contain their command-line flags as a Namespace.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -187,6 +191,13 @@ def _loaded(path: Path) -> Any:
             f"{path}: the weights cannot be read ({reason}); give a complete .safetensors or .pth "
             "file"
         ) from None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse compressed parts, which torch does not write: they may fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its parts are larger than the file")
 
 
 def _without_prefixes(
@@ -235,6 +246,23 @@ def _translated(
     return translated
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor with values in memory: neither sparse, quantised nor without data."""
+    if not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+
+
+def _check(tensor: Tensor, own: Tensor, key: str, where: str) -> None:
+    if tensor.shape != own.shape:
+        raise ModelError(
+            f"{where}: {key} is {_sides(tensor)} where the network has {_sides(own)}; pass the "
+            "--backbone that the file was made for"
+        )
+    if own.is_floating_point() and not bool(tensor.isfinite().all() or own.isinf().any()):
+        raise ModelError(f"{where}: {key} holds values that are not finite; give a complete file")
+
+
 def _may_miss(key: str, model: nn.Module) -> bool:
     if key.split(".")[0] in _HEADS:
         return True
@@ -245,7 +273,7 @@ def _may_miss(key: str, model: nn.Module) -> bool:
 def _some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(printable(name[:100]) for name in names[:_SHOWN]) + more
 
 
 def _sides(tensor: Tensor) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import tomlkit
 from tomlkit.items import AoT
 
 from picie.errors import ConfigError
-from picie.models.class_names import HEADER, ClassNames, NamedClass, entry_text
-from picie.runs import CLASSES_FILE
+from picie.models.class_names import HEADER, ClassNames, NamedClass, entry_text, parse_classes
+from picie.runs import CLASSES_FILE, changing_names
 from picie.runtime.files import write_atomically, writing
 
 __all__ = ["HISTORY_FOLDER", "edited", "replace_classes", "undo_classes"]
@@ -24,46 +24,112 @@ _ENTRY = re.compile(r"[ \t]*\[\[\s*['\"]?classes['\"]?\s*\]\]")
 def edited(text: str, names: ClassNames) -> str:
     """The text of a classes.toml after a change.
 
-    Entries are matched by name. New ones are added at the end. Comments after a removed entry stay,
-    because they usually belong to the next entry.
+    Entries are matched by name, and keep the comments above them when their order changes. Comments
+    above a removed entry stay, because they usually belong to the next entry too.
 
     Args:
         text: a valid classes.toml, or "".
-        names: the wanted content; entries that stay are in the order of the text.
+        names: the wanted content.
     """
     if not text.strip():
         text = f"{text}{HEADER}clusters = {names.clusters}\n"
+    if _reads_as(text, names):
+        return text
     document = tomlkit.parse(text)
     if document["clusters"] != names.clusters:
         document["clusters"] = names.clusters
     entries: Any = document.get("classes", [])
     wanted = dict(_keyed(names.classes, lambda named_class: named_class.name))
-    old = list(_keyed(entries, lambda entry: str(entry["name"])))
-    removed = [place for place, (key, _) in enumerate(old) if key not in wanted]
-    known = {key for key, _ in old}
-    new = [named_class for key, named_class in wanted.items() if key not in known]
+    old = dict(_keyed(entries, lambda entry: str(entry["name"])))
+    more = {key: _update(entry, wanted[key]) for key, entry in old.items() if key in wanted}
     if "classes" in document and not isinstance(entries, AoT):  # classes = [{...}, ...]
-        for key, entry in old:
-            entry.update(_update(entry, wanted[key]) if key in wanted else {})
-        for place in reversed(removed):
-            del entries[place]
-        for named_class in new:
-            entries.append(_inline(named_class))
-        return tomlkit.dumps(document)
-    more = [_update(entry, wanted[key]) if key in wanted else {} for key, entry in old]
-    head, *tables = _tables(tomlkit.dumps(document))
-    for place, table in enumerate(tables):
+        for key, missing in more.items():
+            old[key].update(missing)
+        _arrange(entries, list(old), wanted)
+        found = tomlkit.dumps(document)
+    else:
+        found = _joined(_tables(tomlkit.dumps(document)), list(old), wanted, more)
+    return found if _reads_as(found, names) else _fresh(names)
+
+
+def _joined(
+    parts: list[list[str]],
+    old: list[_Key],
+    wanted: Mapping[_Key, NamedClass],
+    more: Mapping[_Key, Mapping[str, Any]],
+) -> str:
+    """The text of the wanted entries in their order.
+
+    Args:
+        parts: from `_tables`.
+        old: the keys of its entries.
+        wanted: the entries by key.
+        more: for each entry that stays, the keys and values to add.
+    """
+    head, *tables = parts
+    above, bodies = [head[_end(head) :]], list[list[str]]()
+    for table in tables:
         end = _end(table)
-        if place in removed:
-            table[:end] = []
-            if not any(line.strip() for line in table):
-                table.clear()
-        elif more[place]:
-            table[end - 1] = table[end - 1].rstrip("\n") + "\n"
-            table[end:end] = [f"{key} = {_value(value)}\n" for key, value in more[place].items()]
-    remaining = "".join(line for lines in (head, *tables) for line in lines)
-    added = "".join("\n" + entry_text(named_class) for named_class in new)
-    return remaining.rstrip("\n") + "\n" + added if added else remaining
+        bodies.append(table[:end])
+        above.append(table[end:])
+    kept: dict[_Key, str] = {}
+    lines: list[str] = []
+    for key, body, comments in zip(old, bodies, above[:-1], strict=False):
+        lines = _above(lines, comments)
+        if key in wanted:
+            added = [f"{name} = {_value(value)}\n" for name, value in more[key].items()]
+            kept[key] = "".join([*lines, *_ended(body), *added])
+            lines = []
+    last = ([None, *(key for key in wanted if key in kept)])[-1]
+    tail = "".join(_above(lines, above[-1]))
+    text = "".join(_ended(head[: _end(head)])) + ("" if kept else tail)
+    for key, named_class in wanted.items():
+        if key in kept:
+            text += kept[key] + (tail if key == last else "")
+        else:
+            text = text.rstrip("\n") + "\n\n" + entry_text(named_class)
+    return text
+
+
+def _above(left: list[str], comments: list[str]) -> list[str]:
+    """What is above an entry: what removed entries left, and its own comments."""
+    blank = not any(line.strip() for line in comments)
+    return left if left and blank else left + comments
+
+
+def _ended(lines: list[str]) -> list[str]:
+    """The same lines, the last with a line break."""
+    return [*lines[:-1], lines[-1].rstrip("\n") + "\n"] if lines else []
+
+
+def _arrange(entries: Any, old: list[_Key], wanted: Mapping[_Key, NamedClass]) -> None:
+    """Give a list of inline tables the wanted entries in their order."""
+    for place in reversed(range(len(old))):
+        if old[place] not in wanted:
+            del entries[place], old[place]
+    for place, (key, named_class) in enumerate(wanted.items()):
+        if place < len(old) and old[place] == key:
+            continue
+        entry = _inline(named_class)
+        if key in old:
+            earlier = old.index(key)
+            entry = entries[earlier]
+            del entries[earlier], old[earlier]
+        entries.insert(place, entry)
+        old.insert(place, key)
+
+
+def _reads_as(text: str, names: ClassNames) -> bool:
+    try:
+        return parse_classes(text, Path(CLASSES_FILE)) == names
+    except ConfigError:
+        return False
+
+
+def _fresh(names: ClassNames) -> str:
+    """A new text, for files whose form cannot be kept; the history has the old one."""
+    entries = "".join("\n" + entry_text(named_class) for named_class in names.classes)
+    return f"{HEADER}clusters = {names.clusters}\n{entries}"
 
 
 def _keyed(items: Iterable[Any], name: Any) -> Iterable[tuple[_Key, Any]]:
@@ -127,7 +193,7 @@ def _inline(named_class: NamedClass) -> Any:
 def _tables(text: str) -> list[list[str]]:
     """The lines before the first [[classes]], then the lines of each entry."""
     parts: list[list[str]] = [[]]
-    for line in text.splitlines(keepends=True):
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
         if _ENTRY.match(line):
             parts.append([])
         parts[-1].append(line)
@@ -137,7 +203,7 @@ def _tables(text: str) -> list[list[str]]:
 def _end(lines: list[str]) -> int:
     """The number of lines up to the last one that is neither a comment nor blank."""
     end = len(lines)
-    while lines[end - 1].strip()[:1] in ("", "#"):
+    while end and lines[end - 1].strip()[:1] in ("", "#"):
         end -= 1
     return end
 
@@ -154,6 +220,8 @@ _UNDONE = "undone.toml"
 
 def replace_classes(folder: Path, text: str) -> bool:
     """Write a classes.toml, and keep the old version in its history.
+
+    The caller has read the names, and writes, within one block of `changing_names`.
 
     Args:
         folder: the run folder.
@@ -184,6 +252,8 @@ def replace_classes(folder: Path, text: str) -> bool:
 def undo_classes(folder: Path) -> int:
     """Restore the classes.toml before the last change; the current one becomes undone.toml.
 
+    Waits for other changes of the names.
+
     Args:
         folder: the run folder.
 
@@ -192,13 +262,20 @@ def undo_classes(folder: Path) -> int:
 
     Raises:
         ConfigError: there is no change to undo.
-        PicieError: a file cannot be written.
+        PicieError: a file cannot be written, or another process changes the names for too long.
     """
-    path, numbers = folder / CLASSES_FILE, _numbers(folder)
-    if not numbers:
+    if not _numbers(folder):
         raise ConfigError(
             f"{folder}: nothing to undo; changes are recorded from the first picie name on"
         )
+    with changing_names(folder, "picie name"):
+        return _undo(folder)
+
+
+def _undo(folder: Path) -> int:
+    path, numbers = folder / CLASSES_FILE, _numbers(folder)
+    if not numbers:
+        raise ConfigError(f"{folder}: nothing to undo; another process has undone the last change")
     backup = folder / HISTORY_FOLDER / f"{max(numbers):04d}.toml"
     before = backup.read_bytes()
     if path.exists():

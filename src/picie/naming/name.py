@@ -3,17 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from picie.data.folder import PhotoFolder
-from picie.errors import ConfigError
+from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
+from picie.errors import ConfigError, ModelError
 from picie.inference.segmenter import Segmenter, load
-from picie.metrics.confusion import Matrix
-from picie.models.class_names import ClassNames, parse_classes, read_classes
+from picie.models.class_names import ClassNames, read_classes
 from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
 from picie.naming.file import edited, replace_classes, undo_classes
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
-from picie.naming.votes import Vote, add_votes, count_labels, open_labelled, votes
-from picie.runs import CLASSES_FILE
+from picie.naming.votes import LabelCounts, Vote, add_votes, count_labels, open_labelled, votes
+from picie.runs import CLASSES_FILE, WEIGHTS_FILE, changing_names
+from picie.runtime.documents import read_text
 from picie.runtime.progress import Reporter
 
 __all__ = ["Naming", "Pairs", "name", "names_of"]
@@ -31,12 +33,14 @@ class Naming:
         changes: a sentence for each change.
         votes: the votes of labelled images on each cluster; empty without them.
         changed: whether the file changed.
+        void_share: share of void pixels in the labelled images, 0..100; None without them.
     """
 
     model: Segmenter
     changes: tuple[str, ...]
     votes: tuple[Vote, ...]
     changed: bool
+    void_share: float | None = None
 
 
 def name(
@@ -53,6 +57,10 @@ def name(
     min_pixels: int = 1,
     overwrite: bool = False,
     undo: bool = False,
+    void: Void = "auto",
+    mask_map: MaskMap = (),
+    mask_orientation: MaskOrientation = "auto",
+    reading: Mapping[str, Any] | None = None,
     device: str = "",
     reporter: Reporter | None = None,
 ) -> Naming:
@@ -76,35 +84,88 @@ def name(
         min_pixels: labelled pixels that a cluster needs to get a name.
         overwrite: remove all names first.
         undo: revert the last change and do nothing else.
+        void: how masks of `labelled` are read, as in `evaluate`; so are the next two.
+        mask_map: class id, or "void", of stored values.
+        mask_orientation: what masks of images with an EXIF orientation are drawn on.
+        reading: how images of `labelled` are read: arguments of `Segmenter.read_as`.
         device: auto, cpu, cuda or mps, for `labelled`; as in training if empty.
         reporter: shows progress; None = silent.
 
     Raises:
         ConfigError: unknown clusters, nodes, classes or colours, or contradicting orders.
-        DataError: no labelled images.
-        ModelError: no trained model in the folder.
+        DataError: no labelled images, or masks that cannot be used or were probably misread.
+        ModelError: no trained model in the folder, or it was replaced meanwhile.
+        PicieError: another process changes the names for longer than a minute.
 
     Example:
         >>> picie.name("runs/first", {"3": "road", "0,5": "building"})  # doctest: +SKIP
     """
-    folder = Path(run)
+    folder, rule = Path(run), mask_rule(void, mask_map, mask_orientation)
     if undo:
         undo_classes(folder)
         return Naming(load(folder, device=device), (), (), changed=True)
-    model = load(folder, device=device, named=False)
+    loaded = _weights_of(folder)
+    model = load(folder, device=device, named=False).read_as(**reading or {})
     model.check_view(0)
-    path, before = folder / CLASSES_FILE, names_of(folder, model, clusters)
-    model.named(before)  # raises if the existing names do not fit the model
-    after, changes = _emptied(before, overwrite=overwrite)
-    after = _recut(after, clusters)
-    cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
-    decided: list[Vote] = []
-    if labelled is not None:
-        photos = open_labelled(Path(labelled), split, dataset)
-        matrix = count_labels(model, photos, after.clusters, reporter or Reporter(quiet=True))
-        decided = votes(matrix, photos.classes, min_pixels)
-        after = add_votes(after, cluster_tree, photos, decided)
-        changes += _summary(matrix, photos, decided)
+    counts, photos = None, None
+    if labelled is not None:  # this may take long, so others may change the names meanwhile
+        after = _changed(names_of(folder, model, clusters), clusters, overwrite=overwrite)[0]
+        ClusterTree(model.network, after.clusters, after.origin)  # raises for an impossible cut
+        photos = open_labelled(Path(labelled), split, dataset, model.config.reading)
+        shown = reporter or Reporter(quiet=True)
+        counts = count_labels(model, photos, after.clusters, shown, rule)
+    with changing_names(folder, "picie name"):
+        if _weights_of(folder) != loaded:
+            raise ModelError(f"{folder}: another process has replaced the model; name it again")
+        path, before = folder / CLASSES_FILE, names_of(folder, model, clusters)
+        model.named(before)  # raises if the existing names do not fit the model
+        after, changes = _changed(before, clusters, overwrite=overwrite)
+        cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
+        decided: list[Vote] = []
+        if counts is not None and photos is not None:
+            decided, after = _voted(counts, photos, after, cluster_tree, min_pixels)
+            changes += _summary(counts, photos, decided)
+        after, more = _ordered(after, cluster_tree, names, unset, clear, colours)
+        named = model.named(replace(after, origin=str(path)))  # raises if they do not fit it
+        changed = _write(folder, path, after)
+    share = None if counts is None else counts.void_share
+    return Naming(named, (*changes, *more), tuple(decided), changed, share)
+
+
+def _weights_of(folder: Path) -> tuple[int, int, int] | None:
+    """What tells the weights of a folder from those that replace them."""
+    try:
+        status = (folder / WEIGHTS_FILE).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _voted(
+    counts: LabelCounts,
+    photos: PhotoFolder,
+    names: ClassNames,
+    cluster_tree: ClusterTree,
+    min_pixels: int,
+) -> tuple[list[Vote], ClassNames]:
+    if counts.matrix.shape[1] != names.clusters:
+        raise ConfigError(
+            f"{names.origin}: another process has changed the cut to {names.clusters} clusters; "
+            "run the same command again"
+        )
+    decided = votes(counts.matrix, photos.classes, min_pixels)
+    return decided, add_votes(names, cluster_tree, photos, decided)
+
+
+def _ordered(
+    before: ClassNames,
+    cluster_tree: ClusterTree,
+    names: Pairs,
+    unset: Sequence[str],
+    clear: Sequence[str],
+    colours: Pairs,
+) -> tuple[ClassNames, list[str]]:
+    """The names after what the arguments ask for, and a sentence for each change."""
     assigned = [f"{parts}={title}" for parts, title in _pairs(names)]
     painted = [f"{title}={colour}" for title, colour in _pairs(colours)]
     freed = [part for text in unset for part in parse_parts(text, f"--unset {text!r}")]
@@ -114,11 +175,11 @@ def name(
         lambda old: assign(old, cluster_tree, parse_assignments(assigned)),
         lambda old: paint(old, parse_colours(painted)),
     ]
+    changes: list[str] = []
     for step in steps:
-        after, more = step(after)
+        before, more = step(before)
         changes += more
-    named = model.named(replace(after, origin=str(path)))  # raises if they do not fit the model
-    return Naming(named, tuple(changes), tuple(decided), _write(folder, path, after))
+    return before, changes
 
 
 def names_of(folder: Path, model: Segmenter, clusters: int | None = None) -> ClassNames:
@@ -137,17 +198,20 @@ def _pairs(given: Pairs) -> Sequence[tuple[str, str]]:
     return list(given.items()) if isinstance(given, Mapping) else given
 
 
-def _emptied(names: ClassNames, *, overwrite: bool) -> tuple[ClassNames, list[str]]:
+def _changed(
+    names: ClassNames, clusters: int | None, *, overwrite: bool
+) -> tuple[ClassNames, list[str]]:
+    """The names to begin with, at the wanted cut, and a sentence if old ones are removed."""
     if not overwrite or not names.classes:
-        return names, []
+        return _recut(names, clusters), []
     count = len(names.merged)
-    return replace(names, classes=()), [f"removed {count} class{'es' * (count != 1)}"]
+    said = [f"removed {count} class{'es' * (count != 1)}"]
+    return _recut(replace(names, classes=()), clusters), said
 
 
 def _write(folder: Path, path: Path, names: ClassNames) -> bool:
     """Edit the file; return whether it changed."""
-    text = edited(path.read_text(encoding="utf-8") if path.exists() else "", names)
-    assert parse_classes(text, path) == names
+    text = edited(read_text(path) if path.exists() else "", names)
     return replace_classes(folder, text)
 
 
@@ -164,13 +228,16 @@ def _recut(names: ClassNames, clusters: int | None) -> ClassNames:
     return replace(names, clusters=clusters)
 
 
-def _summary(matrix: Matrix, folder: PhotoFolder, decided: list[Vote]) -> list[str]:
+def _summary(counts: LabelCounts, folder: PhotoFolder, decided: list[Vote]) -> list[str]:
+    matrix = counts.matrix
     named = [vote for vote in decided if vote.name]
     right = sum(vote.share * vote.pixels for vote in named)
     total = max(int(matrix.sum()), 1)
     said = [
         f"{len(folder)} labelled images named {len(named)} of {len(decided)} clusters; "
-        f"{right / total:.1%} of their labelled pixels match the class of their cluster"
+        f"{right / total:.1%} of their labelled pixels match the class of their cluster",
+        f"void: {counts.void_share:.1f} % of the pixels of the labelled images",
+        *counts.notes,
     ]
     won = {vote.name for vote in named}
     lost = [name for name, pixels in zip(folder.classes, matrix.sum(1), strict=True) if pixels]

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
+from picie.data.masks import PLAIN, MaskRule
+from picie.data.reading import Reading
+from picie.errors import DataError
 from picie.evaluation.labelled import LabelledImages, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Matrix
@@ -14,7 +17,7 @@ from picie.naming.assign import ClusterTree
 from picie.naming.parts import parts_of
 from picie.runtime.progress import Reporter
 
-__all__ = ["Vote", "add_votes", "count_labels", "open_labelled", "votes"]
+__all__ = ["LabelCounts", "Vote", "add_votes", "count_labels", "open_labelled", "votes"]
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,41 @@ class Vote:
     second_share: float
 
 
-def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder:
+@dataclass(frozen=True, eq=False)
+class LabelCounts:
+    """The labels of some images, and the clusters under them.
+
+    Attributes:
+        matrix: (L, K) pixels of each class in each cluster.
+        void_share: share of void pixels, 0..100.
+        notes: what a reader must know about the masks.
+    """
+
+    matrix: Matrix
+    void_share: float
+    notes: tuple[str, ...]
+
+
+def open_labelled(
+    root: Path, split: str = "", dataset: str = "", reading: Reading | None = None
+) -> PhotoFolder:
     """The images of a folder that have a mask; others may lie beside them.
 
     Args:
         root: the folder, or the masks/ in it.
         split: list file of the folder, or split of the data set.
         dataset: name of a known data set; "" = any folder.
+        reading: how the images are read, as in `open_folder`.
 
     Raises:
         DataError: no images, masks or class names.
         ConfigError: an unknown data set or split.
     """
     if dataset:
-        return open_dataset(dataset, root, split, labelled=True)
+        return open_dataset(dataset, root, split, labelled=True, reading=reading)
     if root.name == "masks" and root.is_dir() and (root.parent / "images").is_dir():
         root = root.parent
-    folder = open_folder(root, split)
+    folder = open_folder(root, split, reading=reading)
     photos = folder.labelled
     if not photos or not folder.classes:
         open_folder(root, split, labelled=True)  # raises and names what is missing
@@ -62,8 +83,12 @@ def open_labelled(root: Path, split: str = "", dataset: str = "") -> PhotoFolder
 
 
 def count_labels(
-    model: Segmenter, folder: PhotoFolder, clusters: int, reporter: Reporter
-) -> Matrix:
+    model: Segmenter,
+    folder: PhotoFolder,
+    clusters: int,
+    reporter: Reporter,
+    rule: MaskRule = PLAIN,
+) -> LabelCounts:
     """Count the pixels of each class in each cluster, on whole images.
 
     Args:
@@ -71,21 +96,28 @@ def count_labels(
         folder: labelled images.
         clusters: K of the cut.
         reporter: shows progress.
-
-    Returns:
-        (L, K) int64.
+        rule: what the user says about the masks.
 
     Raises:
-        ConfigError: an impossible cut.
-        DataError: a mask that cannot be used, or no readable image.
+        ConfigError: an impossible cut, or a rule that cannot apply to these masks.
+        DataError: a mask that cannot be used, masks that were probably misread, no labelled pixel,
+            or no readable image.
     """
+    reporter.tell(folder.notes)
     plain = model.named(None)
     if plain.clusters != clusters:
         plain = plain.cut(clusters)
-    images = LabelledImages(folder, plain.config.size, "none")
+    images = LabelledImages(folder, plain.config.size, "none", rule)
     confusion = count_pixels(plain, images, reporter=reporter)
     reporter.enumerate(images.problems.values())
-    return confusion.matrix
+    matrix = confusion.matrix
+    if not matrix.any():
+        raise DataError(
+            f"{folder.root}: no labelled pixel: the masks are void (255) throughout; if 255 is a "
+            "class, say which one, for example --mask-map 255=1"
+        )
+    void = 100.0 * (1 - float(matrix.sum() / confusion.pixels))
+    return LabelCounts(matrix, void, tuple(images.notes))
 
 
 def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[Vote]:

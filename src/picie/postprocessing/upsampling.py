@@ -7,16 +7,20 @@ between clusters need interpolation, about a fifth of a photo.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Mask", "Span", "upsample", "upsample_part"]
+__all__ = ["Mask", "Span", "mask_type", "upsample", "upsample_part"]
 
-Mask = NDArray[np.int64]
-"""(H, W) cluster ids 0..K-1."""
+Mask = NDArray[np.signedinteger[Any]]
+"""(H, W) cluster ids 0..K-1, in the smallest type that `mask_type` knows for them.
+
+Calculate with them only in a wider type: 16 bits overflow.
+"""
 
 _STRIP_PIXELS = 2**22  # pixels of the mask per strip
 # Pixels interpolated at once. On a CPU the number is below torch's threshold for parallelisation,
@@ -42,6 +46,11 @@ class Span:
     pixels: int
     start: int
     stop: int
+
+
+def mask_type(count: int) -> type[np.int16] | type[np.int32]:
+    """The type of a mask with ids 0..count-1 and IGNORED: a large photo has many pixels."""
+    return np.int16 if count <= np.iinfo(np.int16).max else np.int32
 
 
 def upsample(logits: Tensor, size: tuple[int, ...]) -> Mask:
@@ -73,7 +82,7 @@ def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
     down, across = (_axis(span, logits.device) for span in (rows, columns))
     size = (rows.stop - rows.start, columns.stop - columns.start)
     undisputed = _undisputed(logits)
-    mask = np.empty(size, np.int64)
+    mask = np.empty(size, mask_type(len(logits)))
     step = max(1, _STRIP_PIXELS // size[1])
     for top in range(0, size[0], step):
         strip = undisputed[down.before[top : top + step]].index_select(1, across.before)

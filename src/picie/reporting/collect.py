@@ -14,6 +14,7 @@ from PIL import Image
 from torch.nn.functional import normalize, one_hot
 
 from picie.clustering.pseudo_labels import scores
+from picie.data.constant import is_constant
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
@@ -66,6 +67,7 @@ class Portraits:
             from each stretch of the photos sorted by name.
         atypical: the same for its least typical pixels.
         shots: the photos of the gallery, sorted by name.
+        constant: names of photos of (nearly) one colour.
     """
 
     photos: int
@@ -76,6 +78,7 @@ class Portraits:
     typical: tuple[tuple[Patch, ...], ...]
     atypical: tuple[tuple[Patch, ...], ...]
     shots: tuple[GalleryImage, ...]
+    constant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class PortraitCollector:
         photos: number of photos added.
         problems: a line for each unreadable photo.
         shots: the photos of the gallery so far.
+        constant: names of photos of (nearly) one colour so far.
     """
 
     model: Segmenter
@@ -144,6 +148,7 @@ class PortraitCollector:
     photos: int = 0
     problems: list[str] = field(default_factory=list)
     shots: list[GalleryImage] = field(default_factory=list)
+    constant: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         count = self.model.clusters
@@ -171,6 +176,8 @@ class PortraitCollector:
         slots = len(self.shares)
         shares = np.bincount(segmented.mask.ravel(), minlength=slots) / segmented.mask.size
         self.photos += 1
+        if is_constant(photo.image):
+            self.constant.append(photo.photo.name)
         self.shares += shares
         self.occurrences += shares >= OCCURS
         self._add_heat(segmented.mask)
@@ -190,13 +197,14 @@ class PortraitCollector:
             self.typical.finish(),
             self.atypical.finish(),
             tuple(self.shots),
+            tuple(self.constant),
         )
 
     def _add_heat(self, mask: Mask) -> None:
         down, across = (np.arange(length) * HEAT_SIDE // length for length in mask.shape)
         places = down[:, None] * HEAT_SIDE + across
         counts = np.bincount(
-            (mask * HEAT_SIDE**2 + places).ravel(), minlength=self.heats.size
+            (mask.astype(np.int64) * HEAT_SIDE**2 + places).ravel(), minlength=self.heats.size
         ).reshape(self.heats.shape)
         self.heats += counts / counts.sum(0).clip(1)
 
@@ -289,7 +297,9 @@ def make_portraits(
     chosen = _evenly(len(folder), gallery)
     collector = PortraitCollector(model, len(folder), len(chosen))
     threads = photo_workers(workers, model.device)
-    images = read_ahead(folder.photos, side, ahead=_BATCH + threads, workers=threads)
+    images = read_ahead(
+        folder.photos, side, ahead=_BATCH + threads, workers=threads, reading=folder.reading
+    )
 
     def look(batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:
         return _look(model, batch)

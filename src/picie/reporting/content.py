@@ -92,7 +92,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Score:
-    """Scores of the clusters against labels.
+    """Scores of the clusters, or of the classes that they are named as, against labels.
 
     Attributes:
         accuracy: per cent.
@@ -103,6 +103,8 @@ class Score:
         confusion: (L, K) pixels of each class in each cluster of the network.
         mapping: class of each of the K clusters, -1 = none.
         columns: for each of the K clusters its label, and the id whose colour it has.
+        notes: what a reader of the scores must know about masks and names.
+        uses_names: whether classes are scored by name; columns are then ids in masks.
     """
 
     accuracy: float
@@ -112,6 +114,8 @@ class Score:
     confusion: NDArray[np.int64]
     mapping: tuple[int, ...]
     columns: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
+    uses_names: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class Document:
         clusters: those that occur, largest first.
         absent: names of clusters that occur in no photo.
         photos: number of photos that were read.
+        notes: what was left out of the folder, a line for each kind.
+        constant: names of photos of (nearly) one colour.
         problems: a line for each unreadable photo.
         gallery: some of the photos.
         gallery_note: how they were chosen.
@@ -155,3 +161,5 @@ class Document:
     tree_note: str = ""
     score: Score | None = None
     score_note: str = ""
+    notes: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()

@@ -8,23 +8,24 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 
+from picie.evaluation.health import health_warnings
 from picie.reporting.clusters import card, index, percent, share_bar, swatch
 from picie.reporting.content import Cluster, Document, GalleryImage
 from picie.reporting.dendrogram import draw_tree, merges_in_words
+from picie.reporting.measures import ShownMeasure, shown_measures
 from picie.reporting.score_tables import score_tables
-from picie.reporting.verdicts import Verdict, verdicts
 from picie.types import IGNORED
 from picie.visualization.thumbnails import data_uri, text
 
-__all__ = ["gallery", "to_html"]
+__all__ = ["gallery", "is_report", "to_html"]
 
 _MOST_CARDS = 256
-_MOST_PROBLEMS = 1_000  # lines
-_SIGNS = {"good": "✓", "doubtful": "~", "bad": "✗"}
+_MOST_PROBLEMS = 20_000  # lines
 _GROUNDS = (
-    "In the benchmarks, only view information and view agreement correlated with mIoU on both data "
-    "sets; their ranges come from there. The other numbers did not, so they get no verdict."
+    "No number here tells good masks from bad ones on all kinds of photos: compare runs on the "
+    "same photos, and look at the clusters below."
 )
 _SECTIONS = {
     "summary": "Summary",
@@ -55,6 +56,7 @@ def to_html(document: Document) -> str:
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="generator" content="picie">',
             f'<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">',
             f"<title>{title} - picie report</title>",
             f"<style>\n{style}</style>\n<script>{script}</script>\n</head>\n<body>",
@@ -67,6 +69,17 @@ def to_html(document: Document) -> str:
             "</main>\n</body>\n</html>\n",
         ]
     )
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a page of `to_html`, of this or an earlier version.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return b" - picie report</title>" in head and head.startswith(b"<!doctype html>")
 
 
 def _asset(name: str) -> str:
@@ -101,6 +114,7 @@ def _summary(document: Document) -> str:
         index(document.clusters[:_MOST_CARDS]),
         _rest(document),
         f'<h3>Settings</h3>\n<dl class="settings">{facts}</dl>',
+        _left_out(document),
         _problems(document.problems),
     ]
     return "\n".join(part for part in parts if part)
@@ -119,6 +133,18 @@ def _rest(document: Document) -> str:
     return f'<p class="quiet">{text(" ".join(said))}</p>' if said else ""
 
 
+def _left_out(document: Document) -> str:
+    """What was left out of the folder, and photos that show nothing."""
+    constant, lines = document.constant, list(document.notes)
+    if constant:
+        count = f"{len(constant)} photo{'s' * (len(constant) != 1)}"
+        lines.append(f"{count} of (nearly) one colour, which show nothing: {', '.join(constant)}")
+    if not lines:
+        return ""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<details class="problems" open><summary>notes</summary><ul>{items}</ul></details>'
+
+
 def _problems(problems: tuple[str, ...]) -> str:
     if not problems:
         return ""
@@ -130,11 +156,11 @@ def _problems(problems: tuple[str, ...]) -> str:
 
 
 def _health(document: Document) -> str:
-    rows = "\n".join(_verdict(verdict) for verdict in verdicts(document.health))
+    rows = "\n".join(_measure(measure) for measure in shown_measures(document.health))
     table = (
         '<div class="wide" tabindex="0" role="region" aria-label="Health"><table class="health">'
         '<thead><tr><th scope="col">measure</th><th scope="col" class="number">value</th>'
-        '<th scope="col">verdict</th><th scope="col">meaning</th></tr></thead>'
+        '<th scope="col">meaning</th></tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
     curves = (
@@ -144,38 +170,30 @@ def _health(document: Document) -> str:
     )
     said = f"{document.health_note} {_GROUNDS if rows else ''}".strip()
     note = f'<p class="quiet">{text(said)}</p>'
-    return "\n".join([note, *[table] * bool(rows), "<h3>Curves over the epochs</h3>", curves])
-
-
-def _verdict(verdict: Verdict) -> str:
-    word = (
-        f'<b class="verdict {verdict.verdict}"><i aria-hidden="true">{_SIGNS[verdict.verdict]}</i> '
-        f"{verdict.verdict}</b>"
-        if verdict.verdict
-        else '<span class="quiet">no verdict</span>'
+    warnings = [
+        f'<p class="warning"><b>Warning:</b> {text(warning)}.</p>'
+        for warning in health_warnings(document.health)
+    ]
+    return "\n".join(
+        [note, *warnings, *[table] * bool(rows), "<h3>Curves over the epochs</h3>", curves]
     )
-    ranges = ""
-    if verdict.ranges is not None:
-        low, high = (f"{value:.2f}".rstrip("0").rstrip(".") for value in verdict.ranges)
-        ranges = f'<br><span class="quiet">good from {high}, bad below {low}</span>'
+
+
+def _measure(measure: ShownMeasure) -> str:
     return (
-        f'<tr><th scope="row">{text(verdict.label)}<br><code>{text(verdict.key)}</code></th>'
-        f'<td class="number">{text(verdict.value)}{_scale(verdict)}</td><td>{word}{ranges}</td>'
-        f"<td>{text(verdict.sentence)}</td></tr>"
+        f'<tr><th scope="row">{text(measure.label)}<br><code>{text(measure.key)}</code></th>'
+        f'<td class="number">{text(measure.value)}{_scale(measure)}</td>'
+        f"<td>{text(measure.sentence)}</td></tr>"
     )
 
 
-def _scale(verdict: Verdict) -> str:
-    if verdict.place is None:
+def _scale(measure: ShownMeasure) -> str:
+    if measure.place is None:
         return ""
-    marks = "".join(
-        f'<line class="tick" x1="{100 * value:g}" x2="{100 * value:g}" y1="1" y2="9"/>'
-        for value in verdict.ranges or ()
-    )
     return (
         '<svg class="scale" viewBox="-4 0 108 10" aria-hidden="true">'
-        f'<line class="rail" x1="0" x2="100" y1="5" y2="5"/>{marks}'
-        f'<circle cx="{100 * verdict.place:.1f}" cy="5" r="3.4"/></svg>'
+        '<line class="rail" x1="0" x2="100" y1="5" y2="5"/>'
+        f'<circle cx="{100 * measure.place:.1f}" cy="5" r="3.4"/></svg>'
     )
 
 

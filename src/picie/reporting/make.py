@@ -6,14 +6,17 @@ from pathlib import Path
 
 from picie.clustering.tree import suggest_clusters, trees
 from picie.data.folder import PhotoFolder, open_folder
+from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError
+from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, loaded
 from picie.reporting.collect import Portraits, closeness, make_portraits
 from picie.reporting.content import Cluster, Document, Tree
-from picie.reporting.html import to_html
+from picie.reporting.html import is_report, to_html
 from picie.reporting.scores import score_of
 from picie.runs import Run
 from picie.runtime.files import write_atomically, writing
+from picie.runtime.outputs import Inputs, check_output
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
 from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
@@ -53,6 +56,9 @@ def make_report(
     gallery: int = 200,
     size: int | None = None,
     workers: int = -1,
+    void: Void = "auto",
+    mask_map: MaskMap = (),
+    mask_orientation: MaskOrientation = "auto",
     reporter: Reporter | None = None,
 ) -> Report:
     """Predict all photos, score the model if there are labels, and return the page as text.
@@ -68,17 +74,25 @@ def make_report(
         gallery: most photos that are shown, 0..1000.
         size: short side in pixels at which the network sees a photo; as in training if None.
         workers: threads that read photos; 0 = none, -1 = chosen from the cores.
+        void: how masks are read, as in `evaluate`; so are the next two.
+        mask_map: class id, or "void", of stored values.
+        mask_orientation: what masks of photos with an EXIF orientation are drawn on.
         reporter: shows progress.
 
     Raises:
         ConfigError: impossible options.
         DataError: no such folder or split, or no readable photo.
     """
-    folder = open_folder(source, split)
+    rule = mask_rule(void, mask_map, mask_orientation)
+    folder = open_folder(source, split, reading=model.config.reading)
+    reporter = reporter or Reporter(quiet=True)
+    reporter.tell(folder.notes)
+    if folder.classes:
+        rule.check(len(folder.classes), folder.code)
     portraits = make_portraits(
         model, folder, gallery=gallery, size=size, workers=workers, reporter=reporter
     )
-    score, score_note = score_of(model, folder, size=size, reporter=reporter)
+    score, score_note = score_of(model, folder, size=size, rule=rule, reporter=reporter)
     every = _clusters(model, portraits)
     clusters = sorted(
         (cluster for cluster in every if cluster.share),
@@ -107,6 +121,8 @@ def make_report(
         tree_note=tree_note,
         score=score,
         score_note=score_note,
+        notes=folder.notes,
+        constant=portraits.constant,
     )
     missing = score_note if folder.classes and score is None else ""
     return Report(
@@ -123,6 +139,9 @@ def report(
     gallery: int = 200,
     size: int | None = None,
     workers: int = -1,
+    void: Void = "auto",
+    mask_map: MaskMap = (),
+    mask_orientation: MaskOrientation = "auto",
     reporter: Reporter | None = None,
 ) -> Report:
     """Write an HTML page that shows the clusters of a model on a folder of photos.
@@ -130,18 +149,21 @@ def report(
     Args:
         model: a trained model, or its run folder; health and curves come from that folder.
         source: a photo or a folder of them; masks and class names in it are used for the score.
-        out: the page, a file that ends in .html; an existing file is replaced.
+        out: the page, a file that ends in .html; only an earlier report is replaced.
         split: as in `make_report`; so are the others.
         gallery: most photos that are shown, 0..1000.
         size: short side in pixels at which the network sees a photo; as in training if None.
         workers: threads that read photos; 0 = none, -1 = chosen from the cores.
+        void: how masks are read, as in `evaluate`; so are the next two.
+        mask_map: class id, or "void", of stored values.
+        mask_orientation: what masks of photos with an EXIF orientation are drawn on.
         reporter: shows progress; None = silent.
 
     Returns:
         the page, and what to report about it.
 
     Raises:
-        ConfigError: another file extension, or impossible options.
+        ConfigError: another file extension, a file that is not a report, or impossible options.
         DataError: no such folder or split, or no readable photo.
         PicieError: the page cannot be written.
 
@@ -149,9 +171,8 @@ def report(
         >>> picie.report("runs/first", "photos/", "report.html").photos  # doctest: +SKIP
         120
     """
-    out = Path(out)
-    _check_out(out)
-    model = loaded(model)
+    out, model = Path(out), loaded(model)
+    _check_out(out, lambda: inputs_of(model, open_folder(source, split)))
     folder = model.run
     page = make_report(
         model,
@@ -162,16 +183,20 @@ def report(
         gallery=gallery,
         size=size,
         workers=workers,
+        void=void,
+        mask_map=mask_map,
+        mask_orientation=mask_orientation,
         reporter=reporter,
     )
     write_atomically(out, page.html.encode())
     return page
 
 
-def _check_out(out: Path) -> None:
-    """Fail before the photos are processed if the page cannot be written."""
+def _check_out(out: Path, inputs: Inputs) -> None:
+    """Fail before the photos are processed if the page must not or cannot be written."""
     if out.suffix.lower() not in _ENDINGS or out.is_dir():
         raise ConfigError(f"--out {out}: give a file that ends in .html, such as report.html")
+    check_output(out, is_report, inputs=inputs)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
 

@@ -30,6 +30,7 @@ def score_tables(score: Score, clusters: dict[int, Cluster]) -> str:
             f'<div><dt>pixel accuracy</dt><dd class="number">{score.accuracy:.1f} %</dd></div>'
             f'<div><dt>mIoU</dt><dd class="number">{score.miou:.1f} %</dd></div></dl>',
             f'<p class="quiet">{text(score.protocol)}</p>',
+            *(f"<p>{text(note)}</p>" for note in _notes(score)),
             _classes(score),
             "<h3>Where the pixels of each class went</h3>",
             _matrix(score, clusters),
@@ -37,7 +38,16 @@ def score_tables(score: Score, clusters: dict[int, Cluster]) -> str:
     )
 
 
+def _notes(score: Score) -> tuple[str, ...]:
+    named = (
+        "Uses names: the classes that clusters are named as are scored, without matching. Pixels "
+        "of other names, of clusters without a name and of ignored ones are errors."
+    )
+    return (*[named] * score.uses_names, *score.notes)
+
+
 def _classes(score: Score) -> str:
+    last = "named" if score.uses_names else "clusters"
     head = "".join(f'<th scope="col" class="number">{name}</th>' for name in _HEADS)
     rows = "\n".join(
         f'<tr><th scope="row">{text(name)}</th>'
@@ -48,7 +58,7 @@ def _classes(score: Score) -> str:
     return (
         '<div class="wide" tabindex="0" role="region" aria-label="Scores of each class">'
         '<table class="scores">'
-        f'<thead><tr><th scope="col">class</th>{head}<th scope="col">clusters</th></tr></thead>'
+        f'<thead><tr><th scope="col">class</th>{head}<th scope="col">{last}</th></tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 
@@ -57,10 +67,11 @@ def _matrix(score: Score, clusters: dict[int, Cluster]) -> str:
     names = [name for name, _, _ in score.rows]
     if not score.confusion.any():
         return '<p class="quiet">No pixel is labelled.</p>'
+    columns_are, one = ("names", "name") if score.uses_names else ("clusters", "cluster")
     explained = (
-        "Rows are true classes, columns are clusters in the order of their classes. Each cell "
-        "shows the share of the row's labelled pixels in that cluster, in per cent; the cell of "
-        "the cluster's own class is framed."
+        f"Rows are true classes, columns are {columns_are} in the order of their classes. Each "
+        f"cell shows the share of the row's labelled pixels in that {one}, in per cent; the cell "
+        f"of the {one}'s own class is framed."
     )
     if len(names) > _MOST_ROWS or len(score.mapping) > _MOST_COLUMNS:
         file = io.BytesIO()

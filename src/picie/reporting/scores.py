@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from picie.data.folder import PhotoFolder
+from picie.data.masks import PLAIN, MaskRule
 from picie.errors import DataError
-from picie.evaluation.scoring import evaluate
+from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores
@@ -23,18 +24,24 @@ def score_of(
     folder: PhotoFolder,
     *,
     size: int | None = None,
+    rule: MaskRule = PLAIN,
     reporter: Reporter | None = None,
 ) -> tuple[Score | None, str]:
     """Score by the protocol of `evaluate`, if every photo has a label.
 
     Args:
-        model: a trained model; its clusters are scored, with or without names.
+        model: a trained model; classes are scored if it has names that the folder knows, else
+            clusters.
         folder: photos and masks.
         size: short side in pixels at which the network sees a photo; as in training if None.
+        rule: what the user says about the masks.
         reporter: shows progress.
 
     Returns:
         the score and "", or None and the reason.
+
+    Raises:
+        ConfigError: a rule that cannot apply to these masks.
     """
     labelled = len(folder.labelled)
     if not folder.classes or not labelled:
@@ -48,15 +55,25 @@ def score_of(
             "list the photos that have one in a file, and pass it as --split."
         )
     try:
-        evaluation = evaluate(model, folder.root, split=folder.split, size=size, reporter=reporter)
+        evaluation = evaluate(
+            model,
+            folder.root,
+            split=folder.split,
+            size=size,
+            void=rule.void if rule.stated else "auto",
+            mask_map=dict(rule.classes),
+            mask_orientation=rule.orientation,
+            reporter=reporter,
+        )
     except DataError as error:
         return None, f"The labels cannot be used: {error}"
-    return _score(evaluation.scores, model), ""
+    return _score(evaluation, model), ""
 
 
-def _score(scores: Scores, model: Segmenter) -> Score:
+def _score(evaluation: Evaluation, model: Segmenter) -> Score:
+    scores = evaluation.scores
     ids = {name: number for number, name in enumerate(scores.classes)}
-    columns = _columns(model)
+    columns = _named_columns(scores) if scores.protocol["uses_names"] else _columns(model)
     owned: dict[str, list[str]] = {name: [] for name in scores.classes}
     for cluster, owner in scores.mapping.items():
         if owner is not None:
@@ -69,7 +86,25 @@ def _score(scores: Scores, model: Segmenter) -> Score:
     mapping = tuple(-1 if owner is None else ids[owner] for owner in scores.mapping.values())
     matrix = np.array(scores.confusion, dtype=np.int64)
     return Score(
-        scores.accuracy, scores.miou, _protocol(scores.protocol), rows, matrix, mapping, columns
+        scores.accuracy,
+        scores.miou,
+        _protocol(scores.protocol, scores.void_share),
+        rows,
+        matrix,
+        mapping,
+        columns,
+        evaluation.notes,
+        uses_names=bool(scores.protocol["uses_names"]),
+    )
+
+
+def _named_columns(scores: Scores) -> tuple[tuple[str, int], ...]:
+    """The name of each id in masks, and the id; ignored pixels last."""
+    names = scores.protocol["columns"]
+    last = len(names) - 1
+    return tuple(
+        (name, IGNORED if number == last and name == "ignored" else number)
+        for number, name in enumerate(names)
     )
 
 
@@ -87,7 +122,7 @@ def _columns(model: Segmenter) -> tuple[tuple[str, int], ...]:
     return tuple(columns)
 
 
-def _protocol(protocol: Mapping[str, Any]) -> str:
+def _protocol(protocol: Mapping[str, Any], void_share: float | None) -> str:
     """What was scored and how, in one sentence."""
     crop = "square centre crops" if protocol["crop"] == "center" else "whole images"
     text = (
@@ -95,6 +130,8 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
         f"K = {protocol['clusters']}, matching {protocol['matching']}, {protocol['centroids']}, "
         f"post-processing {protocol['post_processing']}"
     )
+    if void_share is not None:
+        text += f", {void_share:.1f} % of the pixels void"
     if protocol["unreadable"]:
         text += f", {protocol['unreadable']} unreadable"
     return f"{text}. Compare only scores of the same protocol."

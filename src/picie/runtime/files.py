@@ -1,14 +1,16 @@
-"""Atomic writes of files, and the error when a file cannot be written."""
+"""Atomic writes of files, the error when a file cannot be written, and reading that never waits."""
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from picie.errors import PicieError
 
-__all__ = ["PART", "write_atomically", "writing"]
+__all__ = ["PART", "open_regular", "remove_parts", "write_atomically", "writing"]
 
 PART = ".part-"
 """Prefix of the names of unfinished files."""
@@ -48,6 +50,19 @@ def write_atomically(
                 part.unlink()
 
 
+def remove_parts(folder: Path, *suffixes: str) -> None:
+    """Remove unfinished files that killed processes left; call it while nobody writes there.
+
+    Args:
+        folder: its own files only; it may be missing.
+        suffixes: extensions of the files to remove, with their dot.
+    """
+    for part in folder.glob(f"{PART}*"):
+        if part.suffix in suffixes and (part.is_symlink() or part.is_file()):
+            with suppress(OSError):  # they only take space
+                part.unlink()
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an `OSError` within the block into a `PicieError` that names the file.
@@ -62,3 +77,38 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); check the folder's "
             "permissions and the free space, or choose another --out"
         ) from None
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """Open a regular file for reading; nothing else is opened, because a pipe could wait for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, pipe, socket or device.
+    """
+    _check_regular(os.stat(path))  # opening a device may already act on it
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
+    try:
+        _check_regular(os.fstat(file.fileno()))  # what was there a moment ago may be gone
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(status: os.stat_result) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise OSError(0, f"it is {_KINDS.get(kind, 'something else')}, not a regular file")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -19,10 +19,11 @@ LOCK = ".picie-lock-"
 """Prefix of the names of lock files; they are hidden, and removed at the end."""
 
 _LONGEST = 50  # characters of the path's name; equal ends only make unrelated writers wait
+_PATIENCE = 0.5  # seconds until a process that just got a lock has written who it is
 
 
 @contextmanager
-def locked(path: Path, action: str, *, wait: float = 0.0) -> Iterator[None]:
+def locked(path: Path, action: str, *, wait: float = 0.0, inside: bool = False) -> Iterator[None]:
     """Within the block, no other process that asks for this lock writes to the path.
 
     The operating system releases the lock if the process is killed. The lock does not depend on the
@@ -33,15 +34,17 @@ def locked(path: Path, action: str, *, wait: float = 0.0) -> Iterator[None]:
         path: a folder or a file; symbolic links are resolved.
         action: what the block does, for the message that another process shows: "picie train".
         wait: seconds to wait for another process.
+        inside: the path is a folder that is never renamed, and the lock file is inside it: only the
+            folder itself must be writable. It is created if necessary.
 
     Raises:
         PicieError: another process has the lock, or the lock file cannot be written.
     """
     real = Path(os.path.realpath(path))
-    file = real.with_name(LOCK + real.name[-_LONGEST:])
+    file = (real if inside else real.parent) / (LOCK + real.name[-_LONGEST:])
     lock = FileLock(file, timeout=wait)
     with writing(path):
-        real.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     with writing(path):
         try:
             lock.acquire()
@@ -52,7 +55,7 @@ def locked(path: Path, action: str, *, wait: float = 0.0) -> Iterator[None]:
     try:
         holder = {"action": action, "process": os.getpid(), "host": socket.gethostname()}
         with suppress(OSError):  # it only makes the message of another process better
-            file.write_text(json.dumps(holder | {"since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+            _write(file, json.dumps(holder | {"since": time.strftime("%Y-%m-%d %H:%M:%S")}))
         yield
     finally:
         with suppress(OSError):
@@ -60,13 +63,24 @@ def locked(path: Path, action: str, *, wait: float = 0.0) -> Iterator[None]:
         lock.release()
 
 
+def _write(file: Path, text: str) -> None:
+    """Write to the lock file, never to the target of a link in its place."""
+    flags = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(file, flags), "w") as opened:
+        opened.write(text)
+
+
 def _holder(file: Path) -> str:
     """Who has a lock, as far as its file says it."""
-    try:
-        holder = json.loads(file.read_text())
-        return (
-            f"{holder['action']} (process {int(holder['process'])} on {holder['host']}, since "
-            f"{holder['since']})"
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            holder = json.loads(file.read_text())
+            return (
+                f"{holder['action']} (process {int(holder['process'])} on {holder['host']}, since "
+                f"{holder['since']})"
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            if time.monotonic() > until:
+                return "another process"
+            time.sleep(_PATIENCE / 10)

@@ -1,9 +1,9 @@
 """Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -13,8 +13,11 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-__all__ = ["Advance", "Reporter"]
+from picie.runtime.printable import printable
+
+__all__ = ["Advance", "PlainConsole", "Reporter"]
 
 _PLAIN_SECONDS = 20.0
 _NOTE_SECONDS = 0.5
@@ -32,6 +35,26 @@ class Advance(Protocol):
         """
 
 
+class PlainConsole(Console):
+    """Prints lines and tables as they are, without markup; plain strings are escaped.
+
+    A `Text` is taken as it is; make it from `printable` text.
+
+    Args:
+        stderr: print on standard error.
+        quiet: print nothing.
+    """
+
+    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+        super().__init__(
+            stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text of a line or a cell of a table."""
+        return super().render_str(printable(text), **options)
+
+
 class Reporter:
     """Shows the progress of long tasks.
 
@@ -41,7 +64,8 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._told: set[str] = set()
+        self.console = PlainConsole(stderr=True, quiet=quiet)
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:
@@ -54,35 +78,51 @@ class Reporter:
             yield _silent if self.quiet else self._plain(label, total)
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
-            bar = bars.add_task(label, total=total, note="")
+            bar = bars.add_task(printable(label), total=total, note="")
             shown = 0.0
 
             def advance(done: int, note: Callable[[], str] | None = None) -> None:
                 nonlocal shown
                 bars.update(bar, advance=done)
                 if note is not None and time.monotonic() - shown > _NOTE_SECONDS:
-                    bars.update(bar, note=note())
+                    bars.update(bar, note=printable(note()))
                     shown = time.monotonic()
 
             yield advance
 
     def say(self, text: str) -> None:
-        """Show one line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        """Show one line; what a terminal would take for commands is escaped."""
+        self.console.print(text)
 
-    def enumerate(self, texts: Collection[str]) -> None:
-        """Show one line per text, at most 20, and the number of the others."""
+    def tell(self, notes: Iterable[str]) -> None:
+        """Show notes, one line each, and each of them only once: folders are opened repeatedly."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self.say(note)
+
+    def enumerate(self, texts: Collection[str], *, rest: str = "") -> None:
+        """Show one line per text, at most 20, and the number of the others.
+
+        Args:
+            texts: the lines.
+            rest: file that lists all of them; "" = none, so that all are shown here.
+        """
+        if not rest:
+            for text in texts:
+                self.say(f"  {text}")
+            return
         for text in list(texts)[:_MOST_LINES]:
             self.say(f"  {text}")
         if len(texts) > _MOST_LINES:
-            self.say(f"  ... and {len(texts) - _MOST_LINES} more")
+            self.say(f"  ... and {len(texts) - _MOST_LINES} more; {rest} lists all")
 
     def _plain(self, label: str, total: int) -> Advance:
         start = last = time.monotonic()

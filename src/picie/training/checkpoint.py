@@ -1,6 +1,9 @@
 """The state of an unfinished training run, in one file that is written atomically."""
 
+import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,14 @@ from torch import Tensor, nn
 
 from picie.errors import ModelError
 from picie.models.picie import PiCIE
-from picie.runtime.files import write_atomically
+from picie.runtime.files import open_regular, write_atomically
+from picie.runtime.printable import printable, shown
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _MODEL, _OPTIMIZER, _HEADS = "model/", "optimizer/", "heads/"
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, shaped like the parameter; `step` is a scalar
+_LEARNT = {_MODEL + name for name in ("centroids", "groups", "offsets", "trees")}
 
 
 def save_checkpoint(
@@ -36,35 +42,112 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{index}/{name}": tensor for name, tensor in state.items()}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(stored, {"state": json.dumps({"next_epoch": next_epoch})}))
+    state = {"next_epoch": next_epoch, "sha256": _digest(stored)}
+    write_atomically(path, save(stored, {"state": json.dumps(state)}))
 
 
 def load_checkpoint(
-    path: Path, model: PiCIE, optimizer: torch.optim.Optimizer, heads: nn.Module | None = None
+    path: Path,
+    model: PiCIE,
+    optimizer: torch.optim.Optimizer,
+    heads: nn.Module | None = None,
+    *,
+    epochs: int = sys.maxsize,
 ) -> int:
-    """Restore a saved state.
+    """Restore a saved state, after all of it has been checked.
+
+    Args:
+        path: the file.
+        model: gets the saved weights.
+        optimizer: Adam over parameters of `model` and `heads`.
+        heads: further parameters, if the run has any.
+        epochs: of the run; the state cannot be of a later one.
 
     Returns:
         The epoch to resume with; 0 if there is no checkpoint.
 
     Raises:
-        ModelError: the file is broken or belongs to another network.
+        ModelError: the file is damaged or belongs to another network; the message names the key.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return 0
     try:
+        open_regular(path).close()
         with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {}).get("state", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            epoch = int(json.loads(file.metadata()["state"])["next_epoch"])
+        epoch = _next_epoch(state, epochs)
+        _check(tensors, model, optimizer, heads)
+        if state.get("sha256", "") not in ("", _digest(tensors)):
+            raise ValueError("its tensors do not match their digest")
         _restore(model, optimizer, tensors)
         if heads is not None:
             heads.load_state_dict(_under(_HEADS, tensors))
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise ModelError(
-            f"{path}: the checkpoint cannot be used ({reason}); start again with --overwrite"
+            f"{path}: the checkpoint cannot be used ({printable(reason)}); restore a copy of it, "
+            "or start again with --overwrite"
         ) from None
     return epoch
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _next_epoch(state: Any, epochs: int) -> int:
+    epoch = state.get("next_epoch") if isinstance(state, dict) else None
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 1 <= epoch <= epochs:
+        most = f" to {epochs}, the epochs of the run" if epochs < sys.maxsize else ""
+        raise ValueError(f"next_epoch = {shown(epoch)} is not a whole number from 1{most}")
+    return epoch
+
+
+def _check(
+    tensors: dict[str, Tensor],
+    model: PiCIE,
+    optimizer: torch.optim.Optimizer,
+    heads: nn.Module | None,
+) -> None:
+    """Raise ValueError for tensors that are missing, unknown, of another form or not finite."""
+    wanted = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+    if heads is not None:
+        wanted |= {_HEADS + name: tensor for name, tensor in heads.state_dict().items()}
+    for index, parameter in enumerate(_learnt(optimizer)):
+        state = {f"{_OPTIMIZER}{index}/{name}": parameter for name in _MOMENTS}
+        state[f"{_OPTIMIZER}{index}/step"] = torch.zeros(())
+        if state.keys() & tensors.keys():  # a parameter without a gradient has no state
+            wanted |= state
+    optional = {_MODEL + name for name in ("offsets", "trees")}  # not in picie 0.1
+    for name in sorted(wanted.keys() - tensors.keys() - optional):
+        raise ValueError(f"{name} is missing")
+    for name, tensor in sorted(tensors.items()):
+        if name not in wanted:
+            raise ValueError(f"{name} is unknown")
+        _check_one(name, tensor, wanted[name])
+
+
+def _check_one(name: str, tensor: Tensor, wanted: Tensor) -> None:
+    shape, expected = list(tensor.shape), list(wanted.shape)
+    if name in _LEARNT:  # the numbers of views and centroids are learnt
+        fits = len(shape) == len(expected) and shape[2:] == expected[2:]
+    else:
+        fits = shape == expected
+    if not fits or tensor.dtype != wanted.dtype:
+        raise ValueError(f"{name} is {shape} {tensor.dtype} instead of {expected} {wanted.dtype}")
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name} has values that are not finite")
+    if name.endswith(("/exp_avg_sq", "/step", "model/groups")) and (tensor < 0).any():
+        raise ValueError(f"{name} has negative values")
+
+
+def _learnt(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -78,7 +161,7 @@ def _restore(model: PiCIE, optimizer: torch.optim.Optimizer, tensors: dict[str, 
         if key.startswith(_OPTIMIZER):
             index, name = key.removeprefix(_OPTIMIZER).split("/")
             state.setdefault(int(index), {})[name] = tensor
-    learnt = [p for group in optimizer.param_groups for p in group["params"]]
+    learnt = _learnt(optimizer)
     for number, values in state.items():
         for name, tensor in values.items():
             if tensor.shape == learnt[number].shape:

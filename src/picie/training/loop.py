@@ -1,6 +1,8 @@
 """Training: images, views, clusters, pseudo-labels, loss, model."""
 
+import shlex
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -8,15 +10,20 @@ import torch
 
 from picie.config import MACHINE, Config, MachineSettings, lost_settings, lost_text, make_config
 from picie.data.datasets.registry import open_dataset
-from picie.data.folder import Photo
-from picie.errors import ConfigError
-from picie.inference.segmenter import Segmenter
+from picie.data.folder import Photo, PhotoFolder
+from picie.errors import ConfigError, DataError, ModelError
+from picie.evaluation.labelled import check_masks
+from picie.inference.plan import files_of, images_of
+from picie.inference.segmenter import Segmenter, load
 from picie.models.picie import PiCIE
 from picie.runs import Run
 from picie.runtime.devices import choose_device, keep_freed_memory
 from picie.runtime.distributed import Processes, join_processes
+from picie.runtime.files import write_atomically
+from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
+from picie.training.images import check_images, compare_images, image_lines
 from picie.training.tracking import check_trackers
 from picie.training.trainer import Trainer
 from picie.version import __version__
@@ -68,23 +75,33 @@ def train(
     elif settings:
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:
-        config = config.model_copy(update=place)
+        config = make_config(**config.model_dump() | place)
     if config.backbone_weights:  # absolute: the run may be resumed from another folder
         weights = str(Path(config.backbone_weights).resolve())
-        config = config.model_copy(update={"backbone_weights": weights})
+        config = make_config(**config.model_dump() | {"backbone_weights": weights})
     # Invalid arguments must raise before the run folder is created.
-    photos = open_dataset(config.dataset, config.data, config.split).photos
+    Run.check_free(Path(out), overwrite=overwrite)
+    folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
+    photos = folder.photos
+    config = config.model_copy(update={"reading": folder.reading})
+    Run(Path(out), config, "").check_apart(lambda: (*files_of(None, config), *images_of(folder)))
     if config.eval_split:
-        open_dataset(config.dataset, config.data, config.eval_split, labelled=True)
+        _check_eval_split(config)
     check_trackers(config.trackers)
     processes = join_processes(config.device)
     choose_device(processes.device or config.device)
     network = _network(config)
-    if processes.main:
-        Run.create(Path(out), config, version=__version__, overwrite=overwrite)
-    processes.wait()
-    run = Run.open(Path(out))
-    return _train(_trainer(run, config, network, photos, processes, quiet=quiet, profile=profile))
+    check_images(photos, config, network.stride)
+    reporter = Reporter(quiet=quiet or not processes.main)
+    with _alone(Path(out), processes):
+        if processes.main:
+            with reporter.task("listing images", len(photos)) as advance:
+                lines = image_lines(photos, advance)
+                kept: dict[str, Any] = {"version": __version__, "overwrite": overwrite}
+                Run.create(Path(out), config, images=lines, **kept)
+        processes.wait()
+        run = Run.open(Path(out))
+        return _train(run, config, network, folder, reporter, processes, profile=profile)
 
 
 def resume(
@@ -92,20 +109,26 @@ def resume(
     *,
     quiet: bool = True,
     profile: bool = False,
+    accept_changes: bool = False,
     **machine: Unpack[MachineSettings],
 ) -> Segmenter:
     """Resume an interrupted run; the result is the same as without the interruption.
+
+    A finished run is not trained again: its model is returned.
 
     Args:
         out: the run folder.
         quiet: show no progress.
         profile: measure the time of each part, and show it at the end.
+        accept_changes: resume although images were removed, added or changed since.
         **machine: new values of `device`, `workers`, `cache_mb`, `cache_disk_mb`,
             `cache_dir`, `track` or `track_images`; None and "" keep the old ones.
 
     Raises:
         ConfigError: a setting that cannot be changed, or a value that cannot be used.
-        ModelError: not a run folder, or its checkpoint is broken.
+        DataError: the images differ from those that the run began with.
+        ModelError: not a run folder, or its checkpoint is broken or missing.
+        PicieError: another process trains in the folder.
         MissingExtraError: a tracker is not installed.
     """
     run = Run.open(Path(out))
@@ -115,13 +138,66 @@ def resume(
             f"a resumed run keeps its settings; remove {', '.join(fixed)} (only "
             f"{', '.join(MACHINE)} can change)"
         )
-    _check_offered(run)
     changed = {name: value for name, value in machine.items() if value not in (None, "")}
     config = make_config(**run.config.model_dump() | changed)
-    photos = open_dataset(config.dataset, config.data, config.split).photos
-    check_trackers(config.trackers)
-    processes, network = join_processes(config.device), _network(config)
-    return _train(_trainer(run, config, network, photos, processes, quiet=quiet, profile=profile))
+    processes = join_processes(config.device)
+    reporter = Reporter(quiet=quiet or not processes.main)
+    with _alone(run.folder, processes):
+        finished = _finished_model(run, config)
+        if finished is not None:
+            reporter.say(f"{run.folder}: is finished ({config.epochs} epochs); nothing to resume")
+            return finished
+        _check_offered(run)
+        folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
+        config = config.model_copy(update={"reading": folder.reading})
+        check_trackers(config.trackers)
+        _check_same_images(run, folder.photos, processes, accept=accept_changes)
+        if processes.main:
+            run.remove_parts()
+        network = _network(config)
+        return _train(run, config, network, folder, reporter, processes, profile=profile)
+
+
+def _alone(folder: Path, processes: Processes) -> AbstractContextManager[None]:
+    """The lock of a run folder; the main process holds it for all."""
+    return locked(folder, "picie train", inside=True) if processes.main else nullcontext()
+
+
+def _finished_model(run: Run, config: Config) -> Segmenter | None:
+    """The model of a finished run; None if there is something left to do.
+
+    Raises:
+        ModelError: the model is damaged, and there is no checkpoint to make it from.
+    """
+    if not run.model_config_path.exists():  # it is written last
+        return None
+    try:
+        model = load(run.folder, device=config.device, named=False)
+    except ModelError:
+        if not run.checkpoint_path.exists():
+            raise
+        return None
+    fixed = set(config.model_dump()) - set(MACHINE) - {"data"}
+    same = model.config.model_dump(include=fixed) == config.model_dump(include=fixed)
+    return model if same else None
+
+
+def _check_same_images(
+    run: Run, photos: Sequence[Photo], processes: Processes, *, accept: bool
+) -> None:
+    """Raise if the images differ from those that the run began with; keep them if accepted."""
+    changes = compare_images(run.images_path, photos)
+    if not changes:
+        return
+    if not accept:
+        raise DataError(
+            f"{run.folder}: the images in {run.config.data} differ from those that the run began "
+            f"with: {changes}. Restore them, or go on with these: picie train --resume "
+            f"{shlex.quote(str(run.folder))} --accept-changes"
+        )
+    processes.wait()  # until all have compared
+    if processes.main:
+        write_atomically(run.images_path, "".join(image_lines(photos)).encode())
 
 
 def _check_offered(run: Run) -> None:
@@ -134,25 +210,27 @@ def _check_offered(run: Run) -> None:
         )
 
 
-def _trainer(
+def _train(
     run: Run,
     config: Config,
     network: PiCIE,
-    photos: Sequence[Photo],
+    folder: PhotoFolder,
+    reporter: Reporter,
     processes: Processes,
     *,
-    quiet: bool,
     profile: bool,
-) -> Trainer:
-    reporter = Reporter(quiet=quiet or not processes.main)
-    return Trainer(
-        run, config, network, photos, reporter=reporter, processes=processes, profile=profile
-    )
-
-
-def _train(trainer: Trainer) -> Segmenter:
+) -> Segmenter:
     keep_freed_memory()
-    config = trainer.config
+    trainer = Trainer(
+        run,
+        config,
+        network,
+        folder.photos,
+        reporter=reporter,
+        processes=processes,
+        notes=folder.notes,
+        profile=profile,
+    )
     with torch.random.fork_rng(), trainer.log_to_file():
         try:
             for epoch in range(trainer.start(), config.epochs):
@@ -165,7 +243,7 @@ def _train(trainer: Trainer) -> Segmenter:
                 trainer.finish(targets, totals, epoch)
             return trainer.result()
         except BaseException as error:
-            trainer.report_failure()
+            trainer.report_failure(error)
             if config.compile and type(error).__module__.startswith(
                 ("torch._dynamo", "torch._ind")
             ):
@@ -176,6 +254,18 @@ def _train(trainer: Trainer) -> Segmenter:
             raise
         finally:
             trainer.close()
+
+
+def _check_eval_split(config: Config) -> None:
+    """Fail before training if the labelled split cannot be scored."""
+    folder = open_dataset(config.dataset, config.data, config.eval_split, labelled=True)
+    try:
+        check_masks(folder)
+    except DataError as error:
+        raise DataError(
+            f"eval_split {config.eval_split!r}: {error} (options for masks belong to picie "
+            "evaluate; to train, store class ids in the masks, or leave --eval-split out)"
+        ) from None
 
 
 def _network(config: Config) -> PiCIE:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from picie.clustering.features import cluster_order
 from picie.config import Config
 from picie.data.crop_loader import counted, image_loader, open_crops
 from picie.data.folder import Photo
-from picie.errors import DataError
+from picie.errors import DataError, ModelError
 from picie.evaluation.health import health_text
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
@@ -55,6 +57,7 @@ class Trainer:
         photos: the images.
         reporter: shows the progress.
         processes: the processes that share the work.
+        notes: what was left out of the folder of images.
         profile: measure the time of each part.
     """
 
@@ -67,10 +70,11 @@ class Trainer:
         *,
         reporter: Reporter,
         processes: Processes,
+        notes: Sequence[str] = (),
         profile: bool = False,
     ) -> None:
         self.run, self.config, self.photos = run, config, photos
-        self.reporter, self.processes = reporter, processes
+        self.reporter, self.processes, self.notes = reporter, processes, notes
         self.device = choose_device(self.processes.device or config.device)
         self.clock = Clock(on=profile, device=self.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
@@ -85,6 +89,7 @@ class Trainer:
         self.loader = image_loader(self.crops, config, self.device, self.processes)
         self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
+        self.finished = 0
         self.began = time.monotonic()
         self._autocast = partial(autocast, self.device, config.precision)
 
@@ -95,10 +100,15 @@ class Trainer:
     def start(self) -> int:
         """Restore the last checkpoint or initialise the decoder; returns the first epoch."""
         path = self.run.checkpoint_path / _CHECKPOINT
-        epoch = load_checkpoint(path, self.model, self.optimizer, self.heads)
+        epochs = self.config.epochs
+        epoch = load_checkpoint(path, self.model, self.optimizer, self.heads, epochs=epochs)
+        self._check_recorded(epoch)
         if self.processes.main:
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
+        self.finished = epoch
+        for line in self.notes:
+            self._say(line)
         if epoch:
             self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
             return epoch
@@ -187,17 +197,20 @@ class Trainer:
             path = self.run.checkpoint_path / _CHECKPOINT
             path.parent.mkdir(exist_ok=True)
             save_checkpoint(path, self.model, self.optimizer, self.heads, next_epoch=epoch + 1)
+            self.finished = epoch + 1
             self.tracking.epoch(self.model, record)
 
     def result(self) -> Segmenter:
         """The final model, saved in the run folder."""
         if self.config.final_centroids == "clean" or not self.config.epochs:
             self._keep_clean()
+        share = self._report_constant()
         if self.processes.main:
             health = check_health(
                 self.model, self.crops, len(self.photos), self.config, self.device, self.reporter
             )
-            self._say(health_text(health, self.model.clusters))
+            health["constant_images"] = share
+            self._say_lines(health_text(health, self.model.clusters))
             write_atomically(self.run.health_path, json.dumps(health, indent=1).encode())
             self.tracking.result(self.model, health)
         self._report_unreadable()
@@ -207,7 +220,7 @@ class Trainer:
         seconds = time.monotonic() - self.began
         self._say(f"done in {seconds / 60:.1f} min: {self.run.folder}")
         if self.clock.on:
-            self._say("where the time went:\n" + self.clock.table(seconds))
+            self._say_lines("where the time went:\n" + self.clock.table(seconds))
         segmenter = Segmenter(self.model, self.config)
         segmenter.run = self.run.folder
         return segmenter
@@ -244,9 +257,37 @@ class Trainer:
         self.model.restore(state)
         return values
 
-    def report_failure(self) -> None:
-        """List the images that were skipped so far, when the run ends with an error."""
+    def report_failure(self, error: BaseException) -> None:
+        """List the images that were skipped so far, when the run ends with an error.
+
+        Args:
+            error: if it is an interrupt, it gets a note on how to go on.
+        """
+        if isinstance(error, KeyboardInterrupt) and self.processes.main:
+            done = f"{self.finished} of {self.config.epochs} epochs are kept"
+            command = f"picie train --resume {shlex.quote(str(self.run.folder))}"
+            error.add_note(f"{done}; go on with: {command}")
+            _LOG.info("stopped; %s", done)
         self._name_unreadable(self.crops.unreadable)
+
+    def _check_recorded(self, epoch: int) -> None:
+        """Compare metrics.jsonl with the checkpoint; nothing has been written yet.
+
+        Raises:
+            ModelError: a damaged file, or a checkpoint is missing that existed once.
+        """
+        records = self.run.metrics()
+        recorded = 1 + max((record.get("epoch", -1) for record in records), default=-1)
+        if epoch == 0 and recorded > 1:  # the checkpoint of an epoch follows its record
+            raise ModelError(
+                f"{self.run.checkpoint_path / _CHECKPOINT}: is missing, although {recorded} epochs "
+                "were finished; restore it, or start again: picie train --config "
+                f"{shlex.quote(str(self.run.config_path))} --out "
+                f"{shlex.quote(str(self.run.folder))} --overwrite"
+            )
+        known = {record.get("epoch") for record in records}
+        if lost := epoch - len(known & set(range(epoch))):
+            self._say(f"{self.run.metrics_path}: lacks {lost} of {epoch} epochs; curves will too")
 
     def _report_unreadable(self) -> None:
         """List the images that any process has skipped."""
@@ -257,9 +298,29 @@ class Trainer:
         if not broken or not self.processes.main:
             return
         self._say(f"skipped {len(broken)} of {len(self.photos)} images that could not be read:")
-        self.reporter.enumerate(broken.values())
-        for reason in broken.values():
-            _LOG.info("  %s", reason)
+        self._enumerate(list(broken.values()))
+
+    def _report_constant(self) -> float:
+        """Name the images of one colour; returns their share of the images that were read."""
+        parts = self.processes.gather(bytes(self.crops.content))
+        content = np.max([np.frombuffer(part, np.uint8) for part in parts], axis=0)
+        constant, read = np.flatnonzero(content == 2).tolist(), int((content > 0).sum())
+        if constant and self.processes.main:
+            self._say(
+                f"{len(constant)} of {read} images are of (nearly) one colour and show nothing:"
+            )
+            self._enumerate([self.photos[index].name for index in constant])
+        return len(constant) / max(read, 1)
+
+    def _enumerate(self, lines: list[str]) -> None:
+        """Show the first lines; train.log gets all."""
+        self.reporter.enumerate(lines, rest=str(self.run.log_path))
+        for line in lines:
+            _LOG.info("  %s", line)
+
+    def _say_lines(self, text: str) -> None:
+        for line in text.splitlines():
+            self._say(line)
 
     def _say(self, text: str) -> None:
         if self.processes.main:

@@ -83,7 +83,7 @@ def write_confusion(
         DataError: names or mapping do not match the matrix, or the matrix has no pixels.
         PicieError: the file cannot be written.
     """
-    write_png(draw_confusion(matrix, classes, mapping, title=title), path)
+    write_png(draw_confusion(matrix, classes, mapping, title=title), path, signed=True)
 
 
 def draw_confusion(

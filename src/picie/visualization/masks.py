@@ -1,38 +1,33 @@
 """Masks as images: indexed PNG files, coloured masks, and overlays on photos."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from picie.errors import ConfigError, DataError
 from picie.runtime.files import write_atomically
 from picie.types import IGNORED
+from picie.version import __version__
 from picie.visualization.palette import Colours
 
-__all__ = ["check_pair", "colour_mask", "mask_image", "overlay", "write_mask", "write_png"]
+__all__ = [
+    "check_pair",
+    "colour_mask",
+    "is_signed_png",
+    "mask_image",
+    "overlay",
+    "png_bytes",
+    "write_png",
+]
 
 _LINE = 0.7  # opacity of the white boundary lines: visible on dark photos, but not too bright
+_STRIP = 2**20  # pixels blended at once
 _NOTHING = (255, 255, 255)  # colour of ignored pixels, not in the palette
-
-
-def write_mask(mask: NDArray[Any], path: Path, colours: Colours) -> None:
-    """Write cluster ids as a PNG that viewers show in colour and that stores the ids exactly.
-
-    The file is written atomically.
-
-    Args:
-        mask: (H, W) ids 0..K-1, or IGNORED.
-        path: the PNG file; an existing one is replaced.
-        colours: (K, 3) uint8 sRGB.
-
-    Raises:
-        DataError: as `mask_image`.
-        PicieError: the file cannot be written.
-    """
-    write_png(mask_image(mask, colours), path)
 
 
 def mask_image(mask: NDArray[Any], colours: Colours) -> Image.Image:
@@ -101,12 +96,27 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ConfigError(f"opacity {opacity} is out of range; choose 0 to 1")
     check_pair(image, mask, colours)
+    lines, blended = _boundaries(mask), np.empty_like(image)
+    step = max(1, _STRIP // mask.shape[1])
+    for top in range(0, len(mask), step):  # floats of a whole photo would take much memory
+        rows = slice(top, top + step)
+        blended[rows] = _blend(image[rows], mask[rows], lines[rows], colours, opacity)
+    return blended
+
+
+def _blend(
+    image: NDArray[np.uint8],
+    mask: NDArray[Any],
+    lines: NDArray[np.bool_],
+    colours: Colours,
+    opacity: float,
+) -> NDArray[np.uint8]:
     blend = (1 - opacity) * image + opacity * colour_mask(mask, colours)
     ignored = mask == IGNORED
     blend[ignored] = image[ignored]
-    lines = _boundaries(mask)
     blend[lines] = (1 - _LINE) * blend[lines] + _LINE * 255
-    return blend.round().astype(np.uint8)
+    rounded: NDArray[np.uint8] = blend.round().astype(np.uint8)
+    return rounded
 
 
 def _boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
@@ -146,10 +156,37 @@ def check_pair(image: NDArray[np.uint8], mask: NDArray[Any], colours: Colours) -
     _check_mask(mask, colours)
 
 
-def write_png(image: Image.Image, path: Path) -> None:
-    """Write a PNG atomically.
+def png_bytes(image: Image.Image, *, signed: bool = False) -> bytes:
+    """The content of a PNG file.
+
+    Args:
+        image: any mode that PNG has.
+        signed: name picie as the software that wrote it, by which `is_signed_png` recognises it.
+    """
+    notes = PngInfo()
+    if signed:
+        notes.add_text("Software", f"picie {__version__}")
+    # In memory first: Pillow's own writing to a full disk may lose the reason.
+    file = io.BytesIO()
+    image.save(file, format="PNG", pnginfo=notes)
+    return file.getvalue()
+
+
+def write_png(image: Image.Image, path: Path, *, signed: bool = False) -> None:
+    """Write a PNG atomically; `signed` as in `png_bytes`.
 
     Raises:
         PicieError: the file cannot be written.
     """
-    write_atomically(path, lambda part: image.save(part, format="PNG"), durable=False)
+    write_atomically(path, png_bytes(image, signed=signed), durable=False)
+
+
+def is_signed_png(path: Path) -> bool:
+    """Whether `write_png` wrote and signed a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return head.startswith(b"\x89PNG\r\n") and b"tEXtSoftware\0picie " in head

@@ -77,7 +77,7 @@ def write_sheet(
         counts += np.bincount(mask[mask != IGNORED], minlength=len(colours))
     if not shrunk:
         raise DataError(f"{path}: no image to show; give at least one row")
-    write_png(_draw(shrunk, _legend(counts, names, colours)), path)
+    write_png(_draw(shrunk, _legend(counts, names, colours)), path, signed=True)
 
 
 def _panels(

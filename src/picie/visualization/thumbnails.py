@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from picie.runtime.printable import printable
 from picie.visualization.palette import Colours
 
 __all__ = [
@@ -41,13 +42,13 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def text(value: str) -> str:
-    """Escape a name for HTML text and attributes; bytes that are not text become question marks.
+    """Escape a name for HTML text and attributes, and control characters as in `printable`.
 
     Example:
         >>> text('<b> & "c"')
         '&lt;b&gt; &amp; &quot;c&quot;'
     """
-    return escape(value.encode("utf-8", "replace").decode("utf-8"))
+    return escape(printable(value))
 
 
 def colour_code(colour: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from picie.data.datasets.dataset import Dataset, Layout, Part, class_map, open_known, voc_colours
 from picie.data.masks import LabelCode
+from picie.data.own_outputs import EXPORT_MARK
 from picie.errors import ConfigError, DataError
 
 
@@ -91,6 +92,21 @@ def test_images_are_sorted_and_have_their_masks(root: Path) -> None:
     assert folder.photos[1].path == root / "images/train/b/x.jpg"
     assert folder.photos[1].mask == root / "labels/train/b/x.png"
     assert (folder.root, folder.split, folder.classes) == (root, "train", ("a", "b"))
+
+
+def test_what_is_left_out_is_said_once(root: Path) -> None:
+    export = root / "images" / "train" / "out"
+    export.mkdir()
+    (export / EXPORT_MARK).write_text("{}")
+    (export / "q.jpg").write_text("")
+    (root / "images" / "train" / "lost.jpg").symlink_to(root / "gone.jpg")
+    (root / "images" / "train" / "album").symlink_to(root / "gone")
+    folder = open_known(MINE, root, "train+val+train", labelled=False)
+    assert [photo.name for photo in folder.photos if photo.mask is None] == ["train/lost"]
+    assert folder.notes == (
+        "left out out/: written by picie export",
+        "left out, because they are links that lead nowhere: album",
+    )
 
 
 def test_endings_belong_to_the_split(root: Path) -> None:

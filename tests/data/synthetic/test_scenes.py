@@ -8,7 +8,7 @@ from PIL import Image
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import read_image
 from picie.data.masks import read_mask
-from picie.data.synthetic.scenes import CLASSES, draw_scene, write_scenes
+from picie.data.synthetic.scenes import CLASSES, draw_scene, is_marked, other_file, write_scenes
 
 SIZE = (72, 96)
 Images = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -75,7 +75,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
         write_scenes(tmp_path / name, train=2, val=1, size=(40, 56), seed=3) for name in "ab"
     )
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 3 + 2 * 3
+    assert len(files) == 3 + 2 * 3 + 1  # and the hidden list of them
     for file in files:
         assert (first / file).read_bytes() == (second / file).read_bytes()
 
@@ -110,3 +110,36 @@ def test_larger_images_show_the_same_scene() -> None:
     _, small = draw_scene(0, 1, (60, 80))
     _, large = draw_scene(0, 1, (120, 160))
     assert np.mean(large[::2, ::2] == small) > 0.9
+
+
+def test_other_files_among_the_scenes_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    assert other_file(folder) == ""
+    write_scenes(folder, train=1, val=1, size=(40, 56))
+    assert is_marked(folder)
+    assert other_file(folder) == ""
+    (folder / "more.json").write_text("")
+    assert other_file(folder) == "more.json"
+    assert other_file(folder, but=("more.json",)) == ""
+    (folder / "more.json").unlink()
+    mask = folder / "masks" / "scene_0001.png"
+    before = mask.read_bytes()
+    mask.write_bytes(before + b"corrected")
+    assert other_file(folder) == "masks/scene_0001.png"
+    (folder / ".picie-scenes.json").write_text('{"files": []}')
+    assert other_file(folder) == "classes.txt"
+
+
+def test_scenes_of_early_versions_and_incomplete_ones_are_recognised(tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    write_scenes(folder, train=1, val=1, size=(40, 56))
+    (folder / ".picie-scenes.json").unlink()
+    (folder / "masks" / "scene_0001.png").unlink()
+    assert not is_marked(folder)
+    assert other_file(folder) == ""
+    (folder / "images" / "mine.jpg").write_text("")
+    assert other_file(folder) == "images/mine.jpg"
+    (folder / "images" / "mine.jpg").unlink()
+    (folder / "classes.txt").write_text("road\n")
+    assert other_file(folder) == "classes.txt"
+    assert other_file(folder / "classes.txt") == "classes.txt"

@@ -1,6 +1,7 @@
 """Photos with masks that are known, and an export of them in any format."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 from picie.data.synthetic.scenes import draw_scene
 from picie.export.formats.layout import ClassTable, Labelled, Options, Writer
+from picie.export.formats.names import Naming, class_names
 from picie.types import IGNORED
 from picie.visualization.palette import palette
 
@@ -47,7 +49,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
         path = folder / f"{name}{'.png' if number % 2 else '.jpg'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
-        found.append(Labelled(name, path, np.asarray(Image.open(path)), mask, True))
+        file = path.relative_to(folder).as_posix()
+        found.append(Labelled(name, file, path, np.asarray(Image.open(path)), mask, True))
     return found
 
 
@@ -70,9 +73,14 @@ def export(gallery: list[Labelled], table: ClassTable, tmp_path: Path) -> Export
             for key, value in vars(module).items()
             if key in module.__all__ and key.endswith("Writer")
         ]
-        names = tuple(one.name for one in shown)
-        writer: Writer = maker(out, classes or table, names, Options(**options))
-        left = [writer.add(one) for one in reversed(shown)]  # threads come in any order
+        chosen = Options(**{"min_area": 0} | options)
+        naming = Naming.of(format, {one.name: one.path for one in shown}, chosen.photos)
+        names = class_names(format, (classes or table).names)
+        writer: Writer = maker(out, ClassTable(names, (classes or table).colours), chosen)
+        placed = [
+            replace(one, name=naming.stems[one.name], file=naming.files[one.name]) for one in shown
+        ]
+        left = [writer.add(one) for one in reversed(placed)]  # threads come in any order
         for then in reversed(left):
             if then is not None:
                 then()
@@ -91,7 +99,7 @@ def turned(tmp_path: Path) -> Labelled:
     tags[0x112] = 6
     path = tmp_path / "turned.jpg"
     Image.fromarray(image).rotate(90, expand=True).save(path, exif=tags, quality=95)
-    return Labelled("turned", path, image, (image[..., 0] > 0).astype(np.int64), False)
+    return Labelled("turned", path.name, path, image, (image[..., 0] > 0).astype(np.int64), False)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_nothing_but_ignored_pixels(
     export: Export, gallery: list[Labelled], polygons: bool
 ) -> None:
     first = gallery[0]
-    void = Labelled(first.name, first.path, first.image, np.full_like(first.mask, -1), True)
+    void = replace(first, mask=np.full_like(first.mask, -1))
     coco = read(export("coco", [void], polygons=polygons))
     assert (len(coco.imgs), len(coco.anns)) == (1, 0)
 
@@ -99,5 +100,10 @@ def test_pycocotools_is_asked_for(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(MissingExtraError, match=r'coco needs pycocotools: pip install "picie\[exp'):
-        CocoWriter(tmp_path, table, (), Options())
-    CocoWriter(tmp_path, table, (), Options(polygons=True)).close()
+        CocoWriter(tmp_path, table, Options())
+    CocoWriter(tmp_path, table, Options(polygons=True)).close()
+
+
+def test_small_regions_have_no_polygons(export: Export) -> None:
+    out = export("coco", polygons=True, min_area=20)
+    assert min(one["area"] for one in read(out).anns.values()) >= 20

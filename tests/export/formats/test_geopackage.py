@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie.errors import MissingExtraError
+from picie.errors import MissingExtraError, PicieError
 from picie.export.formats.geopackage import LAYER, GeoPackageWriter
 from picie.export.formats.layout import ClassTable, Options
 from picie.export.masks import export_masks
@@ -50,6 +50,18 @@ def test_polygons_are_the_mask(
             assert area == pytest.approx(0.25 * (mask == number).sum())
 
 
+def test_small_polygons_are_left_out(model: Segmenter, field: Path, tmp_path: Path) -> None:
+    def pixels(smallest: int) -> list[int]:
+        out = tmp_path / str(smallest)
+        export_masks(model, "geopackage", field, out, options=Options(min_area=smallest))
+        meta, _, _, columns = pyogrio.raw.read(out / "ü" / "north.gpkg", layer=LAYER)
+        return sorted(dict(zip(meta["fields"], columns, strict=True))["pixels"].tolist())
+
+    everything = pixels(0)
+    smallest = everything[1] + 1
+    assert pixels(smallest) == [count for count in everything if count >= smallest]
+
+
 def test_nothing_but_void_is_an_empty_layer(
     model: Segmenter, tmp_path: Path, write_raster: Callable[..., None]
 ) -> None:
@@ -64,4 +76,24 @@ def test_pyogrio_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     table = ClassTable(("a",), palette(1))
     with pytest.raises(MissingExtraError, match=r"geopackage needs pyogrio and shapely: pip inst"):
-        GeoPackageWriter(tmp_path, table, 0)
+        GeoPackageWriter(tmp_path, table, Options())
+
+
+def test_a_disk_that_is_full_leaves_nothing(
+    model: Segmenter, field: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise pyogrio.errors.DataSourceError("Failed to commit transaction\nmore")
+
+    def half(*_: object, **__: object) -> dict[str, int]:
+        return {"features": 1}
+
+    for name, broken, said in (
+        ("pyogrio.raw.write", full, "Failed to commit transaction"),
+        ("pyogrio.read_info", half, "polygons are missing in the file that was written"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, broken)
+            with pytest.raises(PicieError, match=rf"out: cannot be written \({said}\) and was not"):
+                export_masks(model, "geopackage", field, tmp_path / "out")
+        assert not list(tmp_path.glob("*out*"))

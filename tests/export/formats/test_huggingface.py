@@ -9,6 +9,7 @@ import pytest
 
 from picie.errors import ConfigError
 from picie.export.formats.layout import ClassTable, Labelled
+from picie.visualization.palette import palette
 
 Export = Callable[..., Path]
 
@@ -41,3 +42,11 @@ def test_photos_and_masks_are_columns(
 def test_it_needs_photos(export: Export) -> None:
     with pytest.raises(ConfigError, match="--photos none: a data set of --format huggingface"):
         export("huggingface", photos="none")
+
+
+def test_the_card_shows_names_as_they_are(export: Export) -> None:
+    names = ("<img src=x onerror=alert(1)>", "a | `b` _c_", "# d\\")
+    card = (export("huggingface", classes=ClassTable(names, palette(3))) / "README.md").read_text()
+    assert r"| 0 | \<img src=x onerror=alert(1)\> |" in card
+    assert r"| 1 | a \| \`b\` \_c\_ |" in card
+    assert r"| 2 | # d\\ |" in card

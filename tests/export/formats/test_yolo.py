@@ -1,6 +1,8 @@
 """YOLO polygons."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from pycocotools import mask as coding
 
 from picie.export.formats.layout import ClassTable, Labelled
+from picie.postprocessing.regions import fill_small_regions, label_regions
 
 Export = Callable[..., Path]
 
@@ -45,10 +48,22 @@ def test_the_yaml_names_the_classes(export: Export, table: ClassTable) -> None:
 
 
 def test_a_folder_called_images_is_no_trap(export: Export, gallery: list[Labelled]) -> None:
-    first = gallery[0]
-    names = ["images/x", "images__x", "x"]
-    images = [Labelled(name, first.path, first.image, first.mask, True) for name in names]
+    images = [
+        replace(gallery[0], name=name, path=gallery[0].path.with_name(f"{name[-1]}.jpg"))
+        for name in ("images/x", "images__x", "x")
+    ]
+    for one in images:
+        shutil.copyfile(gallery[0].path, one.path)
     out = export("yolo", images)
     photos = sorted(path.stem for path in (out / "images" / "train").iterdir())
-    assert photos == ["images__x", "images__x__2", "x"]
+    assert photos == ["%69mages__x", "images__x", "x"]
     assert sorted(path.stem for path in (out / "labels" / "train").iterdir()) == photos
+
+
+def test_small_regions_go_to_the_classes_around_them(
+    export: Export, gallery: list[Labelled]
+) -> None:
+    out = export("yolo", gallery[:1], min_area=12)
+    filled = fill_small_regions(gallery[0].mask, 12)
+    lines = (out / "labels" / "train" / "a b.txt").read_text().splitlines()
+    assert len(lines) == len(label_regions(filled)[1]) < len(label_regions(gallery[0].mask)[1])

@@ -14,7 +14,7 @@ from PIL import Image
 
 import picie
 from picie.data.synthetic.scenes import draw_scene
-from picie.export.model.runtimes import onnx_runner, torch_runner
+from picie.export.model.runtimes import is_exported, onnx_runner, torch_runner, write_torch
 from picie.inference.segmenter import Segmenter, load
 from picie.types import IGNORED
 
@@ -85,6 +85,36 @@ def test_the_torch_file_says_what_it_is(torch_file: Path) -> None:
     torch.export.load(torch_file, extra_files=notes)
     assert json.loads(notes["class_names"]) == ["sky", "cluster 1"]
     assert notes["short_side"] == "64"
+
+
+def test_files_are_recognised(onnx_file: Path, torch_file: Path, tmp_path: Path) -> None:
+    assert is_exported(onnx_file)
+    assert is_exported(torch_file)
+    for name, data in (
+        ("a.onnx", torch_file.read_bytes()),
+        ("b.onnx", b"\x08\x0a\x12\x07pytorch\x1a\x032.1"),
+        ("c.pt2", onnx_file.read_bytes()),
+        ("d.pt2", b""),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert not is_exported(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "e.pt2", "w") as archive:
+        archive.writestr("archive/extra/picie", "")
+    assert not is_exported(tmp_path / "e.pt2")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of processes")
+def test_a_disk_that_is_full_is_an_error_of_python(torch_file: Path, tmp_path: Path) -> None:
+    import resource
+
+    program = torch.export.load(torch_file)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:  # torch's own writing would end the process
+        with pytest.raises(OSError, match="too large"):
+            write_torch(program, tmp_path / "m.pt2", {"picie_version": "1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_files_name_no_place_of_this_machine(

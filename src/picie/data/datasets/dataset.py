@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from picie.config import suggest
 from picie.data.folder import Photo, PhotoFolder, open_folder
-from picie.data.listing import few, inside, read_lines, walk
+from picie.data.listing import LeftOut, few, inside, walk
+from picie.data.lists import read_entries
 from picie.data.masks import Colour, LabelCode
+from picie.data.search import left_out_notes
 from picie.errors import ConfigError, DataError
 
 __all__ = ["Dataset", "Layout", "Part", "class_map", "open_known", "voc_colours"]
@@ -141,13 +143,23 @@ def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> P
     """
     layout = _layout(dataset, root)
     by_name: dict[str, Photo] = {}
+    notes: list[str] = []
     for name in split.split("+"):
-        by_name |= {photo.name: photo for photo in _photos(dataset, layout, root, name)}
+        listed, more = _photos(dataset, layout, root, name)
+        by_name |= {photo.name: photo for photo in listed}
+        notes += more
     photos = tuple(by_name[name] for name in sorted(by_name))
     if labelled:
         _check_labels(dataset, layout, root, split, photos)
     return PhotoFolder(
-        root, split, photos, dataset.classes, dataset.code, dataset.palette, dataset.groups
+        root,
+        split,
+        photos,
+        dataset.classes,
+        dataset.code,
+        dataset.palette,
+        dataset.groups,
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -168,7 +180,10 @@ def _advice(dataset: Dataset, root: Path) -> str:
     return "the images are not in the expected folders; check the path, or move the folders"
 
 
-def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
+def _photos(
+    dataset: Dataset, layout: Layout, root: Path, split: str
+) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
+    """The photos of a split, and what was left out."""
     if not layout.parts:
         return _own_form(dataset, layout, root, split)
     if split not in layout.parts:
@@ -180,7 +195,7 @@ def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[P
     if not (root / part.images).is_dir():
         problem = f"split {split}: there is no {part.images}/; put the images there"
         raise _wrong_tree(dataset, root, problem)
-    stems = _stems(part, root)
+    stems, notes = _stems(part, root)
     if not stems:
         problem = f"split {split}: no *{part.image_end} in {part.images}/; put the images there"
         raise _wrong_tree(dataset, root, problem)
@@ -190,32 +205,37 @@ def _photos(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[P
         photos = [photo for photo in photos if photo.mask is not None and part.keep(photo.mask)]
         if not photos:
             raise DataError(f"{root}: no image is left in the split {split}; use another split")
-    return tuple(photos)
+    return tuple(photos), notes
 
 
-def _own_form(dataset: Dataset, layout: Layout, root: Path, split: str) -> tuple[Photo, ...]:
+def _own_form(
+    dataset: Dataset, layout: Layout, root: Path, split: str
+) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
     folder = open_folder(root, split)
     if len(folder.classes) not in (0, layout.stored):
         raise DataError(
             f"{root / 'classes.txt'}: lists {len(folder.classes)} classes, but masks of "
             f"{dataset.name} hold {layout.stored}; is it another data set?"
         )
-    return folder.photos
+    return folder.photos, folder.notes
 
 
-def _stems(part: Part, root: Path) -> list[str]:
+def _stems(part: Part, root: Path) -> tuple[list[str], tuple[str, ...]]:
     folder = root / part.images
     if not part.stems and not part.names:
         end = part.image_end
-        files = sorted(inside(folder, file) for file in walk(folder))
-        return [file.removesuffix(end) for file in files if file.endswith(end)]
+        left_out = LeftOut()
+        files = [*walk(folder, left_out=left_out), *left_out.broken]
+        names = sorted(inside(folder, file) for file in files)
+        found = [file.removesuffix(end) for file in names if file.endswith(end)]
+        return found, tuple(left_out_notes(left_out, folder))
     source, stems = root / part.images, part.stems
     if part.names:
         source = root / part.names
         if not source.is_file():
             raise DataError(f"{source}: does not exist; {part.instead or 'put the list there'}")
-        lines = [line.removesuffix(part.image_end) for line in read_lines(source)]
-        stems = tuple(dict.fromkeys(line for line in lines if line))
+        entries = read_entries(source)
+        stems = tuple(dict.fromkeys(entry.removesuffix(part.image_end) for entry in entries))
         if not stems:
             raise DataError(f"{source}: lists no image; it must hold one name per line")
     missing = [stem for stem in stems if not (folder / (stem + part.image_end)).is_file()]
@@ -224,7 +244,7 @@ def _stems(part: Part, root: Path) -> list[str]:
             f"{source}: {len(missing)} of {len(stems)} images are not in {folder} "
             f"({few(missing, 3)}, each with {part.image_end}); add the missing images"
         )
-    return list(stems)
+    return list(stems), ()
 
 
 def _photo(part: Part, root: Path, stem: str) -> Photo:

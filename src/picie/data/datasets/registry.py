@@ -15,6 +15,7 @@ from picie.data.datasets.msrc import MSRC21, MSRC23
 from picie.data.datasets.potsdam import POTSDAM3, POTSDAM6
 from picie.data.datasets.voc import VOC21
 from picie.data.folder import PhotoFolder, open_folder
+from picie.data.reading import Reading
 from picie.errors import ConfigError
 
 __all__ = ["DATASETS", "open_dataset"]
@@ -37,7 +38,12 @@ DATASETS: dict[str, Dataset] = {
 
 
 def open_dataset(
-    name: str, root: str | Path, split: str = "", *, labelled: bool = False
+    name: str,
+    root: str | Path,
+    split: str = "",
+    *,
+    labelled: bool = False,
+    reading: Reading | None = None,
 ) -> PhotoFolder:
     """List the images of a known data set, or of any folder.
 
@@ -47,6 +53,7 @@ def open_dataset(
         split: a split of the data set, or several separated by "+"; for any folder, the name of a
             list file.
         labelled: require a mask for every image. Training needs none.
+        reading: how the images are read, as in `open_folder`; a known data set has no pages.
 
     Raises:
         ConfigError: unknown name or split.
@@ -54,7 +61,8 @@ def open_dataset(
             one.
     """
     if not name:
-        return open_folder(root, split, labelled=labelled)
+        return open_folder(root, split, labelled=labelled, reading=reading)
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; {suggest(name, list(DATASETS))}")
-    return open_known(DATASETS[name], Path(root), split, labelled=labelled)
+    folder = open_known(DATASETS[name], Path(root), split, labelled=labelled)
+    return folder if reading is None else folder.read_as(reading)

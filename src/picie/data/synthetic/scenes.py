@@ -7,6 +7,10 @@ Colour, light, weather and camera vary more between scenes than between classes,
 in texture, shape and position rather than in mean colour.
 """
 
+import io
+import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +26,14 @@ from picie.data.synthetic.backdrop import (
 )
 from picie.data.synthetic.canvas import SKY, Scene, blend
 from picie.data.synthetic.objects import paint_furniture
+from picie.errors import DataError
+from picie.runtime.documents import read_json
+from picie.runtime.files import write_atomically
+from picie.runtime.outputs import digest_of, list_files
 from picie.runtime.random import Stream, numpy_generator
+from picie.version import __version__
 
-__all__ = ["CLASSES", "draw_scene", "write_scenes"]
+__all__ = ["CLASSES", "draw_scene", "is_marked", "other_file", "write_scenes"]
 
 CLASSES = ("sky", "building", "road", "vegetation", "water", "mountain", "car", "field")
 """Class names in the order of their ids."""
@@ -40,6 +49,8 @@ def write_scenes(
 ) -> Path:
     """Write a labelled folder: images/, masks/, classes.txt, train.txt and val.txt.
 
+    A hidden file lists them, so that changes are noticed.
+
     Args:
         out: the folder, created if missing; files of the same names are replaced.
         train: scenes named in train.txt.
@@ -49,19 +60,70 @@ def write_scenes(
 
     Returns:
         The folder.
+
+    Raises:
+        PicieError: a file cannot be written.
     """
     out = Path(out)
     for name in ("images", "masks"):
         (out / name).mkdir(parents=True, exist_ok=True)
     names = [f"scene_{index:04d}" for index in range(train + val)]
-    for index, name in enumerate(names):
-        image, mask = draw_scene(seed, index, size)
-        Image.fromarray(image).save(out / "images" / f"{name}.jpg", quality=92)
-        Image.fromarray(mask).save(out / "masks" / f"{name}.png")
     lists = {"classes": CLASSES, "train": names[:train], "val": names[train:]}
     for name, lines in lists.items():
-        (out / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        _write(out / f"{name}.txt", "".join(f"{line}\n" for line in lines).encode())
+    for index, name in enumerate(names):
+        image, mask = draw_scene(seed, index, size)
+        _write(out / "images" / f"{name}.jpg", _encoded(image, "JPEG", quality=92))
+        _write(out / "masks" / f"{name}.png", _encoded(mask, "PNG"))
+    digests = {name: digest_of(out / name) for name in sorted(list_files(out)) if name != _MARK}
+    mark = {"picie": __version__, "files": digests}
+    _write(out / _MARK, json.dumps(mark).encode())
     return out
+
+
+def _encoded(values: NDArray[np.uint8], kind: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, kind, **options)
+    return file.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_atomically(path, data, durable=False)
+
+
+_MARK = ".picie-scenes.json"
+_WRITTEN = re.compile(r"images/scene_\d{4,}\.jpg|masks/scene_\d{4,}\.png|(classes|train|val)\.txt")
+
+
+def other_file(folder: Path, *, but: tuple[str, ...] = ()) -> str:
+    """A file that `write_scenes` did not write to a folder, or that was changed since.
+
+    Args:
+        folder: it may be missing.
+        but: paths inside it that do not count.
+
+    Returns:
+        its path inside the folder; "" if there is none.
+    """
+    if not folder.is_dir():
+        return folder.name if os.path.lexists(folder) else ""
+    names = sorted(name for name in list_files(folder) if name not in (_MARK, *but))
+    if is_marked(folder):
+        written = read_json(folder / _MARK, DataError, most=_MOST_BYTES).get("files")
+        known = written if isinstance(written, dict) else {}
+        return next((name for name in names if known.get(name) != digest_of(folder / name)), "")
+    # Of an early version, or incomplete.
+    lists = folder / "classes.txt"
+    ours = lists.is_file() and lists.read_text("utf-8").split() == list(CLASSES)
+    return next((name for name in names if not (ours and _WRITTEN.fullmatch(name))), "")
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder holds complete scenes of this version or a later one."""
+    return (folder / _MARK).is_file()
+
+
+_MOST_BYTES = 50_000_000  # of a mark, which lists the files
 
 
 def draw_scene(

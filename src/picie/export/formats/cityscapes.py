@@ -13,8 +13,7 @@ from picie.export.formats.layout import (
     distinct,
     in_folder,
     indexed,
-    put_photo_as,
-    unlike,
+    put_photo,
 )
 from picie.visualization.masks import colour_mask
 
@@ -28,36 +27,29 @@ _TREE = "train"
 class CityscapesWriter:
     """leftImg8bit/train/<city>/<name>_leftImg8bit.png, gtFine/train/<city>/<name>_gtFine_*.png.
 
-    The city is the first folder of a photo's name, or "photos"; folders below it become part of
-    the name (a/b/c becomes a/b__c). _labelIds has the ids, 255 = ignored; _color has the mask in
-    colours, black = ignored. labels.json has names and colours. Photos in other formats are
-    re-encoded as PNG.
+    The city is the first folder of a photo's name, or "photos". _labelIds has the ids, 255 =
+    ignored; _color has the mask in colours, black = ignored. labels.json has names and colours.
+    Photos in other formats are re-encoded as PNG.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos.
 
     Raises:
         ConfigError: too many classes.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         classes.at_most(_VOID, "cityscapes")
         self._out, self._options = out, options
         self._classes = ClassTable(classes.names, distinct(classes.colours, (_BLACK,)))
-        taken: set[str] = set()
-        self._places = {name: _place(name, taken) for name in names}
 
     def add(self, labelled: Labelled) -> None:
         """Write one photo and its two masks."""
-        place = self._places[labelled.name]
-        photo = self._out / "leftImg8bit" / _TREE / f"{place}_leftImg8bit.png"
-        put_photo_as(labelled, photo, self._options.photos, ".png")
-        start = self._out / "gtFine" / _TREE / place
+        photo = self._out / "leftImg8bit" / _TREE / f"{labelled.name}_leftImg8bit.png"
+        put_photo(labelled, photo, self._options.photos)
+        start = self._out / "gtFine" / _TREE / labelled.name
         ids = in_folder(start.with_name(f"{start.name}_gtFine_labelIds.png"))
         Image.fromarray(indexed(labelled.mask, first=0, void=_VOID)).save(ids, format="PNG")
         painted = colour_mask(labelled.mask, self._classes.colours)
@@ -75,11 +67,3 @@ class CityscapesWriter:
         (self._out / "labels.json").write_text(
             json.dumps(labels, indent=1) + "\n", encoding="ascii"
         )
-
-
-def _place(name: str, taken: set[str]) -> str:
-    """A unique city/name for an image."""
-    city, _, rest = name.partition("/")
-    if not rest:
-        city, rest = "photos", name
-    return unlike(f"{city}/{rest.replace('/', '__')}", taken)

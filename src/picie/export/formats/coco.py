@@ -15,11 +15,11 @@ from picie.export.formats.layout import (
     Options,
     append,
     in_folder,
-    photo_file,
     put_photo,
 )
-from picie.export.formats.polygons import boxes_of, one_ring, regions, simplified
+from picie.export.formats.polygons import one_ring, regions, simplified
 from picie.inference.predict_folder import Then
+from picie.postprocessing.regions import boxes_of, fill_small_regions
 from picie.postprocessing.upsampling import Mask
 
 __all__ = ["CocoWriter"]
@@ -36,17 +36,14 @@ class CocoWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
-        options: photos, polygons, tolerance.
+        options: photos, polygons, tolerance, min_area.
 
     Raises:
         MissingExtraError: pycocotools is missing.
         OSError: the lists cannot be created.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         if not options.polygons:
             _pycocotools()
         self._out, self._classes, self._options = out, classes, options
@@ -59,10 +56,11 @@ class CocoWriter:
 
     def add(self, labelled: Labelled) -> Then:
         """Write one photo; the follow-up adds its entries to the lists."""
-        name = photo_file(labelled)
-        put_photo(labelled, self._out / "images" / name, self._options.photos)
-        if self._options.polygons:
-            annotations = list(_polygons(labelled.mask, self._options.tolerance))
+        name, options = labelled.file, self._options
+        put_photo(labelled, self._out / "images" / name, options.photos)
+        if options.polygons:
+            mask = fill_small_regions(labelled.mask, options.min_area)
+            annotations = list(_polygons(mask, options.tolerance))
         else:
             annotations = list(_runs(labelled.mask))
         height, width = labelled.mask.shape

@@ -11,7 +11,6 @@ from picie.export.formats.layout import (
     Labelled,
     Options,
     in_folder,
-    photo_file,
     put_photo,
 )
 from picie.export.formats.voc import LabelMap, object_colours
@@ -32,23 +31,20 @@ class CvatWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos.
 
     Raises:
-        ConfigError: too many classes, or a name that labelmap.txt cannot store.
+        ConfigError: too many classes.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._options = out, options
         self._labels = LabelMap.of(classes, "cvat")
         self._names: list[str] = []
 
     def add(self, labelled: Labelled) -> Then:
         """Write one photo and its two masks; `close` adds the masks to the archive."""
-        put_photo(labelled, self._out / "images" / photo_file(labelled), self._options.photos)
+        put_photo(labelled, self._out / "images" / labelled.file, self._options.photos)
         values = self._labels.apply(labelled.mask, 0)
         colours = (self._labels.colours, object_colours(256))
         for folder, painted in zip(_MASKS, colours, strict=True):
@@ -62,8 +58,7 @@ class CvatWriter:
         # PNG files are compressed already.
         with zipfile.ZipFile(self._out / "annotations.zip", "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("labelmap.txt", self._labels.text())
-            listed = names.encode("utf-8", "surrogateescape")
-            archive.writestr("ImageSets/Segmentation/default.txt", listed)
+            archive.writestr("ImageSets/Segmentation/default.txt", names)
             for folder in _MASKS:
                 for name in self._names:
                     archive.write(self._out / folder / f"{name}.png", f"{folder}/{name}.png")

@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from picie.export.formats.layout import (
     ClassTable,
     Labelled,
     Options,
     in_folder,
-    photo_file,
     put_photo,
 )
-from picie.visualization.masks import mask_image
 
 __all__ = ["FiftyOneWriter"]
 
@@ -22,25 +21,22 @@ class FiftyOneWriter:
     """OUT/data/, OUT/labels/ and mask_targets.json.
 
     FiftyOne treats 0 as background and hides it, so id i has value i + 1, and 0 = ignored. Masks
-    are indexed PNG, or 16-bit PNG for more than 254 classes.
+    are grey PNG, 16-bit for more than 255 classes: of indexed PNG FiftyOne reads the colours.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._classes, self._options = out, classes, options
-        self._colours = np.vstack([np.zeros((1, 3), np.uint8), classes.colours])
+        self._kind = np.uint8 if len(classes.names) <= 255 else np.uint16
 
     def add(self, labelled: Labelled) -> None:
         """Write one photo and its mask."""
-        put_photo(labelled, self._out / "data" / photo_file(labelled), self._options.photos)
-        image = mask_image(labelled.mask + 1, self._colours)
+        put_photo(labelled, self._out / "data" / labelled.file, self._options.photos)
+        image = Image.fromarray((labelled.mask + 1).astype(self._kind))
         image.save(in_folder(self._out / "labels" / f"{labelled.name}.png"), format="PNG")
 
     def close(self) -> None:

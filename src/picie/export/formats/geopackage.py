@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from picie.errors import DataError, MissingExtraError
 from picie.export.formats.geotiff import write_geotiff
-from picie.export.formats.layout import ClassTable, in_folder
+from picie.export.formats.layout import ClassTable, Options, in_folder
 from picie.export.formats.rasters import RasterView, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
@@ -34,16 +35,16 @@ class GeoPackageWriter:
     Args:
         out: the folder.
         classes: ids.
-        tolerance: maximum distance in pixels between polygon and mask boundary; 0 = exact.
+        options: tolerance, min_area; smaller polygons are left out.
 
     Raises:
         MissingExtraError: an optional package is missing.
     """
 
-    def __init__(self, out: Path, classes: ClassTable, tolerance: float) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         rasterio()
         _vectors()
-        self._out, self._classes, self._tolerance = out, classes, tolerance
+        self._out, self._classes, self._options = out, classes, options
 
     def add(
         self,
@@ -81,16 +82,22 @@ class GeoPackageWriter:
             polygons = self._polygons(file)
             batch = list(islice(polygons, _AT_ONCE))
             self._put(target, file, batch, append=False)  # creates the layer even without polygons
+            count = len(batch)
             while batch := list(islice(polygons, _AT_ONCE)):
                 self._put(target, file, batch, append=True)
+                count += len(batch)
+        with _writing():
+            if _vectors()[0].read_info(target, layer=LAYER)["features"] != count:
+                raise OSError("polygons are missing in the file that was written")
 
     def _polygons(self, file: Any) -> Iterator[tuple[int, Any]]:
         _, shapely = _vectors()
         band = rasterio().band(file, 1)
         transform = file.transform
+        smallest = (self._options.min_area - 0.5) * abs(transform.determinant)
         for shape, value in rasterio().features.shapes(band, connectivity=4, transform=transform):
-            if value != file.nodata:
-                yield int(value), shapely.geometry.shape(shape)
+            if value != file.nodata and (polygon := shapely.geometry.shape(shape)).area > smallest:
+                yield int(value), polygon
 
     def _put(self, target: Path, file: Any, batch: list[tuple[int, Any]], *, append: bool) -> None:
         pyogrio, shapely = _vectors()
@@ -98,11 +105,10 @@ class GeoPackageWriter:
         ids = np.array([number for number, _ in batch], np.int32)
         shapes = np.array([shape for _, shape in batch], object)
         pixels = np.rint(shapely.area(shapes) / pixel).astype(np.int64)
-        if self._tolerance:
-            shapes = shapely.simplify(shapes, self._tolerance * math.sqrt(pixel))
+        if self._options.tolerance:
+            shapes = shapely.simplify(shapes, self._options.tolerance * math.sqrt(pixel))
         colours = [f"#{bytes(row).hex()}" for row in self._classes.colours.tolist()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with _writing():
             pyogrio.raw.write(
                 target,
                 shapely.to_wkb(shapes),
@@ -120,6 +126,17 @@ class GeoPackageWriter:
                 encoding="utf-8",
                 append=append,
             )
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Turn the errors and warnings of GDAL into an `OSError`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
+    except (RuntimeError, Warning) as error:  # the disk is full, for example
+        raise OSError(str(error).splitlines()[0][:200]) from error
 
 
 def _vectors() -> tuple[Any, Any]:

@@ -1,13 +1,16 @@
 """GeoTIFF masks with the coordinate system and transform of the raster."""
 
+import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from picie.data.lists import class_lines
 from picie.errors import ConfigError
-from picie.export.formats.layout import ClassTable, in_folder
+from picie.export.formats.layout import ClassTable, Options, in_folder
 from picie.export.formats.rasters import RasterView, masks_of, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
@@ -20,10 +23,10 @@ class GeoTiffWriter:
     Args:
         out: the folder.
         classes: ids.
-        tolerance: unused.
+        options: unused.
     """
 
-    def __init__(self, out: Path, classes: ClassTable, tolerance: float) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         rasterio()
         if len(classes.names) > 65535:
             raise ConfigError(
@@ -57,7 +60,7 @@ class GeoTiffWriter:
 
     def close(self) -> None:
         """Write the names."""
-        text = "".join(f"{name}\n" for name in self._classes.names)
+        text = class_lines(self._classes.names)
         (self._out / "classes.txt").write_text(text, encoding="utf-8")
 
 
@@ -69,7 +72,7 @@ def write_geotiff(
     raster_view: RasterView,
     done: Callable[[float], object],
 ) -> None:
-    """Write the mask of one raster; a partial file is removed on failure.
+    """Write the mask of one raster, and read it back; a partial file is removed on failure.
 
     One band: 8-bit with a colour table up to 255 classes, else 16-bit. The largest value is nodata,
     for pixels without data and ignored classes. Names are tags of the band: CLASS_0 and so on.
@@ -86,6 +89,7 @@ def write_geotiff(
         DataError: the raster cannot be read.
         OSError: the mask cannot be written.
     """
+    written: list[tuple[Any, int]] = []
     try:
         with open_raster(path, raster_view) as raster:
             small = len(classes.names) <= 255
@@ -97,10 +101,44 @@ def write_geotiff(
                     height, width = ids.shape
                     window = rasterio().windows.Window(block.left, block.top, width, height)
                     file.write(ids, 1, window=window)
+                    written.append((window, zlib.crc32(ids.tobytes())))
                     done(block.share)
+                notes = _notes(file)
+        _check_written(target, written, notes)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def _check_written(target: Path, written: list[tuple[Any, int]], notes: tuple[Any, ...]) -> None:
+    """Compare a file with what was written: GDAL raises no error if the disk is full."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio().errors.NotGeoreferencedWarning)
+            with rasterio().open(target, driver="GTiff") as file:
+                good = _notes(file) == notes and all(
+                    zlib.crc32(file.read(1, window=window).tobytes()) == checksum
+                    for window, checksum in written
+                )
+    except OSError:
+        good = False
+    if not good:
+        raise OSError("the file that was written cannot be read back; the disk may be full")
+
+
+def _notes(file: Any) -> tuple[Any, ...]:
+    """What a file has besides pixels; values that GDAL may write in another form only as a bool."""
+    points, crs = file.gcps
+    interpretation = file.colorinterp[0]
+    place = not file.transform.is_identity
+    return (
+        bool(file.crs or crs),
+        place,
+        len(points),
+        file.nodata,
+        sorted(file.tags(1)),
+        interpretation,
+    )
 
 
 def _profile(source: Any, *, small: bool) -> dict[str, Any]:

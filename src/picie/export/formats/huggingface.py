@@ -13,9 +13,9 @@ from picie.export.formats.layout import (
     append,
     in_folder,
     indexed,
-    photo_file,
     put_photo,
 )
+from picie.inference.model_card import markdown_text
 from picie.inference.predict_folder import Then
 
 __all__ = ["HuggingFaceWriter"]
@@ -59,7 +59,6 @@ class HuggingFaceWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos; not "none".
 
     Raises:
@@ -67,9 +66,7 @@ class HuggingFaceWriter:
         OSError: the list cannot be created.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         classes.at_most(_VOID, "huggingface")
         if options.photos == "none":
             raise ConfigError(
@@ -82,7 +79,7 @@ class HuggingFaceWriter:
 
     def add(self, labelled: Labelled) -> Then:
         """Write one photo and its mask; the follow-up adds its row to the list."""
-        photo, mask = f"images/{photo_file(labelled)}", f"masks/{labelled.name}.png"
+        photo, mask = f"images/{labelled.file}", f"masks/{labelled.name}.png"
         put_photo(labelled, self._out / photo, self._options.photos)
         image = Image.fromarray(indexed(labelled.mask, first=0, void=_VOID))
         image.save(in_folder(self._out / mask), format="PNG")
@@ -94,7 +91,5 @@ class HuggingFaceWriter:
         names = dict(enumerate(self._classes.names))
         text = json.dumps(names, indent=1) + "\n"
         (self._out / "id2label.json").write_text(text, encoding="ascii")
-        rows = [
-            f"| {number} | {name.replace('|', chr(92) + '|')} |\n" for number, name in names.items()
-        ]
+        rows = [f"| {number} | {markdown_text(name)} |\n" for number, name in names.items()]
         (self._out / "README.md").write_text(_HEAD + "".join(rows), encoding="utf-8")

@@ -24,7 +24,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.export.formats.layout import ClassTable, Labelled, Options, append, photo_file, put_photo
+from picie.export.formats.layout import ClassTable, Labelled, Options, append, put_photo
 from picie.inference.predict_folder import Then
 
 __all__ = ["LabelStudioWriter", "brush"]
@@ -44,16 +44,13 @@ class LabelStudioWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos, title.
 
     Raises:
         OSError: the list cannot be created.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._classes, self._options = out, classes, options
         self._tasks = out / "tasks.json"
         append(self._tasks, "[\n")
@@ -61,7 +58,7 @@ class LabelStudioWriter:
 
     def add(self, labelled: Labelled) -> Then:
         """Write one photo; the follow-up adds its task to the list."""
-        name = photo_file(labelled)
+        name = labelled.file
         put_photo(labelled, self._out / "images" / name, self._options.photos)
         place = quote(f"{self._options.title}/images/{name}", errors="surrogateescape")
         results = [

@@ -2,41 +2,37 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from picie.errors import ConfigError, DataError
+from picie.export.formats.names import PhotoPolicy
 from picie.inference.predict_folder import Then
 from picie.postprocessing.upsampling import Mask
 from picie.visualization.palette import Colours
 
 __all__ = [
+    "MIN_AREA",
     "ClassTable",
     "Labelled",
     "Options",
-    "PhotoPolicy",
     "Writer",
-    "WriterMaker",
     "append",
     "check_names",
     "distinct",
-    "flat_names",
     "in_folder",
     "indexed",
-    "photo_file",
     "put_photo",
-    "put_photo_as",
-    "unlike",
 ]
 
-PhotoPolicy = Literal["copy", "link", "none"]
-"""How photos enter a layout: copied, hard-linked, or not at all."""
+MIN_AREA = 20
+"""Smallest polygon in pixels, if nothing else is asked for: docs/export.md has its effect."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,33 +59,23 @@ class ClassTable:
                 f"{count}; pass a smaller --clusters, or give several clusters the same name"
             )
 
-    def without(self, sign: str, format: str) -> None:
-        """Refuse names with a separator of the format.
-
-        Raises:
-            ConfigError: a name contains `sign`.
-        """
-        for name in self.names:
-            if sign in name:
-                raise ConfigError(
-                    f"the class name {name!r} contains {sign!r}, which --format "
-                    f"{format} cannot store; rename the class"
-                )
-
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """One image with its mask.
 
     Attributes:
-        name: unique path inside the photo folder, with "/" and without the extension.
+        name: unique name in the export, with "/" and without an extension.
+        file: path of the photo in the export, with its extension; of photos that are not in the
+            export, the path inside the photo folder.
         path: the image file.
         image: (H, W, 3) uint8 RGB, upright.
-        mask: (H, W) int64 ids 0..N-1, or IGNORED.
+        mask: (H, W) ids 0..N-1, or IGNORED; (W, H) if it fits a photo stored on its side.
         upright: whether the file looks like `image` in programs that ignore its EXIF orientation.
     """
 
     name: str
+    file: str
     path: Path
     image: NDArray[np.uint8]
     mask: Mask
@@ -104,12 +90,15 @@ class Options:
         photos: how photos enter layouts that contain them.
         polygons: coco: polygons of regions instead of run-lengths of classes.
         tolerance: maximum distance in pixels between polygon and mask boundary; 0 = exact.
+        min_area: pixels from which on a region gets a polygon; the pixels of smaller ones go to
+            the classes around them. 0 = all.
         title: name of the output folder.
     """
 
     photos: PhotoPolicy = "copy"
     polygons: bool = False
     tolerance: float = 0.0
+    min_area: int = MIN_AREA
     title: str = "export"
 
 
@@ -134,10 +123,6 @@ class Writer(Protocol):
         """
 
 
-WriterMaker = Callable[[Path, ClassTable, tuple[str, ...], Options], Writer]
-"""Makes a writer from its folder, the classes, the names of all images, and the options."""
-
-
 def check_names(names: Iterable[str]) -> None:
     """Refuse image names that lead outside the folder of the export.
 
@@ -151,21 +136,6 @@ def check_names(names: Iterable[str]) -> None:
                 f"the image name {name!r} leads outside the export; names are paths inside the "
                 "photo folder"
             )
-
-
-def flat_names(names: Iterable[str]) -> dict[str, str]:
-    """Names without subfolders: "/" becomes "__", and duplicates get a number."""
-    taken: set[str] = set()
-    return {name: unlike(name.replace("/", "__"), taken) for name in names}
-
-
-def unlike(wanted: str, taken: set[str]) -> str:
-    """The wanted name, with a number if it is taken; adds the result to `taken`."""
-    name, number = wanted, 2
-    while name in taken:
-        name, number = f"{wanted}__{number}", number + 1
-    taken.add(name)
-    return name
 
 
 def distinct(colours: Colours, reserved: Iterable[tuple[int, int, int]]) -> Colours:
@@ -219,23 +189,30 @@ def in_folder(path: Path) -> Path:
 
 
 _QUALITY = 95
-_SAVED = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".png": "PNG"}
-
-
-def photo_file(labelled: Labelled) -> str:
-    """Path of a photo inside a layout: its name with the extension of its file."""
-    return labelled.name + labelled.path.suffix
+_KINDS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".jif": "JPEG",
+    ".mpo": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 
 
 def put_photo(labelled: Labelled, path: Path, policy: PhotoPolicy) -> None:
-    """Copy or link a photo; a photo stored rotated is re-encoded upright.
+    """Copy or link a photo; re-encode one that is stored rotated, or in another image format.
 
     Hard links fall back to copies if the file system does not support them, such as between disks.
-    Re-encoded photos keep their format, at high quality, but not their EXIF data.
+    Re-encoded photos are upright and of high quality, and lose their EXIF data.
 
     Args:
         labelled: the photo.
-        path: destination, with the extension of the photo's file.
+        path: destination; its extension says the image format.
         policy: copy, link, or none (does nothing).
 
     Raises:
@@ -244,8 +221,10 @@ def put_photo(labelled: Labelled, path: Path, policy: PhotoPolicy) -> None:
     if policy == "none":
         return
     in_folder(path)
-    if not labelled.upright:
-        _save(labelled, path, _SAVED.get(path.suffix.lower(), "TIFF"))
+    kind = _KINDS[path.suffix.lower()]
+    if not labelled.upright or _KINDS.get(labelled.path.suffix.lower()) != kind:
+        lossy = {"quality": _QUALITY} if kind in ("JPEG", "WEBP") else {}
+        Image.fromarray(labelled.image).save(path, format=kind, **lossy)
         return
     if policy == "link":
         try:
@@ -255,28 +234,3 @@ def put_photo(labelled: Labelled, path: Path, policy: PhotoPolicy) -> None:
         except OSError:
             path.unlink(missing_ok=True)
     shutil.copyfile(labelled.path, path)
-
-
-def put_photo_as(labelled: Labelled, path: Path, policy: PhotoPolicy, *suffixes: str) -> None:
-    """Like `put_photo`, for layouts that require one format: other formats are re-encoded.
-
-    Args:
-        labelled: the photo.
-        path: destination, with an extension of the required format.
-        policy: copy, link, or none (does nothing).
-        suffixes: lower-case extensions of files that already have this format.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    if policy == "none":
-        return
-    if labelled.path.suffix.lower() in suffixes:
-        put_photo(labelled, path, policy)
-    else:
-        _save(labelled, in_folder(path), _SAVED[path.suffix])
-
-
-def _save(labelled: Labelled, path: Path, kind: str) -> None:
-    lossy = {"quality": _QUALITY} if kind in ("JPEG", "WEBP") else {}
-    Image.fromarray(labelled.image).save(path, format=kind, **lossy)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from picie.data.lists import class_lines
 from picie.export.formats.layout import ClassTable, Labelled, Options, in_folder
 from picie.visualization.masks import mask_image
 
@@ -16,13 +17,10 @@ class PngWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: unused.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._classes = out, classes
 
     def add(self, labelled: Labelled) -> None:
@@ -32,5 +30,5 @@ class PngWriter:
 
     def close(self) -> None:
         """Write the names."""
-        text = "".join(f"{name}\n" for name in self._classes.names)
+        text = class_lines(self._classes.names)
         (self._out / "classes.txt").write_text(text, encoding="utf-8")

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from picie.errors import MissingExtraError
+from picie.postprocessing.regions import label_regions
 from picie.postprocessing.upsampling import Mask
 
-__all__ = ["Region", "Ring", "area", "boxes_of", "one_ring", "regions", "simplified"]
+__all__ = ["Region", "Ring", "area", "one_ring", "regions", "simplified"]
 
 Ring = NDArray[np.int64]
 """(n, 2) corners (x, y) in pixels, the first not repeated."""
@@ -56,20 +56,13 @@ def regions(mask: Mask) -> Iterator[Region]:
     Args:
         mask: (H, W) ids; negative ids belong to no region.
     """
-    labels, owners = _labelled(mask)
+    labels, owners = label_regions(mask)
     rings: list[list[Ring]] = [[] for _ in owners]
     for label, ring in _rings(labels):
         rings[label - 1].append(ring)
     for owner, region_rings in zip(owners, rings, strict=True):
         region_rings.sort(key=area, reverse=True)  # the outer ring is the only positive one
         yield Region(owner, tuple(region_rings))
-
-
-def boxes_of(mask: Mask) -> list[tuple[slice, slice] | None]:
-    """Bounding box (rows, columns) of each id from 0 on; None if it has no pixels."""
-    slices: Any = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
-    boxes: list[tuple[slice, slice] | None] = slices
-    return boxes
 
 
 def one_ring(rings: tuple[Ring, ...]) -> Ring:
@@ -109,19 +102,6 @@ def simplified(rings: tuple[Ring, ...], tolerance: float) -> tuple[Ring, ...]:
         return fewer if len(fewer) >= 3 and area(fewer) * area(ring) > 0 else ring
 
     return tuple(simpler(ring) for ring in rings)
-
-
-def _labelled(mask: Mask) -> tuple[NDArray[np.int32], list[int]]:
-    """(H, W) region numbers from 1, 0 = none; and the id of each region."""
-    labels = np.zeros(mask.shape, np.int32)
-    owners: list[int] = []
-    for number, box in enumerate(boxes_of(mask)):
-        if box is None:
-            continue
-        part, count = ndimage.label(mask[box] == number)
-        labels[box] += np.where(part > 0, part + len(owners), 0).astype(np.int32)
-        owners += [number] * count
-    return labels, owners
 
 
 def _rings(labels: NDArray[np.int32]) -> Iterator[tuple[int, Ring]]:

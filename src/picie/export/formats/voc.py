@@ -13,7 +13,7 @@ from picie.export.formats.layout import (
     Options,
     distinct,
     in_folder,
-    put_photo_as,
+    put_photo,
 )
 from picie.inference.predict_folder import Then
 from picie.postprocessing.upsampling import Mask
@@ -47,10 +47,9 @@ class LabelMap:
         """The values for ids.
 
         Raises:
-            ConfigError: too many classes, or a name that labelmap.txt cannot store.
+            ConfigError: too many classes.
         """
         classes.at_most(_MOST, format)
-        classes.without(":", format)
         shown = np.array([name != _BACKGROUND for name in classes.names])
         values = np.where(shown, shown.cumsum(), 0).astype(np.uint8)
         colours = distinct(classes.colours[shown], (_BLACK, _VOID_COLOUR))
@@ -80,16 +79,13 @@ class VocWriter:
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
         options: photos.
 
     Raises:
-        ConfigError: too many classes, or a name that labelmap.txt cannot store.
+        ConfigError: too many classes.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._options = out, options
         self._labels = LabelMap.of(classes, "voc")
         self._names: list[str] = []
@@ -98,7 +94,7 @@ class VocWriter:
         """Write one photo and its two masks."""
         out = self._out
         photo = out / "JPEGImages" / f"{labelled.name}.jpg"
-        put_photo_as(labelled, photo, self._options.photos, ".jpg", ".jpeg")
+        put_photo(labelled, photo, self._options.photos)
         values = self._labels.apply(labelled.mask, _VOID)
         for folder, colours in (
             ("SegmentationClass", self._labels.colours),
@@ -113,7 +109,7 @@ class VocWriter:
         """Write the list of images and the names."""
         path = in_folder(self._out / "ImageSets" / "Segmentation" / "default.txt")
         text = "".join(f"{name}\n" for name in self._names)
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        path.write_text(text, encoding="utf-8")
         (self._out / "labelmap.txt").write_text(self._labels.text(), encoding="utf-8")
 
 

@@ -9,11 +9,11 @@ from picie.export.formats.layout import (
     ClassTable,
     Labelled,
     Options,
-    flat_names,
     in_folder,
     put_photo,
 )
 from picie.export.formats.polygons import one_ring, regions, simplified
+from picie.postprocessing.regions import fill_small_regions
 
 __all__ = ["YoloWriter"]
 
@@ -22,34 +22,28 @@ class YoloWriter:
     """OUT/labels/train/<name>.txt, the photos in OUT/images/train/, and data.yaml.
 
     One line per connected region: its id, then x y of each corner as fractions of width and height;
-    holes are cut open (polygons.py). Subfolders become part of the name (a/b becomes a__b), because
-    YOLO finds labels by replacing images/ in the path of the photo.
+    holes are cut open (polygons.py). YOLO finds labels by replacing images/ in the path of a photo.
 
     Args:
         out: the folder.
         classes: ids.
-        names: of all images.
-        options: photos, tolerance.
+        options: photos, tolerance, min_area.
     """
 
-    def __init__(
-        self, out: Path, classes: ClassTable, names: tuple[str, ...], options: Options
-    ) -> None:
+    def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         self._out, self._classes, self._options = out, classes, options
-        self._names = flat_names(names)
 
     def add(self, labelled: Labelled) -> None:
         """Write one photo and its polygons."""
-        name = self._names[labelled.name]
-        photo = self._out / "images" / "train" / f"{name}{labelled.path.suffix}"
-        put_photo(labelled, photo, self._options.photos)
+        options = self._options
+        put_photo(labelled, self._out / "images" / "train" / labelled.file, options.photos)
         size = np.array(labelled.mask.shape[::-1])
         lines = []
-        for region in regions(labelled.mask):
-            ring = one_ring(simplified(region.rings, self._options.tolerance))
+        for region in regions(fill_small_regions(labelled.mask, options.min_area)):
+            ring = one_ring(simplified(region.rings, options.tolerance))
             places = " ".join(f"{value:.7g}" for value in (ring / size).ravel().tolist())
             lines.append(f"{region.id} {places}\n")
-        path = in_folder(self._out / "labels" / "train" / f"{name}.txt")
+        path = in_folder(self._out / "labels" / "train" / f"{labelled.name}.txt")
         path.write_text("".join(lines), encoding="ascii")
 
     def close(self) -> None:

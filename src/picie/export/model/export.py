@@ -1,15 +1,18 @@
 """Write a trained model to one file that runs without picie, and check it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from picie.config import Config
 from picie.errors import ConfigError, ModelError
 from picie.export.model.checking import Check, Prediction, check_file, check_graph, check_sizes
 from picie.export.model.graph import LEAST_SIDE, Graph, ignored_id
 from picie.export.model.runtimes import (
     Kind,
     check_opset,
+    is_exported,
     module_runner,
     onnx_runner,
     require,
@@ -18,8 +21,10 @@ from picie.export.model.runtimes import (
     write_onnx,
     write_torch,
 )
+from picie.inference.plan import files_of
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.files import write_atomically, writing
+from picie.runtime.outputs import check_output, has_content
 from picie.version import __version__
 
 __all__ = ["Exported", "export_model"]
@@ -65,7 +70,7 @@ def export_model(
         path: ends in .onnx, or in .pt2 for `torch`.
         kind: `onnx` or `torch` (a torch.export program).
         opset: version of ONNX's operators, 18 to 23.
-        overwrite: replace an existing file.
+        overwrite: replace an existing file, provided that this function wrote it.
 
     Raises:
         ConfigError: another file extension, an existing file, or an unsupported opset.
@@ -79,7 +84,7 @@ def export_model(
         'model.onnx'
     """
     path = Path(path)
-    _check_path(path, kind, overwrite=overwrite)
+    _check_path(path, kind, model, overwrite=overwrite)
     check_opset(opset)
     require(kind)
     with writing(path):
@@ -122,7 +127,7 @@ def _on_cpu(model: Segmenter | str | Path) -> Segmenter:
     return model if isinstance(model, Segmenter) else load(model, device="cpu", precision="fp32")
 
 
-def _check_path(path: Path, kind: Kind, *, overwrite: bool) -> None:
+def _check_path(path: Path, kind: Kind, model: Segmenter | str | Path, *, overwrite: bool) -> None:
     if kind not in _ENDINGS:
         raise ConfigError(f"unknown kind of model {kind!r}; known: {', '.join(_ENDINGS)}")
     if path.suffix != _ENDINGS[kind]:
@@ -131,8 +136,17 @@ def _check_path(path: Path, kind: Kind, *, overwrite: bool) -> None:
         )
     if path.is_dir():
         raise ConfigError(f"--out {path}: is a folder; give a file that ends in {_ENDINGS[kind]}")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} already exists; choose another --out, or pass --overwrite")
+    check_output(path, is_exported, inputs=lambda: _model_files(model))
+    if has_content(path) and not overwrite:
+        raise ConfigError(
+            f"{path}: already exists; choose another --out, or pass --overwrite to replace it"
+        )
+
+
+def _model_files(model: Segmenter | str | Path) -> Iterator[Path]:
+    if isinstance(model, Segmenter):
+        return files_of(model.run, model.config)
+    return files_of(Path(model), Config())
 
 
 def _metadata(model: Segmenter) -> dict[str, str]:

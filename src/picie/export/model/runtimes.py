@@ -1,5 +1,7 @@
 """Write and run a traced graph as ONNX and torch.export files."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,7 @@ __all__ = [
     "Kind",
     "Runner",
     "check_opset",
+    "is_exported",
     "module_runner",
     "onnx_runner",
     "require",
@@ -139,7 +142,26 @@ def write_torch(
         path: the file.
         metadata: strings by key, stored in the file.
     """
-    torch.export.save(program, path, extra_files=dict(metadata))
+    # In memory first: torch's own writing ends the process if the disk is full.
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files=dict(metadata))
+    path.write_bytes(file.getbuffer())
+
+
+def is_exported(path: Path) -> bool:
+    """Whether `write_onnx` or `write_torch` wrote a file, and no other program changed it since.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.suffix == ".onnx":
+        with path.open("rb") as file:
+            return b"\x12\x05picie" in file.read(64)  # the name of the producer
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("extra/picie_version") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError):
+        return False
 
 
 def onnx_runner(path: Path) -> Runner:

@@ -1,6 +1,6 @@
-"""The measures of health.json, each with an explanation and, where evidence exists, a verdict.
+"""The measures of health.json as the report shows them: each with an explanation, none judged.
 
-The ranges come from the benchmarks in docs/research/systems.md; docs/report.md says how.
+No measure orders runs by their scores on all kinds of photos; docs/report.md has the numbers.
 """
 
 import math
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from picie.clustering.validity import MEASURES
 
-__all__ = ["Verdict", "verdicts"]
+__all__ = ["ShownMeasure", "shown_measures"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ShownMeasure:
     """One measure as the report shows it.
 
     Attributes:
@@ -21,18 +21,14 @@ class Verdict:
         key: its name in health.json.
         value: as text.
         sentence: what it means, and how to read it.
-        verdict: good, doubtful or bad; "" without evidence.
-        place: the value on its scale, 0..1; None where it has none.
-        ranges: where doubtful and where good values begin on that scale; None without evidence.
+        place: the value on a scale from 0 to 1; None where it has none.
     """
 
     label: str
     key: str
     value: str
     sentence: str
-    verdict: str = ""
     place: float | None = None
-    ranges: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,30 +38,20 @@ class _Display:
     Attributes:
         advice: sentences that follow its meaning, or "".
         form: format of its value.
-        ranges: as in `Verdict`.
         share: whether it lies between 0 and 1.
     """
 
     advice: str = ""
     form: str = ".2f"
-    ranges: tuple[float, float] | None = None
     share: bool = True
 
 
 _DISPLAYS = {
-    "view_information": _Display(
-        "In the benchmarks, this number correlated best with mIoU: look at it first.",
-        ranges=(0.45, 0.62),
-    ),
-    "view_agreement": _Display(
-        "It correlated with mIoU nearly as well, but a single cluster that holds everything "
-        "raises it.",
-        form=".0%",
-        ranges=(0.60, 0.77),
-    ),
+    "view_information": _Display(),
+    "view_agreement": _Display("A single cluster that holds everything raises it.", form=".0%"),
     "position_information": _Display(
-        "High values mean clusters of positions, not of things; street scenes have a layout, so "
-        "some is right.",
+        "High values mean clusters of positions, not of things; photos of one kind have a layout, "
+        "so some is right.",
     ),
     "half_agreement": _Display("Low values mean that other photos would give other clusters."),
     "silhouette": _Display(share=False),
@@ -75,12 +61,14 @@ _DISPLAYS = {
         share=False,
     ),
     "largest_cluster": _Display("Near 100 %, view agreement says nothing.", form=".0%"),
+    "lighting_clusters": _Display("It should be 0.", form=".0f", share=False),
+    "constant_images": _Display("It should be 0: such images show nothing.", form=".0%"),
 }
 _SHOWN_ELSEWHERE = {"pictures"}  # in the note above the table
 
 
-def verdicts(health: Mapping[str, float]) -> tuple[Verdict, ...]:
-    """One verdict for each measure, those with evidence first and unknown ones last.
+def shown_measures(health: Mapping[str, float]) -> tuple[ShownMeasure, ...]:
+    """The measures in the order of the report, unknown ones last.
 
     Args:
         health: from health.json; values that are not finite numbers are skipped.
@@ -90,23 +78,18 @@ def verdicts(health: Mapping[str, float]) -> tuple[Verdict, ...]:
         for key, value in health.items()
         if isinstance(value, int | float) and math.isfinite(value) and key not in _SHOWN_ELSEWHERE
     }
-    known = [_verdict(key, numbers[key]) for key in _DISPLAYS if key in numbers]
+    known = [_shown(key, numbers[key]) for key in _DISPLAYS if key in numbers]
     others = [
-        Verdict(key.replace("_", " "), key, f"{value:.3g}", "Not explained by this version.")
+        ShownMeasure(key.replace("_", " "), key, f"{value:.3g}", "Not explained by this version.")
         for key, value in numbers.items()
         if key not in _DISPLAYS
     ]
     return (*known, *others)
 
 
-def _verdict(key: str, value: float) -> Verdict:
+def _shown(key: str, value: float) -> ShownMeasure:
     measure, display = MEASURES[key], _DISPLAYS[key]
-    verdict = ""
-    if display.ranges is not None:
-        low, high = display.ranges
-        verdict = "good" if value >= high else "doubtful" if value >= low else "bad"
     place = min(max(value, 0.0), 1.0) if display.share else None
-    shown = format(value, display.form).replace("%", " %")
+    text = format(value, display.form).replace("%", " %")
     meaning = f"{measure.meaning[0].upper()}{measure.meaning[1:]}."
-    sentence = f"{meaning} {display.advice}".strip()
-    return Verdict(measure.label, key, shown, sentence, verdict, place, display.ranges)
+    return ShownMeasure(measure.label, key, text, f"{meaning} {display.advice}".strip(), place)

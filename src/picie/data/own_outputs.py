@@ -1,0 +1,125 @@
+"""Recognise what picie wrote itself, so that masks and overlays do not become photos.
+
+- `picie predict` lists the files it writes in masks.jsonl: a first line that says so, then one
+  object per image with the paths of its mask and overlay.
+- Exports, run folders and results of benches are marked by a file, and are left out as a whole.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from picie.runtime.files import open_regular
+
+__all__ = [
+    "EXPORT_MARK",
+    "MARKS",
+    "MASKS_MANIFEST",
+    "OwnOutputs",
+    "written_files",
+    "written_folder",
+]
+
+EXPORT_MARK = ".picie-export.json"
+"""File that marks a folder as an export."""
+MASKS_MANIFEST = "masks.jsonl"
+"""List of the files that `picie predict` wrote into a folder."""
+
+_RUN_HEADER = "run.json"
+_BENCH = frozenset({"records", "runs", "table.html"})
+MARKS = frozenset({EXPORT_MARK, MASKS_MANIFEST, _RUN_HEADER}) | _BENCH
+"""Names of the entries that tell the outputs of picie from other files."""
+
+_MOST_BYTES = 1_000_000  # of a mark, and of one line of a list
+
+
+class OwnOutputs:
+    """The outputs of picie that a search of a folder has met.
+
+    Attributes:
+        files: number of listed files that were met, by the folder of their list.
+        folders: folders that are left out as a whole, by the verb that wrote them.
+    """
+
+    def __init__(self) -> None:
+        self.files: Counter[str] = Counter()
+        self.folders: dict[str, list[str]] = {}
+        self._listed: dict[str, str] = {}
+
+    def enter(self, folder: str) -> None:
+        """Read the list of a folder, if it has one."""
+        listed = written_files(Path(folder, MASKS_MANIFEST))
+        self._listed |= {os.path.join(folder, *name.split("/")): folder for name in listed}
+
+    def leaves_out_folder(self, folder: str, names: Collection[str]) -> bool:
+        """Whether a folder is left out as a whole; if so, it is recorded."""
+        verb = written_folder(folder, names)
+        if verb:
+            self.folders.setdefault(verb, []).append(folder)
+        return bool(verb)
+
+    def leaves_out(self, file: str) -> bool:
+        """Whether a file is on a list of a folder that was entered; if so, it is counted."""
+        source = self._listed.get(file)
+        if source is None:
+            return False
+        self.files[source] += 1
+        return True
+
+
+def written_folder(folder: str | Path, names: Collection[str]) -> str:
+    """The verb that wrote a folder as a whole: "export", "train" or "bench"; "" for other folders.
+
+    Args:
+        folder: its path.
+        names: of the entries in it, those of `MARKS` at least.
+    """
+    if EXPORT_MARK in names:
+        return "export"
+    if _RUN_HEADER in names and {"picie", "format"} <= _object(Path(folder, _RUN_HEADER)).keys():
+        return "train"
+    if set(names) >= _BENCH:
+        return "bench"
+    return ""
+
+
+def written_files(manifest: Path) -> Iterator[str]:
+    """The paths of masks and overlays in a list of `picie predict`, relative to its folder.
+
+    A list that is broken or of another program has none; paths that lead outside are skipped.
+    """
+    try:
+        with open_regular(manifest) as file:
+            header = _record(file.readline(_MOST_BYTES))
+            if header.get("kind") != "masks" or "picie" not in header:
+                return
+            while line := file.readline(_MOST_BYTES):
+                record = _record(line)
+                names = (record.get("mask"), record.get("overlay"))
+                yield from (name for name in names if isinstance(name, str) and _is_inside(name))
+    except OSError:
+        return
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        with open_regular(path) as file:
+            return _record(file.read(_MOST_BYTES))
+    except OSError:
+        return {}
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,35 @@
+"""What a command reads, and paths of masks; the rest is tested by predicting."""
+
+from pathlib import Path
+
+import pytest
+
+from picie.data.folder import Photo, PhotoFolder, open_folder
+from picie.errors import ConfigError
+from picie.inference.plan import check_paths, files_of, inputs_of
+from picie.inference.segmenter import Segmenter, load
+
+
+def test_inputs_are_photos_masks_lists_and_the_model(
+    runs: dict[str, Path], scenes: Path, model: Segmenter
+) -> None:
+    found = {str(path) for path in inputs_of(load(runs["default"]), open_folder(scenes, "val"))}
+    expected = [runs["default"] / name for name in ("model.safetensors", "config.json", "run.json")]
+    expected += [runs["default"] / "config.toml", runs["default"] / "classes.toml"]
+    expected += [scenes / "classes.txt", scenes / "val.txt"]
+    expected += [scenes / "images" / f"scene_{number:04d}.jpg" for number in (6, 7, 8)]
+    expected += [scenes / "masks" / f"scene_{number:04d}.png" for number in (6, 7, 8)]
+    assert {str(path) for path in expected} <= found
+    assert str(scenes / "images" / "scene_0000.jpg") not in found
+    weights = model.config.model_copy(update={"backbone_weights": "my.pth"})
+    assert list(files_of(None, weights)) == [Path("my.pth")]
+
+
+def test_paths_of_overlays_count_only_with_overlays(tmp_path: Path) -> None:
+    photos = tuple(Photo(f"{name}.jpg", name, None) for name in ("a", "overlays/a"))
+    folder = PhotoFolder(tmp_path, "", photos, ())
+    check_paths(tmp_path, folder, overlays=False)
+    with pytest.raises(
+        ConfigError, match=r"overlay of a\.jpg and the mask of overlays/a\.jpg; rena"
+    ):
+        check_paths(tmp_path, folder, overlays=True)
