@@ -25,7 +25,7 @@ import tyro
 
 import picie
 from picie.cli import app
-from picie.config import OBJECTIVES, PRESETS, Config
+from picie.config import OBJECTIVES, PRESETS, Config, Reading
 
 __all__ = ["PAGES", "main"]
 
@@ -71,6 +71,9 @@ def arguments(made: type[Any]) -> Iterator[Argument]:
     texts = _field_texts(made)
     for field in dataclasses.fields(made):
         kind, extras = _unwrapped(hints[field.name])
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):  # its fields are the flags
+            yield from arguments(kind)
+            continue
         annotations = [one for one in extras if isinstance(one, _Annotation)]
         name = next((one.metavar for one in annotations if one.metavar), field.name.upper())
         meaning = next((one.help for one in annotations if one.help), texts.get(field.name, ""))
@@ -119,7 +122,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def command_line() -> str:
     """The page of the command line."""
-    settings = set(Config.model_fields)
+    settings = {*Config.model_fields, *(field.name for field in dataclasses.fields(Reading))}
     lines = [
         "# Command line",
         "`picie VERB --help` shows the same. Errors end with exit code 1, wrong usage and "
@@ -169,7 +172,14 @@ def settings() -> str:
     ]
     for title, names in _groups():
         lines += [f"## {title[0].upper()}{title[1:]}", _table(_SETTING, map(_setting, names))]
+    rows = [
+        (f"`reading.{one.shown[2:].replace('-', '_')}`", one.values, one.default, one.meaning)
+        for one in arguments(Reading)
+    ]
     lines += [
+        "## How images are read",
+        "The table `reading`; its keys are flags of their own (`--max-pixels`).",
+        _table(_SETTING, rows),
         "## What the presets change",
         _changes(PRESETS),
         "## What an objective brings along",
@@ -200,6 +210,8 @@ def _groups() -> list[tuple[str, list[str]]]:
 
 def _setting(name: str) -> tuple[str, ...]:
     info = Config.model_fields[name]
+    if dataclasses.is_dataclass(info.annotation):
+        return f"`{name}`", "table", "see below", _escaped(info.description or "")
     bounds = [_bound(one) for one in info.metadata]
     values = ", ".join([_values(info.annotation), *filter(None, bounds)])
     return f"`{name}`", values, _shown(info.default), _escaped(info.description or "")
@@ -333,6 +345,8 @@ def _values(kind: Any) -> str:
         return ", ".join(f"`{one}`" for one in inner)
     if origin in (Union, types.UnionType):
         return " or ".join(_values(one) for one in inner if one is not type(None))
+    if origin is tuple and len(inner) == 2 and inner[0] is inner[1]:
+        return f"two: {_values(inner[0])}"
     if origin in (tuple, list):
         return f"one or more: {_values(inner[0])}"
     words = {int: "whole number", float: "number", bool: "switch", str: "text", Path: "path"}

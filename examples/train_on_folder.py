@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 import picie
-from picie.visualization.masks import overlay, write_mask
+from picie.visualization.masks import mask_image, overlay, write_png
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
             continue
         for kind in ("masks", "overlays"):
             (args.out / kind / one.name).parent.mkdir(parents=True, exist_ok=True)
-        write_mask(one.mask, args.out / "masks" / f"{one.name}.png", model.colours)
+        write_png(mask_image(one.mask, model.colours), args.out / "masks" / f"{one.name}.png")
         blended = overlay(one.image, one.mask, model.colours)
-        Image.fromarray(blended).save(args.out / "overlays" / f"{one.name}.png")
+        write_png(Image.fromarray(blended), args.out / "overlays" / f"{one.name}.png")
 
     health = json.loads((args.out / "run" / "health.json").read_text(encoding="utf-8"))
     print(f"two views of a photo agree on {health['view_agreement']:.0%} of its pixels")

@@ -30,7 +30,7 @@ name = "good"
 overclusters = 8
 [[systems]]
 name = "bad"
-overclusters = 60000
+overclusters = 7000
 [grid]
 backbones = ["test_efficientnet"]
 """
@@ -74,7 +74,7 @@ def test_a_run_that_fails_gives_exit_code_1_and_the_others_a_table(
     assert "sampled pixels are too few" in shown.err
     assert "details in out/failures.json. Run the same command again to retry them" in shown.err
     main([*ARGS, "--list"])
-    assert "2 runs: 1 done, 1 interrupted" in capsys.readouterr().out
+    assert "2 runs: 1 done, 1 waiting" in capsys.readouterr().out
     main([*ARGS, "--only", "good"])
     shown = capsys.readouterr()
     assert "1 runs, 1 of them done: out" in shown.err
@@ -118,4 +118,4 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     monkeypatch.setattr("picie.benchmark.run.train", stopped)
     code, text = failure(*ARGS, "--quiet")
     assert code == 130
-    assert "stopped; resume with: the same picie bench" in text
+    assert "stopped; finished runs are kept; run the same command again to go on" in text

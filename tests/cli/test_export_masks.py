@@ -67,8 +67,6 @@ def test_small_polygons_and_regions(
             ["--tolerance", "1"],
             "--tolerance has no effect with --format coco; it is for co",
         ),
-        ("png", ["--bands", "1"], "--bands has no effect with --format png; it is for geotiff"),
-        ("png", ["--stretch", "1", "2"], "--stretch has no effect with --format png"),
         (
             "coco",
             ["--min-area", "5"],
@@ -77,7 +75,6 @@ def test_small_polygons_and_regions(
         ("yolo", ["--min-area", "-1"], "--min-area -1: give 0 or more pixels"),
         ("png", ["--min-region", "-1"], "--min-region -1: give 0 or more pixels"),
         ("geotiff", ["--min-region", "9"], "--min-region has no effect with --format geotiff"),
-        ("geotiff", ["--bands", "1", "2"], "--bands 1 2: give three bands"),
         ("png", ["--batch-size", "0"], "--batch-size 0: give 1 or more"),
         ("png", ["--workers", "-2"], "--workers -2: give 0 or more, or -1 for automatic"),
     ],

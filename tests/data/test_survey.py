@@ -81,7 +81,7 @@ def test_percentiles_and_missing_data_are_said(tmp_path: Path) -> None:
 def test_a_given_stretch_stays(tmp_path: Path) -> None:
     save(tmp_path / "a.png", deep(4095))
     reading, notes = settled(tmp_path, stretch=(0, 4095))
-    assert reading.stretch == (0, 4095)
+    assert reading.stretch == (0.0, 4095.0)
     assert notes == ("deep images: values 0 to 4095 become 0 to 255",)
     _, notes = settled(tmp_path, stretch=(0, 200_000))
     assert notes[1] == (
@@ -96,7 +96,7 @@ def test_a_mix_of_kinds_is_said(tmp_path: Path) -> None:
         save(tmp_path / f"{name}.png", deep())
     save(tmp_path / "d.tif", (SCENE / 255).astype(np.float32))
     reading, notes = settled(tmp_path)
-    assert reading.stretch == (0, 4095)
+    assert reading.stretch == (0.0, 4095.0)
     assert notes[1].startswith("1 of 4 deep images looked at show next to nothing between 0 and")
     assert "d.tif" in notes[1]
 

@@ -260,7 +260,7 @@ def test_damaged_headers_take_neither_time_nor_memory(tmp_path: Path) -> None:
         for _ in range(3):
             writer.write(values("u2", 1)[..., 0], contiguous=False, metadata=None)
     with tifffile.TiffFile(path) as file:
-        first, second = file.pages[0], file.pages[1]
+        first, second = (page.aspage() for page in (file.pages[0], file.pages[1]))
         after = second.offset + 2 + 12 * len(second.tags)
         length = next(tag.offset for tag in first.tags if tag.code == 257)
     content = bytearray(path.read_bytes())

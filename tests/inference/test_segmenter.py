@@ -574,6 +574,8 @@ def test_copies_of_8_and_12_bits_have_the_same_masks(
     copies = deep_copies(photos, tmp_path / "deep")
     found = list(model.predict_folder(copies))
     for one, other in zip(model.predict_folder(photos), found, strict=True):
+        assert one.mask is not None
+        assert other.mask is not None
         assert np.array_equal(one.mask, other.mask)
         assert np.array_equal(one.image, other.image)
     known = model.read_as(stretch=(0, 4095))  # as if trained on such images
@@ -582,7 +584,10 @@ def test_copies_of_8_and_12_bits_have_the_same_masks(
         assert np.array_equal(known.predict(copies / path.relative_to(photos)), expected)
         assert np.array_equal(known.predict(path), expected)
     listed = model.predict_folder(open_folder(copies))
-    assert np.array_equal(next(listed).mask, found[0].mask)
+    first = next(listed).mask
+    assert first is not None
+    assert found[0].mask is not None
+    assert np.array_equal(first, found[0].mask)
 
 
 def test_an_opened_image_is_read_like_its_file(model: Segmenter, tmp_path: Path) -> None:
@@ -615,6 +620,7 @@ def test_each_page_has_a_mask(model: Segmenter, tmp_path: Path) -> None:
     every = list(model.read_as(pages="all").predict_folder(tmp_path))
     assert [one.name for one in every] == ["a_p001", "a_p002", "a_p003"]
     for one, page in zip(every, pages, strict=True):
+        assert one.mask is not None
         assert np.array_equal(one.mask, model.predict(page))
 
 

@@ -65,7 +65,7 @@ class Reporter:
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self._told: set[str] = set()
-        self.console = PlainConsole(stderr=True, quiet=quiet)
+        self.console: Console = PlainConsole(stderr=True, quiet=quiet)
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:

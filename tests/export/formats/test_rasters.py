@@ -391,7 +391,7 @@ def test_rasters_are_read_as_training_reads_them(model: Segmenter, write: Write)
     for separate in (False, True):
         path = write(wide, interleave="band" if separate else "pixel")
         with open_raster(path, RasterView()) as raster:
-            assert raster.stretch == (0, 4095)
+            assert raster.stretch == (0.0, 4095.0)
             shown = raster.shown(None, (64, 96))
         assert np.array_equal(shown, image)
         assert np.array_equal(np.moveaxis(shown, 0, 2), read_image(path))
@@ -407,7 +407,7 @@ def test_all_rasters_have_one_stretch(write: Write, tmp_path: Path) -> None:
         paths.append(path.rename(tmp_path / f"{number}.tif"))
     (tmp_path / "broken.tif").write_text("no raster")
     view, notes = settled(RasterView(), Reading(), [*paths, tmp_path / "broken.tif"])
-    assert view.stretch == (0, 4095)
+    assert view.stretch == (0.0, 4095.0)
     assert notes == [
         "12-bit images: values 0 to 4095 become 0 to 255 (--stretch LOW HIGH changes that)"
     ]

@@ -164,5 +164,6 @@ def _metadata(model: Segmenter) -> dict[str, str]:
         "ids are upsampled from bilinearly",
         "predict_scales": json.dumps(config.predict_scales),
         "refine_left_out": str(config.refine),
+        "stretch": json.dumps(config.reading.stretch),
         "backbone": config.backbone,
     }
