@@ -97,6 +97,19 @@ def test_a_program_that_goes_on_after_a_signal_has_its_handlers_again() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_an_error_that_an_interrupt_has_caused_is_no_error_of_its_own() -> None:
+    def interrupted_import() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RecursionError from None
+
+    with pytest.raises(Stopped, match="SIGINT"), stoppable():
+        interrupted_import()
+    with pytest.raises(RecursionError), stoppable():
+        raise RecursionError
+
+
 def test_ignored_signals_and_other_threads_are_left_alone() -> None:
     seen = []
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -70,6 +70,10 @@ def stoppable(*, last: bool = False) -> Iterator[None]:
                 before[number] = signal.signal(number, stop)
     try:
         yield
+    except Exception as error:
+        if first:  # an import that was interrupted may fail in any way
+            raise Stopped(first[0][0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if first and last else handler)
