@@ -419,10 +419,21 @@ def test_health_consists_of_numbers(tmp_path: Path) -> None:
 def test_metrics_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     run.metrics_path.mkdir()
-    with pytest.raises(ModelError, match=r"metrics.jsonl: cannot be read \(Is a directory\)"):
+    with pytest.raises(ModelError, match=r"metrics.jsonl: cannot be read \(it is a folder"):
         run.metrics()
     with pytest.raises(PicieError, match=r"metrics.jsonl: cannot be written \(Is a directory\)"):
         run.append_metrics({})
+
+
+def test_no_file_of_a_run_is_waited_for(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    for path in (run.metrics_path, run.health_path, run.log_path):
+        os.mkfifo(path)
+    with pytest.raises(ModelError, match=r"metrics.jsonl: cannot be read \(it is a pipe"):
+        run.metrics()
+    assert run.health() == {}
+    with pytest.raises(PicieError, match=r"train.log: cannot be written \(it is a pipe"):
+        run.log_to_file().__enter__()
 
 
 def test_truncate_removes_later_epochs_and_the_cut_line(tmp_path: Path) -> None:

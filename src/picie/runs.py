@@ -31,7 +31,7 @@ from typing import Any, BinaryIO
 from picie.config import Config, read_config, write_config
 from picie.errors import ConfigError, ModelError
 from picie.runtime.documents import read_json
-from picie.runtime.files import PART, remove_parts, write_atomically, writing
+from picie.runtime.files import PART, open_regular, remove_parts, write_atomically, writing
 from picie.runtime.locks import LOCK, locked
 from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
 from picie.runtime.printable import PrintableFormatter, shown
@@ -255,7 +255,8 @@ class Run:
                 read.
         """
         try:
-            lines = self.metrics_path.read_bytes().splitlines()
+            with open_regular(self.metrics_path) as file:
+                lines = file.read().splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -276,7 +277,8 @@ class Run:
     def health(self) -> dict[str, float]:
         """The numbers in health.json; empty if it is missing or unreadable."""
         try:
-            values = _record(self.health_path.read_bytes()) or {}
+            with open_regular(self.health_path) as file:
+                values = _record(file.read()) or {}
         except OSError:
             return {}
         return {name: value for name, value in values.items() if _is_number(value)}
@@ -308,6 +310,8 @@ class Run:
         """
         logger = logging.getLogger("picie")
         with writing(self.log_path):
+            if self.log_path.exists():
+                open_regular(self.log_path).close()  # a pipe would wait for a reader
             handler = logging.FileHandler(self.log_path, mode="a", encoding="utf-8")
         handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.INFO)

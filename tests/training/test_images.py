@@ -107,6 +107,12 @@ def test_runs_of_earlier_versions_have_no_list(photos: Path, tmp_path: Path) -> 
     assert not changes(tmp_path / "gone", photos)
 
 
+def test_a_list_that_is_no_file_is_not_waited_for(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "images.jsonl")
+    with pytest.raises(ModelError, match=r"images.jsonl: cannot be read \(it is a pipe"):
+        changes(tmp_path / "images.jsonl", photos)
+
+
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,7 @@ def _read(path: Path) -> dict[str, _Entry]:
     entries: dict[str, _Entry] = {}
     count = None
     try:
-        with path.open(encoding="utf-8") as lines:
+        with TextIOWrapper(open_regular(path), encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 where = f"{path}: line {number}"
                 values = _value(line)
