@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from picie.data.folder import open_folder
 from picie.data.images import read_image, read_stored, stored_pixels
 from picie.data.opening import turned
 from picie.data.reading import Reading
@@ -285,3 +287,18 @@ def test_odd_files_leave_no_remarks(
         with pytest.raises(DataError, match=r"b\.tif: cannot be read as an image"):
             read_image(path.with_name("b.tif"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_deep_image_without_rows_is_named_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tif"
+    Image.fromarray(np.full((4, 5), 900, np.uint16)).save(whole)
+    data = whole.read_bytes()
+    rows = next(
+        entry
+        for kind, digits in ((3, "H2x"), (4, "I"))
+        if (entry := struct.pack("<HHI" + digits, 257, kind, 1, 4)) in data
+    )
+    (tmp_path / "none.tif").write_bytes(data.replace(rows, rows[:8] + bytes(4)))
+    with pytest.raises(DataError, match=r"none\.tif: cannot be read as an image"):
+        read_image(tmp_path / "none.tif")
+    assert len(open_folder(tmp_path, reading=Reading()).photos) == 2

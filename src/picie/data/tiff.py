@@ -288,6 +288,8 @@ def _plane(tiff: Any, page: Any, offset: int, place: int) -> NDArray[Any]:
 
 def _finish(page: Any, planes: list[NDArray[Any]], *, channels: bool) -> Stored:
     values = planes[0] if len(planes) == 1 else np.concatenate(planes, 2)
+    if values.ndim != 3 or not values.size:
+        raise ValueError("it has no pixels")
     bits, photometric = int(page.bitspersample), page.photometric
     if photometric == _PALETTE and page.colormap is not None:
         values = page.colormap[:, values[..., 0]].transpose(1, 2, 0)
