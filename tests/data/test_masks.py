@@ -344,7 +344,7 @@ def of_turned(
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_masks_drawn_on_stored_images(tmp_path: Path, orientation: int) -> None:
     stored = turned(UPRIGHT, BACK.get(orientation, orientation))
-    path = tmp_path / "a.png"
+    path = tmp_path / "a {b}.png"
     ids, _ = of_turned(path, stored, orientation, "stored")
     assert ids == UPRIGHT.tolist()
     ids, tally = of_turned(path, UPRIGHT, orientation)

@@ -377,7 +377,7 @@ def _upright(
     orientation, own = orientations
     stored = size[::-1] if orientation >= 5 else size
     found = values.shape[::-1]
-    text = "{} x {}".format(*found)
+    text, as_stored = ("{} x {}".format(*sides) for sides in (found, stored))
     if own != 1 and rule.orientation == "auto":
         raise DataError(
             f"{path}: has an EXIF orientation of its own ({own}); pass --mask-orientation shown if "
@@ -386,9 +386,9 @@ def _upright(
     if rule.orientation == "stored" and orientation != 1:
         if found != stored:
             raise DataError(
-                f"{path}: is {text} pixels, but its image is stored with {{}} x {{}} (EXIF "
+                f"{path}: is {text} pixels, but its image is stored with {as_stored} (EXIF "
                 f"orientation {orientation}); remove --mask-orientation stored if masks are drawn "
-                "on upright images".format(*stored)
+                "on upright images"
             )
         return turned(values, orientation)
     if found != size:
