@@ -114,6 +114,7 @@ def test_pipes_and_devices_are_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="is no regular file, and is not replaced"):
             check_output(path, lambda _: True, inputs=tuple)
     assert digest_of(tmp_path / "pipe.gone") == ""
+    assert digest_of(tmp_path / "pipe") == ""  # and does not wait for a writer
 
 
 def test_a_file_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from picie.errors import DataError
+from picie.runtime.files import open_regular
 from picie.types import VOID
 
 __all__ = ["class_lines", "read_class_names", "read_entries"]
@@ -97,7 +98,8 @@ def class_lines(names: Sequence[str]) -> str:
 def _lines(path: Path) -> list[str]:
     """The lines of a text file."""
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); correct it") from None
     found = (encoding for mark, encoding in _BOMS.items() if content.startswith(mark))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from picie.errors import ConfigError
-from picie.runtime.files import PART
+from picie.runtime.files import PART, open_regular
 
 __all__ = [
     "NAMELESS",
@@ -21,6 +21,7 @@ __all__ = [
     "check_not_read",
     "check_output",
     "digest_of",
+    "folded",
     "has_content",
     "list_files",
 ]
@@ -159,9 +160,7 @@ def has_content(path: Path) -> bool:
 def digest_of(path: str | Path) -> str:
     """SHA-256 of a regular file, in hexadecimal; "" for anything else, or if it is unreadable."""
     try:
-        with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return ""
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return ""
@@ -185,7 +184,7 @@ def check_distinct(out: Path, files: Iterable[tuple[str, str]], advice: str) -> 
         ConfigError: names the path and both outputs.
     """
     files = list(files)
-    clash = _clash(files, _folded)
+    clash = _clash(files, folded)
     if clash is not None and not _folds_names(out):
         clash = _clash(files, str)
     if clash is not None:
@@ -213,8 +212,9 @@ def _clash(files: list[tuple[str, str]], fold: Callable[[str], str]) -> tuple[st
     return None
 
 
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+def folded(path: str) -> str:
+    """Equal for paths that a file system may take for the same."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def _folds_names(folder: Path) -> bool:

@@ -17,13 +17,13 @@ too. A folder or file of more than _LONGEST bytes is cut, and ends in "~" and a 
 import hashlib
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from picie.errors import DataError
+from picie.runtime.outputs import folded
 
 __all__ = ["LAYOUTS", "Naming", "PhotoPolicy", "class_names", "escaped", "exported"]
 
@@ -67,11 +67,11 @@ def exported(names: Iterable[str], place: Callable[[str], str] = str) -> dict[st
     for name in names:
         for letters in range(len(_split(name)[0]) - name.rfind("/")):
             wanted = _shortened(place(escaped(name, letters)), name)
-            if (key := _key(wanted)) not in taken:
+            if (key := folded(wanted)) not in taken:
                 break
         else:  # all letters are escaped, but other folders end in the same way
             wanted = _marked(wanted, name)
-            key = _key(wanted)
+            key = folded(wanted)
         taken.add(key)
         found[name] = wanted
     return found
@@ -103,12 +103,6 @@ def _bytes(found: re.Match[str]) -> str:
 
 def _hex(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in _raw(text))
-
-
-def _key(name: str) -> str:
-    """Equal for names that a file system may take for the same."""
-    folded = unicodedata.normalize("NFD", name).casefold()
-    return unicodedata.normalize("NFD", folded)
 
 
 def _shortened(path: str, name: str) -> str:
