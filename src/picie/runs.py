@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 
 from picie.config import Config, read_config, write_config
 from picie.errors import ConfigError, ModelError
-from picie.runtime.documents import read_json
+from picie.runtime.documents import parse_object, read_json
 from picie.runtime.files import PART, open_regular, remove_parts, write_atomically, writing
 from picie.runtime.locks import LOCK, locked
 from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
@@ -264,7 +264,7 @@ class Run:
             raise ModelError(f"{self.metrics_path}: {reason}") from None
         records = []
         for number, line in enumerate(lines, start=1):
-            record = _record(line)
+            record = parse_object(line)
             if record is not None:
                 _check_record(record, f"{self.metrics_path}: line {number}")
                 records.append(record)
@@ -278,7 +278,7 @@ class Run:
         """The numbers in health.json; empty if it is missing or unreadable."""
         try:
             with open_regular(self.health_path) as file:
-                values = _record(file.read()) or {}
+                values = parse_object(file.read()) or {}
         except OSError:
             return {}
         return {name: value for name, value in values.items() if _is_number(value)}
@@ -409,14 +409,6 @@ def _set_names_aside(folder: Path) -> None:
         shutil.rmtree(folder / _PAST_NAMES)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -457,7 +449,7 @@ def _cut_broken_end(file: BinaryIO) -> None:
         return
     file.seek(0)
     *whole, last = file.read().split(b"\n")
-    if _record(last) is not None:
+    if parse_object(last) is not None:
         file.write(b"\n")
     else:
         file.truncate(sum(len(line) + 1 for line in whole))

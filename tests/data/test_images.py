@@ -24,8 +24,8 @@ from picie.data.images import (
     read_square,
     square_crop,
     square_crop_mask,
+    stored_orientation,
     stored_pixels,
-    stored_upright,
 )
 from picie.data.reading import Reading
 from picie.data.synthetic.scenes import draw_scene
@@ -403,10 +403,10 @@ def test_whether_a_file_is_upright(tmp_path: Path, name: str) -> None:
         if orientation is not None:
             tags[274] = orientation
         path = save(tmp_path / name, noise(6, 8, 3), exif=tags)
-        assert stored_upright(path) == (orientation not in (3, 6))
+        assert (stored_orientation(path) == 1) == (orientation not in (3, 6))
         (tmp_path / "b.jpg").write_text("text")
         with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image"):
-            stored_upright(tmp_path / "b.jpg")
+            stored_orientation(tmp_path / "b.jpg")
 
 
 # --- images in any form as arrays, and at the size of the network
@@ -519,7 +519,7 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert near(read_image(tmp_path / "a.heic"))
     assert near(read_image(tmp_path / "c.jpg"))
     assert near(np.rot90(read_image(tmp_path / "b.heic")))
-    assert stored_upright(tmp_path / "b.heic")
+    assert stored_orientation(tmp_path / "b.heic") == 1
 
 
 def test_heic_without_its_extra_says_what_to_install(

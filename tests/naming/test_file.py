@@ -199,7 +199,7 @@ def test_random_edits_of_random_files_read_back_and_keep_comments(
     def never(*_: object) -> str:
         raise AssertionError("the file was written anew")
 
-    monkeypatch.setattr(picie.naming.file, "_fresh", never)
+    monkeypatch.setattr(picie.naming.file, "classes_text", never)
     draw = random.Random(seed)
     classes = random_classes(draw)
     text = random_text(draw, classes)

@@ -7,6 +7,7 @@ from picie.errors import ConfigError, ModelError
 from picie.runtime.documents import (
     MOST_BYTES,
     MOST_DEPTH,
+    parse_object,
     parse_toml,
     read_json,
     read_text,
@@ -114,3 +115,9 @@ def test_other_toml_is_refused_with_its_file(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"file\.x: is not valid TOML \(.+\); correct it"):
         read_toml(path)
+
+
+def test_what_is_no_whole_object_is_none() -> None:
+    assert parse_object(b' {"a": [1, null]}\n') == {"a": [1, None]}
+    for text in (b"", b'{"a": 1', b"[1]", b"null", b"\xff", b"[" * 100_000):
+        assert parse_object(text) is None

@@ -4,11 +4,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.storm.field import Command, Field, Outcome, Tally, difference, is_calm
+from tests.storm.field import RESULT, Command, Field, Outcome, Tally, difference, is_calm
 
 __all__ = ["storms"]
-
-RESULT = ("model.safetensors", "config.json", "health.json", "metrics.jsonl", "config.toml")
 
 
 def storms(field: Field) -> Iterator[Tally]:

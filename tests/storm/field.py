@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-__all__ = ["Command", "Field", "Outcome", "Tally", "difference", "is_calm", "tree"]
+__all__ = ["RESULT", "Command", "Field", "Outcome", "Tally", "difference", "is_calm", "tree"]
 
 MEMORY = 3_000  # MB that a command may take; the imports alone take 500
 SECONDS = 120.0
@@ -30,6 +30,9 @@ TINY = (
     *("--kmeans-pixels=16", "--learning-rate=0.01", "--workers=0", "--device=cpu", "--quiet"),
 )
 """Settings of a training of half a second."""
+
+RESULT = ("model.safetensors", "config.json", "health.json", "metrics.jsonl", "config.toml")
+"""Files of a run that do not depend on the time."""
 
 SUITE = """\
 title = "A small suite"

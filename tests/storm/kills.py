@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.storm.field import Command, Field, Tally, difference, is_calm, tree
+from tests.storm.field import RESULT, Command, Field, Tally, difference, is_calm, tree
 
 __all__ = ["storms"]
-
-RESULT = ("model.safetensors", "config.json", "health.json", "metrics.jsonl", "config.toml")
 
 
 def storms(field: Field) -> Iterator[Tally]:

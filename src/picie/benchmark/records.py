@@ -32,6 +32,7 @@ from picie.benchmark.plan import Job
 from picie.config import MACHINE, Config, make_config
 from picie.errors import ConfigError, ModelError, PicieError
 from picie.runs import Run
+from picie.runtime.documents import parse_object
 from picie.runtime.files import write_atomically
 from picie.version import __version__
 
@@ -304,10 +305,9 @@ def find_standing(
 def read_note(job: Job) -> dict[str, Any]:
     """The note of an unfinished run: images, seconds. Empty if missing or damaged."""
     try:
-        note = json.loads(job.note_path.read_bytes())
-    except (OSError, ValueError):
+        return parse_object(job.note_path.read_bytes()) or {}
+    except OSError:
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _unfinished(job: Job, images: Mapping[str, Any] | None) -> JobStatus:

@@ -15,6 +15,7 @@ __all__ = [
     "Evaluate",
     "Export",
     "Info",
+    "MaskFlags",
     "Name",
     "Predict",
     "ReadingFlags",
@@ -37,6 +38,20 @@ class ReadingFlags:
     """Of files with several pages or frames: the first one, or each as an image of its own."""
     max_pixels: int | None = None
     """Most pixels of an image or of a mask; larger files are refused before they are decoded."""
+
+
+@dataclass(frozen=True)
+class MaskFlags:
+    """How the labels in masks are read."""
+
+    void: str = "auto"
+    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
+    class is left: then 255 may be a class, and an error says so."""
+    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
+    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
+    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
+    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
+    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
 
 
 @dataclass(frozen=True)
@@ -180,14 +195,7 @@ class Evaluate:
     ignored ones, are errors."""
     clusters_only: Annotated[bool, tyro.conf.arg(aliases=["--no-named"])] = False
     """Score the clusters after matching, whether or not they have names."""
-    void: str = "auto"
-    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
-    class is left: then 255 may be a class, and an error says so."""
-    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
-    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
-    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
-    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
-    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
+    masks: Annotated[MaskFlags, tyro.conf.OmitArgPrefixes] = MaskFlags()
     json: Path | None = None
     """Write all scores, the protocol and the confusion matrix to this file; only earlier scores are
     replaced. - is standard output; tables are then shown on standard error."""
@@ -377,14 +385,7 @@ class Name:
     dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     min_pixels: int = 1
     """Labelled pixels that a cluster needs to get a name by --from."""
-    void: str = "auto"
-    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
-    class is left: then 255 may be a class, and an error says so."""
-    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
-    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
-    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
-    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
-    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
+    masks: Annotated[MaskFlags, tyro.conf.OmitArgPrefixes] = MaskFlags()
     overwrite: bool = False
     """Remove all names first."""
     list: bool = False
@@ -429,14 +430,7 @@ class Report:
     """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
     refine: int | None = None
     """Iterations of boundary refinement, as in picie predict."""
-    void: str = "auto"
-    """Value in masks that is void: a number, or none if no value is. auto = 255, unless a single
-    class is left: then 255 may be a class, and an error says so."""
-    mask_map: Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE=ID ...")] = ()
-    """Class ids of other values in masks, if they are not the ids: 255=1 128=void."""
-    mask_orientation: Literal["auto", "stored", "shown"] = "auto"
-    """What masks of photos with an EXIF orientation are drawn on: the photo as it is stored, or as
-    viewers show it. auto = shown, unless the sizes or the borders in the masks speak against it."""
+    masks: Annotated[MaskFlags, tyro.conf.OmitArgPrefixes] = MaskFlags()
     workers: int = -1
     """Threads that read photos while the network computes; 0 = none, -1 = chosen from the cores."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

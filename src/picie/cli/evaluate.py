@@ -17,6 +17,7 @@ from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.groups import READINGS
 from picie.metrics.scores import Scores
+from picie.runtime.documents import parse_object
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import NAMELESS, check_distinct, check_output
 from picie.runtime.progress import PlainConsole, Reporter
@@ -53,9 +54,7 @@ def run(options: Evaluate) -> None:
         neighbours=options.neighbours,
         seed=options.seed,
         named=False if options.clusters_only else options.named or None,
-        void=options.void,
-        mask_map=options.mask_map,
-        mask_orientation=options.mask_orientation,
+        **vars(options.masks),
         reporter=reporter,
     )
     to_pipe = options.json == NAMELESS
@@ -94,11 +93,8 @@ def _check_files(options: Evaluate, model: Segmenter) -> None:
 
 def _is_scores(path: Path) -> bool:
     """Whether a file holds what `Evaluation.to_json` gives."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(values, dict) and {"miou", "mapping", "protocol", "confusion"} <= set(values)
+    values = parse_object(path.read_bytes()) or {}
+    return {"miou", "mapping", "protocol", "confusion"} <= set(values)
 
 
 def show(evaluation: Evaluation, *, stderr: bool = False) -> None:

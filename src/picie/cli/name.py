@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from picie.cli.arguments import Name
+from picie.cli.arguments import MaskFlags, Name
 from picie.cli.predict import reading_of
 from picie.errors import ConfigError
 from picie.inference.outputs import cluster_name
@@ -216,8 +216,7 @@ def _check(options: Name) -> None:
         raise ConfigError(f"{flags[0]} cannot be combined with other options; remove them")
     if options.from_ is None and (options.split or options.dataset or options.min_pixels != 1):
         raise ConfigError("--split, --dataset and --min-pixels need --from LABELLED; add it")
-    masks = (options.void, options.mask_map, options.mask_orientation)
-    if options.from_ is None and masks != ("auto", (), "auto"):
+    if options.from_ is None and options.masks != MaskFlags():
         raise ConfigError("--void, --mask-map and --mask-orientation need --from LABELLED; add it")
     _parts(options), parse_assignments(options.set), parse_colours(options.colour)  # or raise
     if options.min_pixels < 1:
@@ -273,9 +272,7 @@ def _change(options: Name, path: Path, reporter: Reporter) -> None:
         dataset=options.dataset,
         min_pixels=options.min_pixels,
         overwrite=options.overwrite,
-        void=options.void,
-        mask_map=options.mask_map,
-        mask_orientation=options.mask_orientation,
+        **vars(options.masks),
         reading=reading_of(options.reading),
         device=options.device,
         reporter=reporter,

@@ -25,9 +25,7 @@ def run(options: Report) -> None:
         gallery=options.gallery,
         size=options.size,
         workers=options.workers,
-        void=options.void,
-        mask_map=options.mask_map,
-        mask_orientation=options.mask_orientation,
+        **vars(options.masks),
         reporter=reporter,
     )
     if not made.scored:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from picie.config import MOST_SIDE
 from picie.data.decoding import stored_image
-from picie.data.opening import open_within, orientation_of, tagged_late, turned
+from picie.data.opening import FLIPPED, open_within, orientation_of, tagged_late
 from picie.data.reading import Reading
 from picie.data.stored import Alpha, Stored
 from picie.data.tiff import is_tiff, tiff_layout, tiff_orientation, tiff_size
@@ -41,8 +41,6 @@ __all__ = [
     "check_size",
     "network_input",
     "network_size",
-    "open_within",
-    "orientation_of",
     "read_image",
     "read_square",
     "read_stored",
@@ -50,9 +48,7 @@ __all__ = [
     "square_crop_mask",
     "stored_orientation",
     "stored_pixels",
-    "stored_upright",
     "to_rgb",
-    "turned",
 ]
 
 EXTENSIONS: tuple[str, ...] = (
@@ -182,15 +178,6 @@ def stored_pixels(path: Path) -> int:
         return 0
 
 
-def stored_upright(path: Path) -> bool:
-    """Whether a file is upright for programs that ignore the EXIF orientation.
-
-    Raises:
-        DataError: as `read_image`.
-    """
-    return stored_orientation(path) == 1
-
-
 def stored_orientation(path: Path) -> int:
     """EXIF orientation 1..8 of a file; 1 (upright) if it has none.
 
@@ -280,9 +267,10 @@ def _reduced_square(
     if orientation >= 5:
         full, exact = full[::-1], exact[::-1]
     # The padding of the rounding is at the right and the bottom of the stored image.
+    down, across = (orientation in flipped for flipped in FLIPPED)
     corner = (
-        rgb.size[0] - exact[0] if orientation in (2, 3, 6, 7) else 0,
-        rgb.size[1] - exact[1] if orientation in (3, 4, 7, 8) else 0,
+        rgb.size[0] - exact[0] if across else 0,
+        rgb.size[1] - exact[1] if down else 0,
     )
     (top, tall), (left, wide) = _geometry(full[1], full[0], size)
     return _window(rgb, corner, (exact[0] / wide, exact[1] / tall), (left, top), size)

@@ -13,9 +13,19 @@ from PIL import ExifTags, Image
 from picie.errors import DataError
 from picie.runtime.files import open_regular
 
-__all__ = ["check_pixels", "in_turn", "open_within", "orientation_of", "tagged_late", "turned"]
+__all__ = [
+    "FLIPPED",
+    "check_pixels",
+    "in_turn",
+    "open_within",
+    "orientation_of",
+    "tagged_late",
+    "turned",
+]
 
-_FLIPPED = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations that reverse rows and columns
+FLIPPED = (3, 4, 7, 8), (2, 3, 6, 7)
+"""EXIF orientations that reverse rows, and those that reverse columns."""
+
 _LARGE = 2**26  # pixels of an image that is decoded alone: 67 megapixels
 _pillow_limit = threading.Lock()
 _large = threading.RLock()
@@ -116,5 +126,5 @@ def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
-    down, across = (-1 if orientation in flipped else 1 for flipped in _FLIPPED)
+    down, across = (-1 if orientation in flipped else 1 for flipped in FLIPPED)
     return pixels[::down, ::across]

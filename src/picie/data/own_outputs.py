@@ -5,13 +5,13 @@
 - Exports, run folders and results of benches are marked by a file, and are left out as a whole.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from picie.runtime.documents import parse_object
 from picie.runtime.files import open_regular
 
 __all__ = [
@@ -93,11 +93,11 @@ def written_files(manifest: Path) -> Iterator[str]:
     """
     try:
         with open_regular(manifest) as file:
-            header = _record(file.readline(_MOST_BYTES))
+            header = parse_object(file.readline(_MOST_BYTES)) or {}
             if header.get("kind") != "masks" or "picie" not in header:
                 return
             while line := file.readline(_MOST_BYTES):
-                record = _record(line)
+                record = parse_object(line) or {}
                 names = (record.get("mask"), record.get("overlay"))
                 yield from (name for name in names if isinstance(name, str) and _is_inside(name))
     except OSError:
@@ -112,14 +112,6 @@ def _is_inside(name: str) -> bool:
 def _object(path: Path) -> dict[str, Any]:
     try:
         with open_regular(path) as file:
-            return _record(file.read(_MOST_BYTES))
+            return parse_object(file.read(_MOST_BYTES)) or {}
     except OSError:
         return {}
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}

@@ -18,7 +18,7 @@ from picie.data.tiff import is_tiff, tiff_head
 from picie.errors import DataError
 from picie.runtime.files import open_regular
 
-__all__ = ["Look", "look", "page_counts", "settle", "stretch_note"]
+__all__ = ["Look", "look", "opacity_note", "page_counts", "settle", "spread", "stretch_note"]
 
 _Item = TypeVar("_Item")
 _PLAIN = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".bmp", ".dib", ".tga"})
@@ -92,7 +92,7 @@ def settle(images: Sequence[tuple[str, int]], reading: Reading) -> tuple[Reading
     Returns:
         the reading, and what a user must know about it: a line for each matter.
     """
-    seen = [(item, look(item[0])) for item in _spread(images, _HEADERS)]
+    seen = [(item, look(item[0])) for item in spread(images, _HEADERS)]
     deep = [item for item, found in seen if found.deep]
     notes = [*_page_notes(seen, reading), *_band_notes(seen, reading)]
     if not deep:
@@ -101,9 +101,9 @@ def settle(images: Sequence[tuple[str, int]], reading: Reading) -> tuple[Reading
     if reading.stretch is not None:
         low, high = reading.stretch
         notes.append(f"deep images{share}: values {low:g} to {high:g} become 0 to 255")
-        samples = _samples(_spread(deep, _CHECKS), reading)
+        samples = _samples(spread(deep, _CHECKS), reading)
     else:
-        samples = _samples(_spread(deep, _SAMPLES), reading)
+        samples = _samples(spread(deep, _SAMPLES), reading)
         if not samples:
             return reading, tuple(notes)
         choice = choose(samples)
@@ -185,7 +185,7 @@ def _band_notes(seen: Sequence[tuple[tuple[str, int], Look]], reading: Reading) 
     if not tagged or reading.bands:
         return []
     wrong = []
-    for file, page in _spread(tagged, _CHECKS):
+    for file, page in spread(tagged, _CHECKS):
         try:
             if read_stored(Path(file), reading, page).band_is_colour:
                 wrong.append(file)
@@ -193,10 +193,19 @@ def _band_notes(seen: Sequence[tuple[tuple[str, int], Look]], reading: Reading) 
             continue
     if not wrong:
         return []
-    return [
-        f"the last band of {wrong[0]} and files like it is tagged as opacity, but holds something "
+    return [opacity_note(wrong[0])]
+
+
+def opacity_note(name: str) -> str:
+    """Says that a last band that is tagged as opacity is left out.
+
+    Args:
+        name: of a file with such a band.
+    """
+    return (
+        f"the last band of {name} and files like it is tagged as opacity, but holds something "
         "else, such as infrared; it is left out (--bands chooses other bands)"
-    ]
+    )
 
 
 def _files(
@@ -209,7 +218,7 @@ def _number(files: Sequence[str]) -> str:
     return "1 file has" if len(files) == 1 else f"{len(files)} files have"
 
 
-def _spread(items: Sequence[_Item], most: int) -> list[_Item]:
+def spread(items: Sequence[_Item], most: int) -> list[_Item]:
     """At most `most` items, evenly spaced."""
     count = min(most, len(items))
     return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]

@@ -166,9 +166,7 @@ def evaluate(
     if settings:
         reading = folder.reading
         learnt = open_dataset(dataset, data, probe_split, labelled=True, reading=reading)
-    if learnt is not None:
         check_disjoint(learnt, folder)
-    reporter = reporter or Reporter(quiet=True)
     asked = _asked(match, fresh_clusters, bootstrap_rematch)
     names = _names(model, folder, named, asked, reporter)
     scoring = _Scoring(

@@ -17,6 +17,7 @@ from typing import Any
 
 from picie.data.own_outputs import EXPORT_MARK
 from picie.errors import ConfigError, PicieError
+from picie.runtime.documents import parse_object
 from picie.runtime.files import PART, open_regular
 from picie.runtime.locks import locked
 from picie.runtime.outputs import changed_file, check_folder_apart, list_files
@@ -101,8 +102,8 @@ def _written(real: Path) -> Mapping[str, object]:
     """The files of an export as they were written; exports of early versions do not tell."""
     try:
         with open_regular(real / EXPORT_MARK) as file:
-            files = json.load(file).get("files")
-    except (OSError, ValueError, AttributeError, RecursionError):
+            files = (parse_object(file.read()) or {}).get("files")
+    except OSError:
         files = None
     return files if isinstance(files, dict) else list_files(real)
 

@@ -15,7 +15,6 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from picie.config import MACHINE
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
+from picie.runtime.documents import parse_object
 from picie.runtime.files import open_regular, write_atomically, writing
 from picie.runtime.outputs import digest_of
 from picie.version import __version__
@@ -173,7 +173,7 @@ class Manifest:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                record = _record(line)
+                record = parse_object(line) or {}
                 if not self._whole and (record.get("kind") != "masks" or "picie" not in record):
                     break
                 self._whole += len(line)
@@ -204,14 +204,6 @@ def _state(value: Any) -> PhotoState:
     if isinstance(value, dict) and {key: type(one) for key, one in value.items()} == kinds:
         return PhotoState(**value)
     return PhotoState()
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    with suppress(ValueError, RecursionError):
-        record = json.loads(line)
-        if isinstance(record, dict):
-            return record
-    return {}
 
 
 _PLACES = {"data", "split", "dataset", "eval_split", "backbone_weights", *MACHINE}

@@ -270,13 +270,9 @@ class _Writer:
             overwrite=overwrite, inputs=lambda: inputs_of(self._model, self._folder),
         )  # fmt: skip
         self._names, self._targets = self._class_list(overwrite=overwrite), plan.targets
-        for folder in {(self._out / target.mask).parent for target in plan.targets.values()}:
+        paths = (path for one in plan.targets.values() for path in (one.mask, one.overlay))
+        for folder in {self._out, *((self._out / path).parent for path in paths if path)}:
             remove_parts(folder, ".png", ".txt", ".jsonl")
-        places = {
-            path for one in plan.targets.values() for path in (one.mask, one.overlay or one.mask)
-        }
-        for folder in {self._out, *((self._out / path).parent for path in places)}:
-            remove_parts(folder, ".png", ".txt")
         try:
             yield plan
             self._write_names()  # had no mask been written

@@ -33,6 +33,7 @@ __all__ = [
     "NamedClass",
     "check_colour",
     "check_name",
+    "classes_text",
     "entry_text",
     "parse_classes",
     "read_classes",
@@ -229,8 +230,13 @@ def write_classes(path: Path, names: ClassNames) -> None:
     Raises:
         PicieError: the file cannot be written.
     """
+    write_atomically(path, classes_text(names).encode())
+
+
+def classes_text(names: ClassNames) -> str:
+    """The text of a new classes.toml."""
     entries = "".join("\n" + entry_text(one) for one in names.classes)
-    write_atomically(path, f"{HEADER}clusters = {names.clusters}\n{entries}".encode())
+    return f"{HEADER}clusters = {names.clusters}\n{entries}"
 
 
 def entry_text(one: NamedClass) -> str:

@@ -10,7 +10,14 @@ import tomlkit
 from tomlkit.items import AoT
 
 from picie.errors import ConfigError
-from picie.models.class_names import HEADER, ClassNames, NamedClass, entry_text, parse_classes
+from picie.models.class_names import (
+    HEADER,
+    ClassNames,
+    NamedClass,
+    classes_text,
+    entry_text,
+    parse_classes,
+)
 from picie.runs import CLASSES_FILE, changing_names
 from picie.runtime.files import write_atomically, writing
 
@@ -49,7 +56,8 @@ def edited(text: str, names: ClassNames) -> str:
         found = tomlkit.dumps(document)
     else:
         found = _joined(_tables(tomlkit.dumps(document)), list(old), wanted, more)
-    return found if _reads_as(found, names) else _fresh(names)
+    # Of a file whose form cannot be kept, the history has the old one.
+    return found if _reads_as(found, names) else classes_text(names)
 
 
 def _joined(
@@ -124,12 +132,6 @@ def _reads_as(text: str, names: ClassNames) -> bool:
         return parse_classes(text, Path(CLASSES_FILE)) == names
     except ConfigError:
         return False
-
-
-def _fresh(names: ClassNames) -> str:
-    """A new text, for files whose form cannot be kept; the history has the old one."""
-    entries = "".join("\n" + entry_text(named_class) for named_class in names.classes)
-    return f"{HEADER}clusters = {names.clusters}\n{entries}"
 
 
 def _keyed(items: Iterable[Any], name: Any) -> Iterable[tuple[_Key, Any]]:

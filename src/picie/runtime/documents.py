@@ -10,7 +10,15 @@ from picie.errors import ConfigError, PicieError
 from picie.runtime.files import open_regular
 from picie.runtime.printable import printable, shown
 
-__all__ = ["MOST_BYTES", "MOST_DEPTH", "parse_toml", "read_json", "read_text", "read_toml"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_DEPTH",
+    "parse_object",
+    "parse_toml",
+    "read_json",
+    "read_text",
+    "read_toml",
+]
 
 MOST_BYTES = 2_000_000
 """Largest file that is read, in bytes; the largest that picie writes have some 100,000."""
@@ -109,6 +117,15 @@ def read_json(
     if not isinstance(values, dict):
         raise error(f"{path}: holds {_KINDS[type(values)]} instead of a JSON object; correct it")
     return values
+
+
+def parse_object(text: bytes) -> dict[str, Any] | None:
+    """The content of a JSON object; None for anything else, such as half a line."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 _KINDS: dict[type, str] = {

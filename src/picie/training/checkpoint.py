@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from picie.errors import ModelError
-from picie.models.picie import PiCIE
+from picie.models.picie import LEARNT, PiCIE
 from picie.runtime.files import open_regular, write_atomically
 from picie.runtime.printable import printable, shown
 
@@ -21,7 +21,7 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _MODEL, _OPTIMIZER, _HEADS = "model/", "optimizer/", "heads/"
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam, shaped like the parameter; `step` is a scalar
-_LEARNT = {_MODEL + name for name in ("centroids", "groups", "offsets", "trees")}
+_LEARNT = {_MODEL + name for name in LEARNT}
 
 
 def save_checkpoint(

@@ -22,7 +22,7 @@ from torch import Tensor
 from picie.data.images import network_size
 from picie.data.reading import Reading, Sample, choose, to_bytes
 from picie.data.stored import is_alpha
-from picie.data.survey import stretch_note
+from picie.data.survey import opacity_note, spread, stretch_note
 from picie.errors import ConfigError, DataError, MissingExtraError
 from picie.inference.segmenter import Segmenter
 from picie.postprocessing.tiling import Strip, Tile, cut, strips
@@ -394,9 +394,7 @@ def settled(
         stretch=raster_view.stretch or reading.stretch,
     )
     samples, wrong = list[Sample](), ""
-    count = min(_SAMPLES, len(paths))
-    for place in range(count):
-        path = paths[(2 * place + 1) * len(paths) // (2 * count)]
+    for path in spread(paths, _SAMPLES):
         try:
             with open_raster(path, view) as raster:
                 if raster.stretch is not None:
@@ -405,14 +403,13 @@ def settled(
                     wrong = path.name
         except DataError:
             continue
-    notes = [stretch_note(choose(samples))] if samples and view.stretch is None else []
+    notes = []
     if samples and view.stretch is None:
-        view = replace(view, stretch=choose(samples).stretch)
+        choice = choose(samples)
+        notes.append(stretch_note(choice))
+        view = replace(view, stretch=choice.stretch)
     if wrong and not view.bands:
-        notes.append(
-            f"the last band of {wrong} and files like it is tagged as opacity, but holds something "
-            "else, such as infrared; it is left out (--bands chooses other bands)"
-        )
+        notes.append(opacity_note(wrong))
     return view, notes
 
 
