@@ -19,7 +19,7 @@ PROMISED: list[str] = json.loads((Path(__file__).parent / "public_api.json").rea
 def test_the_promised_names_are_exactly_those_of_the_list() -> None:
     # A name added or removed is a change for users: change the list and CHANGELOG.md with it.
     assert sorted(picie.__all__) == PROMISED
-    assert len(PROMISED) <= 24
+    assert len(PROMISED) <= 26
 
 
 def test_promised_names_are_there_and_described() -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from picie.config import make_config
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.naming.file import HISTORY_FOLDER
-from picie.runs import CLASSES_FILE, FORMAT, Run
+from picie.runs import ANNOTATIONS_FILE, CLASSES_FILE, FORMAT, HISTORY_FOLDER, Run
 from picie.runtime.files import remove_parts, write_atomically
 
 
@@ -50,19 +49,27 @@ def test_names_of_the_files(tmp_path: Path) -> None:
     assert run.model_config_path == tmp_path / "run" / "config.json"
     assert run.checkpoint_path == tmp_path / "run" / "checkpoint"
     assert run.metrics_path == tmp_path / "run" / "metrics.jsonl"
+    assert run.annotations_path == tmp_path / "run" / "annotations.jsonl"
+    assert run.annotations_path in run.files
     assert run.log_path == tmp_path / "run" / "train.log"
 
 
-def test_names_of_clusters_are_set_aside_when_a_run_is_replaced(tmp_path: Path) -> None:
+def test_names_and_annotations_are_set_aside_when_a_run_is_replaced(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     fill(run)
     assert run.names_path.name == CLASSES_FILE
     run.names_path.write_text("mine")
     (run.folder / HISTORY_FOLDER).mkdir()
     (run.folder / HISTORY_FOLDER / "0001.toml").write_text("older")
+    run.annotations_path.write_text("strokes")
     Run.create(run.folder, make_config(), version="0.2.0", overwrite=True)
-    assert names(run.folder) == {"run.json", "config.toml", "classes.old.toml"}
+    aside = {"classes.old.toml", "annotations.old.jsonl"}
+    assert names(run.folder) == {"run.json", "config.toml", *aside}
     assert (run.folder / "classes.old.toml").read_text() == "mine"
+    assert (run.folder / "annotations.old.jsonl").read_text() == "strokes"
+    run.annotations_path.write_text("more")
+    Run.create(run.folder, make_config(), version="0.2.0", overwrite=True)
+    assert (run.folder / "annotations.old.2.jsonl").read_text() == "more"
 
 
 def test_a_run_is_never_overwritten_unasked(tmp_path: Path) -> None:
@@ -98,6 +105,7 @@ def work_of(run: Run) -> dict[str, Path]:
         "checkpoint": run.checkpoint_path / "state.safetensors",
         "names": run.names_path,
         "earlier names": run.folder / HISTORY_FOLDER / "0001.toml",
+        "annotations": run.annotations_path,
     }
 
 
@@ -166,6 +174,7 @@ def test_a_creation_that_is_killed_anywhere_can_be_repeated(
         if again:
             fill(new_run(folder, clusters=3))
             (folder / CLASSES_FILE).write_text("names")
+            (folder / ANNOTATIONS_FILE).write_text("strokes")
             (folder / "notes.txt").write_text("mine")
         config = make_config(clusters=7)
         with monkeypatch.context() as patch:
@@ -183,7 +192,7 @@ def test_a_creation_that_is_killed_anywhere_can_be_repeated(
         Run.create(folder, config, version="1", overwrite=again, images=["line\n"])
         assert Run.open(folder).config.clusters == 7
         visible = {name for name in names(folder) if not name.startswith(".")}
-        kept = {"notes.txt", "classes.old.toml"} if again else set()
+        kept = {"notes.txt", "classes.old.toml", "annotations.old.jsonl"} if again else set()
         assert visible == {"run.json", "config.toml", "images.jsonl"} | kept
         assert [name for name in names(folder) if name.startswith(".part-")] == []
         if done:

@@ -15,6 +15,7 @@ from picie.runtime import moved as _moved
 from picie.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from picie.annotation.teach import annotated, teach
     from picie.config import PRESETS, Config, make_config
     from picie.errors import (
         ConfigError,
@@ -48,6 +49,7 @@ __all__ = [
     "PicieError",
     "Prediction",
     "Segmenter",
+    "annotated",
     "evaluate",
     "export_masks",
     "export_model",
@@ -59,10 +61,12 @@ __all__ = [
     "predict_folder",
     "report",
     "resume",
+    "teach",
     "train",
 ]
 
 _HOMES = {
+    "annotation.teach": ("annotated", "teach"),
     "config": ("PRESETS", "Config", "make_config"),
     "errors": (
         "ConfigError",

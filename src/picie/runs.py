@@ -10,7 +10,8 @@
     ├── model.safetensors   the model, with config.json beside it
     ├── checkpoint/         training state, for --resume
     ├── classes.toml        names of clusters, if any (picie name)
-    ├── classes.history/    earlier states of it
+    ├── classes.history/    versions of it
+    ├── annotations.jsonl   history of annotations and names, if any
     └── tensorboard/        files of the tracker of that name (train --track)
 
 Files are written atomically: a killed process leaves either the old or the new version. Training
@@ -36,7 +37,16 @@ from picie.runtime.locks import LOCK, locked
 from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
 from picie.runtime.printable import PrintableFormatter, shown
 
-__all__ = ["CLASSES_FILE", "FORMAT", "MODEL_CONFIG_FILE", "WEIGHTS_FILE", "Run", "changing_names"]
+__all__ = [
+    "ANNOTATIONS_FILE",
+    "CLASSES_FILE",
+    "FORMAT",
+    "HISTORY_FOLDER",
+    "MODEL_CONFIG_FILE",
+    "WEIGHTS_FILE",
+    "Run",
+    "changing_names",
+]
 
 FORMAT = 1
 """Version of the folder layout that this picie writes, and the newest that it reads."""
@@ -45,10 +55,12 @@ WEIGHTS_FILE = "model.safetensors"
 MODEL_CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.toml"
 """Files of a model: weights, the configuration to read them, and names of clusters."""
+ANNOTATIONS_FILE = "annotations.jsonl"
+HISTORY_FOLDER = "classes.history"
+"""What people said about images and clusters, in order, and the versions of their names."""
 
 _HEADER = "run.json"
 _CONFIG = "config.toml"
-_PAST_NAMES = "classes.history"
 _TRACKED = ("tensorboard", "wandb")  # folders of experiment trackers
 _SUFFIXES = (".json", ".jsonl", ".toml", ".safetensors")  # of the files of a run
 _NAMES_WAIT = 60.0  # seconds; a change of names takes a fraction of one
@@ -88,8 +100,8 @@ class Run:
             config: all settings.
             version: of picie.
             overwrite: first remove the files of an earlier run, and nothing else; names of its
-                clusters are kept as classes.old.toml. A run that holds no work yet is always
-                replaced.
+                clusters are kept as classes.old.toml, and annotations as annotations.old.jsonl. A
+                run that holds no work yet is always replaced.
             images: the lines of images.jsonl; they are taken before anything is removed.
 
         Raises:
@@ -195,6 +207,11 @@ class Run:
         return self.folder / CLASSES_FILE
 
     @property
+    def annotations_path(self) -> Path:
+        """History of annotations and names, JSON lines; may be missing."""
+        return self.folder / ANNOTATIONS_FILE
+
+    @property
     def metrics_path(self) -> Path:
         """One JSON object per line."""
         return self.folder / "metrics.jsonl"
@@ -211,8 +228,8 @@ class Run:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What training and names write, whether or not it exists, apart from its folders."""
-        names = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE, _HEADER, _CONFIG)
+        """What training and people write, whether or not it exists, apart from its folders."""
+        names = (WEIGHTS_FILE, MODEL_CONFIG_FILE, CLASSES_FILE, ANNOTATIONS_FILE, _HEADER, _CONFIG)
         more = (self.images_path, self.metrics_path, self.health_path, self.log_path)
         return (*(self.folder / name for name in names), *more)
 
@@ -298,7 +315,7 @@ class Run:
 
     def remove_parts(self) -> None:
         """Remove unfinished files of killed processes; the caller holds the lock of the folder."""
-        for folder in (self.folder, self.checkpoint_path, self.folder / _PAST_NAMES):
+        for folder in (self.folder, self.checkpoint_path, self.folder / HISTORY_FOLDER):
             remove_parts(folder, *_SUFFIXES)
 
     @contextmanager
@@ -329,7 +346,7 @@ class Run:
 
 @contextmanager
 def changing_names(folder: Path, action: str) -> Iterator[None]:
-    """Within the block, no other process changes the names in a folder; waits for a minute.
+    """Within the block, no other process changes names or annotations; waits for a minute.
 
     Args:
         folder: an existing folder with a model.
@@ -376,10 +393,10 @@ def _read_header(path: Path, *, newest: int | None = FORMAT) -> dict[str, Any]:
 
 
 def _holds_work(folder: Path) -> bool:
-    """Whether a run has results, a state to resume from, or names."""
+    """Whether a run has results, a state to resume from, names or annotations."""
     run = Run(folder, Config(), "")
     files = (run.checkpoint_path, run.metrics_path, run.model_path, run.model_config_path)
-    names = (run.names_path, folder / _PAST_NAMES)
+    names = (run.names_path, folder / HISTORY_FOLDER, run.annotations_path)
     return any(os.path.lexists(path) for path in (*files, *names))
 
 
@@ -391,22 +408,23 @@ def _clear(run: Run) -> None:
             shutil.rmtree(folder)
         else:
             folder.unlink(missing_ok=True)
-    _set_names_aside(run.folder)
+    _set_work_aside(run.folder)
     files = [run.metrics_path, run.health_path, run.log_path, run.images_path]
     for path in [*files, run.model_path, run.model_config_path]:
         path.unlink(missing_ok=True)
 
 
-def _set_names_aside(folder: Path) -> None:
-    """Keep the names, which are manual work, but not in use: the new clusters are others."""
-    if (folder / CLASSES_FILE).exists():
-        aside, number = folder / "classes.old.toml", 1
-        while aside.exists():
-            number += 1
-            aside = folder / f"classes.old.{number}.toml"
-        os.replace(folder / CLASSES_FILE, aside)
-    if (folder / _PAST_NAMES).is_dir():
-        shutil.rmtree(folder / _PAST_NAMES)
+def _set_work_aside(folder: Path) -> None:
+    """Keep what people did, but not in use: the new clusters are others."""
+    for path in (folder / ANNOTATIONS_FILE, folder / CLASSES_FILE):
+        if path.exists():
+            aside, number = path.with_stem(f"{path.stem}.old"), 1
+            while aside.exists():
+                number += 1
+                aside = path.with_stem(f"{path.stem}.old.{number}")
+            os.replace(path, aside)
+    if (folder / HISTORY_FOLDER).is_dir():
+        shutil.rmtree(folder / HISTORY_FOLDER)
 
 
 def _is_whole(value: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["IGNORED", "VOID", "Batch", "Clusters", "Losses", "ViewPair"]
+__all__ = ["IGNORED", "VOID", "Batch", "Clusters", "LabelsUsed", "Losses", "ViewPair"]
 
 VOID = 255
 """Mask value of pixels without a label: never scored, never trained on."""
@@ -78,3 +78,33 @@ class Losses:
 
     total: Tensor
     parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LabelsUsed:
+    """How much of what a person said a model has learnt from.
+
+    Attributes:
+        marks: strokes and areas.
+        images: in which they are.
+        masks: labelled images, given as masks.
+        names: parts of the tree with a name.
+    """
+
+    marks: int = 0
+    images: int = 0
+    masks: int = 0
+    names: int = 0
+
+    def __str__(self) -> str:
+        """For example "24 names, 50 strokes or areas in 31 images"."""
+        parts = [
+            (self.names, f"{self.names} name{'s' * (self.names != 1)}"),
+            (
+                self.marks,
+                f"{self.marks} stroke{'s' * (self.marks != 1)} or area{'s' * (self.marks != 1)} in "
+                f"{self.images} image{'s' * (self.images != 1)}",
+            ),
+            (self.masks, f"{self.masks} labelled image{'s' * (self.masks != 1)}"),
+        ]
+        return ", ".join(text for count, text in parts if count) or "no labels"

@@ -22,7 +22,10 @@ from picie.runs import Run
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
-VERBS = ("train", "predict", "name", "report", "evaluate", "export", "bench", "info", "demo")
+VERBS = (
+    *("train", "predict", "name", "queue", "teach", "audit", "report", "evaluate", "export"),
+    *("bench", "info", "demo"),
+)
 
 
 def python(*args: str) -> str:
@@ -65,7 +68,10 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("train", ["--seed", "--epochs", "--config", "--size", "--help-all"]),
         ("predict", ["RUN", "PHOTOS", "--out", "--overlay", "--overwrite", "--batch-size"]),
         ("name", ["RUN", "--set", "--unset", "--clear", "--colour", "--clusters", "--from"]),
-        ("name", ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo"]),
+        (
+            "name",
+            ["--split", "--min-pixels", "--overwrite", "--list", "--init", "--undo", "--redo"],
+        ),
         ("evaluate", ["RUN", "DATA", "--split", "--crop", "--match", "--fresh-clusters", "--json"]),
         ("evaluate", ["--bootstrap", "--probe", "--probe-split", "--confusion", "--seed"]),
         ("export", ["RUN", "--format", "--model", "--images", "--photos", "--polygons", "--out"]),
@@ -129,8 +135,8 @@ def test_every_setting_is_in_one_group() -> None:
         ("evaulate", "did you mean 'evaluate'?"),
         (
             "xyz",
-            "unknown verb 'xyz'; known: train, predict, name, report, evaluate, export, bench, "
-            "info, demo",
+            "unknown verb 'xyz'; known: train, predict, name, queue, teach, audit, report, "
+            "evaluate, export, bench, info, demo",
         ),
     ],
 )

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picie.annotation.events import new_event
+from picie.annotation.log import append_events
 from picie.cli.app import main
 from picie.inference.segmenter import load
 from picie.models.class_names import NamedClass, read_classes
@@ -95,8 +97,11 @@ def test_comments_survive_and_every_change_can_be_undone(run: Path, say: Say) ->
     say("--set", "1=sky")
     assert path.read_text().startswith(by_hand + "\n\n[[classes]]")
     say("--set", "2=road")
-    assert "(1 more can be undone; the undone version is in classes.history" in say("--undo")
-    assert "nothing more to undo" in say("--undo")
+    said = say("--undo")
+    assert f"undid: names: cluster 2: road; restored {path} (1 more can be undone; --redo" in said
+    assert f"redid: names: cluster 2: road; restored {path} (--undo reverts this)" in say("--redo")
+    say("--undo")
+    assert "(nothing more to undo; --redo reverts this)" in say("--undo")
     assert path.read_text() == by_hand
     assert "nothing changed" in say("--set", "0=road")
     assert "2 classes" not in say()
@@ -108,7 +113,7 @@ def test_undoing_the_first_change_leaves_no_file(run: Path, say: Say, failure: F
     assert not (run / "classes.toml").exists()
     code, text = failure("name", run, "--undo")
     assert code == 2
-    assert "nothing to undo" in text
+    assert "nothing to undo; changes of names and annotations are recorded from the first" in text
 
 
 def test_an_undo_repairs_a_file_that_cannot_be_read(run: Path, say: Say, failure: Failure) -> None:
@@ -116,8 +121,25 @@ def test_an_undo_repairs_a_file_that_cannot_be_read(run: Path, say: Say, failure
     say("--set", "2=road")
     (run / "classes.toml").write_text("broken")
     assert "classes.toml: is not valid TOML" in failure("name", run, "--set", "0=a")[1]
+    assert "undid: names: changed by hand; restored" in say("--undo")
+    assert load(run).names == ("sky", "road", "cluster 0")
     say("--undo")
     assert load(run).names == ("sky", "cluster 0", "cluster 2")
+
+
+def test_one_undo_takes_back_names_and_annotations(run: Path, say: Say, failure: Failure) -> None:
+    say("--set", "1=sky")
+    where = {"image": "street/0001", "size": [9, 9], "points": [[1, 2]]}
+    append_events(
+        run / "annotations.jsonl", [new_event("test", act="stroke", title="road", **where)]
+    )
+    assert "undid: stroke of road in street/0001 (1 more can be undone; --redo" in say("--undo")
+    assert "undid: names: cluster 1: sky; " in say("--undo")
+    assert "redid: names: cluster 1: sky; " in say("--redo")
+    assert "redid: stroke of road in street/0001 (--undo reverts this)" in say("--redo")
+    code, text = failure("name", run, "--redo")
+    assert code == 2
+    assert "nothing to redo; the last change was not an undo" in text
 
 
 def test_a_file_to_fill_in(run: Path, say: Say, failure: Failure) -> None:
@@ -196,6 +218,8 @@ def test_another_cut_does_not_turn_numbers_into_others(
         (["--clusters", "9"], "clusters = 9, but the model has 8 centroids"),
         (["--set", "0,1,2=ignore"], "every cluster is ignored, so masks would be void"),
         (["--undo", "--set", "0=a"], "--undo cannot be combined with other options; remove them"),
+        (["--redo", "--undo"], "--undo cannot be combined"),
+        (["--redo", "--clear", "a"], "--redo cannot be combined"),
         (["--list", "--init"], "--init cannot be combined"),
         (["--split", "val"], "--split, --dataset and --min-pixels need --from LABELLED"),
         (["--void", "0"], "--void, --mask-map and --mask-orientation need --from LABELLED; add it"),
@@ -289,3 +313,45 @@ def test_info_shows_the_names(
     path.write_text("broken")
     main(["info", str(folder)])
     assert f"names      unusable: {path}: is not valid TOML" in capsys.readouterr().out
+
+
+def test_the_next_questions_are_shown_and_answered(run: Path, say: Say, scenes: Path) -> None:
+    text = say("--next", 3, "--images", scenes)
+    table = rows(text)
+    assert len(table) == 3
+    assert [row[1] for row in table] == ["-"] * 3
+    shares = [float(row[2]) for row in table]
+    assert shares == sorted(shares, reverse=True)
+    assert f"name a node: picie name '{run}' --set {table[0][0]}=NAME\n" in text
+    say("--set", "n14=big thing")
+    text = say("--next", 1)
+    ((node, title, share, made_of, like),) = rows(text)
+    assert (node, title, share, like) == ("n14", "big thing", "", "")
+    left, right = made_of.split(" + ")
+    assert f"if n14 holds two things: picie name '{run}' --set {left}=NAME {right}=NAME\n" in text
+    assert f"if it holds one: picie name '{run}' --set '{left},{right}=big thing'\n" in text
+    say("--set", f"{left},{right}=big thing")
+    assert rows(say("--next", 1))[0][0] in (left, right)
+    say("--set", f"{right}=other")
+    likes = {(row[1], row[4]) for row in rows(say("--next", 9))}
+    assert likes
+    assert likes <= {("other", "big thing"), ("big thing", "other")}
+    say("--set", *(f"n{leaf}=c{leaf}" for leaf in range(8)))
+    assert "nothing is left to ask" in say("--next", 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--next", "0"], "--next 0: give 1 or more"),
+        (["--images", "photos"], "--images needs --next N; add it"),
+        (["--next", "1", "--list"], "--list cannot be combined with other options"),
+        (["--next", "1", "--set", "1=a"], "--next cannot be combined with other options"),
+    ],
+)
+def test_impossible_questions_are_refused(
+    args: list[str], message: str, run: Path, failure: Failure
+) -> None:
+    code, text = failure("name", run, *args)
+    assert code == 2
+    assert message in text

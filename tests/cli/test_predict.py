@@ -65,6 +65,14 @@ def test_masks_hold_the_clusters_under_the_names_of_the_photos(
         assert np.array_equal(ids, model.predict(photos / f"{name}.png"))
 
 
+def test_confidence_lies_beside_the_masks(
+    runs: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    predict(runs["default"], photos, "--out", tmp_path / "masks", "--confidence")
+    expected = [f"{name}.png" for name in NAMES] + [f"confidence/{name}.png" for name in NAMES]
+    assert files(tmp_path / "masks") == sorted(expected)
+
+
 def test_overlays_lie_beside_the_masks(
     runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
 ) -> None:

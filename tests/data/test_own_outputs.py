@@ -16,7 +16,9 @@ def manifest(folder: Path, *lines: object) -> Path:
     return folder / MASKS_MANIFEST
 
 
-def test_masks_and_overlays_are_listed_whatever_else_a_line_holds(tmp_path: Path) -> None:
+def test_masks_and_their_company_are_listed_whatever_else_a_line_holds(
+    tmp_path: Path,
+) -> None:
     lines = [
         HEADER,
         {"classes": "classes.txt", "digest": "ab"},
@@ -24,9 +26,10 @@ def test_masks_and_overlays_are_listed_whatever_else_a_line_holds(tmp_path: Path
         "[1, 2]",
         {"image": "b", "mask": 3, "overlay": None},
         '{"mask": "half',
-        {"image": "c", "mask": "x/c.png"},
+        {"image": "c", "mask": "x/c.png", "confidence": "confidence/x/c.png"},
     ]
-    assert list(written_files(manifest(tmp_path, *lines))) == ["a.png", "overlays/a.png", "x/c.png"]
+    listed = ["a.png", "overlays/a.png", "x/c.png", "confidence/x/c.png"]
+    assert list(written_files(manifest(tmp_path, *lines))) == listed
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../a.png", "x/../../a.png", ""])

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -212,6 +213,76 @@ def test_the_list_names_masks_overlays_and_classes(
     photo = photos / "a.jpg"
     assert records[0]["photo"]["bytes"] == photo.stat().st_size
     assert records[0]["photo"]["digest"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+
+
+def test_confidence_is_written_listed_and_kept(
+    named: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    plain, out = tmp_path / "plain", tmp_path / "out"
+    predict_folder(named, photos, plain)
+    predict_folder(named, photos, out)
+    made = predict_folder(named, photos, out, confidence=True)
+    assert (made.kept, made.written) == (0, 3)  # the masks are the same, their confidence is new
+    lines = (out / "masks.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines if "confidence" in line]
+    assert [record["image"] for record in records] == ["a", "b", "sub/c"]
+    expected = {one.name: one for one in named.predict_folder(photos, confidence=True)}
+    for record in records:
+        name, path = record["image"], out / record["confidence"]
+        assert path == out / "confidence" / f"{name}.png"
+        assert digest(path) == record["confidence_digest"]
+        with Image.open(path) as image:
+            assert image.mode == "L"
+            written = np.asarray(image)
+        certain = expected[name].confidence
+        assert certain is not None
+        assert np.array_equal(written, certain)
+        assert record["mean_confidence"] == pytest.approx(certain.mean() / 255, abs=1e-4)
+        assert (out / f"{name}.png").read_bytes() == (plain / f"{name}.png").read_bytes()
+    again = predict_folder(named, photos, out, confidence=True)
+    assert (again.kept, again.written) == (3, 0)
+    assert predict_folder(named, photos, out, overlays=True).written == 3
+    with pytest.raises(DataError, match="left out 9 files that picie predict wrote"):
+        open_folder(out)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_changed_confidence_is_not_replaced(
+    named: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    predict_folder(named, photos, tmp_path, confidence=True)
+    (tmp_path / "confidence" / "a.png").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"a\.png: already exists and was not written by picie"):
+        predict_folder(named, photos, tmp_path, confidence=True, overwrite=True)
+
+
+def test_pixels_of_small_regions_have_the_rest_of_the_confidence(
+    model: Segmenter, scenes: Path
+) -> None:
+    folder = open_folder(scenes, "val")
+    before = {one.name: one for one in model.predict_folder(folder, confidence=True)}
+    after: dict[str, Prediction] = {}
+
+    def work(one: Prediction) -> None:
+        after[one.name] = one
+
+    predict_each(model, folder, work, min_region=200, confidence=True, reporter=QUIET)
+    changed = 0
+    for name, one in after.items():
+        mask, certain = before[name].mask, before[name].confidence
+        assert mask is not None
+        assert certain is not None
+        assert one.confidence is not None
+        assert one.mask is not None
+        same = np.equal(one.mask, mask)
+        changed += int((~same).sum())
+        assert np.array_equal(one.confidence[same], certain[same])
+        rest = np.minimum(certain, 255 - certain)
+        assert np.array_equal(one.confidence[~same], rest[~same])
+    assert changed
 
 
 def test_another_model_another_setting_other_names_are_noticed(

@@ -18,10 +18,11 @@ import picie.inference.segmenter
 from picie.clustering.pseudo_labels import group_scores
 from picie.config import make_config
 from picie.data.folder import open_folder
-from picie.data.images import read_image
+from picie.data.images import network_input, read_image
 from picie.data.reading import Reading
 from picie.data.synthetic.scenes import draw_scene
 from picie.errors import ConfigError, DataError, ModelError, NotFittedError
+from picie.inference.confidence import sharpness
 from picie.inference.segmenter import Prediction, Segmenter, load, predict
 from picie.models.class_names import IGNORED, ClassNames, NamedClass
 from picie.models.picie import PiCIE
@@ -627,3 +628,47 @@ def test_each_page_has_a_mask(model: Segmenter, tmp_path: Path) -> None:
 def test_many_ids_need_32_bits() -> None:
     assert mask_type(32_767) is np.int16
     assert mask_type(32_768) is np.int32
+
+
+@pytest.mark.parametrize("tile", [128, 0])
+@pytest.mark.parametrize("best", [False, True])
+def test_confidence_is_the_softmax_of_the_logits_that_make_the_mask(
+    model: Segmenter, tmp_path: Path, tile: int, best: bool
+) -> None:
+    changed = model.post_processed(scales=(1, 1.5), refine=2) if best else model
+    Image.fromarray(make_image()).resize((300, 150)).save(tmp_path / "a.png")
+    [one] = changed.predict_folder(tmp_path, size=96, tile=tile, confidence=True)
+    [plain] = changed.predict_folder(tmp_path, size=96, tile=tile)
+    assert plain.confidence is None
+    assert one.mask is not None
+    assert plain.mask is not None
+    assert np.array_equal(one.mask, plain.mask)
+    assert one.confidence is not None
+    assert one.confidence.shape == one.mask.shape
+    assert one.confidence.min() >= 255 // model.clusters
+    if not tile:
+        pixels = network_input(one.image, 96)[None] / 255
+        logits = F.interpolate(
+            changed.logits(pixels), size=one.mask.shape, mode="bilinear", align_corners=False
+        )
+        factor = sharpness(model.config.predict_rule, model.clusters, learnt=False)
+        expected = 255 * (factor * logits[0]).softmax(0).amax(0)
+        assert np.abs(one.confidence - expected.numpy()).max() <= 1
+
+
+def test_ids_of_one_class_share_their_confidence(model: Segmenter) -> None:
+    """One class of all clusters is certain; an ignored one counts against the others."""
+    images = torch.rand(1, 3, 32, 32)
+    whole = model.named(ClassNames.of(3, {"all": [0, 1, 2]}))
+    assert (whole.confidence(whole.logits(images)[0], (8, 8)) == 255).all()
+    ignored = model.named(ClassNames(3, (NamedClass("no", (0,), ignore=True),)))
+    certain = ignored.confidence(ignored.logits(images)[0], (8, 8)).astype(int)
+    expected = model.confidence(model.logits(images)[0], (8, 8))
+    assert np.abs(certain - expected).max() <= 1
+
+
+def test_an_unreadable_image_has_no_confidence(model: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    [one] = model.predict_folder(tmp_path, confidence=True)
+    assert one.mask is None
+    assert one.confidence is None

@@ -110,6 +110,18 @@ def test_what_has_the_name_already_stays_as_it_is(cluster_tree: ClusterTree) -> 
     assert said == ["cluster 0: a (unchanged)", "node 3: a (unchanged)"]
 
 
+@pytest.mark.parametrize("orders", [["n4,n7=a"], ["n4=a", "n7=a"], ["n4=a", "n2,n3=a"]])
+def test_parts_that_are_all_of_a_larger_one_of_their_class_replace_it(
+    cluster_tree: ClusterTree, orders: list[str]
+) -> None:
+    old = names(NamedClass("a", (0,), (8,)), NamedClass("b", (2,)))
+    parts = parse_assignments(orders)
+    found, said = assign(old, cluster_tree, parts)
+    below = tuple(part.number for some, _ in parts for part in some)
+    assert found.classes == (NamedClass("a", (0,), below), NamedClass("b", (2,)))
+    assert said == [f"node {number}: a (unchanged)" for number in below]
+
+
 def test_a_node_takes_its_part_of_a_cluster_and_leaves_the_rest(cluster_tree: ClusterTree) -> None:
     old = names(NamedClass("a", (1, 2)))
     found, said = assign(old, cluster_tree, parse_assignments(["n3=b"]))

@@ -31,7 +31,14 @@ def test_names_are_given_in_several_forms_and_taken_back(run: Path) -> None:
     assert second.model.names == ("land", "sky")
     assert second.model.colours[0].tolist() == [0x10, 0x20, 0x30]
     assert picie.load(run).names == ("land", "sky")
-    assert picie.name(run, undo=True).model.names == ("land", "cluster 2")
+    undone = picie.name(run, undo=True)
+    assert undone.model.names == ("land", "cluster 2")
+    assert undone.changes == ("undid: names: cluster 2: sky; class 'land': #102030",)
+    redone = picie.name(run, redo=True)
+    assert redone.model.names == ("land", "sky")
+    assert redone.changes == ("redid: names: cluster 2: sky; class 'land': #102030",)
+    assert redone.changed
+    picie.name(run, undo=True)
     assert picie.name(run, unset=["1"]).model.names == ("land", "cluster 1", "cluster 2")
     assert picie.name(run, clear=["land"]).model.names == ("cluster 0", "cluster 1", "cluster 2")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import picie.postprocessing.upsampling
-from picie.postprocessing.upsampling import Span, upsample, upsample_part
+from picie.postprocessing.upsampling import Span, upsample, upsample_part, upsampled_strips
 
 
 def logits_of(count: int, height: int, width: int) -> Tensor:
@@ -102,3 +102,18 @@ def test_a_part_is_cut_from_the_whole(size: tuple[int, int]) -> None:
         window.append(slice(begin, end))
     part = upsample_part(logits[:, kept[0], kept[1]], *spans)
     assert np.array_equal(part, whole[window[0], window[1]])
+
+
+@pytest.mark.parametrize("values", [1, 500, 2**22])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (33, 20)])
+def test_strips_are_the_logits_that_the_mask_is_the_argmax_of(
+    size: tuple[int, int], values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("picie.postprocessing.upsampling._VALUES", values)
+    logits = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(1))
+    strips = list(upsampled_strips(logits, size))
+    whole = torch.cat(strips, 1)
+    expected = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
+    assert torch.allclose(whole, expected, atol=1e-5)
+    assert np.array_equal(whole.argmax(0).numpy(), upsample(logits, size))
+    assert len(strips) == (size[0] if values == 1 else len(strips))

@@ -15,7 +15,20 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 
 import tyro
 
-from picie.cli.arguments import Bench, Demo, Evaluate, Export, Info, Name, Predict, Report, Train
+from picie.cli.arguments import (
+    Audit,
+    Bench,
+    Demo,
+    Evaluate,
+    Export,
+    Info,
+    Name,
+    Predict,
+    Queue,
+    Report,
+    Teach,
+    Train,
+)
 from picie.cli.interrupts import stoppable, stopped_text
 from picie.config import (
     EARLIER,
@@ -207,7 +220,9 @@ VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
     "train": parse_train,
     **{
         verb.__name__.lower(): partial(_parse_one, verb)
-        for verb in (Predict, Name, Report, Evaluate, Export, Bench, Info, Demo)
+        for verb in (
+            *(Predict, Name, Queue, Teach, Audit, Report, Evaluate, Export, Bench, Info, Demo),
+        )
     },
 }
 """For each verb, the function from its arguments to the parameters of its command's `run`."""
@@ -219,6 +234,9 @@ picie: semantic segmentation without labels
   picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
   picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
   picie name runs/first --set 3=road 7,9=building     names for clusters
+  picie queue runs/first PHOTOS                       which photos to annotate next
+  picie teach runs/first --images PHOTOS              a model that learns from your strokes
+  picie audit runs/first PHOTOS --checks 100          how good masks are, without labels
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
   picie report runs/first PHOTOS --out report.html    an HTML page that shows each cluster
   picie export runs/first --format coco --help        masks for other tools, or the model

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from picie.config import Config
 
 __all__ = [
+    "Audit",
     "Bench",
     "Demo",
     "Evaluate",
@@ -18,8 +19,10 @@ __all__ = [
     "MaskFlags",
     "Name",
     "Predict",
+    "Queue",
     "ReadingFlags",
     "Report",
+    "Teach",
     "Train",
 ]
 
@@ -108,6 +111,9 @@ class Predict:
     """List file inside the folder, by stem."""
     overlay: bool = False
     """Also write photo and mask blended, to OUT/overlays/."""
+    confidence: bool = False
+    """Also write how probable it is that the class of each pixel is right, to OUT/confidence/: grey
+    images, 0 = 0 %, 255 = 100 %. OUT/masks.jsonl then holds the mean of each photo."""
     overwrite: bool = False
     """Compute all masks again, and replace those that picie wrote, for example with another model.
     Other files, and masks that were changed since, are never replaced."""
@@ -201,6 +207,53 @@ class Evaluate:
     replaced. - is standard output; tables are then shown on standard error."""
     confusion: Path | None = None
     """Draw the confusion matrix to this .png file; only an earlier one is replaced."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Check pixels by eye, and learn how good the masks of a folder are, without labels.
+
+    The command predicts a random sample of at most 100 of the photos, draws pixels from each
+    predicted class, and asks for each of them whether its class is right. It shows the path of an
+    image to look at: the photo around the pixel, and the same with everything dark that is not of
+    the class. The result is the accuracy of the masks of all photos and the precision of each
+    class, with 95 % intervals. Answers are kept in RUN/annotations.jsonl, so that the same command
+    goes on where it was stopped. docs/audit.md says how it works.
+
+    Answers: right, wrong, the name of the true class, skip, undo, quit; or the first letter of a
+    word. An = before a name makes anything a name: =sky, =q.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a model whose clusters have names."""
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """A folder of photos."""
+    checks: int = 100
+    """Pixels to check, those of earlier calls included."""
+    answers: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Take the answers from this file, one a line, for the next checks in their order; lines that
+    begin with # are comments. Without a terminal, answers are read from standard input."""
+    summary: bool = False
+    """Ask nothing; show the result so far."""
+    seed: int = 0
+    """Seed of the sample; another one gives other checks."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a photo, as in picie predict: check the masks
+    that you use."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
+    refine: int | None = None
+    """Iterations of boundary refinement, as in picie predict."""
+    json: Path | None = None
+    """Write the result to this file; only an earlier one is replaced. - is standard output;
+    everything else is then shown on standard error."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
@@ -392,13 +445,78 @@ class Name:
     """Show the ids in masks: their names and colours, and the clusters that they are made of."""
     init: bool = False
     """Write a RUN/classes.toml to fill in by hand."""
+    next: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Show N nodes of the tree to look at next: first 24 that need a name, then named ones that may
+    hold two things."""
+    images: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    """With --next: show which share of these photos each node has, and ask for the name of the
+    largest first."""
     undo: bool = False
-    """Take back the last change; again for the one before."""
+    """Take back the last change of names or annotations; again for the one before."""
+    redo: bool = False
+    """Bring back what the last --undo took away."""
     device: str = ""
     """auto, cpu, cuda or mps, for --from; as in training if empty."""
     reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress and no list of changes."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """List the images to annotate next.
+
+    The first ones are spread over the folder. After 40 marks, an image comes early if the model
+    doubts its classes over a large part of a rare class, and if it differs from images that were
+    annotated or come before it. Images with marks in RUN/annotations.jsonl come last. The images
+    are read once, and nothing is written.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a model, best with names; RUN/taught for what was learnt since."""
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """A folder of photos."""
+    count: int = 20
+    """Number of images to list; 0 = all."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Teach:
+    """Learn from names, strokes and labelled images, and write a model of its own to RUN/taught.
+
+    The clusters of the run move to where your annotations say that they are wrong; everywhere else
+    they stay. The model of the run is not changed. Each call learns from all annotations anew, in
+    about a second once the images were seen. The taught model is used like any other:
+
+      picie predict RUN/taught PHOTOS --out masks/
+
+    Annotations are lines of RUN/annotations.jsonl; docs/annotations.md describes them. Masks that
+    another tool made are given with --from.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a training run, best with names for its clusters."""
+    images: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    """The images that were annotated; those of the training if left out."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="LABELLED")] = None
+    """Learn from labelled images too: a folder with images/, masks/ and classes.txt."""
+    annotations: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Take the annotations from this file, or from another run, instead of those of RUN."""
+    out: Path | None = None
+    """Folder of the taught model; RUN/taught if left out. An earlier taught model is replaced."""
+    with_audit: bool = False
+    """Learn from the answers of audits too. They then no longer measure this model honestly."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    quiet: bool = False
+    """Show no progress."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
 """`picie name`."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.table import Table
 from rich.text import Text
 
+from picie.annotation.log import change_names, read_annotations, redo, undo
+from picie.annotation.queue import centroid_shares, summaries
 from picie.cli.arguments import MaskFlags, Name
 from picie.cli.predict import reading_of
 from picie.errors import ConfigError
@@ -12,15 +16,23 @@ from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import HEADER, ClassNames
 from picie.naming.assign import ClusterTree
-from picie.naming.file import replace_classes, undo_classes
 from picie.naming.name import name, names_of
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts, parts_of
+from picie.naming.questions import Question, next_questions
 from picie.naming.votes import Vote
-from picie.runs import CLASSES_FILE, changing_names
+from picie.runs import ANNOTATIONS_FILE, CLASSES_FILE, changing_names
 from picie.runtime.printable import printable
 from picie.runtime.progress import PlainConsole, Reporter
 
-__all__ = ["class_table", "cluster_table", "run", "template", "vote_table"]
+__all__ = [
+    "answers",
+    "class_table",
+    "cluster_table",
+    "question_table",
+    "run",
+    "template",
+    "vote_table",
+]
 
 _SWATCH = "███"
 _MOST = 4  # neighbours listed
@@ -105,6 +117,43 @@ def vote_table(decided: list[Vote], model: Segmenter) -> Table:
     return table
 
 
+def question_table(asked: Sequence[Question]) -> Table:
+    """A line for each question: the node, its name, share and children, and what it is like.
+
+    Args:
+        asked: from `next_questions`.
+    """
+    table = Table("node", "name", "share %", "made of", "most like")
+    table.columns[2].justify = "right"
+    for one in asked:
+        made_of = "one centroid" if one.children is None else " + ".join(map(_part, one.children))
+        if one.child_shares is not None:
+            made_of += " ({:.1f} + {:.1f} %)".format(*(100 * share for share in one.child_shares))
+        share = "" if one.share is None else f"{100 * one.share:.1f}"
+        table.add_row(_part(one.node), one.name or "-", share, made_of, ", ".join(one.alike))
+    return table
+
+
+def answers(run: Path, asked: Sequence[Question]) -> list[str]:
+    """How to answer the first question of each kind, with a command each.
+
+    Args:
+        run: the run folder.
+        asked: from `next_questions`.
+    """
+    command, lines = f"picie name {quote(str(run))} --set", list[str]()
+    unnamed = next((one for one in asked if not one.name), None)
+    if unnamed is not None:
+        lines.append(f"name a node: {command} {_part(unnamed.node)}=NAME")
+    named = next((one for one in asked if one.name), None)
+    if named is not None and named.children is not None:
+        left, right = map(_part, named.children)
+        same = quote(f"{left},{right}={named.name}")
+        lines.append(f"if {_part(named.node)} holds two things: {command} {left}=NAME {right}=NAME")
+        lines.append(f"if it holds one: {command} {same}")
+    return lines
+
+
 def template(cluster_tree: ClusterTree) -> str:
     """A classes.toml without classes; comments explain how to add them, and list the clusters.
 
@@ -153,6 +202,10 @@ def _names(model: Segmenter, ids: list[int]) -> Text:
     return Text(", ".join("rest" if name.startswith("cluster ") else name for name in names))
 
 
+def _part(node: int) -> str:
+    return Part(node, True).short
+
+
 def _node(cluster_tree: ClusterTree, cluster: int) -> str:
     node = cluster_tree.node_of(cluster)
     return "" if node is None else f"n{node}"
@@ -188,8 +241,8 @@ def run(options: Name) -> None:
     _check(options)
     reporter = Reporter(quiet=options.quiet)
     path = options.run / CLASSES_FILE
-    if options.undo:
-        _undo(options.run, path, reporter)
+    if options.undo or options.redo:
+        _undo(options, path, reporter)
         return
     if _changes(options):
         _change(options, path, reporter)
@@ -197,7 +250,9 @@ def run(options: Name) -> None:
     model = load(options.run, device=options.device, named=False)
     model.check_view(0)
     names = names_of(options.run, model, options.clusters)
-    if options.init:
+    if options.next is not None:
+        _ask(options, model, names, reporter)
+    elif options.init:
         _init(options.run, path, ClusterTree(model.network, names.clusters), reporter)
     else:
         _show(options, model, names, exists=path.exists())
@@ -210,7 +265,13 @@ def _changes(options: Name) -> bool:
 
 def _check(options: Name) -> None:
     """Refuse options that cannot be combined."""
-    alone = {"--undo": options.undo, "--init": options.init, "--list": options.list}
+    alone = {
+        "--undo": options.undo,
+        "--redo": options.redo,
+        "--init": options.init,
+        "--list": options.list,
+        "--next": options.next is not None,
+    }
     flags = [flag for flag, given in alone.items() if given]
     if len(flags) > 1 or (flags and _changes(options)):
         raise ConfigError(f"{flags[0]} cannot be combined with other options; remove them")
@@ -219,22 +280,31 @@ def _check(options: Name) -> None:
     if options.from_ is None and options.masks != MaskFlags():
         raise ConfigError("--void, --mask-map and --mask-orientation need --from LABELLED; add it")
     _parts(options), parse_assignments(options.set), parse_colours(options.colour)  # or raise
+    if options.next is None and options.images is not None:
+        raise ConfigError("--images needs --next N; add it")
+    if options.next is not None and options.next < 1:
+        raise ConfigError(f"--next {options.next}: give 1 or more")
     if options.min_pixels < 1:
         raise ConfigError(f"--min-pixels {options.min_pixels}: give 1 or more")
 
 
-def _undo(folder: Path, path: Path, reporter: Reporter) -> None:
-    left = undo_classes(folder)
-    now = f"restored {path}" if path.exists() else f"{folder} no longer has names"
+def _undo(options: Name, path: Path, reporter: Reporter) -> None:
+    """Undo or redo the last act, and say what it was."""
+    act = (redo if options.redo else undo)(options.run, by="picie name")
+    said = f"{'redid' if options.redo else 'undid'}: {act.description}"
+    if act.act == "names":
+        said += f"; restored {path}" if path.exists() else f"; {options.run} no longer has names"
+    left = len(read_annotations(options.run / ANNOTATIONS_FILE).valid)
     more = f"{left} more can be undone" if left else "nothing more to undo"
-    reporter.say(f"{now} ({more}; the undone version is in classes.history/undone.toml)")
+    reporter.say(f"{said} ({'--undo' if options.redo else f'{more}; --redo'} reverts this)")
 
 
 def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporter) -> None:
     with changing_names(folder, "picie name"):
         if path.exists():
             raise ConfigError(f"{path} already exists; edit it, or change it with picie name --set")
-        replace_classes(folder, template(cluster_tree))
+        text = template(cluster_tree)
+        change_names(folder, text, by="picie name", changes=["a file to fill in"])
     reporter.say(f"{path}: fill in the names, then check them with picie name {folder}")
 
 
@@ -255,6 +325,21 @@ def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -
             f"no names yet; give some with picie name {options.run} --set 3=road 7,9=building, or "
             f"in {path} (--init writes one to fill in)"
         )
+
+
+def _ask(options: Name, model: Segmenter, names: ClassNames, reporter: Reporter) -> None:
+    """Show the next questions, and how to answer them."""
+    shares = None
+    if options.images is not None:
+        model = model.read_as(**reading_of(options.reading))
+        shares = centroid_shares(model, list(summaries(model, options.images, reporter=reporter)))
+    asked = next_questions(model, names, count=options.next, shares=shares)
+    if not asked:
+        reporter.say("every centroid has a name of its own; nothing is left to ask")
+        return
+    PlainConsole().print(question_table(asked))
+    for line in answers(options.run, asked):
+        reporter.say(line)
 
 
 def _change(options: Name, path: Path, reporter: Reporter) -> None:

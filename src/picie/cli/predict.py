@@ -31,6 +31,7 @@ def run(options: Predict) -> None:
         options.out,
         split=options.split,
         overlays=options.overlay,
+        confidence=options.confidence,
         overwrite=options.overwrite,
         batch_size=options.batch_size,
         size=options.size,

@@ -89,12 +89,13 @@ def trees(network: PiCIE) -> list[Tensor]:
         NotFittedError: the network has no centroids.
     """
     network.view_centroids(0)  # raises
-    if network.offsets.any():
+    stored = network.trees.shape[1] == network.groups.shape[1] - 1
+    if network.offsets.any() and not stored:
         raise ConfigError(
             "the clusters of this model come from a learnt classifier and form no tree; train a "
             "model with the number of clusters that you want"
         )
-    if network.trees.shape[1] == network.groups.shape[1] - 1:
+    if stored:
         return list(network.trees)
     return [build_tree(one) for one in network.centroids]  # a model of 0.1.0
 
@@ -114,7 +115,7 @@ def cluster_groups(network: PiCIE, clusters: int, origin: str = "class names") -
     groups = network.view_centroids(0)[1].cpu()
     if clusters == int(groups.max()) + 1:
         return groups
-    if network.offsets.any():
+    if network.offsets.any() and not network.trees.shape[1]:
         raise ConfigError(
             f"{origin}: clusters = {clusters}, but this model has {int(groups.max()) + 1} clusters "
             "from a learnt classifier and cannot be cut; set clusters to that number"

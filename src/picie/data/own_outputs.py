@@ -1,7 +1,7 @@
 """Recognise what picie wrote itself, so that masks and overlays do not become photos.
 
 - `picie predict` lists the files it writes in masks.jsonl: a first line that says so, then one
-  object per image with the paths of its mask and overlay.
+  object per image with the paths of its mask, overlay and confidence.
 - Exports, run folders and results of benches are marked by a file, and are left out as a whole.
 """
 
@@ -87,7 +87,7 @@ def written_folder(folder: str | Path, names: Collection[str]) -> str:
 
 
 def written_files(manifest: Path) -> Iterator[str]:
-    """The paths of masks and overlays in a list of `picie predict`, relative to its folder.
+    """The paths of the images in a list of `picie predict`, relative to its folder.
 
     A list that is broken or of another program has none; paths that lead outside are skipped.
     """
@@ -98,7 +98,7 @@ def written_files(manifest: Path) -> Iterator[str]:
                 return
             while line := file.readline(_MOST_BYTES):
                 record = parse_object(line) or {}
-                names = (record.get("mask"), record.get("overlay"))
+                names = (record.get(kind) for kind in ("mask", "overlay", "confidence"))
                 yield from (name for name in names if isinstance(name, str) and _is_inside(name))
     except OSError:
         return

@@ -190,9 +190,9 @@ def evaluate(
         else None
     )
     probes = scoring.probe_scores(learnt, settings) if learnt and settings else {}
-    notes = [*(names.lines if names else ()), *scoring.images.notes, *_lonely(views[0])]
     others, unreadable = tuple(views[1:]), tuple(scoring.images.problems.values())
-    return Evaluation(views[0], others, tuple(fresh), intervals, probes, tuple(notes), unreadable)
+    notes = (*scoring.notes, *_lonely(views[0]))
+    return Evaluation(views[0], others, tuple(fresh), intervals, probes, notes, unreadable)
 
 
 def _lonely(scores: Scores) -> list[str]:
@@ -217,15 +217,28 @@ class _Scoring:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        return self.about | {
-            "images": len(self.images.folder),
-            "size": self.images.side,
-            "crop": self.images.crop,
-            "post_processing": self.model.config.post_processing,
-            "unreadable": len(self.images.problems),
-            "uses_names": False,
-            "mask_orientation": self.images.mask_orientation,
-        }
+        labels = self.model.network.labels
+        taught = {} if labels is None else {"labels_used": str(labels)}
+        return (
+            self.about
+            | taught
+            | {
+                "images": len(self.images.folder),
+                "size": self.images.side,
+                "crop": self.images.crop,
+                "post_processing": self.model.config.post_processing,
+                "unreadable": len(self.images.problems),
+                "uses_names": False,
+                "mask_orientation": self.images.mask_orientation,
+            }
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of labels that the model has used, of names and of masks."""
+        labels = self.model.network.labels
+        taught = [] if labels is None else [f"this model was taught with labels: {labels}"]
+        return (*taught, *(self.names.lines if self.names else ()), *self.images.notes)
 
     def count_views(self, *, keep_images: bool) -> list[Confusion]:
         """One matrix for each set of centroids; per-image counts for the first only.

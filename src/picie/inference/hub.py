@@ -151,6 +151,7 @@ def write_pretrained(
         scores=score_values,
         licence=license,
         sheet=_SHEET if shown is not None else "",
+        labels=model.network.labels,
     )
     write_atomically(folder / _CARD, card_text(card).encode())
 

@@ -75,7 +75,7 @@ class Written:
 
     Attributes:
         image: name of the image; "" for classes.txt.
-        kind: mask, overlay or classes.
+        kind: mask, overlay, confidence or classes.
         model: digest of model and settings.
         photo: the photo that it was made of.
     """
@@ -188,7 +188,8 @@ class Manifest:
             self.unreadable.add(record["unreadable"])
         image, model = record.get("image"), record.get("model")
         state = _state(record.get("photo"))
-        for kind, key in (("mask", "digest"), ("classes", "digest"), ("overlay", "overlay_digest")):
+        for kind in ("mask", "classes", "overlay", "confidence"):
+            key = "digest" if kind in ("mask", "classes") else f"{kind}_digest"
             path, digest = record.get(kind), record.get(key)
             if isinstance(path, str) and isinstance(digest, str) and digest:
                 self._files.pop((path, digest), None)  # the newest last

@@ -8,6 +8,7 @@ from typing import Any
 
 from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
+from picie.types import LabelsUsed
 
 __all__ = ["Card", "card_text", "check_licence", "markdown_text"]
 
@@ -19,6 +20,7 @@ _MARKUP = re.compile(
 )
 _PROTOCOL = (
     *("split", "images", "size", "crop", "matching", "uses_names", "clusters", "post_processing"),
+    "labels_used",
 )
 
 
@@ -39,6 +41,7 @@ class Card:
         scores: as written by `picie evaluate --json`, or empty.
         licence: identifier of the hub, such as apache-2.0; "" = not stated.
         sheet: file of the image sheet beside the card, or "".
+        labels: what a person taught it; None = it has learnt without labels.
     """
 
     source: str
@@ -53,6 +56,7 @@ class Card:
     scores: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     sheet: str = ""
+    labels: LabelsUsed | None = None
 
 
 def check_licence(licence: str) -> None:
@@ -70,7 +74,7 @@ def check_licence(licence: str) -> None:
 
 def card_text(card: Card) -> str:
     """The whole README.md."""
-    title = markdown_text(card.source.rpartition("/")[2]) or "Segmentation learnt without labels"
+    title = markdown_text(card.source.rpartition("/")[2]) or _title(card)
     parts = [
         _front_matter(card),
         f"# {title}",
@@ -93,10 +97,16 @@ def card_text(card: Card) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _title(card: Card) -> str:
+    taught = "with few labels" if card.labels is not None else "without labels"
+    return f"Segmentation learnt {taught}"
+
+
 def _front_matter(card: Card) -> str:
     lines = ["---", "library_name: picie", "pipeline_tag: image-segmentation"]
     lines += [f"license: {card.licence}"] * bool(card.licence)
-    lines += ["tags:", "- picie", "- semantic-segmentation", "- unsupervised", "- clustering"]
+    kind = "unsupervised" if card.labels is None else "weakly-supervised"
+    lines += ["tags:", "- picie", "- semantic-segmentation", f"- {kind}", "- clustering"]
     return "\n".join([*lines, "---"])
 
 
@@ -106,7 +116,18 @@ def _what(card: Card) -> str:
         "(Cho, Mall, Bala and Hariharan, CVPR 2021) with picie "
         f"{card.version}: the pixel features of a network are clustered, and each pixel belongs "
         "to the nearest cluster. `model.safetensors` contains the network and the centroids, "
-        "`config.json` the settings" + (", `classes.toml` the names." if _named(card) else ".")
+        "`config.json` the settings"
+        + (", `classes.toml` the names." if _named(card) else ".")
+        + _taught(card)
+    )
+
+
+def _taught(card: Card) -> str:
+    if card.labels is None:
+        return ""
+    return (
+        f"\n\n**Labels were used.** A person corrected the clusters: they have learnt from "
+        f"{card.labels}. Scores of this model are not those of a method without labels."
     )
 
 
@@ -134,9 +155,8 @@ def _classes(card: Card) -> str:
 def _learnt_from(card: Card) -> str:
     count = "a folder of images" if card.images is None else f"{card.images} images"
     known = f" of {markdown_text(card.dataset)}" if card.dataset else ""
-    return (
-        f"{count[0].upper()}{count[1:]}{known}, without labels. The weights contain none of them."
-    )
+    unlabelled = ", without labels" if card.labels is None else ", few of them with labels"
+    return f"{count[0].upper()}{count[1:]}{known}{unlabelled}. The weights contain none of them."
 
 
 def _health(health: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Which masks of a folder to write, and where: decided before the first is written."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from picie.runtime.outputs import (
 )
 
 __all__ = [
+    "BESIDE",
     "CLASS_LIST",
     "Plan",
     "Target",
@@ -34,20 +35,21 @@ __all__ = [
 CLASS_LIST = "classes.txt"
 """Names by id, one per line, beside the masks."""
 
+BESIDE = {"overlay": "overlays", "confidence": "confidence"}
+"""Kinds of images that can be written for each mask, and their folders."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The files of one image, as paths inside the folder of the masks.
 
     Attributes:
-        mask: the mask.
-        overlay: the overlay; "" = none.
+        files: path by kind: mask, and those of `BESIDE` that are wanted.
         photo: the photo before it is read.
         replaces: the files among them that exist and may be replaced.
     """
 
-    mask: str
-    overlay: str
+    files: dict[str, str]
     photo: PhotoState
     replaces: tuple[str, ...]
 
@@ -97,23 +99,33 @@ def images_of(folder: PhotoFolder) -> Iterator[str | Path]:
         yield folder.root / f"{folder.split}.txt"
 
 
-def check_paths(out: Path, folder: PhotoFolder, *, overlays: bool) -> None:
+def check_paths(out: Path, folder: PhotoFolder, beside: Collection[str] = ()) -> None:
     """Refuse images of which two files would share a path.
+
+    Args:
+        out: folder of the masks.
+        folder: the images.
+        beside: kinds of `BESIDE` that are wanted.
 
     Raises:
         ConfigError: names the path and both images.
     """
-    advice = "rename one of the photos" + ", or leave out the overlays" * overlays
-    check_distinct(out, _files(folder, overlays=overlays), advice)
+    others = "".join(f", or leave out the {BESIDE[kind]}" for kind in beside)
+    check_distinct(out, _files(folder, beside), f"rename one of the photos{others}")
 
 
-def _files(folder: PhotoFolder, *, overlays: bool) -> Iterator[tuple[str, str]]:
+def _files(folder: PhotoFolder, beside: Collection[str]) -> Iterator[tuple[str, str]]:
     yield CLASS_LIST, "the list of classes"
     yield MASKS_MANIFEST, "the list of masks"
     for photo in folder.photos:
-        yield f"{photo.name}.png", f"the mask of {photo.file}"
-        if overlays:
-            yield f"overlays/{photo.name}.png", f"the overlay of {photo.file}"
+        for kind, path in _files_of(photo, beside).items():
+            yield path, f"the {kind} of {photo.file}"
+
+
+def _files_of(photo: Photo, beside: Collection[str]) -> dict[str, str]:
+    """Path by kind, the mask first."""
+    others = {kind: f"{BESIDE[kind]}/{photo.name}.png" for kind in beside}
+    return {"mask": f"{photo.name}.png"} | others
 
 
 def plan_masks(
@@ -122,7 +134,7 @@ def plan_masks(
     manifest: Manifest,
     model: str,
     *,
-    overlays: bool,
+    beside: Collection[str] = (),
     overwrite: bool,
     inputs: Inputs,
 ) -> Plan:
@@ -133,7 +145,7 @@ def plan_masks(
         out: folder of the masks.
         manifest: its list.
         model: digest of model and settings.
-        overlays: whether there is an overlay of each image.
+        beside: kinds of `BESIDE` that are wanted.
         overwrite: replace masks that picie wrote.
         inputs: the files that the command reads.
 
@@ -141,8 +153,8 @@ def plan_masks(
         ConfigError: a file that is an input, or that picie did not write, or was changed since; or
             a mask of another model or photo exists and `overwrite` is off.
     """
-    _check_folders(folder, out, overlays=overlays)
-    search = _Search(out, manifest, model, overlays)
+    _check_folders(folder, out, beside)
+    search = _Search(out, manifest, model, beside)
     targets = {photo.name: search.target(photo) for photo in folder.photos}
     existing = [path for target in targets.values() for path in target.replaces]
     existing += [CLASS_LIST, MASKS_MANIFEST]
@@ -173,10 +185,10 @@ _OLDER = (
 _LINK = "is a link, and is not replaced; choose another --out, or remove it"
 
 
-def _check_folders(folder: PhotoFolder, out: Path, *, overlays: bool) -> None:
+def _check_folders(folder: PhotoFolder, out: Path, beside: Collection[str]) -> None:
     names = {photo.name.rpartition("/")[0] for photo in folder.photos}
-    folders = {out / name for name in names}
-    folders |= {out / "overlays" / name for name in names if overlays}
+    parts = ("", *(BESIDE[kind] for kind in beside))
+    folders = {out / part / name for name in names for part in parts}
     for parent in sorted(folders):
         while parent != parent.parent and not parent.is_dir():
             if os.path.lexists(parent):
@@ -187,8 +199,8 @@ def _check_folders(folder: PhotoFolder, out: Path, *, overlays: bool) -> None:
 class _Search:
     """What exists at the places of masks."""
 
-    def __init__(self, out: Path, manifest: Manifest, model: str, overlays: bool) -> None:
-        self.out, self.manifest, self.model, self.overlays = out, manifest, model, overlays
+    def __init__(self, out: Path, manifest: Manifest, model: str, beside: Collection[str]) -> None:
+        self.out, self.manifest, self.model, self.beside = out, manifest, model, beside
         self.finished: set[str] = set()
         self.foreign: list[str] = []  # not on the list
         self.others: list[str] = []  # of other photos
@@ -196,13 +208,13 @@ class _Search:
 
     def target(self, photo: Photo) -> Target:
         """The files of an image."""
-        mask, overlay = f"{photo.name}.png", f"overlays/{photo.name}.png" * self.overlays
-        paths = [path for path in (mask, overlay) if path and has_content(self.out / path)]
+        files = _files_of(photo, self.beside)
+        paths = [path for path in files.values() if has_content(self.out / path)]
         found = {path: self._entry(path) for path in paths}
         current = [path for path in paths if self._is_current(path, found[path], photo)]
-        if current == [mask, overlay][: 1 + self.overlays]:
+        if current == list(files.values()):
             self.finished.add(photo.name)
-        return Target(mask, overlay, PhotoState.of(photo.file), tuple(paths))
+        return Target(files, PhotoState.of(photo.file), tuple(paths))
 
     def _entry(self, path: str) -> Written | None:
         entry = self.manifest.find(path, digest_of(self.out / path))

@@ -5,12 +5,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -19,6 +20,7 @@ from picie.data.lists import class_lines
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError, PicieError
+from picie.inference.confidence import expected_accuracy, limited
 from picie.inference.manifest import Manifest, model_digest
 from picie.inference.plan import CLASS_LIST, Plan, Target, check_paths, inputs_of, plan_masks
 from picie.inference.segmenter import TILE, Prediction, Segmenter, loaded
@@ -47,6 +49,7 @@ def predict_each(
     tile: int = TILE,
     workers: int = -1,
     min_region: int = 0,
+    confidence: bool = False,
     kept: int = 0,
     listed: str = "",
     reporter: Reporter,
@@ -63,6 +66,7 @@ def predict_each(
         tile: as there.
         workers: threads that read, and as many that work; 0 = none, -1 = chosen from the cores.
         min_region: give the pixels of smaller regions to the classes around them; 0 = keep all.
+        confidence: also give the confidence of each pixel.
         kept: number of further images that are finished already.
         listed: file in which the caller lists the unreadable images; "" = none.
         reporter: shows progress and the unreadable images.
@@ -76,7 +80,7 @@ def predict_each(
         Exception: whatever `work` raises; pending work is cancelled.
     """
     predictions = model.predict_folder(
-        folder, batch_size=batch_size, size=size, tile=tile, workers=workers
+        folder, batch_size=batch_size, size=size, tile=tile, workers=workers, confidence=confidence
     )
     problems: list[str] = []
     with (
@@ -99,7 +103,10 @@ def predict_each(
 
 def _worked(work: Callable[[Prediction], Then], prediction: Prediction, min_region: int) -> Then:
     assert prediction.mask is not None  # `predict_each` skips unreadable images
-    return work(replace(prediction, mask=fill_small_regions(prediction.mask, min_region)))
+    mask, confidence = fill_small_regions(prediction.mask, min_region), prediction.confidence
+    if confidence is not None:
+        confidence = limited(confidence, prediction.mask, mask)
+    return work(replace(prediction, mask=mask, confidence=confidence))
 
 
 def _counted(predictions: Iterator[Prediction], advance: Advance) -> Iterator[Prediction]:
@@ -166,6 +173,7 @@ def predict_folder(
     *,
     split: str = "",
     overlays: bool = False,
+    confidence: bool = False,
     overwrite: bool = False,
     batch_size: int = 8,
     size: int | None = None,
@@ -174,7 +182,7 @@ def predict_folder(
     min_region: int = 0,
     reporter: Reporter | None = None,
 ) -> FolderMasks:
-    """Write OUT/<name>.png for every image of a folder, and optionally OUT/overlays/<name>.png.
+    """Write OUT/<name>.png, a mask, for every image of a folder.
 
     `Segmenter.predict_folder` returns the masks in memory instead. A model with names also writes
     OUT/classes.txt: the names by id, one per line. OUT/masks.jsonl lists what was written. If a
@@ -185,7 +193,9 @@ def predict_folder(
         source: a photo or a folder of them.
         out: folder to create.
         split: list file of the folder.
-        overlays: also write photo and mask blended.
+        overlays: also write photo and mask blended, OUT/overlays/<name>.png.
+        confidence: also write OUT/confidence/<name>.png, 8-bit grey: the probability that the class
+            of each pixel is right, in 255ths; the list then holds its mean over each image.
         overwrite: compute all masks again, and replace those that picie wrote; other files are
             never replaced.
         batch_size: maximum number of images in a batch, all of one size.
@@ -213,14 +223,17 @@ def predict_folder(
     reporter.tell(folder.notes)
     if os.path.lexists(out) and not out.is_dir():
         raise ConfigError(f"{out}: is not a folder; choose another --out")
-    check_paths(out, folder, overlays=overlays)
+    wanted = {"overlay": overlays, "confidence": confidence}
+    beside = tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
+    check_paths(out, folder, beside)
     with _folder_for(out), locked(out, "picie predict", inside=True):
         writer = _Writer(model, folder, out, model_digest(model, size, tile, min_region), reporter)
-        with writer.ready(overlays=overlays, overwrite=overwrite) as plan:
+        with writer.ready(beside, overwrite=overwrite) as plan:
             problems = predict_each(
                 model, replace(folder, photos=plan.photos), writer.write, kept=plan.kept,
                 batch_size=batch_size, size=size, tile=tile, workers=workers,
-                min_region=min_region, listed=str(out / MASKS_MANIFEST), reporter=reporter,
+                min_region=min_region, confidence=confidence, listed=str(out / MASKS_MANIFEST),
+                reporter=reporter,
             )  # fmt: skip
             writer.list_unreadable(problems)
     made = FolderMasks(out, len(plan.photos) - len(problems), problems, plan.kept)
@@ -263,15 +276,15 @@ class _Writer:
         self._targets: dict[str, Target] = {}
 
     @contextmanager
-    def ready(self, *, overlays: bool, overwrite: bool) -> Iterator[Plan]:
+    def ready(self, beside: Collection[str], *, overwrite: bool) -> Iterator[Plan]:
         """Decide what to write; within the block, `write` does it. Says how far a failure came."""
         plan = plan_masks(
-            self._folder, self._out, self._manifest, self._digest, overlays=overlays,
+            self._folder, self._out, self._manifest, self._digest, beside=beside,
             overwrite=overwrite, inputs=lambda: inputs_of(self._model, self._folder),
         )  # fmt: skip
         self._names, self._targets = self._class_list(overwrite=overwrite), plan.targets
-        paths = (path for one in plan.targets.values() for path in (one.mask, one.overlay))
-        for folder in {self._out, *((self._out / path).parent for path in paths if path)}:
+        paths = (path for one in plan.targets.values() for path in one.files.values())
+        for folder in {self._out, *((self._out / path).parent for path in paths)}:
             remove_parts(folder, ".png", ".txt", ".jsonl")
         try:
             yield plan
@@ -289,18 +302,21 @@ class _Writer:
         self._warn_of_others(plan)
 
     def write(self, prediction: Prediction) -> None:
-        """Write mask and overlay of one image; from any thread."""
+        """Write the images of one photo; from any thread."""
         assert prediction.mask is not None  # `predict_each` skips images without one
         target = self._targets[prediction.name]
         self._write_names()
-        files = {target.mask: png_bytes(mask_image(prediction.mask, self._colours))}
-        digests = {"mask": target.mask, "digest": _sha256(files[target.mask])}
-        if target.overlay:
-            blended = overlay(prediction.image, prediction.mask, self._colours)
-            files[target.overlay] = png_bytes(Image.fromarray(blended))
-            digests |= {"overlay": target.overlay, "overlay_digest": _sha256(files[target.overlay])}
+        files: dict[str, bytes] = {}
+        record: dict[str, Any] = {"image": prediction.name}
+        for kind, path in target.files.items():
+            files[path] = png_bytes(self._drawn(kind, prediction))
+            key = "digest" if kind == "mask" else f"{kind}_digest"
+            record |= {kind: path, key: _sha256(files[path])}
+        if prediction.confidence is not None:
+            mean = expected_accuracy(prediction.confidence, prediction.mask)
+            record["mean_confidence"] = round(mean, 4)
         photo = asdict(target.photo.with_digest(prediction.path))
-        record = {"image": prediction.name, **digests, "model": self._digest, "photo": photo}
+        record |= {"model": self._digest, "photo": photo}
         for path in files:
             self._check_unchanged(path)
         self._manifest.append(record)
@@ -308,6 +324,15 @@ class _Writer:
             write_atomically(_in_folder(self._out / path), data, durable=False)
         with self._turn:
             self._written += 1
+
+    def _drawn(self, kind: str, prediction: Prediction) -> Image.Image:
+        assert prediction.mask is not None
+        if kind == "confidence":
+            assert prediction.confidence is not None  # asked for with its files
+            return Image.fromarray(prediction.confidence)
+        if kind == "overlay":
+            return Image.fromarray(overlay(prediction.image, prediction.mask, self._colours))
+        return mask_image(prediction.mask, self._colours)
 
     def list_unreadable(self, problems: Iterable[str]) -> None:
         """Add what could not be read, unless an earlier call did."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Self, get_args, overload
+from typing import Any, Literal, Protocol, Self, get_args, overload
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from picie.data.images import DEFAULT, as_array, check_size, network_input, read
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
+from picie.inference.confidence import Confidence, confidence_map, sharpness
 from picie.inference.hub import (
     FILES,
     check_replaceable,
@@ -40,6 +41,7 @@ from picie.postprocessing.tiling import blended, check_tile
 from picie.postprocessing.upsampling import Mask, upsample
 from picie.runs import CLASSES_FILE
 from picie.runtime.devices import autocast, choose_device
+from picie.types import LabelsUsed
 from picie.visualization.palette import Colours, palette
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Segmenter",
+    "Teacher",
     "load",
     "loaded",
     "predict",
@@ -73,6 +76,8 @@ class Prediction:
         mask: (H, W) ids 0..N-1, or IGNORED (-1), of 16 bits, or 32 for more than 32,767 ids; None
             if it could not be read.
         problem: why it could not be read; "" otherwise.
+        confidence: (H, W) uint8, the probability that the class of each pixel is right, in 255ths;
+            None unless it was asked for.
     """
 
     name: str
@@ -80,6 +85,14 @@ class Prediction:
     image: NDArray[np.uint8]
     mask: Mask | None
     problem: str = ""
+    confidence: Confidence | None = None
+
+
+class Teacher(Protocol):
+    """What a model can learn from."""
+
+    def teach(self, model: "Segmenter") -> tuple[PiCIE, ClassNames | None]:
+        """Network and names of the taught model."""
 
 
 class Segmenter:
@@ -204,6 +217,7 @@ class Segmenter:
         size: int | None = None,
         tile: int = TILE,
         workers: int = -1,
+        confidence: bool = False,
     ) -> Iterator[Prediction]:
         """Predict the masks of all images of a folder, sorted by name.
 
@@ -220,6 +234,7 @@ class Segmenter:
             tile: as in `predict`.
             workers: threads that read images while the network computes; 0 = none, -1 = chosen
                 from the cores.
+            confidence: also give the confidence of each pixel.
 
         Raises:
             DataError: no such folder, split or images.
@@ -244,7 +259,7 @@ class Segmenter:
             workers=workers,
             reading=folder.reading,
         )
-        return self._predictions(images, batch_size, view, tile)
+        return self._predictions(images, batch_size, view, tile, confidence=confidence)
 
     @property
     def precision(self) -> Precision:
@@ -305,6 +320,25 @@ class Segmenter:
         network = cut_network(self.network, clusters)
         config = self.config.model_copy(update={"clusters": clusters})
         return self._changed(network, config, None)
+
+    def taught(self, annotations: Teacher) -> Self:
+        """A model that has learnt from names, strokes and masks; this one stays as it is.
+
+        Args:
+            annotations: from `picie.annotated`.
+
+        Raises:
+            ConfigError: the model was taught already.
+            DataError: nothing to learn from, or images that cannot be read.
+        """
+        network, class_names = annotations.teach(self)
+        values = {"similarity": "dot", "unit_features": True}
+        return self._changed(network, make_config(**self.config.model_dump() | values), class_names)
+
+    @property
+    def labels(self) -> LabelsUsed | None:
+        """What it has learnt from a person; None = it has learnt without labels."""
+        return self.network.labels
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
@@ -379,6 +413,20 @@ class Segmenter:
             return plain(images)
         averaged = average_scales(plain, images, scales)
         return refine_boundaries(averaged, images.to(averaged.device), iterations)
+
+    def confidence(self, logits: Tensor, size: tuple[int, ...]) -> Confidence:
+        """Confidence of the pixels of a mask.
+
+        Args:
+            logits: (N, h, w) of one image, as `logits` and `classify` give them.
+            size: (H, W) of the mask.
+
+        Returns:
+            (H, W) uint8, the probability that the class of a pixel is right, in 255ths.
+        """
+        ids = len(self.centroid_ids.unique())
+        learnt = bool(self.network.offsets.any())
+        return confidence_map(logits, size, sharpness(self.config.predict_rule, ids, learnt=learnt))
 
     def post_processed(
         self, *, scales: Sequence[float] | None = None, refine: int | None = None
@@ -536,36 +584,41 @@ class Segmenter:
         return size
 
     def _predictions(
-        self, images: Iterator[LoadedPhoto], batch_size: int, view: int, tile: int
+        self,
+        images: Iterator[LoadedPhoto],
+        batch_size: int,
+        view: int,
+        tile: int,
+        *,
+        confidence: bool,
     ) -> Iterator[Prediction]:
-        def masks(batch: Sequence[LoadedPhoto]) -> list[Mask]:
+        def masks(batch: Sequence[LoadedPhoto]) -> list[tuple[Mask, Confidence | None]]:
             pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
             sizes = [image.image.shape[:2] for image in batch]
-            return self._masks(pixels, sizes, view, tile)
+            return [
+                (self._mask(logits, size), self.confidence(logits, size) if confidence else None)
+                for logits, size in zip(self._maps(pixels, view, tile), sizes, strict=True)
+            ]
 
-        for image, mask in in_batches(images, batch_size, masks):
-            yield Prediction(image.photo.name, image.photo.path, image.image, mask, image.problem)
+        for image, made in in_batches(images, batch_size, masks):
+            mask, certain = made or (None, None)
+            name, path = image.photo.name, image.photo.path
+            yield Prediction(name, path, image.image, mask, image.problem, certain)
 
     def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
         image = as_array(source, self.config.reading)
         pixels = network_input(image, size)[None]
-        return self._masks(pixels, [image.shape[:2]], view, tile)[0]
+        return self._mask(next(self._maps(pixels, view, tile)), image.shape[:2])
 
-    def _masks(
-        self, pixels: Tensor, sizes: Sequence[tuple[int, ...]], view: int, tile: int
-    ) -> list[Mask]:
-        """Masks of the given sizes from (B, 3, h, w) uint8."""
+    def _maps(self, pixels: Tensor, view: int, tile: int) -> Iterator[Tensor]:
+        """Logits (N, h, w) of each image, from (B, 3, h, w) uint8."""
 
         def logits(part: Tensor) -> Tensor:
             return self.logits(self._fractions(part), view=view)
 
         if tile and max(pixels.shape[2:]) > tile:
-            maps: Any = (blended(logits, image, tile) for image in pixels)
-        else:
-            maps = logits(pixels)
-        return [
-            self._mask(image_logits, size) for image_logits, size in zip(maps, sizes, strict=True)
-        ]
+            return (blended(logits, image, tile) for image in pixels)
+        return iter(logits(pixels))
 
     def _mask(self, logits: Tensor, size: tuple[int, ...]) -> Mask:
         mask = upsample(logits, size)

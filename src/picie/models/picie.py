@@ -12,6 +12,7 @@ from picie.errors import NotFittedError
 from picie.models.backbones import Backbone
 from picie.models.fpn import FeaturePyramid
 from picie.models.timm_features import Check
+from picie.types import LabelsUsed
 
 __all__ = ["LEARNT", "PiCIE", "check_shapes", "check_tree"]
 
@@ -52,6 +53,8 @@ class PiCIE(nn.Module):
     groups: Tensor
     offsets: Tensor
     trees: Tensor
+    labels: LabelsUsed | None = None
+    """What it was taught by a person; None = it has learnt without labels."""
 
     def __init__(
         self,
@@ -129,6 +132,29 @@ class PiCIE(nn.Module):
         other = copy.copy(self)
         other._buffers = dict(self._buffers)
         other.groups = torch.stack(list(groups)).to(self.groups.device)
+        return other
+
+    def taught(
+        self,
+        rows: Tensor,
+        groups: Tensor,
+        offsets: Tensor,
+        tree: Tensor,
+        labels: LabelsUsed,
+    ) -> "PiCIE":
+        """The same network, with shared weights, with other rows in place of its centroids.
+
+        Args:
+            rows: (P, D), one view.
+            groups: (P,) int64.
+            offsets: (P,), added to the scores.
+            tree: (P - 1, 3), or (0, 3) without one.
+            labels: what they were learnt from.
+        """
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        other.set_centroids([rows], [groups], [offsets], [tree])
+        other.labels = labels
         return other
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

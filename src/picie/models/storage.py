@@ -7,7 +7,7 @@ checked before anything is built or loaded, so that a model takes no more memory
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from picie.runs import MODEL_CONFIG_FILE, WEIGHTS_FILE
 from picie.runtime.documents import read_json
 from picie.runtime.files import open_regular, write_atomically
 from picie.runtime.printable import printable, shown
+from picie.types import LabelsUsed
 from picie.version import __version__
 
 __all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
@@ -54,12 +55,14 @@ def save_model(model: PiCIE, config: Config, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     weights = save(tensors)
-    card = {
+    card: dict[str, Any] = {
         "format": MODEL_FORMAT,
         "picie": __version__,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "settings": config.model_dump(),
     }
+    if model.labels is not None:
+        card["labels"] = asdict(model.labels)
     write_atomically(folder / WEIGHTS_FILE, weights)
     write_atomically(folder / MODEL_CONFIG_FILE, json.dumps(card, indent=2).encode())
 
@@ -71,7 +74,7 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         ModelError: files that are missing, broken, changed, too large, of a newer format, or do
             not belong together.
     """
-    config, digest = _read_card(folder)
+    config, digest, labels = _read_card(folder)
     path = folder / WEIGHTS_FILE
     stored = _read_header(path, folder)
     model = _build(config, stored, folder)
@@ -85,6 +88,7 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         raise _unreadable(path, folder, error) from None
     except RuntimeError as error:
         raise ModelError(f"{path}: cannot be used ({_last_line(error)}); {_AGAIN}") from None
+    model.labels = labels
     return model, config
 
 
@@ -111,8 +115,8 @@ def read_tree(folder: Path) -> Tensor | None:
     return trees[0] if trees.numel() else None
 
 
-def _read_card(folder: Path) -> tuple[Config, str]:
-    """Settings, and the hash of the weights in hexadecimal digits or "" if there is none."""
+def _read_card(folder: Path) -> tuple[Config, str, LabelsUsed | None]:
+    """Settings; hash of the weights in hexadecimal digits, "" if there is none; labels used."""
     path = folder / MODEL_CONFIG_FILE
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder; give the --out folder of a picie train")
@@ -135,9 +139,22 @@ def _read_card(folder: Path) -> tuple[Config, str]:
     if "preset" in settings:
         raise ModelError(f"{path}: unknown setting 'preset'; {_AGAIN}")
     try:
-        return make_config(**translate_settings(settings, path)), digest
+        return make_config(**translate_settings(settings, path)), digest, _labels(card, path)
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from None
+
+
+def _labels(card: Mapping[str, Any], path: Path) -> LabelsUsed | None:
+    if "labels" not in card:
+        return None
+    values = _typed(card, "labels", dict, "an object with counts", path)
+    counts = {f.name: values[f.name] for f in fields(LabelsUsed) if f.name in values}
+    for key, count in counts.items():
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 2**31:
+            raise ModelError(
+                f"{path}: labels.{key} = {shown(count)} is not a whole number from 0; {_AGAIN}"
+            )
+    return LabelsUsed(**counts)
 
 
 _AGAIN = "get a complete copy, or train the model again"

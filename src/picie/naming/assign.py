@@ -2,10 +2,11 @@
 
 A node that gets a name takes its centroids from the classes that held them. The rest of a cluster
 or node that loses only some of its centroids keeps its name, written as the largest nodes that
-cover it.
+cover it. Nodes that get the name that they have, and together are a larger node of it, replace that
+node: the classes stay the same, and `naming.questions` knows that a person saw them apart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from picie.clustering.tree import cluster_groups, node_members, trees
@@ -49,7 +50,7 @@ class ClusterTree:
         self._explain: Callable[[], object] = lambda: node_members(network, origin)
         self.nodes: list[_Members] = [frozenset([c]) for c in range(self.count)]
         self.children: list[tuple[int, int, float]] = []
-        if not network.offsets.any():
+        if network.trees.shape[1] or not network.offsets.any():
             self.nodes = [frozenset(members) for members in node_members(network)]
             rows = trees(network)[0].tolist()
             self.children = [(int(left), int(right), height) for left, right, height in rows]
@@ -118,21 +119,23 @@ def assign(
     """
     _check_orders(cluster_tree, orders)
     before, said = names, list[str]()
+    wanted: dict[str, list[Part]] = {}
     for parts, name in orders:
+        wanted.setdefault(name, []).extend(parts)
+    for name, parts in wanted.items():
         check_name(name, "--set", ignore=name == "ignore")
         held = _held(names, cluster_tree, name)
-        fresh = []
-        for part in parts:
-            if cluster_tree.members(part, "--set") <= held:
-                said.append(f"{part}: {name} (unchanged)")
-            else:
-                fresh.append(part)
-        names, moved, split = _freed(names, cluster_tree, fresh, name)
+        every = frozenset[int]().union(*held)
+        members = {part: cluster_tree.members(part, "--set") for part in parts}
+        fresh = [part for part in parts if not members[part] <= every]
+        said += [f"{part}: {name} (unchanged)" for part in parts if members[part] <= every]
+        kept = _confirmed({part: members[part] for part in parts if part not in fresh}, held)
+        names, moved, split = _freed(names, cluster_tree, [*kept, *fresh], name)
         for part in fresh:
             origin = f" (was {', '.join(moved[part])})" if moved[part] else ""
             said.append(f"{part}: {name}{origin}")
         said += split
-        names = replace(names, classes=_added(names.classes, name, fresh))
+        names = replace(names, classes=_added(names.classes, name, [*kept, *fresh]))
     return names, said + _emptied(before, names)
 
 
@@ -221,15 +224,27 @@ def _check_orders(cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Par
             taken |= dict.fromkeys(cluster_tree.members(part, "--set"), (part, name))
 
 
-def _held(names: ClassNames, cluster_tree: ClusterTree, name: str) -> _Members:
-    """All centroids of a class."""
-    parts = [
-        part
+def _held(names: ClassNames, cluster_tree: ClusterTree, name: str) -> list[_Members]:
+    """The centroids of each part of a class."""
+    return [
+        cluster_tree.members(part, names.origin)
         for named_class in names.classes
         if named_class.name == name
         for part in parts_of(named_class)
     ]
-    return frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in parts))
+
+
+def _confirmed(members: Mapping[Part, _Members], held: Sequence[_Members]) -> list[Part]:
+    """The parts that together are a larger part of their own class: they replace it.
+
+    So it is on record that a person saw them apart, and gave them one name.
+    """
+    wholes = [
+        whole
+        for whole in held
+        if whole == frozenset[int]().union(*(one for one in members.values() if one < whole))
+    ]
+    return [part for part, one in members.items() if any(one < whole for whole in wholes)]
 
 
 def _freed(

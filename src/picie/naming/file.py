@@ -1,4 +1,4 @@
-"""Edit a classes.toml without changing comments, order or formatting, and undo edits."""
+"""Edit a classes.toml without changing comments, order or formatting."""
 
 import re
 from collections import Counter
@@ -18,10 +18,9 @@ from picie.models.class_names import (
     entry_text,
     parse_classes,
 )
-from picie.runs import CLASSES_FILE, changing_names
-from picie.runtime.files import write_atomically, writing
+from picie.runs import CLASSES_FILE
 
-__all__ = ["HISTORY_FOLDER", "edited", "replace_classes", "undo_classes"]
+__all__ = ["edited"]
 
 _Key = tuple[str, int]  # a name, and the number of earlier entries of that name
 
@@ -212,88 +211,3 @@ def _end(lines: list[str]) -> int:
 
 def _value(value: Any) -> str:
     return str(tomlkit.item(value).as_string())
-
-
-HISTORY_FOLDER = "classes.history"
-"""Name of the folder inside a run folder."""
-
-_UNDONE = "undone.toml"
-
-
-def replace_classes(folder: Path, text: str) -> bool:
-    """Write a classes.toml, and keep the old version in its history.
-
-    The caller has read the names, and writes, within one block of `changing_names`.
-
-    Args:
-        folder: the run folder.
-        text: the new file.
-
-    Returns:
-        False if the file had this text already; nothing is written then.
-
-    Raises:
-        PicieError: it cannot be written; the old file is unchanged.
-    """
-    path = folder / CLASSES_FILE
-    before = path.read_bytes() if path.exists() else b""
-    if before == text.encode():
-        return False
-    backup = folder / HISTORY_FOLDER / f"{max(_numbers(folder), default=0) + 1:04d}.toml"
-    with writing(backup):
-        backup.parent.mkdir(exist_ok=True)
-    write_atomically(backup, before)
-    try:
-        write_atomically(path, text.encode())
-    except BaseException:
-        backup.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def undo_classes(folder: Path) -> int:
-    """Restore the classes.toml before the last change; the current one becomes undone.toml.
-
-    Waits for other changes of the names.
-
-    Args:
-        folder: the run folder.
-
-    Returns:
-        the number of changes that can still be undone.
-
-    Raises:
-        ConfigError: there is no change to undo.
-        PicieError: a file cannot be written, or another process changes the names for too long.
-    """
-    if not _numbers(folder):
-        raise ConfigError(
-            f"{folder}: nothing to undo; changes are recorded from the first picie name on"
-        )
-    with changing_names(folder, "picie name"):
-        return _undo(folder)
-
-
-def _undo(folder: Path) -> int:
-    path, numbers = folder / CLASSES_FILE, _numbers(folder)
-    if not numbers:
-        raise ConfigError(f"{folder}: nothing to undo; another process has undone the last change")
-    backup = folder / HISTORY_FOLDER / f"{max(numbers):04d}.toml"
-    before = backup.read_bytes()
-    if path.exists():
-        write_atomically(backup.with_name(_UNDONE), path.read_bytes())
-    if before:
-        write_atomically(path, before)
-    with writing(path):
-        if not before:
-            path.unlink(missing_ok=True)
-        backup.unlink()
-    return len(numbers) - 1
-
-
-def _numbers(folder: Path) -> list[int]:
-    return [
-        int(path.stem)
-        for path in (folder / HISTORY_FOLDER).glob("*.toml")
-        if path.stem.isdecimal() and path.stem.isascii()
-    ]

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from picie.annotation.log import change_names
+from picie.annotation.log import redo as redo_last
+from picie.annotation.log import undo as undo_last
 from picie.data.folder import PhotoFolder
 from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError, ModelError
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, read_classes
 from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
-from picie.naming.file import edited, replace_classes, undo_classes
+from picie.naming.file import edited
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
 from picie.naming.votes import LabelCounts, Vote, add_votes, count_labels, open_labelled, votes
 from picie.runs import CLASSES_FILE, WEIGHTS_FILE, changing_names
@@ -57,6 +60,7 @@ def name(
     min_pixels: int = 1,
     overwrite: bool = False,
     undo: bool = False,
+    redo: bool = False,
     void: Void = "auto",
     mask_map: MaskMap = (),
     mask_orientation: MaskOrientation = "auto",
@@ -83,7 +87,8 @@ def name(
         dataset: name of a known data set that `labelled` holds.
         min_pixels: labelled pixels that a cluster needs to get a name.
         overwrite: remove all names first.
-        undo: revert the last change and do nothing else.
+        undo: revert the last change of names or annotations, and do nothing else.
+        redo: bring back what the last undo reverted, and do nothing else.
         void: how masks of `labelled` are read, as in `evaluate`; so are the next two.
         mask_map: class id, or "void", of stored values.
         mask_orientation: what masks of images with an EXIF orientation are drawn on.
@@ -101,9 +106,10 @@ def name(
         >>> picie.name("runs/first", {"3": "road", "0,5": "building"})  # doctest: +SKIP
     """
     folder, rule = Path(run), mask_rule(void, mask_map, mask_orientation)
-    if undo:
-        undo_classes(folder)
-        return Naming(load(folder, device=device), (), (), changed=True)
+    if undo or redo:
+        act = (redo_last if redo else undo_last)(folder, by="picie name")
+        said = f"{'redid' if redo else 'undid'}: {act.description}"
+        return Naming(load(folder, device=device), (said,), (), changed=act.act == "names")
     loaded = _weights_of(folder)
     model = load(folder, device=device, named=False).read_as(**reading or {})
     model.check_view(0)
@@ -120,14 +126,16 @@ def name(
         path, before = folder / CLASSES_FILE, names_of(folder, model, clusters)
         model.named(before)  # raises if the existing names do not fit the model
         after, changes = _changed(before, clusters, overwrite=overwrite)
+        recorded = list(changes)
         cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
         decided: list[Vote] = []
         if counts is not None and photos is not None:
             decided, after = _voted(counts, photos, after, cluster_tree, min_pixels)
             changes += _summary(counts, photos, decided)
+            recorded.append(f"from {len(photos)} labelled images")
         after, more = _ordered(after, cluster_tree, names, unset, clear, colours)
         named = model.named(replace(after, origin=str(path)))  # raises if they do not fit it
-        changed = _write(folder, path, after)
+        changed = _write(folder, path, after, [*recorded, *more])
     share = None if counts is None else counts.void_share
     return Naming(named, (*changes, *more), tuple(decided), changed, share)
 
@@ -209,10 +217,10 @@ def _changed(
     return _recut(replace(names, classes=()), clusters), said
 
 
-def _write(folder: Path, path: Path, names: ClassNames) -> bool:
+def _write(folder: Path, path: Path, names: ClassNames, changes: Sequence[str]) -> bool:
     """Edit the file; return whether it changed."""
     text = edited(read_text(path) if path.exists() else "", names)
-    return replace_classes(folder, text)
+    return change_names(folder, text, by="picie name", changes=changes)
 
 
 def _recut(names: ClassNames, clusters: int | None) -> ClassNames:

@@ -5,7 +5,7 @@ the largest logit in all four, it has the largest interpolated one too. So only 
 between clusters need interpolation, about a fifth of a photo.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Mask", "Span", "mask_type", "upsample", "upsample_part"]
+__all__ = ["Mask", "Span", "mask_type", "upsample", "upsample_part", "upsampled_strips"]
 
 Mask = NDArray[np.signedinteger[Any]]
 """(H, W) cluster ids 0..K-1, in the smallest type that `mask_type` knows for them.
@@ -27,6 +27,7 @@ _STRIP_PIXELS = 2**22  # pixels of the mask per strip
 # because the threads would wait for each other longer than they work.
 _PIXELS = 2**15 - 1
 _PIXELS_GPU = 2**22
+_VALUES = 2**22  # interpolated at once, over all ids; four times as many on a GPU
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,27 @@ def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
         _decide(strip, logits, down.part(top, step), across)
         mask[top : top + step] = strip.cpu().numpy()
     return mask
+
+
+def upsampled_strips(logits: Tensor, size: tuple[int, ...]) -> Iterator[Tensor]:
+    """The upsampled logits themselves, whose argmax is the result of `upsample`.
+
+    Args:
+        logits: (K, h, w).
+        size: (H, W).
+
+    Yields:
+        (K, r, W) float32 strips of rows, from top to bottom.
+    """
+    logits = logits.float()
+    spans = (Span(n, 0, m, 0, m) for n, m in zip(logits.shape[1:], size, strict=True))
+    down, across = (_axis(span, logits.device) for span in spans)
+    values = _VALUES if logits.device.type == "cpu" else 4 * _VALUES
+    step = max(1, values // (len(logits) * size[1]))
+    for top in range(0, size[0], step):
+        rows = down.part(top, step)
+        strip = torch.lerp(logits[:, rows.before], logits[:, rows.after], rows.share[:, None])
+        yield torch.lerp(strip[..., across.before], strip[..., across.after], across.share)
 
 
 @dataclass(frozen=True)

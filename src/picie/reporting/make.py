@@ -207,7 +207,9 @@ def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
         what += f" with names, {model.clusters} ids in masks"
     where = folder.root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
     photos = f"{portraits.photos:,} photo{'s' * (portraits.photos != 1)}"
-    return f"{what}, found without labels, on {photos} of {where}."
+    labels = model.network.labels
+    found = "found without labels" if labels is None else f"taught with labels ({labels})"
+    return f"{what}, {found}, on {photos} of {where}."
 
 
 def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tuple[str, str], ...]:

@@ -45,6 +45,10 @@ class Stream(IntEnum):
     BOOTSTRAP = 20
     FOLDING = 21
     SCENES = 22  # scene
+    AUDIT_IMAGES = 23  # model, image: by their digests
+    AUDIT_PIXELS = 24  # model, image: by their digests
+    TEACHING_IMAGES = 25
+    TEACHING_CELLS = 26  # image
 
 
 def numpy_generator(stream: Stream, seed: int, *numbers: int) -> np.random.Generator:

@@ -1,0 +1,168 @@
+"""What to ask a person next: first the names of about 24 nodes of the tree, then which to split.
+
+The next node to split is the one that the tree merged last, so the nodes that have names are those
+of finer and finer cuts. No measure of size, spread, contrast or layout, and no use of the names
+given so far, found mixed nodes earlier (docs/research/questions.md has the trials).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from picie.clustering.tree import cluster_groups, trees
+from picie.inference.segmenter import Segmenter
+from picie.models.class_names import ClassNames
+from picie.naming.assign import ClusterTree
+from picie.naming.parts import parts_of
+
+__all__ = ["START", "Question", "next_questions", "questions"]
+
+START = 24
+"""Number of nodes to name before any is split."""
+
+_MOST_ALIKE = 3  # names suggested
+
+
+@dataclass(frozen=True)
+class Question:
+    """A node of the tree that a person should look at.
+
+    Attributes:
+        node: its number.
+        name: "" asks for its name; otherwise the node has this name, and the question is whether
+            its two children are the same thing.
+        members: its centroids.
+        share: of the pixels, 0..1; None if unknown.
+        children: the two nodes below it; None for a single centroid.
+        child_shares: the shares of the children; None if unknown or without children.
+        alike: other names whose clusters are most like it, most similar first; three at most.
+    """
+
+    node: int
+    name: str
+    members: tuple[int, ...]
+    share: float | None
+    children: tuple[int, int] | None
+    child_shares: tuple[float, float] | None
+    alike: tuple[str, ...]
+
+
+def next_questions(
+    model: Segmenter,
+    names: ClassNames,
+    *,
+    count: int | None = None,
+    shares: Sequence[float] | None = None,
+    start: int = START,
+) -> list[Question]:
+    """What to ask next: nodes without a name, the largest first; then nodes that may hold two.
+
+    To answer, name the node or, if it holds two things, its children (`picie.name`). Children that
+    are named like their node confirm it: the next questions are about others, then about them.
+
+    Args:
+        model: with a tree; its own names are not used.
+        names: the names so far.
+        count: most questions; None = all.
+        shares: (P,) share of the pixels of each centroid, 0..1 (of `model.cut(P)`); without them
+            the size of a node is its number of centroids.
+        start: number of nodes to name before any is split.
+
+    Raises:
+        ConfigError: the clusters come from a learnt classifier and form no tree, or the names do
+            not fit the model.
+        NotFittedError: the model has no centroids.
+    """
+    trees(model.network)  # raises
+    cluster_tree = ClusterTree(model.network, names.clusters, names.origin)
+    groups = cluster_groups(model.network, max(2, min(start, cluster_tree.count))).tolist()
+    cut = [
+        frozenset(centroid for centroid, group in enumerate(groups) if group == cluster)
+        for cluster in range(max(groups) + 1)
+    ]
+    centroids = model.network.view_centroids(0)[0].cpu()
+    return questions(cluster_tree, names, cut, centroids, shares)[:count]
+
+
+def questions(
+    cluster_tree: ClusterTree,
+    names: ClassNames,
+    cut: Iterable[frozenset[int]],
+    centroids: Tensor,
+    shares: Sequence[float] | None = None,
+) -> list[Question]:
+    """All questions that are open, in their order.
+
+    Args:
+        cluster_tree: at the cut of the names, of a model that has a tree.
+        names: the names so far.
+        cut: the groups of centroids that are named first.
+        centroids: (P, D).
+        shares: (P,) share of the pixels of each centroid, or None.
+    """
+    titles = _named_nodes(cluster_tree, names)
+    named = {c for node in titles for c in cluster_tree.nodes[node]}
+    unnamed = [
+        node for group in cut for node in _cover(cluster_tree, group - named) if group - named
+    ]
+    inner = [node for node in titles if node >= cluster_tree.count]
+    inner.sort(key=lambda node: (-cluster_tree.children[node - cluster_tree.count][2], -node))
+    unit = F.normalize(centroids.float(), dim=1)
+    similar = unit @ unit.T
+
+    def size(node: int) -> tuple[float, int]:
+        members = cluster_tree.nodes[node]
+        share = float(len(members)) if shares is None else sum(shares[c] for c in members)
+        return -share, node
+
+    return [
+        _question(node, cluster_tree, titles, similar, shares)
+        for node in [*sorted(unnamed, key=size), *inner]
+    ]
+
+
+def _named_nodes(cluster_tree: ClusterTree, names: ClassNames) -> dict[int, str]:
+    """The nodes that have names, with their names."""
+    return {
+        node: named_class.name
+        for named_class in names.merged
+        for part in parts_of(named_class)
+        for node in _cover(cluster_tree, cluster_tree.members(part, names.origin))
+    }
+
+
+def _cover(cluster_tree: ClusterTree, members: frozenset[int]) -> list[int]:
+    """The largest nodes that together have these centroids."""
+    nodes = []
+    for part in cluster_tree.cover(members):
+        node = part.number if part.is_node else cluster_tree.node_of(part.number)
+        nodes += [] if node is None else [node]  # parts of a cover are nodes
+    return nodes
+
+
+def _question(
+    node: int,
+    cluster_tree: ClusterTree,
+    titles: dict[int, str],
+    similar: Tensor,
+    shares: Sequence[float] | None,
+) -> Question:
+    def share(node: int) -> float:
+        return sum(shares[c] for c in cluster_tree.nodes[node]) if shares is not None else 0.0
+
+    name, children, child_shares = titles.get(node, ""), None, None
+    if node >= cluster_tree.count:
+        left, right, _ = cluster_tree.children[node - cluster_tree.count]
+        children = left, right
+        child_shares = None if shares is None else (share(left), share(right))
+    members = tuple(sorted(cluster_tree.nodes[node]))
+    nearest: dict[str, float] = {}
+    for other, title in titles.items():
+        if title != name:
+            most = float(similar[list(members)][:, list(cluster_tree.nodes[other])].max())
+            nearest[title] = max(most, nearest.get(title, most))
+    alike = sorted(nearest, key=lambda title: -nearest[title])[:_MOST_ALIKE]
+    known = None if shares is None else share(node)
+    return Question(node, name, members, known, children, child_shares, tuple(alike))
