@@ -139,3 +139,5 @@ def test_threads_that_are_stuck_do_not_hold_up_the_end(monkeypatch: pytest.Monke
     assert time.monotonic() - began < WAIT / 2
     assert all(thread.daemon for thread in reader._threads)
     go_on.set()
+    for thread in reader._threads:
+        thread.join(WAIT)

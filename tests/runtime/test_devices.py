@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from picie.errors import ConfigError
-from picie.runtime.devices import adam, autocast, choose_device, for_each, keep_freed_memory
+from picie.runtime.devices import (
+    adam,
+    autocast,
+    choose_device,
+    for_each,
+    keep_freed_memory,
+    one_thread,
+)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +178,9 @@ def test_one_thread_needs_no_other() -> None:
     assert names == [threading.current_thread().name] * 3
     for_each(lambda _: names.clear(), 0)
     assert len(names) == 3
+
+
+def test_one_thread_is_a_setting_of_the_block_only(two_threads: None) -> None:
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.errors import DataError
+from picie.runtime.devices import one_thread
 
 __all__ = ["Head", "Marks", "Start", "fit_head"]
 
@@ -120,11 +121,12 @@ def fit_head(start: Start, marks: Marks, classes: int) -> Head:
     order = owners.argsort(stable=True)
     fit = _Fit(origin[order], owners[order], start.cells, marks, classes)
     trust = _trust(start, marks, classes)
-    for _ in range(_ROUNDS):
-        with torch.no_grad():
-            targets = F.softmax(fit.logits(start.cells), 1) * trust[start.clusters]
-            targets /= targets.sum(1, keepdim=True)
-        fit.minimise(targets)
+    with one_thread():
+        for _ in range(_ROUNDS):
+            with torch.no_grad():
+                targets = F.softmax(fit.logits(start.cells), 1) * trust[start.clusters]
+                targets /= targets.sum(1, keepdim=True)
+            fit.minimise(targets)
     back = order.argsort()
     return Head(fit.rows.detach()[back], fit.offsets.detach()[back], owners)
 

@@ -22,7 +22,7 @@ __all__ = ["Lessons", "check_some", "lessons_of", "mask_lessons", "sample_cells"
 
 _SAMPLED_IMAGES = 200
 _SAMPLED_CELLS = 6000
-_MOST_CELLS = 16  # of one stroke or area: more of them say the same, and take longer
+_MOST_CELLS = 12  # of one stroke or area: more of them say the same, and take longer
 _LEAST_OVERLAP = 4  # cells; neighbouring strokes share a few at their edges
 
 
