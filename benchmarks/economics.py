@@ -10,7 +10,8 @@ the region of a random class). Masks are scored on val, on cells of the feature 
 post-processing. A name is taken to cost 8 seconds, and a stroke 5.
 
 The table has accuracy and mIoU by number of strokes, mean and standard deviation over seeds; the
-probe is a linear classifier on 20,000 labelled cells of train.
+probe is a linear classifier on 20,000 labelled cells of train. `--plot FILE.svg` draws mIoU by
+minutes.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from picie.data.folder import open_folder
 from picie.evaluation.probes import fit_linear
 from picie.inference.confidence import sharpness
 from picie.inference.segmenter import Segmenter
+from picie.visualization.charts import Line, chart, stroke
 
 STROKES = (0, 10, 25, 50, 100, 200)  # the head is fitted and scored after each
 NAME, STROKE = 8.0, 5.0  # seconds of a person
@@ -58,6 +60,8 @@ def main() -> None:
             (args.out / "economics.json").write_text(json.dumps(found))
     for name, curves in found.items():
         _table(name, curves)
+    if args.plot is not None:
+        args.plot.write_text(_plot(found))
 
 
 def _probe(train: Cells, val: Cells, classes: int, seed: int) -> tuple[float, float]:
@@ -97,7 +101,7 @@ def _draw(
     while True:
         if len(strokes) in STROKES and len(scores) == STROKES.index(len(strokes)):
             if strokes:
-                head = _learnt(start, strokes, classes, alone=curve == "strokes alone")
+                head = _learnt(start, strokes, classes, alone=curve == ALONE)
             scores.append(_scores(val, [_logits(head, one, classes) for one in val.features]))
             order = []
         if len(scores) == len(STROKES) or idle > 2 * len(touched):
@@ -107,7 +111,7 @@ def _draw(
         image = order.pop(0)
         touched[image] += 1
         guess = _logits(head, train.features[image], classes).argmax(1).view(SIDE, SIDE).numpy()
-        if curve == "strokes alone" and not strokes:
+        if curve == ALONE and not strokes:
             guess = np.full_like(guess, -1)  # there are no masks yet: everything is wrong
         whole = "regions" in curve
         drawn = _stroke(guess, train.classes[image], rng, largest=seed % 2 == 0, whole=whole)
@@ -192,12 +196,13 @@ def _order(
     return order
 
 
+ALONE = "strokes alone"  # no clusters, so no masks before the first stroke
 CURVES = (
     "names, strokes in random order",
     "names, strokes in queue order",
     "names, whole regions in random order",
     "right names, random order",
-    "strokes alone",
+    ALONE,
 )
 
 
@@ -218,7 +223,48 @@ def _table(name: str, curves: dict[str, list[Scores]]) -> None:
             f"{a:.1f} / {m:.1f} ± {sd:.1f} ({part:.2f})"
             for (a, m), (_, sd), part in zip(means, spread, ratio, strict=True)
         ]
+        if curve == ALONE:
+            cells[0] = "-"
         print(f"| {curve} | {' | '.join(cells)} |")
+
+
+def _plot(found: dict[str, dict[str, list[Scores]]]) -> str:
+    """An SVG with a chart of each set: mIoU by minutes, and the probe as a ceiling."""
+    names = ("probe", *CURVES)
+    key = "".join(
+        f'<line x1="{10 + 300 * (n % 3)}" x2="{35 + 300 * (n % 3)}" y1="{12 + 18 * (n // 3)}" '
+        f'y2="{12 + 18 * (n // 3)}" {stroke(n)}/>'
+        f'<text x="{40 + 300 * (n % 3)}" y="{16 + 18 * (n // 3)}">{name}</text>'
+        for n, name in enumerate(names)
+    )
+    charts = []
+    for place, (data, curves) in enumerate(found.items()):
+        lines, last = [], (64 * NAME + STROKES[-1] * STROKE) / 60
+        ceiling = float(np.mean([runs[0][1] for runs in curves["probe"]]))
+        lines.append(Line("probe", stroke(0), ((0.0, ceiling), (last, ceiling))))
+        for number, curve in enumerate(CURVES, 1):
+            naming = 0.0 if curve == ALONE else 64 * NAME
+            means = np.array(curves[curve])[..., 1].mean(0)
+            points = [
+                ((naming + count * STROKE) / 60, float(mean))
+                for count, mean in zip(STROKES, means, strict=True)
+                if count or curve != ALONE
+            ]
+            lines.append(Line(curve, stroke(number), tuple(points)))
+        drawn = chart(f"{data}: mIoU % by minutes of a person", lines)
+        spot = (
+            f'<svg x="{310 * (place % 3)}" y="{50 + 210 * (place // 3)}" width="300" height="200" '
+        )
+        charts.append(drawn.replace("<svg ", spot, 1))
+    height = 50 + 210 * -(-len(found) // 3)
+    style = (
+        "svg{font:11px sans-serif;background:#fff;fill:#222}.title{font-weight:600}"
+        ".grid{stroke:#222;stroke-opacity:.18}.line,line{fill:none;stroke-width:1.6}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 930 {height}"><style>{style}</style>'
+        f'<rect width="930" height="{height}" fill="#fff"/>{key}{"".join(charts)}</svg>\n'
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -227,6 +273,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plot", type=Path, help="an .svg to write")
     return parser.parse_args()
 
 
