@@ -12,6 +12,8 @@
     ├── classes.toml        names of clusters, if any (picie name)
     ├── classes.history/    versions of it
     ├── annotations.jsonl   history of annotations and names, if any
+    ├── features/           of annotated images (picie teach); may be removed
+    ├── taught/             the model that learnt from annotations (picie teach)
     └── tensorboard/        files of the tracker of that name (train --track)
 
 Files are written atomically: a killed process leaves either the old or the new version. Training
@@ -40,9 +42,11 @@ from picie.runtime.printable import PrintableFormatter, shown
 __all__ = [
     "ANNOTATIONS_FILE",
     "CLASSES_FILE",
+    "FEATURES_FOLDER",
     "FORMAT",
     "HISTORY_FOLDER",
     "MODEL_CONFIG_FILE",
+    "TAUGHT_FOLDER",
     "WEIGHTS_FILE",
     "Run",
     "changing_names",
@@ -58,6 +62,9 @@ CLASSES_FILE = "classes.toml"
 ANNOTATIONS_FILE = "annotations.jsonl"
 HISTORY_FOLDER = "classes.history"
 """What people said about images and clusters, in order, and the versions of their names."""
+FEATURES_FOLDER = "features"
+TAUGHT_FOLDER = "taught"
+"""Features of annotated images, and the model that learnt from the annotations."""
 
 _HEADER = "run.json"
 _CONFIG = "config.toml"
@@ -100,8 +107,8 @@ class Run:
             config: all settings.
             version: of picie.
             overwrite: first remove the files of an earlier run, and nothing else; names of its
-                clusters are kept as classes.old.toml, and annotations as annotations.old.jsonl. A
-                run that holds no work yet is always replaced.
+                clusters are kept as classes.old.toml, and annotations as annotations.old.jsonl, and
+                a taught model as taught.old. A run that holds no work yet is always replaced.
             images: the lines of images.jsonl; they are taken before anything is removed.
 
         Raises:
@@ -403,7 +410,10 @@ def _holds_work(folder: Path) -> bool:
 def _clear(run: Run) -> None:
     """Remove the files of a run except run.json, so that the folder stays a run if interrupted."""
     run.config_path.unlink(missing_ok=True)  # first: nobody resumes what is left of the run
-    for folder in (run.checkpoint_path, *(run.folder / name for name in _TRACKED)):
+    for folder in (
+        run.checkpoint_path,
+        *(run.folder / name for name in (*_TRACKED, FEATURES_FOLDER)),
+    ):
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
         else:
@@ -416,7 +426,8 @@ def _clear(run: Run) -> None:
 
 def _set_work_aside(folder: Path) -> None:
     """Keep what people did, but not in use: the new clusters are others."""
-    for path in (folder / ANNOTATIONS_FILE, folder / CLASSES_FILE):
+    for name in (ANNOTATIONS_FILE, CLASSES_FILE, TAUGHT_FOLDER):
+        path = folder / name
         if path.exists():
             aside, number = path.with_stem(f"{path.stem}.old"), 1
             while aside.exists():

@@ -11,13 +11,13 @@ import torch
 
 import picie
 from picie.annotation.events import digest_of_image, new_event
-from picie.annotation.features import FEATURES_FOLDER
 from picie.annotation.log import append_events
-from picie.annotation.teach import TAUGHT_FOLDER, annotated, teach
+from picie.annotation.teach import annotated, teach
 from picie.clustering.tree import cut_tree
 from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import load
+from picie.runs import FEATURES_FOLDER, TAUGHT_FOLDER
 from picie.types import LabelsUsed
 
 
@@ -215,3 +215,15 @@ def test_scores_and_card_say_that_labels_were_used(run: Path, scenes: Path, tmp_
     card = (tmp_path / "card" / "README.md").read_text("utf-8")
     assert "Labels were used" in card
     assert "- unsupervised" not in card
+
+
+def test_a_new_run_in_the_folder_sets_the_taught_model_aside(
+    run: Path, scenes: Path, settings: dict[str, dict[str, Any]]
+) -> None:
+    _say(run, _stroke(scenes, "thing"))
+    taught = teach(run, scenes)
+    picie.train(scenes, run, split="train", overwrite=True, **settings["default"] | {"epochs": 0})
+    assert not (run / TAUGHT_FOLDER).exists()
+    assert not (run / FEATURES_FOLDER).exists()
+    kept = load(run / "taught.old")
+    assert torch.equal(kept.network.centroids, taught.network.centroids)

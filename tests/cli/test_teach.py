@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from picie.annotation.teach import TAUGHT_FOLDER
 from picie.cli.app import main
 from picie.inference.segmenter import load
+from picie.runs import TAUGHT_FOLDER
 
 
 @pytest.fixture

@@ -26,10 +26,7 @@ from picie.postprocessing.tiling import blended
 from picie.runtime.files import open_regular, write_atomically, writing
 from picie.runtime.progress import Reporter
 
-__all__ = ["FEATURES_FOLDER", "FeatureCache", "Features", "network_digest"]
-
-FEATURES_FOLDER = "features"
-"""Name of the folder inside a run folder."""
+__all__ = ["FeatureCache", "Features", "network_digest"]
 
 Features = NDArray[np.float16]
 """(D, h, w), of any length."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.annotation.features import FEATURES_FOLDER, FeatureCache
+from picie.annotation.features import FeatureCache
 from picie.annotation.head import Head, Marks, Start, fit_head
 from picie.annotation.lessons import Lessons, check_some, lessons_of, mask_lessons, sample_cells
 from picie.annotation.log import Annotations, read_annotations
@@ -23,16 +23,20 @@ from picie.errors import ConfigError, DataError, ModelError
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.runs import ANNOTATIONS_FILE, HISTORY_FOLDER, MODEL_CONFIG_FILE, Run
+from picie.runs import (
+    ANNOTATIONS_FILE,
+    FEATURES_FOLDER,
+    HISTORY_FOLDER,
+    MODEL_CONFIG_FILE,
+    TAUGHT_FOLDER,
+    Run,
+)
 from picie.runtime.documents import read_json
 from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.types import LabelsUsed
 
-__all__ = ["TAUGHT_FOLDER", "AnnotatedImages", "annotated", "taught_network", "teach"]
-
-TAUGHT_FOLDER = "taught"
-"""Name of the folder of the taught model inside a run folder."""
+__all__ = ["AnnotatedImages", "annotated", "taught_network", "teach"]
 
 _GAP = 1e-3  # relative distance of new clusters in the tree, beyond its last merge
 

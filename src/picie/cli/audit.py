@@ -31,7 +31,7 @@ from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.stratified import Proportion
 from picie.models.class_names import check_name
-from picie.runs import ANNOTATIONS_FILE, WEIGHTS_FILE
+from picie.runs import ANNOTATIONS_FILE, TAUGHT_FOLDER, WEIGHTS_FILE
 from picie.runtime.documents import parse_object, read_text
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import NAMELESS, check_output
@@ -175,7 +175,7 @@ class _Session:
         self, model: Segmenter, plan: AuditPlan, size: int | None, console: PlainConsole
     ) -> None:
         assert model.run is not None  # `load` sets it
-        taught = model.run.name == "taught" and (model.run.parent / WEIGHTS_FILE).exists()
+        taught = model.run.name == TAUGHT_FOLDER and (model.run.parent / WEIGHTS_FILE).exists()
         self.plan = plan
         self._model, self._size, self._console = model, size, console
         self._folder, self._crops = model.run.parent if taught else model.run, model.run / _CROPS

@@ -7,13 +7,12 @@ from rich.table import Table
 
 from picie.annotation.log import read_annotations
 from picie.annotation.queue import ACCEPTED, doubts, image_order, summaries, touched_images
-from picie.annotation.teach import TAUGHT_FOLDER
 from picie.cli.arguments import Queue
 from picie.cli.predict import reading_of
 from picie.data.folder import open_folder
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
-from picie.runs import ANNOTATIONS_FILE, WEIGHTS_FILE
+from picie.runs import ANNOTATIONS_FILE, TAUGHT_FOLDER, WEIGHTS_FILE
 from picie.runtime.progress import PlainConsole, Reporter
 
 __all__ = ["run"]

@@ -2,8 +2,9 @@
 
 import shlex
 
-from picie.annotation.teach import TAUGHT_FOLDER, teach
+from picie.annotation.teach import teach
 from picie.cli.arguments import Teach
+from picie.runs import TAUGHT_FOLDER
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 
