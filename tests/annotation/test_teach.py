@@ -222,7 +222,7 @@ def test_a_new_run_in_the_folder_sets_the_taught_model_aside(
 ) -> None:
     _say(run, _stroke(scenes, "thing"))
     taught = teach(run, scenes)
-    picie.train(scenes, run, split="train", overwrite=True, **settings["default"] | {"epochs": 0})
+    picie.train(scenes, run, overwrite=True, **settings["default"] | {"epochs": 0})
     assert not (run / TAUGHT_FOLDER).exists()
     assert not (run / FEATURES_FOLDER).exists()
     kept = load(run / "taught.old")
