@@ -49,6 +49,7 @@ __all__ = [
     "TAUGHT_FOLDER",
     "WEIGHTS_FILE",
     "Run",
+    "annotated_folder",
     "changing_names",
 ]
 
@@ -364,6 +365,12 @@ def changing_names(folder: Path, action: str) -> Iterator[None]:
     """
     with locked(folder / "names", action, wait=_NAMES_WAIT):
         yield
+
+
+def annotated_folder(folder: Path) -> Path:
+    """The folder with the annotations of a model: that of the run, for the taught model in it."""
+    inside = folder.name == TAUGHT_FOLDER and (folder.parent / WEIGHTS_FILE).exists()
+    return folder.parent if inside else folder
 
 
 def _is_header(path: Path) -> bool:

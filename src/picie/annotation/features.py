@@ -7,6 +7,7 @@ RUN/features/ has one file for each image, named by the network and the image: (
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -19,20 +20,54 @@ from picie.annotation.events import digest_of_image
 from picie.data.folder import Photo, PhotoFolder
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
-from picie.errors import PicieError
 from picie.inference.segmenter import TILE, Segmenter
 from picie.models.picie import LEARNT
+from picie.models.storage import hash_tensors
 from picie.postprocessing.tiling import blended
 from picie.runtime.files import open_regular, write_atomically, writing
 from picie.runtime.progress import Reporter
 
-__all__ = ["FeatureCache", "Features", "network_digest"]
+__all__ = ["FeatureCache", "Features", "feature_maps", "network_digest"]
 
 Features = NDArray[np.float16]
 """(D, h, w), of any length."""
 
 _BATCH = 8  # images in the network at once
 _DIGITS = 16
+
+
+def feature_maps(
+    model: Segmenter, folder: PhotoFolder, *, tile: int = TILE
+) -> Iterator[tuple[LoadedPhoto, Tensor | None]]:
+    """The photos of a folder with their features from the network, None if unreadable.
+
+    Args:
+        model: any with the network.
+        folder: the images.
+        tile: longest side that the network processes at once, in pixels; 0 = any.
+
+    Yields:
+        (D, h, w) float32 on the device of the model, of any length, with each image.
+    """
+
+    def of_bytes(pixels: Tensor) -> Tensor:
+        return model.features(pixels.float() / 255)
+
+    def maps(batch: Sequence[LoadedPhoto]) -> list[Tensor]:
+        pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
+        if tile and max(pixels.shape[2:]) > tile:
+            return [blended(of_bytes, image, tile) for image in pixels]
+        return list(of_bytes(pixels))
+
+    workers = photo_workers(-1, model.device)
+    images = read_ahead(
+        folder.photos,
+        model.config.size,
+        ahead=_BATCH + workers,
+        workers=workers,
+        reading=folder.reading,
+    )
+    return in_batches(images, _BATCH, maps)
 
 
 class FeatureCache:
@@ -69,16 +104,14 @@ class FeatureCache:
         computed = self._computed([p for p in photos.photos if p not in known], photos)
         with shown.task(task, len(photos)) as advance:
             for photo in photos.photos:
-                features = _read(paths[photo]) if photo in known else None
-                problem = ""
-                if photo not in known:
-                    image, features = next(computed)
+                features, problem = _read(paths[photo]) if photo in known else None, ""
+                if features is None:
+                    # A known one is damaged: it is computed anew, and on its own.
+                    source = self._computed([photo], photos) if photo in known else computed
+                    image, features = next(source)
                     problem = image.problem
                     if keep and features is not None:
                         _write(paths[photo], features)
-                elif features is None:  # damaged: computed anew
-                    image, features = next(self._computed([photo], photos))
-                    problem = image.problem
                 yield photo, features, problem
                 advance(1)
 
@@ -101,35 +134,14 @@ class FeatureCache:
     def _computed(
         self, photos: Sequence[Photo], folder: PhotoFolder
     ) -> Iterator[tuple[LoadedPhoto, Features | None]]:
-        model = self._model
-
-        def of_bytes(pixels: Tensor) -> Tensor:
-            return model.features(pixels.float() / 255)
-
-        def maps(batch: Sequence[LoadedPhoto]) -> list[Features]:
-            pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
-            tiles = max(pixels.shape[2:]) > TILE
-            made = (
-                [blended(of_bytes, image, TILE) for image in pixels] if tiles else of_bytes(pixels)
-            )
-            return [one.cpu().half().numpy() for one in made]
-
-        workers = photo_workers(-1, model.device)
-        images = read_ahead(
-            photos,
-            model.config.size,
-            ahead=_BATCH + workers,
-            workers=workers,
-            reading=folder.reading,
-        )
-        return in_batches(images, _BATCH, maps)
+        for image, features in feature_maps(self._model, replace(folder, photos=tuple(photos))):
+            yield image, None if features is None else features.cpu().half().numpy()
 
     def _path(self, photo: Photo) -> Path | None:
         if self._folder is None:
             return None
-        try:
-            digest = digest_of_image(photo.path)
-        except PicieError:
+        digest = digest_of_image(photo.path)
+        if not digest:
             return None  # reading it will say why
         page = f"-{photo.page}" * bool(photo.page)
         return self._folder / f"{self._network}-{digest}{page}.npy"
@@ -139,9 +151,8 @@ def network_digest(model: Segmenter) -> str:
     """16 hexadecimal digits that change with anything that features depend on."""
     settings = model.config.model_dump(mode="json", include=set(_SETTINGS))
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, tensor in sorted(model.network.state_dict().items()):
-        if name not in LEARNT:
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    tensors = model.network.state_dict()
+    hash_tensors(digest, {name: tensors[name] for name in tensors if name not in LEARNT})
     return digest.hexdigest()[:_DIGITS]
 
 

@@ -27,11 +27,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.annotation.events import MARKS, Event
+from picie.annotation.features import feature_maps
 from picie.data.folder import PhotoFolder, open_folder
-from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
-from picie.data.prefetch import photo_workers
 from picie.errors import DataError
-from picie.inference.confidence import sharpness
 from picie.inference.segmenter import Segmenter
 from picie.runtime.progress import Reporter
 
@@ -54,7 +52,6 @@ Floats = NDArray[np.float32]
 ACCEPTED = 10**6
 """How often an image whose mask was accepted counts as touched: it comes last."""
 
-_BATCH = 8  # images in the network at once
 _BLOCK = 512  # images classified at once
 _GRID = 10  # rows and columns of the cells of a summary
 _FIRST = 40  # marks before doubt counts
@@ -129,26 +126,12 @@ def summaries(
         folder = photos
     else:
         folder = open_folder(photos, reading=model.config.reading)
-    workers = photo_workers(-1, model.device)
-    images = read_ahead(
-        folder.photos,
-        model.config.size,
-        ahead=_BATCH + workers,
-        workers=workers,
-        reading=folder.reading,
-    )
-
-    def made(batch: Sequence[LoadedPhoto]) -> list[Summary]:
-        pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
-        maps = model.features(pixels.float() / 255)
-        return [summarise(image.photo.name, one) for image, one in zip(batch, maps, strict=True)]
-
     shown = reporter or Reporter(quiet=True)
     problems = []
     with shown.task("looking at images", len(folder)) as advance:
-        for image, summary in in_batches(images, _BATCH, made):
-            if summary is not None:
-                yield summary
+        for image, features in feature_maps(model, folder, tile=0):
+            if features is not None:
+                yield summarise(image.photo.name, features)
             else:
                 problems.append(image.problem)
             advance(1)
@@ -177,11 +160,8 @@ def doubts(model: Segmenter, images: Sequence[Summary]) -> Doubts:
             f"these summaries are of another model: they do not have {length} features a cell; "
             "summarise the images with this model"
         )
-    ids = len(model.centroid_ids.unique())
-    learnt = bool(model.network.offsets.any())
-    factor = sharpness(model.config.predict_rule, ids, learnt=learnt)
     parts = [
-        _doubts(model, images[first : first + _BLOCK], factor)
+        _doubts(model, images[first : first + _BLOCK], model.sharpness)
         for first in range(0, len(images), _BLOCK)
     ]
     shares, doubted, means = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -17,7 +17,6 @@ from picie.annotation.features import FeatureCache
 from picie.annotation.head import Head, Marks, Start, fit_head
 from picie.annotation.lessons import Lessons, check_some, lessons_of, mask_lessons, sample_cells
 from picie.annotation.log import Annotations, read_annotations
-from picie.clustering.pseudo_labels import scores
 from picie.data.folder import PhotoFolder, open_folder
 from picie.errors import ConfigError, DataError, ModelError
 from picie.inference.segmenter import Segmenter, load
@@ -210,20 +209,28 @@ def taught_network(
         sample: (M, D) features of random cells, of any length.
         labels: what is learnt from.
     """
-    ids = {title: number for number, title in enumerate(model.names)}
-    ignored = {one.name for one in _classes(model) if one.ignore}
+    ids = _known(model)
     count = model.clusters + 1  # with the ignored pixels
-    new = [title for title in lessons.titles if title not in ids and title not in ignored]
-    ids |= dict.fromkeys([*ignored, "ignore"], model.clusters)
-    new = [title for title in new if title != "ignore"]
+    new = [title for title in lessons.titles if title not in ids]
     ids |= {title: count + number for number, title in enumerate(new)}
     classes = torch.tensor([ids[title] for title in lessons.titles])[lessons.classes]
     start = _start(model, sample)
     unit = F.normalize(lessons.cells, dim=1)
     marks = Marks(unit, classes, _winners(model, lessons.cells), lessons.strokes)
     head = fit_head(start, marks, count + len(new))
-    extra = [_title_of(int(one), ids) for one in head.classes[len(start.rows) :]]
-    return _network(model, head, len(extra), labels), _names(model, extra, ignored)
+    extra = head.classes[len(start.rows) :].tolist()
+    titles = {number: title for title, number in reversed(ids.items())}
+    names = _names(model, {titles[one]: one == model.clusters for one in extra})
+    return _network(model, head, len(extra), labels), names
+
+
+def _known(model: Segmenter) -> dict[str, int]:
+    """The id of each title that a mark may have; those of ignored classes share the last one."""
+    ignored = [one.name for one in _classes(model) if one.ignore]
+    return {
+        **{title: number for number, title in enumerate(model.names)},
+        **dict.fromkeys((*ignored, "ignore"), model.clusters),
+    }
 
 
 def _start(model: Segmenter, sample: Tensor) -> Start:
@@ -240,11 +247,8 @@ def _start(model: Segmenter, sample: Tensor) -> Start:
 
 def _winners(model: Segmenter, cells: Tensor) -> Tensor:
     """(M,) int64, the centroid that each of (M, D) features belongs to."""
-    centroids, _, offsets = (one.cpu() for one in model.network.view_centroids(0))
-    rule = model.config.predict_rule
-    if rule != "cosine" and model.config.unit_features:
-        cells = F.normalize(cells, dim=1)
-    return (scores(cells[:, :, None, None], centroids, rule)[:, :, 0, 0] + offsets).argmax(1)
+    maps = cells[:, :, None, None].to(model.device)
+    return model.centroid_scores(maps)[:, :, 0, 0].argmax(1).cpu()
 
 
 def _network(model: Segmenter, head: Head, extra: int, labels: LabelsUsed) -> PiCIE:
@@ -263,8 +267,13 @@ def _network(model: Segmenter, head: Head, extra: int, labels: LabelsUsed) -> Pi
     return old.taught(head.rows, torch.cat([groups, more]), head.offsets, tree, labels)
 
 
-def _names(model: Segmenter, extra: list[str], ignored: set[str]) -> ClassNames | None:
-    """The names, with numbers that fit the larger tree, and an entry for each new class."""
+def _names(model: Segmenter, extra: dict[str, bool]) -> ClassNames | None:
+    """The names, with numbers that fit the larger tree, and an entry for each new cluster.
+
+    Args:
+        model: with the old names.
+        extra: the titles of the new clusters, in their order, and whether they are ignored.
+    """
     names = model.class_names
     if names is None and not extra:
         return None
@@ -274,14 +283,9 @@ def _names(model: Segmenter, extra: list[str], ignored: set[str]) -> ClassNames 
         replace(one, nodes=tuple(n + len(extra) * (n >= count) for n in one.nodes))
         for one in (() if names is None else names.classes)
     ]
-    for number, title in enumerate(extra):
-        hidden = title == "ignore" or title in ignored
+    for number, (title, hidden) in enumerate(extra.items()):
         entries.append(NamedClass(title, (cut + number,), ignore=hidden))
     return ClassNames(cut + len(extra), tuple(entries), "taught names")
-
-
-def _title_of(number: int, ids: dict[str, int]) -> str:
-    return next(title for title, one in ids.items() if one == number)
 
 
 def _classes(model: Segmenter) -> tuple[NamedClass, ...]:
@@ -294,7 +298,7 @@ def _named_parts(model: Segmenter) -> int:
 
 def _new_classes(model: Segmenter, lessons: Lessons) -> list[str]:
     """A note for each class that only marks know."""
-    known = {*model.names, "ignore", *(one.name for one in _classes(model))}
+    known = _known(model)
     notes = []
     for number, title in enumerate(lessons.titles):
         if title not in known:

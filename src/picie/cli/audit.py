@@ -31,7 +31,7 @@ from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.stratified import Proportion
 from picie.models.class_names import check_name
-from picie.runs import ANNOTATIONS_FILE, TAUGHT_FOLDER, WEIGHTS_FILE
+from picie.runs import ANNOTATIONS_FILE, annotated_folder
 from picie.runtime.documents import parse_object, read_text
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import NAMELESS, check_output
@@ -175,10 +175,9 @@ class _Session:
         self, model: Segmenter, plan: AuditPlan, size: int | None, console: PlainConsole
     ) -> None:
         assert model.run is not None  # `load` sets it
-        taught = model.run.name == TAUGHT_FOLDER and (model.run.parent / WEIGHTS_FILE).exists()
         self.plan = plan
         self._model, self._size, self._console = model, size, console
-        self._folder, self._crops = model.run.parent if taught else model.run, model.run / _CROPS
+        self._folder, self._crops = annotated_folder(model.run), model.run / _CROPS
         known = read_annotations(self._folder / ANNOTATIONS_FILE)
         self.problems = known.problems
         self._events = [event for event in known.valid if event.act == "audit"]
@@ -240,12 +239,11 @@ class _Session:
         number = total - len(self.waiting) + 1
         image = render_crop(self._model, self.plan, check, size=self._size)
         path = self._crops / f"{number:03}.png"
+        self._clean()
         with writing(path):
             self._crops.mkdir(exist_ok=True)
             if path.exists() and not is_signed_png(path):
                 raise ConfigError(f"{path}: was not written by picie, and is not replaced; move it")
-        self._clean()
-        self._crops.mkdir(exist_ok=True)
         self._crop = path
         write_png(image, path, signed=True)
         column, row = (int(at) for at in check.point)

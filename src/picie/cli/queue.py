@@ -1,7 +1,5 @@
 """`picie queue`."""
 
-from pathlib import Path
-
 import numpy as np
 from rich.table import Table
 
@@ -12,7 +10,7 @@ from picie.cli.predict import reading_of
 from picie.data.folder import open_folder
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
-from picie.runs import ANNOTATIONS_FILE, TAUGHT_FOLDER, WEIGHTS_FILE
+from picie.runs import ANNOTATIONS_FILE, annotated_folder
 from picie.runtime.progress import PlainConsole, Reporter
 
 __all__ = ["run"]
@@ -25,7 +23,8 @@ def run(options: Queue) -> None:
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device).read_as(**reading_of(options.reading))
     folder = open_folder(options.source, options.split, reading=model.config.reading)
-    touched = touched_images(read_annotations(_annotations_of(options.run)).valid)
+    history = read_annotations(annotated_folder(options.run) / ANNOTATIONS_FILE)
+    touched = touched_images(history.valid)
     images = list(summaries(model, folder, reporter=reporter))
     counts = np.array([touched[one.name] for one in images], np.int64)
     known = doubts(model, images)
@@ -39,9 +38,3 @@ def run(options: Queue) -> None:
         subject = model.names[subjects[place]]
         table.add_row(images[place].name, f"{100 * gain[place] / most:.0f}", subject, marks)
     PlainConsole().print(table)
-
-
-def _annotations_of(run: Path) -> Path:
-    """The file of a run, also for the taught model in it."""
-    inside = run.name == TAUGHT_FOLDER and (run.parent / WEIGHTS_FILE).exists()
-    return (run.parent if inside else run) / ANNOTATIONS_FILE

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from picie.config import MACHINE
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
+from picie.models.storage import hash_tensors
 from picie.runtime.documents import parse_object
 from picie.runtime.files import open_regular, write_atomically, writing
 from picie.runtime.outputs import digest_of
@@ -234,8 +233,5 @@ def model_digest(model: Segmenter, size: int | None, tile: int, min_region: int 
         "ids": model.centroid_ids.tolist(),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, tensor in sorted(model.network.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"\n{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    hash_tensors(digest, model.network.state_dict(), separator="\n")
     return digest.hexdigest()[:16]

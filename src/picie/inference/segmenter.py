@@ -369,12 +369,24 @@ class Segmenter:
             extra last channel.
         """
         self.check_view(view)
+        return self._grouped(self.centroid_scores(features, view=view), view)
+
+    @torch.no_grad()
+    def centroid_scores(self, features: Tensor, *, view: int = 0) -> Tensor:
+        """Similarity of each feature to each centroid; names do not matter.
+
+        Args:
+            features: (B, D, h, w) as `features` gives them.
+            view: which set of centroids, from 0.
+
+        Returns:
+            (B, P, h, w) float32; larger = more similar.
+        """
         centroids, _, offsets = self.network.view_centroids(view)
         rule = self.config.predict_rule
         if rule != "cosine" and self.config.unit_features:  # cosine normalises by itself
             features = F.normalize(features, dim=1)
-        similarity = scores(features, centroids, rule) + offsets[:, None, None]
-        return self._grouped(similarity, view)
+        return scores(features, centroids, rule) + offsets[:, None, None]
 
     def check_view(self, view: int) -> None:
         """Refuse a view whose centroids cannot make masks.
@@ -424,9 +436,14 @@ class Segmenter:
         Returns:
             (H, W) uint8, the probability that the class of a pixel is right, in 255ths.
         """
+        return confidence_map(logits, size, self.sharpness)
+
+    @property
+    def sharpness(self) -> float:
+        """The factor of logits before a softmax gives the probabilities of ids."""
         ids = len(self.centroid_ids.unique())
         learnt = bool(self.network.offsets.any())
-        return confidence_map(logits, size, sharpness(self.config.predict_rule, ids, learnt=learnt))
+        return sharpness(self.config.predict_rule, ids, learnt=learnt)
 
     def post_processed(
         self, *, scales: Sequence[float] | None = None, refine: int | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,7 +27,7 @@ from picie.runtime.printable import printable, shown
 from picie.types import LabelsUsed
 from picie.version import __version__
 
-__all__ = ["MODEL_FORMAT", "load_model", "read_tree", "save_model"]
+__all__ = ["MODEL_FORMAT", "Digest", "hash_tensors", "load_model", "read_tree", "save_model"]
 
 MODEL_FORMAT = 1
 """Version of the file format; newer versions cannot be read."""
@@ -36,6 +36,13 @@ _MOST_HEADER = 16_000_000  # bytes; 100,000 tensors
 _KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64}
 _BACKBONE = "backbone.stages."
 _SHOWN = 3  # tensors named in a message
+
+
+class Digest(Protocol):
+    """A hash of hashlib, which gives its type no name."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Add bytes."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,21 @@ def load_model(folder: Path) -> tuple[PiCIE, Config]:
         raise ModelError(f"{path}: cannot be used ({_last_line(error)}); {_AGAIN}") from None
     model.labels = labels
     return model, config
+
+
+def hash_tensors(digest: Digest, tensors: Mapping[str, Tensor], separator: str = "") -> None:
+    """Add names, types, shapes and values of tensors to a digest, in the order of their names.
+
+    Args:
+        digest: of hashlib.
+        tensors: by name.
+        separator: text before each tensor.
+    """
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        header = f"{separator}{name} {values.dtype} {tuple(values.shape)}\n"
+        digest.update(header.encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def read_tree(folder: Path) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from picie.errors import ModelError
 from picie.models.picie import LEARNT, PiCIE
+from picie.models.storage import hash_tensors
 from picie.runtime.files import open_regular, write_atomically
 from picie.runtime.printable import printable, shown
 
@@ -94,9 +95,7 @@ def load_checkpoint(
 
 def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    hash_tensors(digest, tensors)
     return digest.hexdigest()
 
 
