@@ -4,8 +4,10 @@ import gc
 import json
 import math
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
@@ -25,6 +27,7 @@ collect_ignore = ["storm"]  # minutes, and no tests of pytest: `make storm`
 
 Settings = dict[str, dict[str, Any]]
 Start = Callable[..., BaseProcess]
+KillAt = Callable[[int], AbstractContextManager["Kill"]]
 
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _IMPORTED = ["picie.cli.train", "torch.distributed.launcher.api", "accelerate", "timm"]
@@ -155,6 +158,53 @@ def start() -> Iterator[Start]:
             return process
 
         yield begin
+
+
+class _Killed(BaseException):
+    """Ends a call as a kill would."""
+
+
+class Kill:
+    """The changes of files before a kill, and whether it ended the block."""
+
+    def __init__(self, step: int) -> None:
+        self.steps: list[str] = []
+        self.came = False
+        self._step = step
+
+    def reach(self, name: str) -> None:
+        """Come to a change; the kill comes before it, or has come already."""
+        if len(self.steps) >= self._step:  # also while the error is passed on
+            raise _Killed
+        self.steps.append(name)
+
+
+@contextmanager
+def _kill_at(step: int) -> Iterator[Kill]:
+    kill = Kill(step)
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(os, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            kill.reach(name)
+            return original(*args, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("replace", "unlink", "rmdir", "mkdir", "fsync"):
+            patch.setattr(os, name, counted(name))
+        try:
+            yield kill
+        except _Killed:
+            kill.came = True
+
+
+@pytest.fixture(scope="session")
+def kill_at() -> KillAt:
+    """Ends a block before its step-th change of a file; as after a kill, nothing is cleaned up."""
+    return _kill_at
 
 
 @pytest.fixture(scope="session")

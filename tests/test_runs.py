@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,32 +143,9 @@ def test_names_that_were_set_aside_are_never_lost(tmp_path: Path) -> None:
     assert [path.read_text() for path in aside] == ["1", "2", "0"]
 
 
-class _Killed(BaseException):
-    """Ends a call as a kill would."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the step-th change of a file end the process; as after a kill, nothing is cleaned up."""
-    steps: list[str] = []
-
-    def counted(name: str) -> None:
-        original = getattr(os, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            if len(steps) >= step:  # also while the error is passed on
-                raise _Killed
-            steps.append(name)
-            return original(*args, **options)
-
-        monkeypatch.setattr(os, name, call)
-
-    for name in ("replace", "unlink", "rmdir", "mkdir", "fsync"):
-        counted(name)
-
-
 @pytest.mark.parametrize("again", [False, True])
 def test_a_creation_that_is_killed_anywhere_can_be_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+    tmp_path: Path, kill_at: Callable[[int], Any], again: bool
 ) -> None:
     for step in range(100):
         folder = tmp_path / f"run{step}"
@@ -177,13 +155,8 @@ def test_a_creation_that_is_killed_anywhere_can_be_repeated(
             (folder / ANNOTATIONS_FILE).write_text("strokes")
             (folder / "notes.txt").write_text("mine")
         config = make_config(clusters=7)
-        with monkeypatch.context() as patch:
-            kill_at(patch, step)
-            try:
-                Run.create(folder, config, version="1", overwrite=again, images=["line\n"])
-                done = True
-            except _Killed:
-                done = False
+        with kill_at(step) as kill:
+            Run.create(folder, config, version="1", overwrite=again, images=["line\n"])
         if (folder / "config.toml").exists():
             assert Run.open(folder).config.clusters in (3, 7)
         elif (folder / "run.json").exists():
@@ -195,7 +168,7 @@ def test_a_creation_that_is_killed_anywhere_can_be_repeated(
         kept = {"notes.txt", "classes.old.toml", "annotations.old.jsonl"} if again else set()
         assert visible == {"run.json", "config.toml", "images.jsonl"} | kept
         assert [name for name in names(folder) if name.startswith(".part-")] == []
-        if done:
+        if not kill.came:
             break
     assert step > 8
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -259,33 +260,15 @@ def old_history(folder: Path) -> None:
     (folder / "classes.toml").write_text("three")
 
 
-class _Killed(BaseException):
-    """Ends a call as a kill would."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Let the step-th change of a file end the process; as after a kill, nothing is cleaned up."""
-    steps: list[str] = []
-
-    def counted(name: str) -> None:
-        original = getattr(os, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            if len(steps) >= step:  # also while the error is passed on
-                raise _Killed
-            steps.append(name)
-            return original(*args, **options)
-
-        monkeypatch.setattr(os, name, call)
-
-    for name in ("replace", "unlink", "mkdir", "fsync"):
-        counted(name)
+def count_appends(monkeypatch: pytest.MonkeyPatch, kill: Any) -> None:
+    """Let the kill also come before lines are added."""
     write = picie.annotation.log._append
 
     def append(path: Path, events: list[Event]) -> None:
-        if events and len(steps) >= step:
-            raise _Killed
-        steps.append("append")
+        if events:
+            kill.reach("append")
+        else:
+            kill.steps.append("append")
         write(path, events)
 
     monkeypatch.setattr(picie.annotation.log, "_append", append)
@@ -302,7 +285,11 @@ CALLS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("old", [False, True])
 def test_a_kill_between_any_two_writes_leaves_one_history(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, old: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kill_at: Callable[[int], Any],
+    call: str,
+    old: bool,
 ) -> None:
     for step in range(60):
         folder = tmp_path / f"{step}"
@@ -314,15 +301,11 @@ def test_a_kill_between_any_two_writes_leaves_one_history(
                 give(folder, text)
         if call == "redo" and not old:
             undo(folder)
-        with monkeypatch.context() as patch:
-            kill_at(patch, step)
-            try:
+        with monkeypatch.context() as patch, kill_at(step) as kill:
+            count_appends(patch, kill)
+            with suppress(ConfigError):  # a redo of old changes
                 CALLS[call](folder)
-                done = True
-            except _Killed:
-                done = False
-            except ConfigError:  # a redo of old changes
-                done = True
+        done = not kill.came
         states = []
         append_events(folder / LOG, [stroke()])
         assert read_annotations(folder / LOG).problems == ()
