@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test storm check docs format lock
+.PHONY: help demo test storm check docs format lock browser
 PYTHON ?= python3
 BIN := .venv/bin
 FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
@@ -12,17 +12,18 @@ help:  ## list the targets
 demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 	$(BIN)/picie demo --out runs/demo --overwrite
 
-test: .venv/.ready  ## all tests, and every example in docstrings, README and docs
+test: .venv/.ready node_modules/.ready browser  ## all tests, and every example in docstrings, README and docs
 	$(BIN)/python -m pytest
 
 storm: .venv/.ready  ## kills, full disks, crowds and hostile files, for minutes: STORM="--seed 1 --count 3"
 	$(BIN)/python -m tests.storm.run $(STORM)
 
-check: .venv/.ready  ## format, lint, types, direction of imports
+check: .venv/.ready node_modules/.ready  ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
+	@if test -x node_modules/.bin/tsc; then node_modules/.bin/tsc -p tsconfig.json; fi
 
 docs: .venv/.ready  ## the documentation as a site: site/index.html
 	$(BIN)/python docs/reference.py
@@ -43,3 +44,14 @@ lock:  ## renew requirements.lock from pyproject.toml
 	$$uv pip install --python $(BIN)/python -r requirements.lock; \
 	$$uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+# For the studio's page: its types and its accessibility are checked where there is npm.
+node_modules/.ready: package-lock.json
+	@if npm --version >/dev/null 2>&1; then npm ci --no-audit --no-fund --silent && touch $@; \
+	else echo "no npm: the types and the accessibility of the studio's page are not checked"; fi
+
+# For the tests of pages, which are skipped without.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test "$$(id -u)" != 0 || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || \
+	echo "no Chromium could be installed: the tests of pages are skipped"

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import tomli_w
 import torch
+from playwright.sync_api import Browser, sync_playwright
 
 from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
@@ -31,6 +32,13 @@ KillAt = Callable[[int], AbstractContextManager["Kill"]]
 
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _IMPORTED = ["picie.cli.train", "torch.distributed.launcher.api", "accelerate", "timm"]
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_BROWSER_FLAGS = (  # no sandbox, since tests may run as root; and nothing that asks the network
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--force-color-profile=srgb"),
+)
 
 _COMMON: dict[str, Any] = {
     "split": "train",
@@ -58,6 +66,21 @@ def pytest_collection_finish() -> None:
     """Look for garbage less often, and not in what was imported: it takes half a second a time."""
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium; where there is none, its tests are skipped, or fail with PICIE_NEEDS_BROWSER."""
+    program = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        problem = f"no browser ({', '.join(_BROWSERS)}) is installed"
+        if os.environ.get("PICIE_NEEDS_BROWSER"):
+            pytest.fail(problem)
+        pytest.skip(problem)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=list(_BROWSER_FLAGS))
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

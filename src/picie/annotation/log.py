@@ -13,7 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
+from zlib import crc32
 
 from picie.annotation.events import MARKS, Event, new_event, parse_event
 from picie.annotation.versions import current_names, keep, numbered, put, restored, version_of
@@ -24,6 +27,7 @@ from picie.runtime.printable import shown
 
 __all__ = [
     "Annotations",
+    "AnnotationsReader",
     "append_events",
     "change_names",
     "read_annotations",
@@ -61,8 +65,18 @@ class Annotations:
 
     @cached_property
     def valid(self) -> tuple[Event, ...]:
-        """The events that count, without undos, in order."""
-        return tuple(e for e in self.events if e.act != "undo" and e.id not in self.undone)
+        """The events that count, without undos, in order, under the present names of classes."""
+        counting = [e for e in self.events if e.act != "undo" and e.id not in self.undone]
+        now: dict[str, str] = {}  # by the name at the time of the event; from the end
+        for place, event in reversed(list(enumerate(counting))):
+            if event.renamed:
+                old, new = event.renamed
+                now[old] = now.get(new, new)
+            elif event.title in now or event.predicted in now:
+                title = now.get(event.title, event.title)
+                predicted = now.get(event.predicted, event.predicted)
+                counting[place] = replace(event, title=title, predicted=predicted)
+        return tuple(counting)
 
     @property
     def marks(self) -> tuple[Event, ...]:
@@ -103,17 +117,49 @@ def read_annotations(path: Path, *, having: tuple[bytes, ...] = (b"",)) -> Annot
     """
     events: dict[str, Event] = {}
     problems: list[str] = []
-    for number, line in _lines(path):
-        if not any(part in line for part in having):
-            continue
-        try:
-            event = _event(line, f"{path}: line {number}")
-            _check_order(event, events, f"{path}: line {number}")
-        except ConfigError as error:
-            problems.append(str(error))
-        else:
-            events[event.id] = event
+    with _opened(path) as file:
+        for number, line in _lines(file):
+            if any(part in line for part in having):
+                _add(line, f"{path}: line {number}", events, problems)
     return Annotations(tuple(events.values()), tuple(problems))
+
+
+class AnnotationsReader:
+    """Reads a file of events again and again; each time only the lines that are new.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._forget()
+
+    def _forget(self) -> None:
+        self._events: dict[str, Event] = {}
+        self._problems: list[str] = []
+        self._known, self._sum, self._count = 0, 0, 0  # bytes, their checksum, lines
+
+    def read(self) -> Annotations:
+        """What `read_annotations` gives now.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        with _opened(self._path) as file:
+            content = file.read()
+        if crc32(content[: self._known]) != self._sum or len(content) < self._known:
+            self._forget()  # it was changed, not continued
+        number = self._count
+        for number, line in _lines(BytesIO(content[self._known :]), self._count):
+            _add(line, f"{self._path}: line {number}", self._events, self._problems)
+        found = Annotations(tuple(self._events.values()), tuple(self._problems))
+        if content.endswith(b"\n"):
+            self._count += content.count(b"\n", self._known)
+            self._known, self._sum = len(content), crc32(content)
+        else:  # somebody is writing, or a killed process has left half a line
+            self._forget()
+        return found
 
 
 def append_events(path: Path, events: Iterable[Event]) -> None:
@@ -134,7 +180,14 @@ def append_events(path: Path, events: Iterable[Event]) -> None:
         _append(path, list(events))
 
 
-def change_names(folder: Path, text: str, *, by: str, changes: Iterable[str] = ()) -> bool:
+def change_names(
+    folder: Path,
+    text: str,
+    *,
+    by: str,
+    changes: Iterable[str] = (),
+    renamed: tuple[str, str] | None = None,
+) -> bool:
     """Write a classes.toml, and record the change, so that it can be undone.
 
     The caller has read the names, and calls this, within one block of `changing_names`.
@@ -144,6 +197,7 @@ def change_names(folder: Path, text: str, *, by: str, changes: Iterable[str] = (
         text: the new file.
         by: who or what changes it.
         changes: a sentence for each name that changes.
+        renamed: the old and the new name of a class, whose marks follow.
 
     Returns:
         False if the file had this text already; nothing is written then.
@@ -156,7 +210,8 @@ def change_names(folder: Path, text: str, *, by: str, changes: Iterable[str] = (
     if (before or b"") == after:
         return False
     versions = {"before": version_of(before), "after": version_of(after)}
-    event = new_event(by, act="names", **versions, changes=list(changes))
+    more = {"renamed": renamed} if renamed else {}
+    event = new_event(by, act="names", **versions, changes=list(changes), **more)
     _replace_names(folder, before, after, event)
     return True
 
@@ -212,29 +267,52 @@ def redo(folder: Path, *, by: str = "picie") -> Event:
 # --- reading
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1; of a huge one only the beginning.
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, or an empty one in place of a missing one.
 
     Raises:
         DataError: the file cannot be read.
     """
     try:
-        with open_regular(path) as file:
-            number = 0
-            while line := file.readline(_LONGEST + 1):
-                number += 1
-                rest = line
-                while len(rest) > _LONGEST and not rest.endswith(b"\n"):
-                    rest = file.readline(_LONGEST + 1)
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
-                if line := line if len(line) > _LONGEST else line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        return
+        try:
+            file: BinaryIO = open_regular(path)
+        except FileNotFoundError:
+            file = BytesIO()
+        with file:
+            yield file
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); check its permissions") from None
+
+
+def _lines(file: BinaryIO, number: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers; of a huge one only the beginning.
+
+    Args:
+        file: open.
+        number: of the line before.
+    """
+    while line := file.readline(_LONGEST + 1):
+        number += 1
+        rest = line
+        while len(rest) > _LONGEST and not rest.endswith(b"\n"):
+            rest = file.readline(_LONGEST + 1)
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
+        if line := line if len(line) > _LONGEST else line.strip():
+            yield number, line
+
+
+def _add(line: bytes, where: str, events: dict[str, Event], problems: list[str]) -> None:
+    """Add the event of a line, or a problem."""
+    try:
+        event = _event(line, where)
+        _check_order(event, events, where)
+    except ConfigError as error:
+        problems.append(str(error))
+    else:
+        events[event.id] = event
 
 
 def _event(line: bytes, where: str) -> Event:

@@ -35,7 +35,15 @@ from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.types import LabelsUsed
 
-__all__ = ["AnnotatedImages", "annotated", "taught_network", "teach"]
+__all__ = [
+    "AnnotatedImages",
+    "Exercise",
+    "annotated",
+    "exercise",
+    "taught_network",
+    "teach",
+    "with_head",
+]
 
 _GAP = 1e-3  # relative distance of new clusters in the tree, beyond its last merge
 
@@ -198,6 +206,44 @@ def teach(
     return taught
 
 
+@dataclass(frozen=True, eq=False)
+class Exercise:
+    """What the head is fitted to.
+
+    Attributes:
+        start: the clusters and their names.
+        marks: the strokes.
+        classes: L.
+        ignored: the class of ignored pixels.
+        titles: of the classes that marks may have.
+    """
+
+    start: Start
+    marks: Marks
+    classes: int
+    ignored: int
+    titles: dict[int, str]
+
+    def extra(self, head: Head) -> dict[str, bool]:
+        """The title of each row that a head has beyond those of the clusters; whether ignored."""
+        numbers = head.classes[len(self.start.rows) :].tolist()
+        return {self.titles[number]: number == self.ignored for number in numbers}
+
+
+def exercise(model: Segmenter, lessons: Lessons, sample: Tensor) -> Exercise:
+    """Put names, strokes and random cells together; as for `taught_network`."""
+    ids = _known(model)
+    count = model.clusters + 1  # with the ignored pixels
+    new = [title for title in lessons.titles if title not in ids]
+    ids |= {title: count + number for number, title in enumerate(new)}
+    classes = torch.tensor([ids[title] for title in lessons.titles])[lessons.classes]
+    start = _start(model, sample)
+    unit = F.normalize(lessons.cells, dim=1)
+    marks = Marks(unit, classes, _winners(model, lessons.cells), lessons.strokes)
+    titles = {number: title for title, number in reversed(ids.items())}
+    return Exercise(start, marks, count + len(new), model.clusters, titles)
+
+
 def taught_network(
     model: Segmenter, lessons: Lessons, sample: Tensor, labels: LabelsUsed
 ) -> tuple[PiCIE, ClassNames | None]:
@@ -209,19 +255,23 @@ def taught_network(
         sample: (M, D) features of random cells, of any length.
         labels: what is learnt from.
     """
-    ids = _known(model)
-    count = model.clusters + 1  # with the ignored pixels
-    new = [title for title in lessons.titles if title not in ids]
-    ids |= {title: count + number for number, title in enumerate(new)}
-    classes = torch.tensor([ids[title] for title in lessons.titles])[lessons.classes]
-    start = _start(model, sample)
-    unit = F.normalize(lessons.cells, dim=1)
-    marks = Marks(unit, classes, _winners(model, lessons.cells), lessons.strokes)
-    head = fit_head(start, marks, count + len(new))
-    extra = head.classes[len(start.rows) :].tolist()
-    titles = {number: title for title, number in reversed(ids.items())}
-    names = _names(model, {titles[one]: one == model.clusters for one in extra})
-    return _network(model, head, len(extra), labels), names
+    task = exercise(model, lessons, sample)
+    head = fit_head(task.start, task.marks, task.classes)
+    return with_head(model, head, task.extra(head), labels)
+
+
+def with_head(
+    model: Segmenter, head: Head, extra: dict[str, bool], labels: LabelsUsed
+) -> tuple[PiCIE, ClassNames | None]:
+    """Network and names of a model with a head in place of its centroids.
+
+    Args:
+        model: with names, if there are any.
+        head: that was fitted to its centroids and names.
+        extra: from `Exercise.extra`.
+        labels: what the head has learnt from.
+    """
+    return _network(model, head, len(extra), labels), _names(model, extra)
 
 
 def _known(model: Segmenter) -> dict[str, int]:

@@ -26,6 +26,7 @@ from picie.cli.arguments import (
     Predict,
     Queue,
     Report,
+    Studio,
     Teach,
     Train,
 )
@@ -221,7 +222,8 @@ VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
     **{
         verb.__name__.lower(): partial(_parse_one, verb)
         for verb in (
-            *(Predict, Name, Queue, Teach, Audit, Report, Evaluate, Export, Bench, Info, Demo),
+            *(Predict, Studio, Name, Queue, Teach, Audit, Report, Evaluate, Export, Bench, Info),
+            Demo,
         )
     },
 }
@@ -233,6 +235,7 @@ picie: semantic segmentation without labels
 
   picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
   picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
+  picie studio runs/first PHOTOS                      name, correct and export in the browser
   picie name runs/first --set 3=road 7,9=building     names for clusters
   picie queue runs/first PHOTOS                       which photos to annotate next
   picie teach runs/first --images PHOTOS              a model that learns from your strokes

@@ -22,6 +22,7 @@ __all__ = [
     "Queue",
     "ReadingFlags",
     "Report",
+    "Studio",
     "Teach",
     "Train",
 ]
@@ -558,3 +559,36 @@ class Report:
     reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Open a page in the browser to see, name, correct, check and export what a model finds.
+
+      picie studio RUN PHOTOS        a trained model on photos
+      picie studio PHOTOS            no model yet: the page trains one first
+
+    Everything happens on this machine. What you do is saved at once, in RUN, as picie name and
+    picie teach keep it; start it again and go on. Ctrl-C ends it.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="[RUN]")]
+    """Run folder of a trained model. Without one, the folder of photos comes first."""
+    photos: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
+    """A folder of photos; those of the training if only RUN is given."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Run folder to create for PHOTOS; runs/ and the name of the folder if left out. If it holds a
+    run of these photos already, that one is opened."""
+    split: str = ""
+    """List file inside PHOTOS, by stem; empty = all."""
+    port: int = 0
+    """Port of the page; 0 = a free one."""
+    host: str = "127.0.0.1"
+    """Address that the page is served at. Other than this one lets other machines reach it, over
+    a connection that is not encrypted; they need the token in the printed address."""
+    no_browser: bool = False
+    """Print the address only; open no browser."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    quiet: bool = False
+    """Print nothing but the address."""

@@ -21,6 +21,7 @@ _ADVICE = {
     "teach": "the taught model is written at the end; run the same command again",
     "queue": "nothing was changed",
     "audit": "answers are kept; run the same command again to go on",
+    "studio": "everything you did is saved; run the same command again to go on",
     "evaluate": "scores are written at the end; run the same command again",
     "report": "the page is written at the end; run the same command again",
     "export": "an export appears completely or not at all; run the same command again",

@@ -14,15 +14,14 @@ Every image that Pillow decodes is converted to (H, W, 3) uint8 RGB:
 import contextlib
 import functools
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from picie.config import MOST_SIDE
 from picie.data.decoding import stored_image
@@ -33,6 +32,9 @@ from picie.data.tiff import is_tiff, tiff_layout, tiff_orientation, tiff_size
 from picie.errors import ConfigError, DataError
 from picie.runtime.files import open_regular
 
+if TYPE_CHECKING:  # a folder is listed, and its images read, before torch is there
+    from torch import Tensor
+
 __all__ = [
     "DEFAULT",
     "EXTENSIONS",
@@ -42,6 +44,7 @@ __all__ = [
     "network_input",
     "network_size",
     "read_image",
+    "read_reduced",
     "read_square",
     "read_stored",
     "square_crop",
@@ -49,6 +52,7 @@ __all__ = [
     "stored_orientation",
     "stored_pixels",
     "to_rgb",
+    "upright_size",
 ]
 
 EXTENSIONS: tuple[str, ...] = (
@@ -164,6 +168,67 @@ def read_square(
             if drafted and reduced:
                 return _reduced_square(rgb, orientation_of(image), full, drafted[1][2:], size)
             return _square(rgb, size)
+
+
+def read_reduced(
+    path: Path, side: int, reading: Reading = DEFAULT, page: int = 0
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Read an image at a fraction of its size, where that is faster.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, rounded up, if its long side stays at least
+    `side`; all other images at their own size.
+
+    Args:
+        path: as for `read_image`.
+        side: least long side in pixels.
+        reading: as for `read_image`.
+        page: as there.
+
+    Returns:
+        (h, w, 3) uint8 RGB, upright, and (W, H) of the whole image.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    with _errors(path):
+        stored = stored_image(path, reading, page)
+        if stored is not None:
+            picture = stored.picture(str(path), reading)
+            return picture, (picture.shape[1], picture.shape[0])
+        with _reading(path, reading.max_pixels) as image:
+            full, scale = image.size, min(1.0, side / max(image.size))
+            if not page:
+                image.draft(None, (math.ceil(full[0] * scale), math.ceil(full[1] * scale)))
+            _load(image, path, page)
+            full = image.size if page else full
+            turned = orientation_of(image) >= 5
+            rgb = np.array(_rgb(_upright(image), reading, str(path)))
+            return rgb, full[::-1] if turned else full
+
+
+def upright_size(path: Path, page: int = 0) -> tuple[int, int]:
+    """(W, H) of an image as it is shown, from its header; for later pages, from the page.
+
+    Args:
+        path: as for `read_image`.
+        page: as there.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    if page:
+        height, width = read_image(path, page=page).shape[:2]
+        return width, height
+    turned = stored_orientation(path) >= 5
+    with _errors(path):
+        with open_regular(path) as file:
+            tiff = is_tiff(file.read(8))
+        if tiff:
+            size = tiff_size(path)
+        else:
+            with _reading(path) as image:
+                size = image.size
+    return size[::-1] if turned else size
 
 
 def stored_pixels(path: Path) -> int:
@@ -409,12 +474,14 @@ def check_size(size: int) -> None:
         )
 
 
-def network_input(image: NDArray[np.uint8], size: int) -> Tensor:
+def network_input(image: NDArray[np.uint8], size: int) -> "Tensor":
     """Resize an image for the network: (3, h, w) uint8, in channels_last memory format.
 
     The short side becomes about `size`, and both sides multiples of 32, so that feature maps of all
     strides are aligned with the image. Aspect ratios above 16 are reduced to 16.
     """
+    import torch
+
     height, width = network_size(image.shape[0], image.shape[1], size)
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
@@ -441,13 +508,14 @@ def as_array(source: Any, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     """
     if isinstance(source, Image.Image) and source.width and source.height:
         return to_rgb(_upright(source), reading)
-    if isinstance(source, Tensor):
-        return _from_tensor(source)
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.size:
         if source.ndim == 2:
             return np.stack([source] * 3, axis=2)
         if source.ndim == 3 and source.shape[2] == 3:
             return np.ascontiguousarray(source)
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    if torch is not None and isinstance(source, torch.Tensor):
+        return _from_tensor(source)
     shape = f" of shape {source.shape}, {source.dtype}" if isinstance(source, np.ndarray) else ""
     raise DataError(
         f"a {type(source).__name__}{shape} is not an image; give a path, a PIL image, a uint8 "
@@ -455,7 +523,9 @@ def as_array(source: Any, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
     )
 
 
-def _from_tensor(image: Tensor) -> NDArray[np.uint8]:
+def _from_tensor(image: "Tensor") -> NDArray[np.uint8]:
+    import torch
+
     if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
         raise DataError(
             f"a tensor of shape {tuple(image.shape)} is not an image; give (3, H, W) or "

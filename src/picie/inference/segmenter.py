@@ -45,6 +45,7 @@ from picie.types import LabelsUsed
 from picie.visualization.palette import Colours, palette
 
 __all__ = [
+    "TAUGHT",
     "TILE",
     "Mask",
     "Pixels",
@@ -63,6 +64,9 @@ Pixels = Image.Image | NDArray[np.uint8] | Tensor
 
 TILE = 1024
 """Default of the longest side that the network processes at once, in pixels."""
+
+TAUGHT = {"similarity": "dot", "unit_features": True}
+"""Settings of a taught model: how its rows are compared with features."""
 
 
 @dataclass(frozen=True)
@@ -332,8 +336,8 @@ class Segmenter:
             DataError: nothing to learn from, or images that cannot be read.
         """
         network, class_names = annotations.teach(self)
-        values = {"similarity": "dot", "unit_features": True}
-        return self._changed(network, make_config(**self.config.model_dump() | values), class_names)
+        config = make_config(**self.config.model_dump() | TAUGHT)
+        return self._changed(network, config, class_names)
 
     @property
     def labels(self) -> LabelsUsed | None:

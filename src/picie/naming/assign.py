@@ -84,16 +84,21 @@ class ClusterTree:
 
     def cover(self, members: _Members) -> list[Part]:
         """The largest clusters and nodes that together cover some centroids, by first centroid."""
-        parts: list[Part] = []
+        parts = [self._called(self.nodes[node], node) for node in self.cover_nodes(members)]
+        return sorted(parts, key=lambda part: min(self.members(part, self._origin)))
+
+    def cover_nodes(self, members: _Members) -> list[int]:
+        """The largest nodes that together cover some centroids, by first centroid."""
+        found: list[int] = []
         waiting = [len(self.nodes) - 1] if self.children else list(range(self.count))
         while waiting:
             node = waiting.pop()
             below = self.nodes[node]
             if below <= members:
-                parts.append(self._called(below, node))
+                found.append(node)
             elif below & members:
                 waiting += self.children[node - self.count][:2]
-        return sorted(parts, key=lambda part: min(self.members(part, self._origin)))
+        return sorted(found, key=lambda node: min(self.nodes[node]))
 
     def _called(self, members: _Members, node: int) -> Part:
         if members in self.clusters:

@@ -20,7 +20,7 @@ from picie.models.class_names import (
 )
 from picie.runs import CLASSES_FILE
 
-__all__ = ["edited"]
+__all__ = ["edited", "retitled"]
 
 _Key = tuple[str, int]  # a name, and the number of earlier entries of that name
 
@@ -57,6 +57,22 @@ def edited(text: str, names: ClassNames) -> str:
         found = _joined(_tables(tomlkit.dumps(document)), list(old), wanted, more)
     # Of a file whose form cannot be kept, the history has the old one.
     return found if _reads_as(found, names) else classes_text(names)
+
+
+def retitled(text: str, old: str, new: str) -> str:
+    """The text of a classes.toml in which the entries of one name have another.
+
+    Args:
+        text: a valid classes.toml, or "".
+        old: the name; there may be no such entry.
+        new: what takes its place.
+    """
+    document = tomlkit.parse(text)
+    entries: Any = document.get("classes", [])
+    for entry in entries:
+        if entry["name"] == old:
+            entry["name"] = new
+    return tomlkit.dumps(document)
 
 
 def _joined(

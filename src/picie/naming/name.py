@@ -11,17 +11,18 @@ from picie.annotation.log import undo as undo_last
 from picie.data.folder import PhotoFolder
 from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError, ModelError
+from picie.inference.outputs import outputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, read_classes
 from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
-from picie.naming.file import edited
+from picie.naming.file import edited, retitled
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
 from picie.naming.votes import LabelCounts, Vote, add_votes, count_labels, open_labelled, votes
 from picie.runs import CLASSES_FILE, WEIGHTS_FILE, changing_names
 from picie.runtime.documents import read_text
 from picie.runtime.progress import Reporter
 
-__all__ = ["Naming", "Pairs", "name", "names_of"]
+__all__ = ["Naming", "Pairs", "change_classes", "name", "names_of", "weights_state"]
 
 Pairs = Mapping[str, str] | Sequence[tuple[str, str]]
 """Pairs, as a mapping or as a sequence of tuples."""
@@ -110,7 +111,7 @@ def name(
         act = (redo_last if redo else undo_last)(folder, by="picie name")
         said = f"{'redid' if redo else 'undid'}: {act.description}"
         return Naming(load(folder, device=device), (said,), (), changed=act.act == "names")
-    loaded = _weights_of(folder)
+    loaded = weights_state(folder)
     model = load(folder, device=device, named=False).read_as(**reading or {})
     model.check_view(0)
     counts, photos = None, None
@@ -120,28 +121,71 @@ def name(
         photos = open_labelled(Path(labelled), split, dataset, model.config.reading)
         shown = reporter or Reporter(quiet=True)
         counts = count_labels(model, photos, after.clusters, shown, rule)
-    with changing_names(folder, "picie name"):
-        if _weights_of(folder) != loaded:
+    changes: list[str] = []
+    decided: list[Vote] = []
+
+    def step(before: ClassNames) -> tuple[ClassNames, list[str]]:
+        if weights_state(folder) != loaded:
             raise ModelError(f"{folder}: another process has replaced the model; name it again")
-        path, before = folder / CLASSES_FILE, names_of(folder, model, clusters)
         model.named(before)  # raises if the existing names do not fit the model
-        after, changes = _changed(before, clusters, overwrite=overwrite)
-        recorded = list(changes)
+        after, recorded = _changed(before, clusters, overwrite=overwrite)
+        changes.extend(recorded)
         cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
-        decided: list[Vote] = []
         if counts is not None and photos is not None:
-            decided, after = _voted(counts, photos, after, cluster_tree, min_pixels)
-            changes += _summary(counts, photos, decided)
+            found, after = _voted(counts, photos, after, cluster_tree, min_pixels)
+            decided.extend(found)
+            changes.extend(_summary(counts, photos, found))
             recorded.append(f"from {len(photos)} labelled images")
         after, more = _ordered(after, cluster_tree, names, unset, clear, colours)
-        named = model.named(replace(after, origin=str(path)))  # raises if they do not fit it
-        changed = _write(folder, path, after, [*recorded, *more])
+        changes.extend(more)
+        return after, [*recorded, *more]
+
+    after, changed = change_classes(folder, model, step, by="picie name", clusters=clusters)
+    named = model.named(replace(after, origin=str(folder / CLASSES_FILE)))
     share = None if counts is None else counts.void_share
-    return Naming(named, (*changes, *more), tuple(decided), changed, share)
+    return Naming(named, tuple(changes), tuple(decided), changed, share)
 
 
-def _weights_of(folder: Path) -> tuple[int, int, int] | None:
-    """What tells the weights of a folder from those that replace them."""
+def change_classes(
+    folder: Path,
+    model: Segmenter,
+    step: Callable[[ClassNames], tuple[ClassNames, list[str]]],
+    *,
+    by: str,
+    clusters: int | None = None,
+    renamed: tuple[str, str] | None = None,
+) -> tuple[ClassNames, bool]:
+    """Change the classes.toml of a run folder, and record it; no other process does meanwhile.
+
+    Args:
+        folder: the run folder.
+        model: its model, without names.
+        step: maps the present names to the new ones, and a sentence for each change.
+        by: who changes them.
+        clusters: the cut of names that do not exist yet; as in training if None.
+        renamed: as in `annotation.log.change_names`.
+
+    Returns:
+        the new names, and whether the file changed.
+
+    Raises:
+        ConfigError: present or new names that do not fit the model, or what `step` raises.
+        PicieError: another process changes them for longer than a minute.
+    """
+    path = folder / CLASSES_FILE
+    with changing_names(folder, by):
+        after, said = step(names_of(folder, model, clusters))
+        outputs_of(model.network, replace(after, origin=str(path)))  # raises if they do not fit
+        text = read_text(path) if path.exists() else ""
+        if renamed is not None:
+            text = retitled(text, *renamed)
+        text = edited(text, after)
+        changed = change_names(folder, text, by=by, changes=said, renamed=renamed)
+    return after, changed
+
+
+def weights_state(folder: Path) -> tuple[int, int, int] | None:
+    """What tells the weights of a folder from those that replace them; None if there are none."""
     try:
         status = (folder / WEIGHTS_FILE).stat()
     except OSError:
@@ -215,12 +259,6 @@ def _changed(
     count = len(names.merged)
     said = [f"removed {count} class{'es' * (count != 1)}"]
     return _recut(replace(names, classes=()), clusters), said
-
-
-def _write(folder: Path, path: Path, names: ClassNames, changes: Sequence[str]) -> bool:
-    """Edit the file; return whether it changed."""
-    text = edited(read_text(path) if path.exists() else "", names)
-    return change_names(folder, text, by="picie name", changes=changes)
 
 
 def _recut(names: ClassNames, clusters: int | None) -> ClassNames:

@@ -105,12 +105,13 @@ def questions(
     titles = _named_nodes(cluster_tree, names)
     named = {c for node in titles for c in cluster_tree.nodes[node]}
     unnamed = [
-        node for group in cut for node in _cover(cluster_tree, group - named) if group - named
+        node for group in cut for node in cluster_tree.cover_nodes(group - named) if group - named
     ]
     inner = [node for node in titles if node >= cluster_tree.count]
     inner.sort(key=lambda node: (-cluster_tree.children[node - cluster_tree.count][2], -node))
     unit = F.normalize(centroids.float(), dim=1)
     similar = unit @ unit.T
+    title_of = {leaf: title for node, title in titles.items() for leaf in cluster_tree.nodes[node]}
 
     def size(node: int) -> tuple[float, int]:
         members = cluster_tree.nodes[node]
@@ -118,7 +119,7 @@ def questions(
         return -share, node
 
     return [
-        _question(node, cluster_tree, titles, similar, shares)
+        _question(node, cluster_tree, titles.get(node, ""), title_of, similar, shares)
         for node in [*sorted(unnamed, key=size), *inner]
     ]
 
@@ -129,40 +130,32 @@ def _named_nodes(cluster_tree: ClusterTree, names: ClassNames) -> dict[int, str]
         node: named_class.name
         for named_class in names.merged
         for part in parts_of(named_class)
-        for node in _cover(cluster_tree, cluster_tree.members(part, names.origin))
+        for node in cluster_tree.cover_nodes(cluster_tree.members(part, names.origin))
     }
-
-
-def _cover(cluster_tree: ClusterTree, members: frozenset[int]) -> list[int]:
-    """The largest nodes that together have these centroids."""
-    nodes = []
-    for part in cluster_tree.cover(members):
-        node = part.number if part.is_node else cluster_tree.node_of(part.number)
-        nodes += [] if node is None else [node]  # parts of a cover are nodes
-    return nodes
 
 
 def _question(
     node: int,
     cluster_tree: ClusterTree,
-    titles: dict[int, str],
+    name: str,
+    title_of: dict[int, str],
     similar: Tensor,
     shares: Sequence[float] | None,
 ) -> Question:
     def share(node: int) -> float:
         return sum(shares[c] for c in cluster_tree.nodes[node]) if shares is not None else 0.0
 
-    name, children, child_shares = titles.get(node, ""), None, None
+    children, child_shares = None, None
     if node >= cluster_tree.count:
         left, right, _ = cluster_tree.children[node - cluster_tree.count]
         children = left, right
         child_shares = None if shares is None else (share(left), share(right))
     members = tuple(sorted(cluster_tree.nodes[node]))
     nearest: dict[str, float] = {}
-    for other, title in titles.items():
+    most = similar[list(members)].amax(0).tolist()
+    for leaf, title in title_of.items():
         if title != name:
-            most = float(similar[list(members)][:, list(cluster_tree.nodes[other])].max())
-            nearest[title] = max(most, nearest.get(title, most))
+            nearest[title] = max(most[leaf], nearest.get(title, -1.0))
     alike = sorted(nearest, key=lambda title: -nearest[title])[:_MOST_ALIKE]
     known = None if shares is None else share(node)
     return Question(node, name, members, known, children, child_shares, tuple(alike))

@@ -35,6 +35,7 @@ __all__ = [
     "Portraits",
     "SegmentedPhoto",
     "closeness",
+    "inner_cells",
     "make_portraits",
 ]
 
@@ -50,7 +51,7 @@ _SHOT_BYTES = 6_000_000, 24_000  # maximum of the gallery, and of one photo with
 _SHOT_SIDES = (352, 256)  # longest side in pixels, up to _FEW_SHOTS photos and beyond
 _FEW_SHOTS = 300
 _MASK_PART = 0.4  # share of the bytes of a photo with its mask
-_MARGIN = 1 / 16  # of a side, avoided: patches at the edge of a photo mostly show that edge
+_MARGIN = 1 / 16  # of a side, avoided
 
 
 @dataclass(frozen=True)
@@ -215,9 +216,7 @@ class PortraitCollector:
             for cells, length in zip((height, width), segmented.mask.shape, strict=True)
         )
         labels = segmented.mask[np.ix_(down, across)]  # at the centres of the cells of features
-        inner = np.zeros((height, width), bool)
-        rows, columns = round(height * _MARGIN), round(width * _MARGIN)
-        inner[rows : height - rows, columns : width - columns] = True
+        inner = inner_cells(height, width)
         for cluster in np.unique(labels[labels < len(self.shares) - 1]).tolist():
             members = labels == cluster
             inside = members & inner
@@ -314,6 +313,14 @@ def make_portraits(
     if not collector.photos:
         raise folder.none_read(collector.problems[0])
     return collector.finish()
+
+
+def inner_cells(height: int, width: int) -> NDArray[np.bool_]:
+    """(h, w), the cells away from the edges of a photo, where patches mostly show that edge."""
+    inner = np.zeros((height, width), bool)
+    rows, columns = round(height * _MARGIN), round(width * _MARGIN)
+    inner[rows : height - rows, columns : width - columns] = True
+    return inner
 
 
 def closeness(model: Segmenter) -> NDArray[float64]:

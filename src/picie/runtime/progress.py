@@ -1,5 +1,6 @@
 """Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ from rich.text import Text
 
 from picie.runtime.printable import printable
 
-__all__ = ["Advance", "PlainConsole", "Reporter"]
+__all__ = ["PLAIN_SECONDS", "Advance", "PlainConsole", "Reporter"]
+
+PLAIN_SECONDS = "PICIE_PROGRESS_SECONDS"
+"""Environment variable: time between plain lines of one task, for programs that read them."""
 
 _PLAIN_SECONDS = 20.0
 _NOTE_SECONDS = 0.5
@@ -126,13 +130,14 @@ class Reporter:
 
     def _plain(self, label: str, total: int) -> Advance:
         start = last = time.monotonic()
+        pause = _plain_seconds()
         count = 0
 
         def advance(done: int, note: Callable[[], str] | None = None) -> None:
             nonlocal last, count
             count += done
             now = time.monotonic()
-            if now - last < _PLAIN_SECONDS:
+            if now - last < pause:
                 return
             last = now
             left = (now - start) / max(count, 1) * (total - count)
@@ -140,6 +145,13 @@ class Reporter:
             self.say(f"{label}: {count}/{total} {said} ({left:.0f} s left)")
 
         return advance
+
+
+def _plain_seconds() -> float:
+    try:
+        return max(0.0, float(os.environ.get(PLAIN_SECONDS, "")))
+    except ValueError:
+        return _PLAIN_SECONDS
 
 
 def _silent(done: int, note: Callable[[], str] | None = None) -> None:

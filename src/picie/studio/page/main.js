@@ -1,0 +1,172 @@
+/** The page: sets everything up, and shows the panels of the tab that is open. */
+
+import { button, el, fill, say } from "./dom.js";
+import { keys } from "./keys.js";
+import { KeysList } from "./keys_list.js";
+import { connect } from "./session.js";
+import { Store } from "./store.js";
+import { strings } from "./strings.js";
+import { TopBar } from "./topbar.js";
+import { Wall } from "./wall.js";
+
+/**
+ * @typedef {(root: HTMLElement, store: Store) => () => void} Mount
+ * @typedef {{place: "stage"|"side"|"strip", load: () => Promise<{mount: Mount}>}} Panel
+ */
+
+/** Panels beside the wall, which is always there. @type {Record<string, Panel[]>} */
+const PANELS = {
+  setup: [{ place: "stage", load: () => import("./setup.js") }],
+  clusters: [{ place: "side", load: () => import("./cards.js") }],
+  photos: [{ place: "stage", load: () => import("./viewer.js") }],
+  check: [{ place: "stage", load: () => import("./audit.js") }],
+  results: [{ place: "stage", load: () => import("./results.js") }],
+};
+
+class Page {
+  constructor() {
+    this.store = new Store();
+    this.keysList = new KeysList(keys);
+    this.top = new TopBar(this.store, () => this.keysList.toggle(this.store.view.tab));
+    this.wall = new Wall(this.store);
+    this.main = byId("main");
+    this.places = { stage: byId("stage"), side: byId("side"), strip: byId("strip") };
+    this.message = el("span");
+    this.close = button(strings.status.close, () => this._quiet(), { icon: "close", class: "quiet-button" });
+    this.status = byId("status");
+    /** @type {(() => void)[]} */
+    this._mounted = [];
+    this._open = "";
+    this._timer = 0;
+  }
+
+  start() {
+    const { store } = this;
+    say(byId("skip"), strings.top.skip);
+    this.top.mount(byId("top"));
+    fill(byId("wall"), this.wall.root);
+    document.body.append(this.keysList.root);
+    fill(this.status, this.message, this.close);
+    this._bindKeys();
+    store.on((what) => this._changed(what));
+    this.wall.start();
+    this._arrange();
+    const off = connect(store);
+    addEventListener("pagehide", off, { once: true });
+    addEventListener("pageshow", (event) => {
+      if (event.persisted) location.reload();
+    });
+  }
+
+  /** @param {Set<string>} what */
+  _changed(what) {
+    const { data, view } = this.store;
+    this.top.render();
+    if (what.has("status") || what.has("view.tab")) this._arrange();
+    if (what.has("view.drawer") || what.has("view.tab")) this._drawer();
+    if (what.has("error") || what.has("said") || what.has("gone")) this._say();
+    if (what.has("status")) document.title = [data.status?.title, strings.top.product].filter(Boolean).join(" · ");
+    if (what.has("view.tab")) this.main.setAttribute("aria-labelledby", `tab-${view.tab}`);
+  }
+
+  /** Mount the panels of the tab, or those of the phase before there are tabs. */
+  _arrange() {
+    const phase = this.store.data.status?.phase ?? "starting";
+    const early = phase === "setup" || phase === "training";
+    const open = early ? "setup" : phase === "ready" ? this.store.view.tab : "clusters";
+    this.main.dataset.tab = open;
+    const wanted = phase === "starting" || phase === "failed" ? `${open} ${phase}` : open;
+    if (wanted === this._open) return;
+    this._open = wanted;
+    for (const off of this._mounted.splice(0)) off();
+    for (const place of Object.values(this.places)) fill(place);
+    this.wall.show(open === "clusters");
+    byId("wall").hidden = open !== "clusters";
+    if (phase === "failed") this._failed();
+    else if (phase !== "starting") for (const panel of PANELS[open] ?? []) void this._mount(panel, wanted);
+  }
+
+  /**
+   * @param {Panel} panel
+   * @param {string} wanted
+   */
+  async _mount(panel, wanted) {
+    try {
+      const { mount } = await panel.load();
+      if (this._open === wanted) this._mounted.push(mount(this.places[panel.place], this.store));
+    } catch (error) {
+      console.error(error);
+      if (this._open === wanted) this.store.fail(error);
+    }
+  }
+
+  _failed() {
+    fill(
+      this.places.side,
+      el("div", { class: "empty" }, el("p", {}, strings.status.failed), el("p", {}, this.store.data.status?.message ?? "")),
+    );
+  }
+
+  _drawer() {
+    document.body.classList.toggle("drawer-open", this.store.view.drawer);
+  }
+
+  _say() {
+    const { data, outbox } = this.store;
+    const command = `picie studio ${data.status?.run ?? ""} ${data.status?.folder ?? ""}`.replace(/ +/g, " ");
+    const problem = data.error || (data.gone ? strings.status.gone(command, outbox.items.length) : "");
+    const words = problem || data.said;
+    this.status.classList.toggle("problem", problem !== "");
+    this.status.hidden = words === "";
+    this.close.hidden = problem !== "" && !data.error;
+    say(this.message, words);
+    clearTimeout(this._timer);
+    if (problem || !words) return;
+    this._timer = window.setTimeout(() => this._quiet(), 5000);
+  }
+
+  _quiet() {
+    this.store.put({ error: "", said: "" });
+  }
+
+  _bindKeys() {
+    const { store } = this;
+    const text = strings.keys;
+    const view = store.view;
+    keys.scope = () => view.tab;
+    keys.add("*", "u", text.undo, () => void store.undo());
+    keys.add("*", "Shift+u", text.redo, () => void store.redo());
+    keys.add("*", "Ctrl+z", text.undo, () => void store.undo());
+    keys.add("*", "Ctrl+Shift+z", text.redo, () => void store.redo());
+    keys.add("*", "h", text.hide, () => store.look({ hidden: true }), () => store.look({ hidden: false }));
+    keys.add("*", "c", text.changed, () => store.look({ changed: !view.changed }));
+    keys.add("*", "o", text.outlines, () => store.look({ outlines: !view.outlines }));
+    keys.add("*", "?", text.all, () => this.keysList.toggle(view.tab));
+    keys.add("*", "Escape", text.escape, () => this._escape());
+    keys.listen(document);
+  }
+
+  /** Close what is open, one thing at a time. */
+  _escape() {
+    const { data, view } = this.store;
+    if (data.error || data.said) this._quiet();
+    else if (view.drawer && matchMedia("(max-width: 900px)").matches) this.store.look({ drawer: false });
+    else if (view.changed || view.only) this.store.look({ changed: false, only: null });
+    else return false;
+    return true;
+  }
+}
+
+/** @param {string} id */
+function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}
+
+try {
+  new Page().start();
+} catch (error) {
+  console.error(error);
+  const status = byId("status");
+  status.hidden = false;
+  status.textContent = `${strings.status.boot} ${error instanceof Error ? error.message : error}`;
+}
