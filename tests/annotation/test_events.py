@@ -184,3 +184,13 @@ def test_digests_of_images(tmp_path: Path) -> None:
     path.write_bytes(b"test")
     assert digest_of_image(path) == "9f86d081884c7d65"
     assert digest_of_image(tmp_path) == digest_of_image(tmp_path / "gone") == ""
+
+
+def test_the_new_name_of_a_class_is_part_of_a_change_of_names() -> None:
+    event = new_event("t", act="names", before="a", after="b", renamed=["car", "bus"])
+    assert event.renamed == ("car", "bus")
+    assert parse_event(event.to_json(), "x") == event
+    assert "renamed" not in new_event("t", act="names", before="a", after="b").to_json()
+    for wrong in (3, ["a"], ["a", 3], ["a", ""], ["a", " b"]):
+        with pytest.raises(ConfigError):
+            new_event("t", act="names", before="a", after="b", renamed=wrong)

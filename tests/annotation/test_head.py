@@ -90,3 +90,35 @@ def test_nothing_to_learn_and_unknown_classes_are_refused(start: Start) -> None:
     for marks, classes in ((empty, 2), (_marks(start, 1, 5), 2)):
         with pytest.raises(DataError, match="one stroke or more"):
             fit_head(start, replace(marks), classes)
+
+
+def test_a_fit_goes_on_from_the_head_before() -> None:
+    draws = torch.Generator().manual_seed(0)
+    rows = F.normalize(torch.randn(5, 6, generator=draws), dim=1)
+    cells = F.normalize(torch.randn(200, 6, generator=draws), dim=1)
+    start = Start(rows, torch.tensor([0, 0, 1, 1, 2]), cells, (cells @ rows.T).argmax(1))
+    some = F.normalize(torch.randn(8, 6, generator=draws), dim=1)
+    marks = Marks(some, torch.tensor([0, 1, 2, 3] * 2), (some @ rows.T).argmax(1), torch.arange(8))
+    whole = fit_head(start, marks, 4)
+    same = fit_head(start, marks, 4, before=whole, rounds=0)
+    assert torch.allclose(same.rows, whole.rows, atol=1e-5)
+    assert torch.equal(same.offsets, whole.offsets)
+    short = {"rounds": 1, "steps": 4}
+    near, far = fit_head(start, marks, 4, before=whole, **short), fit_head(start, marks, 4, **short)
+    assert (near.rows - whole.rows).norm() < (far.rows - whole.rows).norm()
+
+
+def test_a_fit_can_be_stopped() -> None:
+    rows = torch.eye(3)
+    start = Start(rows, torch.arange(3), rows, torch.arange(3))
+    marks = Marks(rows[:1], torch.tensor([1]), torch.tensor([0]), torch.tensor([0]))
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        fit_head(start, marks, 3, check=check)
+    assert len(calls) == 3

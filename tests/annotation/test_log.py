@@ -18,6 +18,7 @@ import picie.annotation.log
 from picie.annotation.events import Event, new_event
 from picie.annotation.log import (
     Annotations,
+    AnnotationsReader,
     append_events,
     change_names,
     read_annotations,
@@ -692,3 +693,74 @@ def test_any_sequence_equals_a_list_with_a_pointer(tmp_path: Path, seed: int) ->
 def state(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def test_a_reader_reads_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "annotations.jsonl"
+    reader = AnnotationsReader(path)
+    assert reader.read() == Annotations()
+    parsed: list[str] = []
+    original = picie.annotation.log.parse_event  # type: ignore[attr-defined]
+
+    def noted(values: Any, where: str) -> Event:
+        parsed.append(where)
+        return original(values, where)
+
+    monkeypatch.setattr(picie.annotation.log, "parse_event", noted)
+    append_events(path, [stroke("a"), stroke("b")])
+    with path.open("a") as file:
+        file.write("no event\n")
+    assert reader.read() == read_annotations(path)
+    parsed.clear()
+    last = stroke("c")
+    append_events(path, [last])
+    found = reader.read()
+    assert parsed == [f"{path}: line 4"]
+    assert found.events[-1] == last
+    assert found == read_annotations(path)
+    assert "line 3" in found.problems[0]
+
+
+@pytest.mark.parametrize("change", ["shorter", "other", "half", "gone"])
+def test_a_reader_notices_every_change(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "annotations.jsonl"
+    reader = AnnotationsReader(path)
+    append_events(path, [stroke("a"), stroke("b")])
+    reader.read()
+    text = path.read_text()
+    match change:
+        case "shorter":
+            path.write_text(text.splitlines(keepends=True)[0])
+        case "other":
+            path.write_text(text.replace('"a"', '"x"'))
+        case "half":
+            path.write_text(text + text[:40])
+        case "gone":
+            path.unlink()
+    assert reader.read() == read_annotations(path)
+    append_events(path, [stroke("d")])
+    assert reader.read() == read_annotations(path)
+
+
+def test_marks_follow_the_new_name_of_their_class(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.jsonl"
+
+    def rename(old: str, new: str) -> None:
+        text = f'clusters = 3\n[[classes]]\nname = "{new}"\n'
+        with changing_names(tmp_path, "a test"):
+            change_names(tmp_path, text, by="test", renamed=(old, new))
+
+    def titles() -> list[str]:
+        return [event.title for event in read_annotations(path).marks]
+
+    append_events(path, [stroke("a"), stroke("c")])
+    rename("a", "b")
+    append_events(path, [stroke("a")])
+    rename("b", "d")
+    assert titles() == ["d", "c", "a"]
+    undo(tmp_path)
+    assert titles() == ["b", "c", "a"]
+    redo(tmp_path)
+    assert titles() == ["d", "c", "a"]
+    written = [event.title for event in read_annotations(path).events if event.title]
+    assert written == ["a", "c", "a"]

@@ -23,8 +23,8 @@ from picie.runs import Run
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]
 VERBS = (
-    *("train", "predict", "name", "queue", "teach", "audit", "report", "evaluate", "export"),
-    *("bench", "info", "demo"),
+    *("train", "predict", "studio", "name", "queue", "teach", "audit", "report", "evaluate"),
+    *("export", "bench", "info", "demo"),
 )
 
 
@@ -78,6 +78,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
         ("bench", ["SUITE.toml", "--out", "--data", "--only", "--list", "--skip-missing"]),
         ("bench", ["--overwrite", "--quiet"]),
         ("info", ["RUN"]),
+        ("studio", ["[RUN]", "PHOTOS", "--out", "--split", "--port", "--host", "--no-browser"]),
         ("demo", ["--out", "--seed", "--overwrite"]),
     ],
 )
@@ -135,7 +136,7 @@ def test_every_setting_is_in_one_group() -> None:
         ("evaulate", "did you mean 'evaluate'?"),
         (
             "xyz",
-            "unknown verb 'xyz'; known: train, predict, name, queue, teach, audit, report, "
+            "unknown verb 'xyz'; known: train, predict, studio, name, queue, teach, audit, report, "
             "evaluate, export, bench, info, demo",
         ),
     ],

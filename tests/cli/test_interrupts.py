@@ -21,6 +21,7 @@ Flags = Callable[[str], list[str]]
 SAID = {
     "train": "stopped; training had not begun; run the same command again",
     "predict": "stopped; finished masks are kept; run the same command again to write the others",
+    "studio": "stopped; everything you did is saved; run the same command again to go on",
     "name": "stopped; names change completely or not at all; see them with picie name RUN",
     "queue": "stopped; nothing was changed",
     "teach": "stopped; the taught model is written at the end; run the same command again",

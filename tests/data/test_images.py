@@ -21,11 +21,13 @@ from picie.data.images import (
     network_input,
     network_size,
     read_image,
+    read_reduced,
     read_square,
     square_crop,
     square_crop_mask,
     stored_orientation,
     stored_pixels,
+    upright_size,
 )
 from picie.data.reading import Reading
 from picie.data.synthetic.scenes import draw_scene
@@ -558,3 +560,42 @@ REASONS = {
     **{"device": "it is a device", "folder": "it is a folder"},
     **{"loop": "[Ll]evels of symbolic links", "nothing": "No such file"},
 }
+
+
+def turned(path: Path, array: NDArray[np.uint8], orientation: int) -> Path:
+    image = Image.fromarray(array)
+    exif = image.getexif()
+    exif[274] = orientation
+    image.save(path, exif=exif.tobytes(), quality=95)
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+def test_the_size_is_that_of_the_upright_image(
+    tmp_path: Path, orientation: int, extension: str
+) -> None:
+    path = turned(tmp_path / f"a.{extension}", noise(20, 30, 3), orientation)
+    height, width = read_image(path).shape[:2]
+    assert upright_size(path) == (width, height)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_a_reduced_image_is_upright_and_knows_its_size(tmp_path: Path, orientation: int) -> None:
+    slope = np.linspace(0, 255, 301 * 405 * 3).reshape(301, 405, 3).astype(np.uint8)
+    path = turned(tmp_path / "a.jpg", slope, orientation)
+    whole = read_image(path)
+    image, size = read_reduced(path, 90)
+    assert size == whole.shape[1::-1]
+    assert max(image.shape) == 102
+    wanted = np.array(Image.fromarray(whole).resize(image.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(image.astype(int) - wanted).mean() < 4
+    np.testing.assert_array_equal(read_reduced(path, 405)[0], whole)
+    np.testing.assert_array_equal(read_reduced(path, 9999)[0], whole)
+
+
+def test_other_formats_are_not_reduced(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", noise(90, 70, 3))
+    image, size = read_reduced(path, 10)
+    np.testing.assert_array_equal(image, read_image(path))
+    assert size == (70, 90)

@@ -9,7 +9,7 @@ import pytest
 
 import picie.naming.file
 from picie.models.class_names import ClassNames, NamedClass, parse_classes
-from picie.naming.file import edited
+from picie.naming.file import edited, retitled
 
 HAND = """\
 # mine
@@ -206,3 +206,10 @@ def test_random_edits_of_random_files_read_back_and_keep_comments(
         found = check(text, *wanted)
         for comment in re.findall(r"^ *# \d+: .*$", text, re.MULTILINE):
             assert found.count(comment) == 1
+
+
+def test_a_new_name_leaves_the_comments_of_its_entry() -> None:
+    text = 'clusters = 3\n# top\n[[classes]]\nname = "a"  # here\nclusters = [1]\n'
+    assert retitled(text, "a", "b") == text.replace('"a"', '"b"')
+    assert retitled(text, "x", "y") == text
+    assert retitled("", "a", "b") == ""

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from picie.runtime.progress import PlainConsole, Reporter
+from picie.runtime.progress import PLAIN_SECONDS, PlainConsole, Reporter
 
 
 class Clock:
@@ -47,6 +47,22 @@ def test_lines_come_every_twenty_seconds(clock: Clock, capsys: pytest.CaptureFix
         "clustering: 4/10 loss 1.5 (30 s left)",
         "clustering: 8/10  (10 s left)",
     ]
+
+
+@pytest.mark.parametrize(("value", "lines"), [("0.5", 2), ("0", 3), ("-1", 3), ("x", 0), ("", 0)])
+def test_programs_that_read_lines_may_want_more(
+    value: str,
+    lines: int,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PLAIN_SECONDS, value)
+    with Reporter().task("clustering", 3) as advance:
+        for seconds in (0.1, 0.5, 0.6):
+            clock.now += seconds
+            advance(1)
+    assert len(capsys.readouterr().err.splitlines()) == lines
 
 
 def test_a_quiet_reporter_writes_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -137,3 +138,20 @@ def twelve_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[:30] = 255 - pixels[:30]
         Image.fromarray(pixels).save(folder / f"{number:02d}.jpg")
     return folder
+
+
+@pytest.fixture(scope="module")
+def ready(
+    serving: Callable[..., Served],
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Served:
+    """The studio of a trained model, with names for two of its clusters."""
+    run = tmp_path_factory.mktemp("ready") / "run"
+    shutil.copytree(runs["default"], run)
+    served = serving(scenes, run, split="train")
+    served.wait_for_phase("ready")
+    for node, title in ((0, "sky"), (1, "ground")):
+        assert served.post("/api/act", {"act": "name", "node": node, "title": title}).status == 200
+    return served

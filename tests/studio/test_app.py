@@ -66,7 +66,8 @@ def test_what_is_not_there(served: Any, path: str) -> None:
 
 def test_a_wrong_method(served: Any) -> None:
     answer = served.ask("/api/status", method="POST")
-    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.status == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert answer.json == {"error": "Method Not Allowed"}
 
 

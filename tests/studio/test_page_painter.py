@@ -14,7 +14,8 @@ FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader
 
 SETUP = """async () => {
   const { createPainter } = await import("/painter.js");
-  const draws = (() => { let seed = 7; return (n) => ((seed = (seed * 16807) % 2147483647) >> 4) % n; })();
+  let seed = 7;
+  const draws = (n) => ((seed = (seed * 16807) % 2147483647) >> 4) % n;
   const noise = (w, h, leaves, type) => ({
     id: 0, version: 0, w, h, data: type.from({ length: w * h }, () => draws(leaves)),
   });
@@ -24,24 +25,27 @@ SETUP = """async () => {
   });
   const table = (leaves, keys, alpha, hot = []) => ({
     keys: Uint16Array.from({ length: leaves }, (_, leaf) => leaf % keys),
-    colours: Uint8ClampedArray.from({ length: 4 * keys }, (_, i) => (i % 4 === 3 ? alpha(i >> 2) : draws(256))),
+    colours: Uint8ClampedArray.from({ length: 4 * keys }, (_, i) =>
+      i % 4 === 3 ? alpha(i >> 2) : draws(256)),
     titles: Array.from({ length: keys }, (_, key) => `class ${key}`),
     names: Array.from({ length: keys }, (_, key) => `name class ${key}`),
     hot: Uint8Array.from({ length: keys }, (_, key) => Number(hot.includes(key))),
   });
-  const solid = table(16, 5, () => 255), mixed = table(16, 5, (key) => [0, 80, 140, 200, 255][key]);
-  const glowing = table(16, 5, (key) => (key === 2 ? 220 : 60), [2]), wide = table(700, 300, () => 255);
+  const solid = table(16, 5, () => 255), wide = table(700, 300, () => 255);
+  const mixed = table(16, 5, (key) => [0, 80, 140, 200, 255][key]);
+  const glowing = table(16, 5, (key) => (key === 2 ? 220 : 60), [2]);
+  const part = { x: 0.3, y: 0.2, width: 0.4, height: 0.5 };
   const size = { width: 117, height: 83 };
   const cases = [
     ["solid", noise(24, 18, 16, Uint8Array), solid, size],
     ["mixed", noise(24, 18, 16, Uint8Array), mixed, size],
     ["small", noise(160, 120, 16, Uint8Array), mixed, size],
-    ["one cell", noise(1, 1, 16, Uint8Array), mixed, size],
+    ["one cell", noise(1, 1, 16, Uint8Array), solid, size],
     ["wide", noise(30, 20, 700, Uint16Array), wide, size],
     ["outlines", blocks(30, 20, 16), mixed, { ...size, outlines: true }],
     ["glow", blocks(30, 20, 16), glowing, size],
     ["unknown leaves", noise(24, 18, 40, Uint8Array), mixed, size],
-    ["part", noise(24, 18, 16, Uint8Array), mixed, { ...size, part: { x: 0.3, y: 0.2, width: 0.4, height: 0.5 } }],
+    ["part", noise(24, 18, 16, Uint8Array), mixed, { ...size, part }],
     ["changed", blocks(30, 20, 16), mixed,
       { ...size, changed: { map: noise(30, 20, 16, Uint8Array), table: table(16, 7, () => 255) } }],
   ];

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picie.data.folder import open_folder
-from picie.data.images import read_image, read_reduced, upright_size
+from picie.data.images import read_image, read_reduced
 from picie.data.reading import Reading
 from picie.errors import DataError
 from picie.studio import photos as module
@@ -233,31 +233,6 @@ def test_only_the_tiles_of_the_last_photos_are_kept(
         for cutting in list(photos._cuttings.values()):
             cutting.join()
     assert len(list((photos._cache / "tiles").iterdir())) == 2
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
-def test_the_size_is_that_of_the_upright_photo(
-    tmp_path: Path, orientation: int, extension: str
-) -> None:
-    path = tmp_path / f"a.{extension}"
-    turned(Image.fromarray(slope(20, 30)), path, orientation)
-    height, width = read_image(path).shape[:2]
-    assert upright_size(path) == (width, height)
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
-def test_a_reduced_photo_is_upright_and_knows_its_size(tmp_path: Path, orientation: int) -> None:
-    path = tmp_path / "a.jpg"
-    turned(Image.fromarray(slope(301, 405)), path, orientation)
-    whole = read_image(path)
-    image, size = read_reduced(path, 90)
-    assert size == whole.shape[1::-1]
-    assert max(image.shape) == 102
-    wanted = np.array(Image.fromarray(whole).resize(image.shape[1::-1], Image.Resampling.BOX))
-    assert np.abs(image.astype(int) - wanted).mean() < 4
-    np.testing.assert_array_equal(read_reduced(path, 405)[0], whole)
-    np.testing.assert_array_equal(read_reduced(path, 9999)[0], whole)
 
 
 def test_pages_are_photos(tmp_path: Path) -> None:

@@ -222,8 +222,8 @@ VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
     **{
         verb.__name__.lower(): partial(_parse_one, verb)
         for verb in (
-            *(Predict, Studio, Name, Queue, Teach, Audit, Report, Evaluate, Export, Bench, Info),
-            Demo,
+            *(Predict, Studio, Name, Queue, Teach, Audit, Report, Evaluate, Export),
+            *(Bench, Info, Demo),
         )
     },
 }

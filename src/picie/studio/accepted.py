@@ -56,6 +56,7 @@ _IGNORE = "ignore"  # the title of marks for what is no class
 _TITLES = "picie titles"  # text of a mask file
 _ID = re.compile(r"[0-9a-f]{12}")
 _NONE = 65535  # of the ids in memory: no class
+_MOST_CLASSES = VOID
 _MOST_PIXELS = 2 * 10**9
 
 
@@ -381,8 +382,8 @@ class _Writer:
     def _class(self, title: str) -> int:
         if title not in self.classes:
             self.classes.append(title)
-            if len(self.classes) > VOID:
-                raise ConfigError(f"more than {VOID} classes: masks can hold no more")
+            if len(self.classes) > _MOST_CLASSES:
+                raise ConfigError(f"more than {_MOST_CLASSES} classes: masks can hold no more")
         return self.classes.index(title)
 
     def _copied(self, photo: Photo) -> Path:

@@ -67,7 +67,7 @@ class Cards:
         shares = index.shares(leaves)
         card: dict[str, Any] = {
             "node": node,
-            "share": float(shares.mean()) if len(shares) else 0.0,
+            "share": min(1.0, float(shares.mean())) if len(shares) else 0.0,
             "photos": int((shares >= OCCURS).sum()),
             "typical": self._crops_of(node, leaves, _TYPICAL, typical=True),
             "doubtful": self._crops_of(node, leaves, _DOUBTFUL, typical=False),

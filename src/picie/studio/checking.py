@@ -3,7 +3,8 @@
 A check of a model begins with a plan, for which a sample of the photos is predicted, one at a time
 and behind everything else that the worker does. Then a person answers; each answer is an event, so
 that the undo of everything undoes it. Once names or strokes change, the masks are other ones: what
-was found stays on the screen, and a new check has to begin.
+was found stays on the screen, and a new check has to begin. As long as nothing was answered, it
+begins by itself.
 """
 
 import io
@@ -12,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ from picie.annotation.audit import (
     answers_to,
     audit_result,
     audited_digest,
+    classes_of,
     render_crop,
 )
 from picie.annotation.events import Event
@@ -47,6 +50,7 @@ _AHEAD = 3  # crops made before they are asked for
 _KEPT = 32  # crops in memory
 _LEAST = 20  # answers before a check ends by itself
 _QUALITY = 88
+_PATIENCE = 0.2  # seconds between looks at whether the model has settled
 
 State = Literal["none", "planning", "ready", "stale", "done", "failed"]
 
@@ -59,7 +63,7 @@ class _Audit:
     checks: int
     seed: int
     target: float
-    version: object
+    version: object = None
     planning: AuditPlanning | None = None
     steps: Iterator[str] | None = None
     seen: int = 0
@@ -77,6 +81,7 @@ class Checking:
         current: version and model that is used now, with names; from any thread.
         events: the events that count, in order; from any thread.
         record: writes an event to the history.
+        settled: whether the model has learnt all that it is to learn for now: a check waits for it.
     """
 
     def __init__(
@@ -88,9 +93,11 @@ class Checking:
         current: Callable[[], tuple[object, Segmenter]],
         events: Callable[[], Iterable[Event]],
         record: Callable[[Event], object],
+        settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self._folder, self._worker, self._broadcast = folder, worker, broadcast
         self._current, self._events, self._record = current, events, record
+        self._settled = settled
         self._audit: _Audit | None = None
         self._audits = 0
         self._fresh: tuple[object, bool] = (None, True)  # a version, and whether it is audited
@@ -113,33 +120,43 @@ class Checking:
                 f"{checks} checks, target {target:g}, seed {seed}: give 1 to {_MOST_CHECKS} "
                 "checks, a target above 0 and up to 50 points, and a seed from 0"
             )
-        version, model = self._current()
-        planning = AuditPlanning(model, self._folder, checks, seed=seed, batch_size=1, workers=0)
+        classes_of(self._current()[1])
         with self._lock:
             self._audits += 1
-            self._audit = _Audit(self._audits, checks, seed, target, version, planning)
-            self._audit.steps = iter(planning)
-            self._fresh = (version, True)
-            audit = self._audit
+            audit = self._audit = _Audit(self._audits, checks, seed, target)
         self._worker.run(REST, lambda: self._step(audit))
         self._tell()
 
     def _step(self, audit: _Audit) -> None:
         """Predict one photo of the sample, in the worker, and come again for the next."""
-        planning, steps = audit.planning, audit.steps
-        if audit is not self._audit or planning is None or steps is None:
+        if audit is not self._audit:
             return  # another one has begun
+        if not self._settled():
+            again = threading.Timer(_PATIENCE, self._worker.run, (REST, lambda: self._step(audit)))
+            again.daemon = True
+            again.start()
+            return
         try:
-            if next(steps, None) is None:
-                audit.plan, audit.steps = planning.plan(), None
-            else:
-                audit.seen += 1
+            self._plan(audit)
         except PicieError as error:
             audit.problem = str(error)
-            audit.steps = None
-        if audit.steps is not None:
-            self._worker.run(REST, lambda: self._step(audit))
+        else:
+            if audit.plan is None:
+                self._worker.run(REST, lambda: self._step(audit))
         self._tell()
+
+    def _plan(self, audit: _Audit) -> None:
+        version, model = self._current()
+        if audit.planning is None or audit.version != version:  # it has learnt more meanwhile
+            audit.version, audit.seen = version, 0
+            audit.planning = AuditPlanning(
+                model, self._folder, audit.checks, seed=audit.seed, batch_size=1, workers=0
+            )
+            audit.steps = iter(audit.planning)
+        if audit.steps is not None and next(audit.steps, None) is not None:
+            audit.seen += 1
+        else:
+            audit.plan = audit.planning.plan()
 
     def _tell(self) -> None:
         state = self.state()
@@ -174,21 +191,27 @@ class Checking:
             "state": "none", "done": 0, "total": 0, "question": None, "next": [], "result": None,
             "target": TARGET, "problem": "", "problems": [],
         }  # fmt: skip
-        if audit is None or audit.planning is None:
+        if audit is None:
             return shown
         shown |= {"target": audit.target, "problem": audit.problem}
-        shown["problems"] = list(audit.planning.problems)
+        if audit.planning is not None:
+            shown |= {"total": audit.planning.total, "problems": list(audit.planning.problems)}
         if audit.plan is None:
             state: State = "failed" if audit.problem else "planning"
-            return shown | {"state": state, "done": audit.seen, "total": audit.planning.total}
+            return shown | {"state": state, "done": audit.seen}
         events = list(self._events())
         answered = answers_to(audit.plan, events)
+        stale = self._is_stale(audit)
+        if stale and not answered:
+            with suppress(ConfigError):  # its last name is gone: then it stays as it is
+                self.start(checks=audit.checks, seed=audit.seed, target=audit.target)
+                return self.state()
         result = audit_result(audit.plan, events)
         state = "done" if _is_enough(result, audit.target) else "ready"
         waiting = [
             number for number, check in enumerate(audit.plan.checks) if check not in answered
         ]
-        state = "stale" if self._is_stale(audit) else state if waiting else "done"
+        state = "stale" if stale else state if waiting else "done"
         shown |= {"state": state, "done": len(answered), "total": len(audit.plan.checks)}
         shown["result"] = _finite(result.to_json()) if answered else None
         if state in ("ready", "done") and waiting:

@@ -86,6 +86,7 @@ def _shade(colour: Sequence[int], place: float) -> tuple[int, ...]:
     """The colour, darker for places towards 0 and lighter towards 1."""
     hue, lightness, saturation = colorsys.rgb_to_hls(*(value / 255 for value in colour))
     low = min(max(lightness - _RANGE, _DARKEST), _LIGHTEST - 2 * _RANGE)
+    place = 0.8 * place + (0.2 if place >= 0.5 else 0)  # never the colour itself
     shade = colorsys.hls_to_rgb(hue, low + 2 * _RANGE * place, saturation)
     return tuple(round(255 * value) for value in shade)
 

@@ -111,6 +111,7 @@ class Leaves:
         self.rows = Rows(int(time.time()) % _VERSIONS, self._count)
         self.folder = run / STUDIO_FOLDER / model_key(model)
         self._maps = self.folder / "maps"
+        self._changes: dict[int, float] = {}
         self._features: OrderedDict[int, Features] = OrderedDict()
         self._fine: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._every: tuple[Rows, Segmenter] | None = None
@@ -136,7 +137,7 @@ class Leaves:
         Raises:
             DataError: it cannot be read.
         """
-        if number in self._features:
+        if self._holds(number):
             self._features.move_to_end(number)
             return self._features[number]
         folder = self.photos.folder
@@ -149,7 +150,7 @@ class Leaves:
             raise DataError(problem)
         self._room -= 0 if kept else features.nbytes
         if hold:
-            self._features[number] = features
+            self._features[number], self._changes[number] = features, self._change(number)
         while len(self._features) > _IN_MEMORY:
             self._features.popitem(last=False)
         self._note(number, features)
@@ -167,7 +168,7 @@ class Leaves:
     def frames(self, numbers: Sequence[int]) -> list[bytes]:
         """The frames of photos, under the present rows; an empty one if a photo cannot be read."""
         rows = self.rows
-        known = {number: self._features[number] for number in numbers if number in self._features}
+        known = {number: self._features[number] for number in numbers if self._holds(number)}
         ready, found = list(known), dict[int, bytes]()
 
         def work(place: int) -> None:
@@ -202,9 +203,24 @@ class Leaves:
             self._fine.popitem(last=False)
         return self._fine[key]
 
+    def _holds(self, number: int) -> bool:
+        """Whether the features of a photo are in memory, and it has not changed since."""
+        if number in self._features and self._changes[number] != self._change(number):
+            del self._features[number]
+            self._noted.discard(number)
+        return number in self._features
+
+    def _change(self, number: int) -> float:
+        """The time of the last change of a photo, as in `Photos.times`; that if it is gone."""
+        try:
+            return self.photos.folder.photos[number].path.stat().st_mtime_ns / 1e9
+        except OSError:
+            return self.photos.times[number]
+
     def _frame(self, number: int, rows: Rows) -> bytes:
         path = self._maps / f"{self.photos.keys[number]}.bin"
-        kept = _read(path, rows) if rows.learnt is None else None
+        same = self._change(number) == self.photos.times[number]
+        kept = _read(path, rows) if rows.learnt is None and same else None
         if kept is not None:
             return _HEADER.pack(number, rows.version, *_HEADER.unpack_from(kept)[2:]) + kept[16:]
         try:
@@ -223,7 +239,7 @@ class Leaves:
         if self.register is not None:
             self.register.add(number, torch.from_numpy(features), winners)
             self._noted.add(number)  # not before: the register comes after the first strokes
-        if not path.exists():
+        if not path.exists() and self._change(number) == self.photos.times[number]:
             with suppress(PicieError), writing(path):  # it only takes longer the next time
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, frame(number, base, winners), durable=False)

@@ -93,17 +93,8 @@ def load_parts(
     def publish(kind: str, data: Mapping[str, Any]) -> None:
         broadcast.publish(kind, data)
 
-    workspace = Workspace(run, photos, worker, publish, device=device)
-    folder = workspace.run / STUDIO_FOLDER / model_key(workspace.model) / "index"
-    index = Index(photos, workspace.model, folder)
-    workspace.index = workspace.leaves.register = index
-    accepted = Accepted(workspace.run, photos.folder)
-
-    def keep(event: Event) -> None:
-        number = photos.number(event.image)
-        assert number is not None  # the workspace has made the event of a photo
-        photo = photos.folder.photos[number]
-        worker.run(NOW, lambda: accepted.keep(event, photo, workspace.current()[1])).result()
+    def look(number: int) -> object:
+        return workspace.leaves.features(number, hold=False)
 
     def leaf_map(number: int) -> NDArray[np.integer[Any]]:
         kept = workspace.leaves.kept(number)
@@ -111,10 +102,11 @@ def load_parts(
             return kept
         return worker.run(VIEW, lambda: workspace.leaves.base(number)).result()
 
-    workspace.accepting = keep
-    filling = Filling(
-        index, lambda number: workspace.leaves.features(number, hold=False), broadcast
-    )
+    workspace = Workspace(run, photos, worker, publish, device=device)
+    folder = workspace.run / STUDIO_FOLDER / model_key(workspace.model) / "index"
+    index = Index(photos, workspace.model, folder)
+    workspace.index = workspace.leaves.register = index
+    filling = Filling(index, look, broadcast)
     worker.idle(filling.step)
     return Parts(
         worker=worker,
@@ -122,8 +114,8 @@ def load_parts(
         index=index,
         filling=filling,
         queue=Queue(index, workspace.current),
-        cards=Cards(index, _nodes(workspace, index.leaves), leaf_map),
-        accepted=accepted,
+        cards=Cards(index, node_members(workspace.model.network), leaf_map),
+        accepted=_accepted(workspace, worker),
         checking=Checking(
             photos.folder,
             worker,
@@ -135,9 +127,16 @@ def load_parts(
     )
 
 
-def _nodes(workspace: Workspace, leaves: int) -> list[tuple[int, ...]]:
-    """The leaves below each node; without a tree, each leaf is one."""
-    try:
-        return node_members(workspace.model.network)
-    except ConfigError:
-        return [(leaf,) for leaf in range(leaves)]
+def _accepted(workspace: Workspace, worker: Worker) -> Accepted:
+    """The accepted masks of a run, which its workspace adds to."""
+    photos = workspace.photos
+    accepted = Accepted(workspace.run, photos.folder)
+
+    def keep(event: Event) -> None:
+        number = photos.number(event.image)
+        assert number is not None  # the workspace has made the event of a photo
+        photo = photos.folder.photos[number]
+        worker.run(NOW, lambda: accepted.keep(event, photo, workspace.current()[1])).result()
+
+    workspace.accepting = keep
+    return accepted

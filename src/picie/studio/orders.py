@@ -1,6 +1,7 @@
 """What a person can order on the page: which command does it, and where its result goes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from picie.errors import ConfigError
 from picie.runs import EXPORTS_FOLDER, TAUGHT_FOLDER
+from picie.runtime.progress import Advance, Reporter
 from picie.studio.jobs import Job, settle, shown, staged
 
 if TYPE_CHECKING:
@@ -131,12 +133,10 @@ def _report(studio: "Studio", wish: Mapping[str, Any]) -> Job:
 
 def _teach(studio: "Studio", wish: Mapping[str, Any]) -> Job:
     def work(job: Job) -> None:
-        job.call(arguments)
-        job.out = studio.run / TAUGHT_FOLDER
-        job.message = ""
+        _teach_first(studio, job, _PARTS)
+        job.out, job.done, job.total, job.message = studio.run / TAUGHT_FOLDER, 1, 1, ""
 
-    arguments = _teaching(studio)
-    return studio.jobs.add("teach", "taught model", work, command=shown(arguments))
+    return studio.jobs.add("teach", "taught model", work, command=shown(_teaching(studio)))
 
 
 def _labelled(studio: "Studio", wish: Mapping[str, Any]) -> Job:
@@ -147,7 +147,7 @@ def _labelled(studio: "Studio", wish: Mapping[str, Any]) -> Job:
         assert studio.photos is not None  # the studio is ready
         with staged(exports) as stage:
             out = stage / "labelled"
-            made = labelled_set(studio.run, studio.photos.folder, out, advance=job.advance)
+            made = labelled_set(studio.run, studio.photos.folder, out, reporter=_Follower(job))
             job.out = settle(out, exports)
         job.message = "; ".join(made.notes)
 
@@ -186,7 +186,7 @@ def _command(
         exports = studio.run / EXPORTS_FOLDER
         with staged(exports) as stage:
             if taught:
-                job.call(_teaching(studio), progress=partial(_part, 0, _TEACHING))
+                _teach_first(studio, job)
             if file:
                 (stage / name).mkdir()
             start = _TEACHING if taught else 0
@@ -206,7 +206,7 @@ def _publish(studio: "Studio", flags: list[str], job: Job, *, hub: bool) -> None
     exports = studio.run / EXPORTS_FOLDER
     with staged(exports) as stage:
         if studio.is_taught:
-            job.call(_teaching(studio), progress=partial(_part, 0, _TEACHING))
+            _teach_first(studio, job)
         model = studio.run / TAUGHT_FOLDER if studio.is_taught else studio.run
         out = stage / "model"
         arguments = [str(model), str(out), "--photos", str(studio.photos_path), *flags]
@@ -216,6 +216,33 @@ def _publish(studio: "Studio", flags: list[str], job: Job, *, hub: bool) -> None
         else:
             job.out = settle(out, exports)
             job.message = ""
+
+
+class _Follower(Reporter):
+    """Shows the progress of a function in a job, which may be cancelled at each step."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(quiet=True)
+        self._job = job
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Advance]:
+        """Take the progress to the job."""
+        finished = 0
+
+        def advance(done: int, note: Callable[[], str] | None = None) -> None:
+            nonlocal finished
+            finished += done
+            self._job.advance(finished, total, f"{label}: {finished}/{total}")
+
+        yield advance
+
+
+def _teach_first(studio: "Studio", job: Job, parts: int = _TEACHING) -> None:
+    """Write the model that has learnt from the marks, with the colours of the page."""
+    if studio.workspace is not None:
+        studio.workspace.pin()
+    job.call(_teaching(studio), progress=partial(_part, 0, parts))
 
 
 def _teaching(studio: "Studio") -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "class_list",
     "class_nodes",
     "described",
+    "named_colours",
     "question_list",
     "renames",
 ]
@@ -35,26 +36,34 @@ _MOST_QUESTIONS = 100
 _LONGEST_GAP = 300.0  # seconds; a person who did nothing for longer was away
 
 
-def class_colours(network: PiCIE, names: ClassNames, known: Annotations) -> dict[str, str]:
-    """The colour of each class, also of those that only marks have, in the order of the page.
+def named_colours(network: PiCIE, names: ClassNames) -> dict[str, str]:
+    """The colour of each class that has an entry, as in masks.
 
-    Args:
-        network: of the names.
-        names: of the clusters.
-        known: the history; a class that only marks have keeps its colour when they are undone.
+    Raises:
+        ConfigError: names that do not fit the network.
     """
     visible = [one for one in names.merged if not one.ignore]
     rows = outputs_of(network, names).colours
     own = {one.name: colour_code(row) for one, row in zip(visible, rows, strict=False)}
-    found = {one.name: one.colour or own.get(one.name, VOID_COLOUR) for one in names.merged}
-    here = {event.title for event in known.marks}
-    once = dict.fromkeys(event.title for event in known.events if event.act in MARKS)
+    return {one.name: one.colour or own.get(one.name, VOID_COLOUR) for one in names.merged}
+
+
+def class_colours(named: dict[str, str], known: Annotations) -> dict[str, str]:
+    """The colour of each class, also of those that only marks have, in the order of the page.
+
+    Args:
+        named: from `named_colours`.
+        known: the history; a class that only marks have keeps its colour when others are undone.
+    """
+    found = dict(named)
+    here = {event.id: event.title for event in known.marks}  # by their present names
+    every = [here.get(event.id, event.title) for event in known.events if event.act in MARKS]
     taken = list(found.values())
-    for title in (*once, *sorted(here - set(once))):
+    for title in dict.fromkeys(every):
         if title not in found:
             colour = VOID_COLOUR if title == "ignore" else unlike(free_colours(), taken)
             taken.append(colour)
-            if title in here:
+            if title in here.values():
                 found[title] = colour
     return found
 

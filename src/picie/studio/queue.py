@@ -18,7 +18,7 @@ from picie.studio.index import Index
 
 __all__ = ["Queue"]
 
-_PART = 256  # photos at a time
+_PART = 128  # photos at a time
 _FIRST = 40  # marks before doubt counts, as in `annotation.queue`
 
 

@@ -26,6 +26,7 @@ from picie.studio.training import Training, interrupted
 from picie.version import __version__
 
 if TYPE_CHECKING:
+    from picie.studio.accepted import Accepted
     from picie.studio.cards import Cards
     from picie.studio.checking import Checking
     from picie.studio.index import Index
@@ -200,6 +201,11 @@ class Studio:
         return None if self._parts is None else self._parts.cards
 
     @property
+    def accepted(self) -> "Accepted | None":
+        """Masks that a person accepted; None until a model is loaded."""
+        return None if self._parts is None else self._parts.accepted
+
+    @property
     def checking(self) -> "Checking | None":
         """The audit; None until a model is loaded."""
         return None if self._parts is None else self._parts.checking
@@ -245,9 +251,15 @@ class Studio:
             self.enter("ready")
 
     def open_preview(self, run: Path) -> None:
-        """Load a model that stands in while the other one is being trained."""
-        self._load(run, preview=True)
+        """Load a model that stands in while the other one is being trained, if that works."""
         self.enter("training", "learning")
+        try:
+            self._load(run, preview=True)
+        except Exception as error:
+            level = logging.INFO if isinstance(error, PicieError) else logging.ERROR
+            _LOG.log(level, "first masks cannot be shown", exc_info=error)
+        else:
+            self.enter("training", "learning")
 
     def close_model(self) -> None:
         """Leave the model that is loaded, if any."""

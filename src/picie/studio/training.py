@@ -4,10 +4,10 @@ The network learns for minutes. So up to 100 photos are clustered first as they 
 learning; that model stands in, for looking only, until the other one is finished.
 """
 
-import contextlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +90,7 @@ class Training:
         """The command that trains from the beginning."""
         studio = self._studio
         preset = wish.get("preset", "fast")
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise ConfigError(
                 f"preset {str(preset)[:40]!r} is unknown; known: {', '.join(PRESETS)}"
             )
@@ -112,29 +112,34 @@ class Training:
         try:
             studio.enter("training", "looking for first masks")
             with TemporaryDirectory(prefix="picie-", ignore_cleanup_errors=True) as folder:
+                first = self._first_masks(job, clusters, Path(folder))
+                showing = threading.Thread(target=studio.open_preview, args=[first])
                 try:
-                    self._show_first(job, clusters, Path(folder))
-                    studio.enter("training", "learning")
+                    if first is not None:
+                        showing.start()
                     job.call(arguments, progress=_part)
                 finally:
+                    if first is not None:
+                        showing.join()
                     studio.close_model()
             job.out, job.message, job.done, job.total = studio.run, "", _PARTS, _PARTS
         except BaseException as error:
-            failed = str(error) if isinstance(error, PicieError) else ""
-            studio.enter("setup", failed)
+            studio.enter("setup", str(error) if isinstance(error, PicieError) else "")
             raise
         studio.open_model()
 
-    def _show_first(self, job: Job, clusters: int, folder: Path) -> None:
-        """Cluster some photos as they are, and show masks of that; without, if it fails."""
-        studio = self._studio
-        assert studio.photos is not None  # checked in `order`
-        source = _few(studio.photos, folder / "photos")
+    def _first_masks(self, job: Job, clusters: int, folder: Path) -> Path | None:
+        """Cluster some photos as they are; the run, or None if that fails."""
+        photos = self._studio.photos
+        assert photos is not None  # checked in `order`
+        source = _few(photos, folder / "photos")
         arguments = ["train", str(source), "--out", str(folder / "run"), "--epochs", "0"]
         arguments += ["--clusters", str(clusters), *self._machine()]
-        with contextlib.suppress(PicieError):  # the training itself says what is wrong
+        try:
             job.call(arguments, progress=lambda label, done, total: (0, _PARTS))
-            studio.open_preview(folder / "run")
+        except PicieError:  # the training itself says what is wrong
+            return None
+        return folder / "run"
 
 
 def interrupted(run: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from picie.annotation.events import MARKS, Event, digest_of_image
 from picie.annotation.log import Annotations, AnnotationsReader, append_events, redo, undo
 from picie.clustering.tree import suggest_clusters, trees
 from picie.errors import ConfigError, DataError, ModelError, PicieError
-from picie.inference.outputs import outputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 from picie.naming.assign import ClusterTree, paint
@@ -39,6 +38,7 @@ from picie.studio.picture import (
     class_list,
     class_nodes,
     described,
+    named_colours,
     question_list,
     renames,
 )
@@ -55,9 +55,18 @@ _LONGEST_GAP = 300.0  # seconds; a person who did nothing for longer was away
 
 @dataclass(frozen=True, eq=False)
 class _Now:
-    """What the files say; `colours` are those of the classes, `problem` is that of the names."""
+    """What the files say.
+
+    Attributes:
+        names: of the clusters.
+        named: the colours of their classes.
+        known: the history.
+        colours: of these classes, and of those that only marks have.
+        problem: of the names.
+    """
 
     names: ClassNames
+    named: dict[str, str]
     known: Annotations
     colours: dict[str, str]
     problem: str
@@ -109,7 +118,8 @@ class Workspace:
         self._files: tuple[Any, ...] = ()
         self._asked: tuple[Any, list[dict[str, Any]]] = (None, [])
         self._current: tuple[object, Segmenter] = (None, self.model)
-        self._now = _Now(names_of(self.run, self.model), Annotations(), {}, "")
+        names = names_of(self.run, self.model)
+        self._now = _Now(names, named_colours(self.model.network, names), Annotations(), {}, "")
         self.node_colours = self._node_colours()
         self.leaves = Leaves(self.model, photos, self.run)
         self.learning = Learning(self.leaves, worker, self._tell_head)
@@ -347,20 +357,20 @@ class Workspace:
         if stamps == self._files:
             return False
         (self._files, old) = stamps, self._files
-        before, names, known, problem = self._now, self.names, self.annotations, self._now.problem
+        before = now = self._now
         try:
-            known = self._reader.read()
-            if not old or stamps[1] != old[1]:
-                problem, names = "", names_of(self.run, self.model)
-                outputs_of(self.model.network, names)  # raises if they do not fit
+            now = replace(now, known=self._reader.read())
+            if old[1:] != stamps[1:]:
+                names = names_of(self.run, self.model)
+                named = named_colours(self.model.network, names)
+                now = replace(now, names=names, named=named, problem="")
         except PicieError as error:  # the last good ones stay
-            problem, names = str(error), self.names
-        colours = class_colours(self.model.network, names, known)
-        self._now = _Now(names, known, colours, problem)
-        for one, two in renames(before.known, known):
+            now = replace(now, problem=str(error))
+        self._now = now = replace(now, colours=class_colours(now.named, now.known))
+        for one, two in renames(before.known, now.known):
             self.learning.renamed(one, two)
         if self.taught is None:
-            self.learning.follow(names, known.by_image())
+            self.learning.follow(now.names, now.known.by_image())
         return True
 
     def _stamps(self) -> tuple[Any, ...]:

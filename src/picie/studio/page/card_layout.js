@@ -82,7 +82,7 @@ export class CardLayout {
       this.typical.root,
       el("div", { class: "card-pair" }, this.doubtful.root, this.heat.root),
       this.field.root, this.recent, this.buttons,
-      el("div", { class: "card-alike" }, el("h4", {}, text.alike), this.alike),
+      el("div", { class: "card-alike" }, el("h3", {}, text.alike), this.alike),
       this.around,
     );
     this.body = el(

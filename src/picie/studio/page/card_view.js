@@ -95,7 +95,7 @@ export class CardSource {
 export function cropStrip(title, hint, places, open) {
   const list = el("ul", { class: "crops", style: { "--places": places } });
   const none = el("p", { class: "quiet", hidden: true }, strings.cards.noCrops);
-  const root = el("div", { class: "crop-strip" }, el("h4", { title: hint }, title), list, none);
+  const root = el("div", { class: "crop-strip" }, el("h3", { title: hint }, title), list, none);
   let shown = "none yet";
   return {
     root,

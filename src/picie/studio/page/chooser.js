@@ -1,4 +1,7 @@
-/** "This is ...": the small question beside a place of the photo. It takes nothing over; Escape or a click elsewhere closes it. */
+/**
+ * "This is ...": the small question beside a place of the photo. It takes nothing over; Escape or a
+ * click elsewhere closes it.
+ */
 
 import { button, el, fill, say } from "./dom.js";
 import { NameField } from "./namefield.js";
@@ -11,6 +14,7 @@ import { strings } from "./strings.js";
  * @property {readonly [number, number]} at  CSS pixels in the box of the stage
  * @property {string} now  what the place is at present
  * @property {boolean} reach  whether it may be named everywhere
+ * @property {boolean} touch  a finger asks
  * @property {(title: string, reach: Reach) => void} answer
  * @property {() => void} closed
  *
@@ -39,14 +43,17 @@ export class Chooser {
       el("legend", { class: "visually-hidden" }, text.reach),
       this._radio("here", text.here), this._radio("everywhere", text.everywhere));
     this.root = el("div",
-      { class: "chooser", role: "dialog", "aria-label": text.thisIs, hidden: true },
+      { class: "chooser", role: "dialog", tabindex: -1, "aria-label": text.thisIs, hidden: true },
       this.now, this.field.root, this.slots, this.reaches,
       button(text.closeChooser, () => this.close(), { icon: "close", class: "chooser-close quiet-button" }));
     this.root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
+      const typing = event.target === this.field.input;
+      const slot = typing ? undefined : means.slots()[Number(event.key) - 1];
+      if (event.key === "Escape") this.close();
+      else if (slot !== undefined) this._answer(slot);
+      else return;
       event.preventDefault();
       event.stopPropagation();
-      this.close();
     }, true);
   }
 
@@ -67,7 +74,8 @@ export class Chooser {
     this.field.set();
     this.root.hidden = false;
     this._place(question.at);
-    this.field.focus();
+    if (question.touch) this.root.focus({ preventScroll: true }); // a keyboard would cover the names
+    else this.field.focus();
   }
 
   close() {

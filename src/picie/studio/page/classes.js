@@ -252,25 +252,26 @@ class Row {
   /** A field in place of the name; an existing name merges. */
   rename() {
     const { group } = this;
-    const end = () => {
+    let over = false;
+    const end = (/** @type {boolean} */ focus) => {
+      if (over) return; // to take the field away is a blur, too
+      over = true;
       field.root.replaceWith(this.name);
-      this.name.focus();
+      if (focus) this.name.focus();
     };
     const field = new NameField({
       label: group.title ? text.renameTo(group.title) : text.nameOf(labelOf(group)),
       names: () => this.store.groups().map((one) => one.title).filter((one) => one && one !== group.title),
       onName: (title) => {
-        end();
+        end(true);
         if (!group.title) this.store.act({ act: "name", node: group.node, title });
         else if (title !== group.title) this.store.act({ act: "rename", title: group.title, to: title });
       },
-      onEmpty: end,
+      onEmpty: () => end(true),
     });
     field.root.classList.add("inline");
     field.set(group.title);
-    field.input.addEventListener("blur", () => {
-      if (field.root.isConnected) field.root.replaceWith(this.name);
-    });
+    field.input.addEventListener("blur", () => end(false));
     this.name.replaceWith(field.root);
     field.focus();
   }

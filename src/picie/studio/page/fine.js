@@ -18,7 +18,8 @@ import { enlarged, patched } from "./regions.js";
  */
 
 const KEPT = 8; // up to 8 MiB each
-const PAUSE = 350; // ms after the last change of the model
+const PAUSE = 500; // ms after the last change of the model: the next stroke goes first
+const IDLE = 2000; // ms before maps of photos are made that come later
 
 export class FineMaps {
   /**
@@ -35,7 +36,7 @@ export class FineMaps {
     /** @type {number[]} */
     this._wanted = [];
     this._timer = 0;
-    this._next = 0; // time before which nothing is asked for
+    this._last = -IDLE; // time of the last change
   }
 
   /**
@@ -77,10 +78,10 @@ export class FineMaps {
     this._pump();
   }
 
-  /** The model changed: wait until it has for a moment not changed again. */
-  outdate() {
+  /** The model changed or will change: wait until it has for a moment not changed again. */
+  wait() {
     for (const control of this._loading.values()) control.abort();
-    this._next = performance.now() + PAUSE;
+    this._last = performance.now();
     this._pump();
   }
 
@@ -99,13 +100,12 @@ export class FineMaps {
 
   _pump() {
     clearTimeout(this._timer);
-    const wait = this._next - performance.now();
-    if (wait > 0) {
-      this._timer = window.setTimeout(() => this._pump(), wait);
-      return;
-    }
     const id = this._wanted.find((one) => this._missing(one)); // one at a time
-    if (id !== undefined && this._loading.size === 0) void this._load(id);
+    if (id === undefined || this._loading.size > 0) return;
+    const pause = id === this._wanted[0] ? PAUSE : IDLE;
+    const wait = this._last + pause - performance.now();
+    if (wait > 0) this._timer = window.setTimeout(() => this._pump(), wait);
+    else void this._load(id);
   }
 
   /** @param {number} id */
@@ -116,10 +116,10 @@ export class FineMaps {
       const map = await fetchFine(id, control.signal);
       if (map === null) this._wanted = this._wanted.filter((one) => one !== id);
       else this._keep(id, map);
-      if (this._missing(id)) this._next = performance.now() + PAUSE; // the model went on meanwhile
+      if (this._missing(id)) this._last = performance.now(); // the model went on meanwhile
     } catch {
       // Given up, or the server is busy: the coarse map serves as well.
-      if (!control.signal.aborted) this._next = performance.now() + 4 * PAUSE;
+      if (!control.signal.aborted) this._last = performance.now() + IDLE;
     } finally {
       this._loading.delete(id);
       this._pump();

@@ -13,6 +13,7 @@ import { panned, pinched } from "./view_transform.js";
  * @typedef {Object} Hand  what is to be done; places are in pixels of the photo
  * @property {() => Tool} tool
  * @property {() => boolean} holds  the space bar is held
+ * @property {(event: PointerEvent) => void} begin  before anything else of a pointer that comes down
  * @property {(place: Point) => void} press
  * @property {(place: Point) => void} move
  * @property {(place: Point) => void} hover
@@ -45,6 +46,7 @@ export function listenToPointers(stage, hand) {
   const start = (/** @type {PointerEvent} */ event) => {
     if (stage.photo === null || event.button > 1) return;
     field.setPointerCapture(event.pointerId);
+    hand.begin(event);
     field.focus({ preventScroll: true });
     const place = stage.onPane(event);
     down.set(event.pointerId, place);

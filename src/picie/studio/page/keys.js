@@ -147,6 +147,7 @@ export class Keys {
  */
 export function mayFire(name, target) {
   if (typeof Element === "undefined" || !(target instanceof Element)) return true;
+  if (target.closest("dialog[open]") !== null) return false; // the browser's Escape closes it
   if (target.matches(FIELDS)) return name === "Escape" || name === "Enter";
   return !(OPERATES.has(name) && target.matches(CONTROLS));
 }

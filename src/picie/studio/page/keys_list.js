@@ -36,11 +36,21 @@ export class KeysList {
     fill(
       this.content,
       this.keys.listed(tab).map(({ label, keys }) =>
-        el("div", { class: "keys-row" }, el("span", {}, label), el("span", {}, keys.map(cap))),
+        el("div", { class: "keys-row" }, el("span", {}, label), el("span", {}, shortened(keys).map(cap))),
       ),
     );
     this.root.showModal();
   }
+}
+
+/**
+ * Keys of digits that follow each other as their first and last.
+ * @param {string[]} keys
+ */
+function shortened(keys) {
+  const digits = keys.filter((key) => /^[0-9]$/.test(key));
+  if (digits.length < 3) return keys;
+  return [`${digits[0]} – ${digits[digits.length - 1]}`, ...keys.filter((key) => !digits.includes(key))];
 }
 
 /** @param {string} key */

@@ -12,7 +12,7 @@
 export const PREVIEW_COLOURS = ["#e69f00", "#0072b2"];
 
 const DIMMED = 0.3; // opacity of what is beside something that glows, relative to its own
-const ASIDE = 0.6; // and of what is beside the cluster in question
+const ASIDE = 0.45; // and of what is beside the cluster in question
 const BRIGHT = 0.85; // least opacity of what glows
 
 /** @typedef {Pick<View, "only"|"glow"|"preview"|"node"|"opacity"|"hidden">} Look */

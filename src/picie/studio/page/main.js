@@ -6,7 +6,7 @@ import { KeysList } from "./keys_list.js";
 import { connect } from "./session.js";
 import { Store } from "./store.js";
 import { strings } from "./strings.js";
-import { TopBar } from "./topbar.js";
+import { TopBar, titleOf } from "./topbar.js";
 import { Wall } from "./wall.js";
 
 /**
@@ -22,6 +22,9 @@ const PANELS = {
   check: [{ place: "stage", load: () => import("./audit.js") }],
   results: [{ place: "stage", load: () => import("./results.js") }],
 };
+
+/** What the bar at the top shows. */
+const TOP = ["status", "model", "state", "progress", "saving", "view.tab", "view.drawer"];
 
 class Page {
   constructor() {
@@ -61,11 +64,11 @@ class Page {
   /** @param {Set<string>} what */
   _changed(what) {
     const { data, view } = this.store;
-    this.top.render();
+    if (TOP.some((one) => what.has(one))) this.top.render();
     if (what.has("status") || what.has("view.tab")) this._arrange();
     if (what.has("view.drawer") || what.has("view.tab")) this._drawer();
     if (what.has("error") || what.has("said") || what.has("gone")) this._say();
-    if (what.has("status")) document.title = [data.status?.title, strings.top.product].filter(Boolean).join(" · ");
+    if (what.has("status")) document.title = `${titleOf(data.status)} · ${strings.top.product}`;
     if (what.has("view.tab")) this.main.setAttribute("aria-labelledby", `tab-${view.tab}`);
   }
 
@@ -80,10 +83,12 @@ class Page {
     this._open = wanted;
     for (const off of this._mounted.splice(0)) off();
     for (const place of Object.values(this.places)) fill(place);
-    this.wall.show(open === "clusters");
+    if (open !== "clusters") this.wall.show(false); // while it can still be measured
     byId("wall").hidden = open !== "clusters";
+    if (open === "clusters") this.wall.show(true);
     if (phase === "failed") this._failed();
-    else if (phase !== "starting") for (const panel of PANELS[open] ?? []) void this._mount(panel, wanted);
+    else if (phase === "starting") this._starting();
+    else for (const panel of PANELS[open] ?? []) void this._mount(panel, wanted);
   }
 
   /**
@@ -98,6 +103,16 @@ class Page {
       console.error(error);
       if (this._open === wanted) this.store.fail(error);
     }
+  }
+
+  /** Photos are there before the model is. */
+  _starting() {
+    const text = strings.status;
+    fill(
+      this.places.side,
+      el("div", { class: "starting" }, el("h2", {}, text.starting), el("p", { class: "quiet" }, text.startingDetail),
+        el("progress", { "aria-label": text.starting })),
+    );
   }
 
   _failed() {

@@ -8,6 +8,11 @@ import { begin, end } from "./timing.js";
 /** @typedef {import("./types.js").LeafMap} LeafMap */
 
 /**
+ * @typedef {Object} Running
+ * @property {Set<number>} ids  that have not come yet
+ * @property {AbortController} control
+ * @property {number} since  ms
+ *
  * @callback Fetch
  * @param {readonly number[]} ids
  * @param {(map: LeafMap|null, id: number) => void} each
@@ -17,6 +22,7 @@ import { begin, end } from "./timing.js";
 
 const MOST = 2000; // maps kept
 const BATCH = 24; // photos in one request
+const PATIENCE = 120; // ms until a request that is not for the most urgent photo is dropped
 const RETRY = 1500; // ms
 
 export class MapStore {
@@ -36,7 +42,7 @@ export class MapStore {
     this._wanted = [];
     /** @type {number[]} */
     this._first = [];
-    /** @type {{ids: Set<number>, control: AbortController}|null} */
+    /** @type {Running|null} */
     this._running = null;
     this._timer = 0;
   }
@@ -123,22 +129,28 @@ export class MapStore {
 
   _pump() {
     const missing = [...new Set([...this._first, ...this._wanted])].filter((id) => this._missing(id));
-    if (this._running !== null) {
-      const running = this._running.ids;
-      const urgent = missing.slice(0, BATCH);
-      const useful = urgent.filter((id) => running.has(id)).length;
-      if (running.size && (useful || !urgent.length) && running.has(urgent[0] ?? -1)) return;
-      if (!urgent.length) return;
-      this._running.control.abort();
-      this._running = null;
-    }
+    if (this._running !== null && !this._isStale(this._running, missing)) return;
+    this._running?.control.abort();
+    this._running = null;
     if (!missing.length) return;
     void this._request(missing.slice(0, BATCH));
   }
 
+  /**
+   * Whether a request should be dropped for what is missing now: it has nothing of that, or it has
+   * been slow and not the most urgent.
+   * @param {Running} running
+   * @param {number[]} missing
+   */
+  _isStale(running, missing) {
+    if (!missing.length) return false;
+    if (!missing.some((id) => running.ids.has(id))) return true;
+    return !running.ids.has(missing[0]) && performance.now() - running.since > PATIENCE;
+  }
+
   /** @param {number[]} ids */
   async _request(ids) {
-    const running = { ids: new Set(ids), control: new AbortController() };
+    const running = { ids: new Set(ids), control: new AbortController(), since: performance.now() };
     this._running = running;
     begin("picie:maps");
     try {

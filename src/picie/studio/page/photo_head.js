@@ -14,7 +14,7 @@ export class PhotoHead {
       class: "primary", "aria-keyshortcuts": "a", title: `${text.acceptHint} (a)`,
     });
     this.hint = el("p", { class: "hint photo-hint" });
-    this.root = el("header", { class: "photo-head" },
+    this.root = el("div", { class: "photo-head" },
       el("div", { class: "photo-title" }, this.name, this.badge),
       el("div", { class: "photo-steps" },
         button(text.back, means.back, {

@@ -29,8 +29,8 @@ export class PhotoTable {
     this.next = button(text.next, () => this._turn(1), { icon: "right", class: "icon-button" });
     this.root = el(
       "section",
-      { class: "photo-table", "aria-labelledby": "photo-table-title" },
-      el("h2", { id: "photo-table-title" }, text.title),
+      { class: "photo-table" },
+      el("h2", {}, text.title),
       el("p", { class: "table-tools" }, this.back, this.place, this.next, button(text.csv, () => this._download())),
       el(
         "div",

@@ -5,24 +5,19 @@ import {
   drawBand, drawBrush, drawCorners, drawCrosshair, drawLine, drawMarks, drawRings,
 } from "./marks.js";
 import { Pen } from "./pen.js";
-import { floodFill, keysOf, ringsInPhoto, traceRings } from "./regions.js";
+import { ringsInPhoto } from "./regions.js";
 import { markAt, within } from "./shapes.js";
 import { strings } from "./strings.js";
+import { Under } from "./under.js";
 import { following, toPhoto, toScreen } from "./view_transform.js";
 
 /**
  * @typedef {import("./pen.js").Drawn} Drawn
  * @typedef {import("./regions.js").Point} Point
- * @typedef {import("./regions.js").Region} Region
  * @typedef {import("./shapes.js").Mark} Mark
  * @typedef {import("./stage.js").PhotoInfo} PhotoInfo
  * @typedef {import("./types.js").Act} Act
- * @typedef {import("./types.js").LeafMap} LeafMap
  * @typedef {import("./view_transform.js").View} View
- *
- * @typedef {Object} Shown  the region under the pointer
- * @property {Region} region
- * @property {Point[][]} rings  in cells
  */
 
 const CLOSE = 10; // CSS pixels around the first corner that close a polygon
@@ -45,11 +40,9 @@ export class PhotoTools {
     this.pointer = null;
     /** Where the cursor of the keys is; null = the pointer is in use. @type {Point|null} */
     this.crosshair = null;
-    /** A region was clicked and is asked about. */
-    this._asking = false;
-    /** @type {Shown|null} */
-    this._region = null;
+    this.under = new Under(viewer);
     this._timer = 0;
+    this._touch = false; // the last pointer was a finger
     this.space = false; // held
     this.dragged = false; // while it was held
   }
@@ -59,8 +52,13 @@ export class PhotoTools {
     return {
       tool: () => this.viewer.store.view.tool,
       holds: () => this.space,
+      begin: ({ pointerType }) => {
+        this._touch = pointerType === "touch";
+        this.viewer.chooser.close();
+      },
       press: (place) => {
         this._byPointer(place);
+        this.viewer.fine.wait();
         this.pen.press(place);
         this._ink();
       },
@@ -148,11 +146,6 @@ export class PhotoTools {
     if (this.selected === id) this.select(null);
   }
 
-  /** The map or its classes changed. */
-  forgetRegion() {
-    if (!this._asking) this._region = null;
-  }
-
   /**
    * Move the crosshair by keys.
    * @param {number} across  CSS pixels
@@ -166,6 +159,7 @@ export class PhotoTools {
     const [x, y] = this.crosshair ?? this.pointer ?? middle;
     this.crosshair = within(x + across / scale, y + down / scale, stage.photo);
     this.pointer = null;
+    this._touch = false;
     this.pen.move(this.crosshair);
     const view = following(stage.view, this.crosshair, stage.photo, stage.pane);
     if (view !== stage.view) stage.setView(view);
@@ -196,15 +190,6 @@ export class PhotoTools {
   }
 
   /**
-   * Group of the class at a place; null = outside, or the mask is not there.
-   * @param {Point} place
-   */
-  groupAt(place) {
-    const { map, cell } = this._cellAt(place);
-    return map === null || cell < 0 ? null : this.viewer.store.groupOf(map.data[cell]);
-  }
-
-  /**
    * Everything over photo and mask.
    * @param {CanvasRenderingContext2D} ink
    * @param {View} view
@@ -218,7 +203,7 @@ export class PhotoTools {
     const marked = stage.mode !== "side" || pane === 1;
     if (!hidden && marked) drawMarks(ink, view, this.marks, colourOf, this.selected);
     const place = this.crosshair ?? this.pointer;
-    if (tool === "segment" && place !== null) this._drawRegion(ink, view, place);
+    if (tool === "segment" && place !== null) this.under.draw(ink, view, place);
     const { points, here } = this.pen;
     if (tool === "brush" || tool === "eraser") {
       const { radius } = this.pen;
@@ -297,6 +282,7 @@ export class PhotoTools {
       at: this._inStage(toScreen(stage.view, [x, y])),
       now: strings.viewer.noClass,
       reach: false,
+      touch: this._touch,
       answer: (title) => {
         this.viewer.choose(title);
         send(title);
@@ -345,17 +331,16 @@ export class PhotoTools {
    */
   _ask(place, at) {
     const { store, stage, chooser, photo } = this.viewer;
-    const shown = this._regionAt(place);
-    const { map, cell } = this._cellAt(place);
-    if (shown === null || map === null || photo === null) return;
-    const leaf = map.data[cell];
-    const group = store.groupOf(leaf);
-    const node = this._nodeOf(leaf);
-    this._asking = true;
+    const { under } = this;
+    const shown = under.regionAt(place);
+    if (shown === null || photo === null) return;
+    const node = under.nodeOf(under.leafAt(place));
+    under.held = true;
     chooser.ask({
       at: this._inStage(at),
-      now: strings.viewer.now(group?.title || strings.viewer.nameless),
+      now: strings.viewer.now(under.titleAt(place) || strings.viewer.nameless),
       reach: node !== null,
+      touch: this._touch,
       answer: (title, reach) => {
         this.viewer.choose(title);
         if (reach === "everywhere" && node !== null) {
@@ -366,31 +351,12 @@ export class PhotoTools {
         }
       },
       closed: () => {
-        this._asking = false;
-        this._region = null;
+        under.release();
         stage.field.focus({ preventScroll: true });
         this._ink();
       },
     });
     this._ink();
-  }
-
-  /**
-   * The node to name everywhere: that of the class, or of the cluster at this cut, whichever is
-   * smaller; null for a class that only marks have.
-   * @param {number} leaf
-   */
-  _nodeOf(leaf) {
-    const { tree, data } = this.viewer.store;
-    if (tree === null || data.state === null || leaf >= tree.count) return null;
-    const cluster = tree.cut(data.state.clusters).find((leaves) => leaves.includes(leaf)) ?? [leaf];
-    const nodes = [
-      ...data.state.classes.flatMap((one) => one.nodes),
-      ...tree.cover(cluster),
-    ].filter((node) => tree.members[node].includes(leaf));
-    const group = this.viewer.store.groupOf(leaf);
-    if (group !== null && group.title === "") nodes.push(group.node);
-    return nodes.reduce((a, b) => (tree.members[b].length < tree.members[a].length ? b : a));
   }
 
   /** @param {Point} at  on a pane @returns {Point} */
@@ -399,57 +365,11 @@ export class PhotoTools {
     return [x + (mode === "side" ? panes[1].left : 0), y];
   }
 
-  /**
-   * The map that is shown, and its cell at a place; -1 = outside.
-   * @param {Point} place
-   * @returns {{map: LeafMap|null, cell: number}}
-   */
-  _cellAt([x, y]) {
-    const { photo } = this.viewer;
-    const map = this.viewer.stage.mask?.map ?? null;
-    if (photo === null || map === null || map.id !== photo.id) return { map: null, cell: -1 };
-    const column = Math.floor((x / photo.width) * map.w);
-    const row = Math.floor((y / photo.height) * map.h);
-    const inside = x >= 0 && y >= 0 && x <= photo.width && y <= photo.height;
-    const cell = Math.min(row, map.h - 1) * map.w + Math.min(column, map.w - 1);
-    return { map, cell: inside ? cell : -1 };
-  }
-
-  /** @param {Point} place */
-  _regionAt(place) {
-    if (this._asking) return this._region;
-    const { map, cell } = this._cellAt(place);
-    if (map === null || cell < 0) {
-      this._region = null;
-    } else if (this._region === null || this._region.region.inside[cell] !== 1) {
-      const { store } = this.viewer;
-      const keys = keysOf(store.groups(), store.rows);
-      const region = floodFill(map, keys, cell % map.w, Math.floor(cell / map.w));
-      this._region = { region, rings: traceRings(region) };
-    }
-    return this._region;
-  }
-
-  /**
-   * @param {CanvasRenderingContext2D} ink
-   * @param {View} view
-   * @param {Point} place
-   */
-  _drawRegion(ink, view, place) {
-    const { photo } = this.viewer;
-    const shown = this._regionAt(place);
-    if (shown === null || photo === null) return;
-    const { region, rings } = shown;
-    const [across, down] = [photo.width / region.width, photo.height / region.height];
-    const scaled = rings.map((ring) => ring.map(([x, y]) => /** @type {Point} */ ([x * across, y * down])));
-    drawRings(ink, view, scaled, { colour: "#ffffff", fill: this._asking ? 0.25 : 0.12 });
-  }
-
   _announce() {
     if (this.crosshair === null) return;
-    const group = this.groupAt(this.crosshair);
+    const title = this.under.titleAt(this.crosshair);
     const text = strings.viewer;
-    const what = group === null ? text.unknown : group.title || text.nameless;
+    const what = title === null ? text.unknown : title || text.nameless;
     const [x, y] = this.crosshair.map(Math.round);
     say(this.viewer.live, text.under(what, x, y));
   }

@@ -17,11 +17,7 @@ const MOST_ALIKE = 3;
 export function questionsOf(state, { model, tree, shares }) {
   /** @type {Map<number, string>} */
   const titles = new Map();
-  for (const one of state.classes) {
-    for (const node of tree.cover(one.nodes.flatMap((part) => tree.members[part]))) {
-      titles.set(node, one.name);
-    }
-  }
+  for (const one of state.classes) for (const node of one.nodes) titles.set(node, one.name);
   const named = new Set([...titles.keys()].flatMap((node) => tree.members[node]));
   const unnamed = tree
     .cut(Math.max(2, Math.min(START, tree.count)))

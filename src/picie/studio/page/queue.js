@@ -80,7 +80,7 @@ export function sampleOf(first, total, most = SAMPLE) {
   return [...found];
 }
 
-/** The photos that the last mark changed most, each with its mask. */
+/** The photos that the last mark changed most, each with its mask; before there is one, the next. */
 export class Strip {
   /**
    * @param {Store} store
@@ -93,15 +93,14 @@ export class Strip {
     this.open = open;
     /** @type {{id: number, share: number}[]} */
     this.found = [];
-    /** Photo of the mark, which is in the large view already. @type {number|null} */
-    this.marked = null;
-    this.hint = el("p", { class: "hint" }, strings.viewer.stripEmpty);
+    /** Photos that come next. @type {readonly number[]} */
+    this.next = [];
+    this.title = el("h2", {});
     this.list = el("ul", { class: "strip-list" });
     this.root = el("section", { class: "strip", "aria-label": strings.viewer.strip },
-      el("h2", {}, strings.viewer.strip), this.hint, this.list);
+      this.title, this.list);
     /** @type {Map<number, {item: HTMLElement, canvas: HTMLCanvasElement, share: HTMLElement}>} */
     this._items = new Map();
-    this._version = -1;
   }
 
   /**
@@ -110,7 +109,8 @@ export class Strip {
    * @param {number|null} current  the photo in the large view
    */
   update(ids, current) {
-    const { maps } = this.store;
+    const { maps, before: acted } = this.store;
+    if (acted === null) return; // nothing was marked since the page was opened
     const numbers = new Map();
     const old = keysOf(this.store.groupsBefore(), 65536, numbers);
     const keys = keysOf(this.store.groups(), 65536, numbers);
@@ -124,25 +124,24 @@ export class Strip {
       const share = shareChanged(before, after, old, keys);
       if (share > 0) changes.push({ id, share });
     }
-    if (seen > 0) {
-      this.found = changes.sort((a, b) => b.share - a.share).slice(0, SHOWN);
-      say(this.hint, strings.viewer.stripNone);
-    }
+    if (seen > 0) this.found = changes.sort((a, b) => b.share - a.share).slice(0, SHOWN);
     this.show();
   }
 
   /** Paint what is there. */
   show() {
-    this.hint.hidden = this.found.length > 0;
-    const wanted = this.found.map(({ id }) => id);
+    const changed = this.found.length > 0;
+    say(this.title, changed ? strings.viewer.strip : strings.viewer.stripNext);
+    const wanted = changed ? this.found.map(({ id }) => id) : this.next.slice(0, SHOWN);
     if (wanted.join() !== [...this._items.keys()].join()) {
       const held = this._items;
       this._items = new Map(wanted.map((id) => [id, held.get(id) ?? this._make(id)]));
       fill(this.list, [...this._items.values()].map(({ item }) => item));
     }
-    for (const { id, share } of this.found) {
-      const item = this._items.get(id);
-      if (item !== undefined) say(item.share, strings.viewer.changedShare(share));
+    for (const [id, { share }] of this._items) {
+      const found = this.found.find((one) => one.id === id);
+      const name = this.store.data.photos?.names[id] ?? "";
+      say(share, found === undefined ? name : strings.viewer.changedShare(found.share));
       this._paint(id);
     }
   }

@@ -21,6 +21,7 @@ import { strings } from "./strings.js";
  */
 
 const text = strings.setup;
+const COUNTED = /\d+\/\d+/; // a line of progress; others are for a terminal
 const [LEAST, MOST, USUAL] = [2, 60, 24];
 
 /**
@@ -175,13 +176,13 @@ class Setup {
 
   _progress() {
     const { job } = this;
-    const message = this.store.data.status?.message ?? "";
-    say(this.stage, job?.label ?? text.starting);
-    if (job !== null && job.total > 0) {
+    const doing = this.store.data.status?.message ?? "";
+    say(this.stage, [job?.label, doing].filter(Boolean).join(": ") || text.starting);
+    if (job !== null && job.done > 0) {
       this.bar.max = job.total;
       this.bar.value = job.done;
     } else this.bar.removeAttribute("value");
-    say(this.message, job?.message || message);
+    say(this.message, job !== null && COUNTED.test(job.message) ? job.message : "");
     this.cancel.hidden = job === null;
   }
 

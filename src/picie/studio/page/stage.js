@@ -39,6 +39,7 @@ import {
  * @property {Table} table
  * @property {boolean} outlines
  * @property {import("./painter.js").Changed|null} changed
+ * @property {readonly string[]|null} titles  classes that the numbers of the map are; null = leaves
  */
 
 const GAP = 4; // between the panes of the mode side by side
@@ -78,6 +79,7 @@ export class Stage {
       el("canvas", { class: `stage-${name}`, "aria-hidden": "true" });
     this.pictures = canvas("photo");
     this.paint = canvas("mask");
+    this.paint.hidden = true; // until there is something on it
     this.ink = canvas("ink");
     this.handle = this._makeHandle();
     this.field = el(

@@ -8,15 +8,17 @@
  */
 
 import * as api from "./api.js";
-import { applied } from "./acts.js";
+import { NAMING, applied } from "./acts.js";
 import { Counts } from "./counts.js";
 import { groupsOf, leavesOf, movedLeaves, tableOf } from "./luts.js";
 import { MapStore } from "./maps.js";
+import { browser } from "./means.js";
 import { Outbox } from "./outbox.js";
 import { strings } from "./strings.js";
 import { begin } from "./timing.js";
 import { Tree } from "./tree.js";
 
+/** @typedef {import("./means.js").Means} Means */
 /** @typedef {import("./types.js").Act} Act */
 /** @typedef {import("./types.js").ActAnswer} ActAnswer */
 /** @typedef {import("./types.js").Data} Data */
@@ -33,30 +35,11 @@ import { Tree } from "./tree.js";
 /** @typedef {import("./types.js").Table} Table */
 /** @typedef {import("./types.js").View} View */
 
-/**
- * @typedef {Object} Means  the world outside, replaced in tests
- * @property {(callback: () => void) => void} frame  before the next repaint
- * @property {Storage|null} storage
- * @property {typeof api.get} get
- * @property {typeof api.post} post
- * @property {typeof api.maps} maps
- * @property {typeof api.bytes} bytes
- * @property {() => string} newKey
- */
-
-/** @returns {Means} */
-function browser() {
-  const newKey = () =>
-    Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(16).padStart(2, "0")).join("");
-  return {
-    frame: (callback) => void requestAnimationFrame(callback),
-    storage: storageOf(),
-    get: api.get, post: api.post, maps: api.maps, bytes: api.bytes, newKey,
-  };
-}
+/** Acts whose effect may be out of sight, so that the status line says what was done. */
+const TOLD = new Set(["undo", "redo", "clear", "rename", "unname"]);
 
 export class Store {
-  /** @param {Partial<Means>} [means] */
+  /** @param {Partial<Means>} [means]  in tests */
   constructor(means = {}) {
     this.means = /** @type {Means} */ ({ ...(means.frame ? {} : browser()), ...means });
     /** Id of this page in acts and events. */
@@ -134,7 +117,7 @@ export class Store {
    * @returns {Promise<ActAnswer>}
    */
   act(act) {
-    begin("picie:repaint");
+    if (NAMING.has(act.act)) begin("picie:repaint");
     if ("photo" in act) {
       this.marked = act.photo;
       this.maps.hurry(act.photo);
@@ -362,7 +345,7 @@ export class Store {
     this._fold();
     if (!this.outbox.items.length) this._say({ saving: "saved" });
     const last = answer.said.at(-1);
-    if (last) this.say(last);
+    if (last && TOLD.has(act.act)) this.say(strings.status.did(last));
   }
 
   /** @param {Error} error */
@@ -406,13 +389,4 @@ function same(one, other) {
   if (one === other) return true;
   if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
   return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** @returns {Storage|null} */
-function storageOf() {
-  try {
-    return localStorage;
-  } catch {
-    return null; // forbidden by the browser's settings
-  }
 }

@@ -7,6 +7,12 @@
 const counted = (count, one, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
+/**
+ * What the log says, in the words of the page, which calls nodes of the tree clusters.
+ * @param {string} said
+ */
+const plain = (said) => said.replace(/\bnames: /, "").replace(/\bnode (\d+)/g, "cluster $1");
+
 export const strings = {
   top: {
     product: "picie",
@@ -16,8 +22,8 @@ export const strings = {
     clustersLabel: "Number of clusters",
     suggested: (/** @type {number} */ k) => `${k} · suggested`,
     trained: (/** @type {number} */ k) => `${k} · as trained`,
-    undo: (/** @type {string|null} */ what) => (what === null ? "Nothing to undo" : `Undo: ${what}`),
-    redo: (/** @type {string|null} */ what) => (what === null ? "Nothing to redo" : `Redo: ${what}`),
+    undo: (/** @type {string|null} */ what) => (what === null ? "Nothing to undo" : `Undo: ${plain(what)}`),
+    redo: (/** @type {string|null} */ what) => (what === null ? "Nothing to redo" : `Redo: ${plain(what)}`),
     saved: "Saved",
     saving: "Saving",
     waiting: (/** @type {number} */ count) => `${counted(count, "act")} kept until the server is back`,
@@ -33,13 +39,15 @@ export const strings = {
   },
   status: {
     close: "Close this message",
+    did: plain,
     gone: (/** @type {string} */ command, /** @type {number} */ kept) =>
       `The studio's server has stopped; start it again with ${command}. ` +
       (kept ? `${counted(kept, "act")} kept here, sent when it is back.` : "What you do here is kept."),
     back: "The studio's server is back.",
     sent: (/** @type {number} */ count) => `The server is back; ${counted(count, "act")} sent.`,
     failed: "The studio could not start.",
-    starting: "Starting",
+    starting: "The model is being loaded",
+    startingDetail: "Your photos are here already. Masks and questions follow in a few seconds.",
     unreadable: "This answer of the server cannot be read; reload the page.",
     boot: "The page could not be set up:",
   },
@@ -47,7 +55,7 @@ export const strings = {
     label: "Photos with their masks",
     sort: "Sort",
     sorts: {
-      share: "most of this cluster",
+      share: "largest share",
       doubt: "least sure",
       name: "name",
       newest: "newest",
@@ -157,11 +165,10 @@ export const strings = {
     accept: "Accept",
     acceptHint: "This mask is right",
     accepted: "Accepted",
-    unaccept: "Not accepted after all",
+    unaccept: "Take back",
     acceptedHint: "What you draw now changes the accepted mask.",
     strip: "Changed most by the last mark",
-    stripEmpty: "Photos that the next mark changes most will show here.",
-    stripNone: "The last mark changed none of the photos looked at.",
+    stripNext: "Next photos",
     changedShare: (/** @type {number} */ share) =>
       share < 0.001 ? "under 0.1 % changed" : `${(100 * share).toFixed(1)} % changed`,
     open: (/** @type {string} */ name) => `Open ${name}`,

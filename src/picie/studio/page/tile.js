@@ -88,6 +88,7 @@ export class Tile {
     this.root.hidden = true;
     this.root.tabIndex = -1;
     this.root.removeAttribute("id");
+    this.root.removeAttribute("aria-posinset");
   }
 
   /**

@@ -73,8 +73,8 @@ export class TopBar {
   render() {
     const { data, view } = this.store;
     const ready = data.status?.phase === "ready";
-    say(this.title, data.status?.title ?? text.product);
-    this.title.title = data.status?.folder ?? "";
+    say(this.title, titleOf(data.status));
+    this.title.title = [data.status?.folder, data.status?.run].filter(Boolean).join("\n");
     this.list.hidden = !ready;
     for (const [place, tab] of TABS.entries()) {
       const open = view.tab === tab;
@@ -151,6 +151,14 @@ export class TopBar {
     this.store.look({ tab: TABS[wrapped] });
     this.tabs[wrapped].focus();
   }
+}
+
+/**
+ * The name of the folder of photos.
+ * @param {import("./types.js").Status|null} status
+ */
+export function titleOf(status) {
+  return status?.folder.split(/[\\/]/).filter(Boolean).at(-1) || status?.title || text.product;
 }
 
 /** Four regions of a mask. */

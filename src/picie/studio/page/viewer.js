@@ -5,6 +5,7 @@ import { Chooser } from "./chooser.js";
 import { el, say } from "./dom.js";
 import { FineMaps } from "./fine.js";
 import { listenToPointers } from "./gestures.js";
+import { keptMask, tableOfKept } from "./kept.js";
 import { MarkList } from "./marklist.js";
 import { createPainter } from "./painter.js";
 import { PhotoHead } from "./photo_head.js";
@@ -54,6 +55,10 @@ export class Viewer {
     this._infos = new Map();
     this._version = -1; // of the model
     this._end = -1; // of the log, as the marks shown know it
+    /** The accepted mask of the photo. @type {import("./kept.js").KeptMask|null} */
+    this.kept = null;
+    /** @type {{from: unknown[], table: import("./types.js").Table|null}} */
+    this._keptTable = { from: [], table: null };
     /** Photos looked at for changes. @type {number[]} */
     this._looked = [];
     /** @type {{at: number, version: number, here: boolean}|null} */
@@ -127,6 +132,8 @@ export class Viewer {
       const tool = event.target instanceof Element && event.target.closest("button");
       if (event.detail > 0 && tool && !this.chooser.open) stage.field.focus({ preventScroll: true });
     });
+    // Who came by a pointer works on with keys here; who came by keys stays where they are.
+    if (!document.activeElement?.matches(":focus-visible")) stage.field.focus({ preventScroll: true });
     this._names();
     const { photo } = store.view;
     if (photo === null) void this.next();
@@ -153,7 +160,8 @@ export class Viewer {
 
   /** @param {string} title */
   colourOf(title) {
-    return this.store.groups().find((group) => group.title === title)?.colour ?? "#f5d90a";
+    const unknown = title === IGNORE ? "#8c8c8c" : "#f5d90a";
+    return this.store.groups().find((group) => group.title === title)?.colour ?? unknown;
   }
 
   /** @param {string} title */
@@ -235,6 +243,7 @@ export class Viewer {
 
   /** A mark is on its way: how long until it shows? */
   timeStroke() {
+    this.fine.wait();
     this._stroke = { at: performance.now(), version: this.store.maps.version, here: false };
   }
 
@@ -245,11 +254,38 @@ export class Viewer {
     const changed = changedOf(store, id);
     const map = changed === null ? this.fine.get(id) : store.maps.get(id);
     const { outlines } = store.view;
-    const mask = map === null ? null : { map, table: store.table(), outlines, changed };
+    const kept = changed === null ? this._keptMask() : null;
+    const mask = kept ??
+      (map === null ? null : { map, table: store.table(), outlines, changed, titles: null });
     if (sameMask(mask, this.stage.mask)) return;
-    this.tools.forgetRegion();
+    this.tools.under.forget();
     this.stage.setMask(mask);
     this.stage.again("ink");
+  }
+
+  /** What was accepted of this photo, with what was drawn on it since; null = the model's mask. */
+  _keptMask() {
+    const { store, kept } = this;
+    const { opacity, hidden, outlines, only, glow } = store.view;
+    if (kept === null || !this.accepted || kept.map.id !== this.photo?.id || only || glow) return null;
+    const from = [kept, store.groups(), opacity, hidden];
+    if (!from.every((one, place) => one === this._keptTable.from[place])) {
+      const table = tableOfKept(kept.titles, (title) => this.colourOf(title), hidden ? 0 : opacity);
+      this._keptTable = { from, table };
+    }
+    const table = this._keptTable.table ?? store.table();
+    return { map: kept.map, table, outlines, changed: null, titles: kept.titles };
+  }
+
+  /**
+   * Ask again for the accepted mask. One that was accepted elsewhere has none here.
+   * @param {number} id
+   */
+  async _refreshKept(id) {
+    const kept = await keptMask(id).catch(() => null);
+    if (this.photo?.id !== id) return;
+    this.kept = kept;
+    this.repaint();
   }
 
   /** Ask again for the marks of a photo. @param {number} id */
@@ -265,6 +301,8 @@ export class Viewer {
       if (this.store.view.photo === id) {
         this._end = end;
         this._show(info);
+        if (info.accepted) void this._refreshKept(id);
+        else this.kept = null;
       }
       return info;
     } catch (error) {
@@ -304,6 +342,8 @@ export class Viewer {
     this.fine.want([id, ...next]);
     const ready = next.map((one) => this._infos.get(one)).filter((one) => one !== undefined);
     this.stage.ahead = ready;
+    this.strip.next = this.queue.ahead;
+    this.strip.show();
     this.stage.wantTiles();
     const missing = next.find((one) => !this._infos.has(one));
     if (missing === undefined) return;
@@ -359,7 +399,7 @@ export class Viewer {
   _maps(version) {
     if (version === this._version) return;
     this._version = version;
-    this.fine.outdate();
+    this.fine.wait();
   }
 
   _names() {

@@ -3,21 +3,21 @@
  * folder of 10,000 photos costs what one of 50 does.
  */
 
-import { el, fill, say } from "./dom.js";
+import { urls } from "./api.js";
+import { el, fill } from "./dom.js";
 import { createPainter } from "./painter.js";
 import { strings } from "./strings.js";
 import { Tile } from "./tile.js";
-import { begin, end } from "./timing.js";
-import { leafAt } from "./votes.js";
+import { end } from "./timing.js";
 import { WallBar, about } from "./wall_bar.js";
+import { WallInput } from "./wall_input.js";
 import { doubtful, grid, ordered, rowsIn } from "./wall_order.js";
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./types.js").Group} Group */
-/** @typedef {import("./types.js").LeafMap} LeafMap */
-/** @typedef {import("./types.js").Scope} Scope */
 
-const GAP = 8;
+export const GAP = 8;
+const BUDGET = 8; // ms of a frame for masks that are not seen yet
+const SHOWN = 600; // ms in which one sees what an act did, before the photos change
 const SETTLED = 120; // ms without scrolling until what is ahead is asked for
 const ORDER = ["photos", "view.sort", "view.filter"];
 const PAINT = [
@@ -53,13 +53,20 @@ export class Wall {
     this.current = 0; // place of the tile that Tab reaches
     this.aspect = 0; // width by height of tiles; 0 = to be taken from the first photos
     this._shapes = /** @type {number[]} */ ([]);
-    this._grid = grid(800, 200, 4 / 3, GAP);
+    this.grid = grid(800, 200, 4 / 3, GAP);
     this._doubtful = Infinity;
-    this._glowing = "";
     this._shown = true;
     this._top = 0;
     this._timer = 0;
+    this._frame = 0;
+    this._soon = 0;
+    this._acted = -Infinity;
+    /** Thumbnails that are needed soon. @type {HTMLImageElement[]} */
+    this._ahead = [];
+    /** Places that are seen: first, and beyond the last. @type {[number, number]} */
+    this._seen = [0, 0];
     this.bar = new WallBar(store);
+    this.input = new WallInput(this);
     this.sizer = el("div", { class: "wall-sizer", role: "presentation" });
     this.empty = el("div", { class: "empty", hidden: true });
     this.hint = el("div", { class: "wall-hint", hidden: true, "aria-hidden": "true" });
@@ -78,12 +85,7 @@ export class Wall {
     const { scroller } = this;
     this._watch.observe(scroller);
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
-    scroller.addEventListener("pointermove", (event) => this._point(event));
-    scroller.addEventListener("pointerleave", () => this._leave());
-    scroller.addEventListener("click", (event) => this._click(event));
-    scroller.addEventListener("dblclick", (event) => this._open(this._tileOf(event)));
-    scroller.addEventListener("keydown", (event) => this._key(event));
-    scroller.addEventListener("focusin", (event) => this._focused(event));
+    this.input.listen(scroller);
     this._offs = [this.store.on((what) => this._changed(what))];
     this.sort();
   }
@@ -91,6 +93,7 @@ export class Wall {
   stop() {
     for (const off of this._offs) off();
     this._watch.disconnect();
+    cancelAnimationFrame(this._frame);
     this.painter.free();
   }
 
@@ -103,7 +106,7 @@ export class Wall {
     if (!shown) this._top = this.scroller.scrollTop;
     this._shown = shown;
     if (!shown) {
-      this._leave();
+      this.input.leave();
       return;
     }
     this.layout();
@@ -119,24 +122,59 @@ export class Wall {
     if (what.has("view.tile")) this.layout();
     const follows = this.store.view.sort === "share" || this.store.view.filter === "with";
     const other = follows && has(["view.node", "view.only"]);
-    if (has(ORDER) || other || (what.has("counts") && this._mayReorder())) this.sort();
+    if (what.has("before")) this._acted = performance.now();
+    if (other && performance.now() - this._acted < 250) this._sortSoon();
+    else if (has(ORDER) || other || (what.has("counts") && this._mayReorder())) this.sort();
     else if (this.store.view.filter !== "all" && has(["state", "before"])) this.sort();
     if (has(["state", "counts", "maps", "photos"])) this._tellAll();
     if (has(PAINT)) this.paint();
   }
 
+  /**
+   * The next question after an act: first one sees what the act did, then the photos of the next
+   * question, which are asked for meanwhile.
+   */
+  _sortSoon() {
+    clearTimeout(this._soon);
+    const { columns, step } = this.grid;
+    const first = Math.floor(this.scroller.scrollTop / step) * columns;
+    const seen = this._ordered().slice(first, first + this._seen[1] - this._seen[0]);
+    this.store.maps.want([...this.order.slice(...this._seen), ...seen]);
+    this._ahead = seen.map((id) => {
+      const image = new Image();
+      image.src = urls.thumb(id);
+      return image;
+    });
+    this._soon = window.setTimeout(() => {
+      this.sort();
+      this._ahead = [];
+    }, SHOWN);
+  }
+
   /** New counts change the order only while nobody looks closely. */
   _mayReorder() {
-    return !this.scroller.matches(":hover, :focus-within") && this.scroller.scrollTop < this._grid.step;
+    return !this.scroller.matches(":hover, :focus-within") && this.scroller.scrollTop < this.grid.step;
   }
 
   /** Put the photos in order. The scroll position stays. */
   sort() {
+    const { data, counts } = this.store;
+    clearTimeout(this._soon);
+    this.order = this._ordered();
+    this._doubtful = doubtful(counts.doubts());
+    this.current = Math.min(this.current, Math.max(0, this.order.length - 1));
+    this.bar.tell(this.order.length, data.photos?.names.length ?? 0);
+    this._showEmpty();
+    this.layout();
+  }
+
+  /** @returns {number[]} */
+  _ordered() {
     const { data, view, counts } = this.store;
     const scope = about(this.store);
     const leaves = scope === null ? [] : this.store.leaves(scope);
     const moved = view.filter === "changed" ? this.store.moved() : [];
-    this.order = ordered(data.photos?.names.length ?? 0, view.sort, view.filter, {
+    return ordered(data.photos?.names.length ?? 0, view.sort, view.filter, {
       times: data.photos?.times ?? [],
       doubts: counts.doubts(),
       share: (id) => (scope === null ? NaN : counts.share(id, leaves)),
@@ -144,11 +182,6 @@ export class Wall {
       touched: data.state?.touched ?? {},
       accepted: data.state?.accepted ?? [],
     });
-    this._doubtful = doubtful(counts.doubts());
-    this.current = Math.min(this.current, Math.max(0, this.order.length - 1));
-    this.bar.tell(this.order.length, data.photos?.names.length ?? 0);
-    this._showEmpty();
-    this.layout();
   }
 
   _showEmpty() {
@@ -164,15 +197,15 @@ export class Wall {
   layout() {
     const width = this.scroller.clientWidth - 2 * GAP;
     if (width <= 0) return;
-    this._grid = grid(width, this.store.view.tile, this.aspect || 4 / 3, GAP);
-    const rows = Math.ceil(this.order.length / this._grid.columns);
-    this.sizer.style.height = `${Math.max(0, rows * this._grid.step - GAP)}px`;
+    this.grid = grid(width, this.store.view.tile, this.aspect || 4 / 3, GAP);
+    const rows = Math.ceil(this.order.length / this.grid.columns);
+    this.sizer.style.height = `${Math.max(0, rows * this.grid.step - GAP)}px`;
     this.update();
   }
 
   /** Give elements to the rows near what is seen. Photos that have one keep it. */
   update() {
-    const { columns, width, height, step } = this._grid;
+    const { columns, width, height, step } = this.grid;
     const total = this.order.length;
     const { scrollTop, clientHeight } = this.scroller;
     const near = rowsIn(scrollTop, clientHeight, step, Math.ceil(total / columns));
@@ -185,7 +218,8 @@ export class Wall {
       tile.move((place % columns) * (width + GAP), Math.floor(place / columns) * step, { width, height });
       if (fresh) this._tell(tile);
     });
-    this._want(near.seenFirst * columns, Math.min(total, near.seenLast * columns), last);
+    this._seen = [near.seenFirst * columns, Math.min(total, near.seenLast * columns)];
+    this._want(...this._seen, last);
     this.paint();
   }
 
@@ -246,20 +280,38 @@ export class Wall {
     }, SETTLED);
   }
 
-  /** Paint the masks of all tiles; those that are painted already cost nothing. */
+  /** Paint the masks that are seen now, and those near them in the frames that follow. */
   paint() {
-    const { data, view, maps } = this.store;
+    const { data } = this.store;
     if (data.state === null || data.model === null) return;
-    const table = this.store.table();
-    const old = view.changed ? this.store.tableBefore() : null;
-    for (const tile of this.tiles) {
-      if (tile.place < 0) continue;
-      const map = maps.get(tile.id);
-      const changed = old === null || map === null ? null : { map: maps.previous(tile.id) ?? map, table: old };
-      tile.paint(this.painter, map, table, { outlines: view.outlines, changed });
-    }
+    const [first, last] = this._seen;
+    for (const tile of this.tiles) if (tile.place >= first && tile.place < last) this._paint(tile);
     end("picie:repaint");
     end("picie:glow");
+    if (this._frame) return;
+    this._frame = requestAnimationFrame(() => this._paintRest());
+  }
+
+  /** Those that are painted already cost nothing. */
+  _paintRest() {
+    this._frame = 0;
+    const until = performance.now() + BUDGET;
+    for (const tile of this.tiles) {
+      if (performance.now() > until) {
+        this._frame = requestAnimationFrame(() => this._paintRest());
+        return;
+      }
+      if (tile.place >= 0) this._paint(tile);
+    }
+  }
+
+  /** @param {Tile} tile */
+  _paint(tile) {
+    const { view, maps } = this.store;
+    const map = maps.get(tile.id);
+    const old = view.changed ? this.store.tableBefore() : null;
+    const changed = old === null || map === null ? null : { map: maps.previous(tile.id) ?? map, table: old };
+    tile.paint(this.painter, map, this.store.table(), { outlines: view.outlines, changed });
   }
 
   /** @param {Tile} tile */
@@ -282,103 +334,14 @@ export class Wall {
   }
 
   /**
-   * @param {Event} event
-   * @returns {Tile|null}
-   */
-  _tileOf(event) {
-    const root = event.target instanceof Element ? event.target.closest(".tile") : null;
-    return root === null ? null : (this.tiles.find((tile) => tile.root === root) ?? null);
-  }
-
-  /**
-   * The leaf under the pointer.
-   * @param {MouseEvent} event
-   * @returns {number}  -1 = none
-   */
-  _leafAt(event) {
-    const tile = this._tileOf(event);
-    const at = tile?.at(event.clientX, event.clientY) ?? null;
-    const map = tile === null ? null : this.store.maps.get(tile.id);
-    if (at === null || map === null || this.store.data.state === null) return -1;
-    return leafAt(map, this.store.table().keys, at.x, at.y);
-  }
-
-  /** @param {PointerEvent} event */
-  _point(event) {
-    if (event.pointerType === "touch") return;
-    const group = this.store.groupOf(this._leafAt(event));
-    this.hint.hidden = group === null;
-    if (group !== null) {
-      say(this.hint, group.title || text.cluster(group.node));
-      const box = this.root.getBoundingClientRect();
-      const x = Math.min(event.clientX - box.left + 14, box.width - this.hint.offsetWidth - 8);
-      this.hint.style.transform = `translate(${x}px, ${event.clientY - box.top + 18}px)`;
-      this.hint.style.setProperty("--swatch", group.colour);
-    }
-    const key = group?.key ?? "";
-    if (key === this._glowing) return;
-    this._glowing = key;
-    begin("picie:glow");
-    this.store.look({ glow: group === null ? null : scopeOf(group) });
-  }
-
-  _leave() {
-    this.hint.hidden = true;
-    if (!this._glowing) return;
-    this._glowing = "";
-    this.store.look({ glow: null });
-  }
-
-  /** @param {MouseEvent} event */
-  _click(event) {
-    const tile = this._tileOf(event);
-    if (tile !== null) this._go(tile.place, false);
-    const leaf = this._leafAt(event);
-    const node = nodeOf(this.store, leaf);
-    if (node !== null) this.store.look({ node, drawer: true });
-  }
-
-  /** @param {Tile|null} tile */
-  _open(tile) {
-    if (tile !== null) this.store.look({ photo: tile.id, tab: "photos" });
-  }
-
-  /** @param {FocusEvent} event */
-  _focused(event) {
-    const tile = this._tileOf(event);
-    if (tile !== null && tile.place !== this.current) this._go(tile.place, false);
-  }
-
-  /** @param {KeyboardEvent} event */
-  _key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { columns, step } = this._grid;
-    const page = columns * Math.max(1, Math.floor(this.scroller.clientHeight / step));
-    const last = this.order.length - 1;
-    /** @type {Record<string, number>} */
-    const steps = {
-      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, PageUp: -page,
-      PageDown: page, Home: -last, End: last,
-    };
-    if (event.key === "Enter") this._open(this._tileOf(event));
-    else if (event.key in steps) {
-      const place = this.current + steps[event.key];
-      const far = Math.abs(steps[event.key]) > columns;
-      if (place >= 0 && place <= last) this._go(place, true);
-      else if (far) this._go(Math.min(last, Math.max(0, place)), true);
-    } else return;
-    event.preventDefault();
-  }
-
-  /**
    * Make a place the current one.
    * @param {number} place
    * @param {boolean} focus  and go there
    */
-  _go(place, focus) {
+  go(place, focus) {
     this.current = place;
     if (focus) {
-      const { columns, step, height } = this._grid;
+      const { columns, step, height } = this.grid;
       const top = Math.floor(place / columns) * step;
       const { scrollTop, clientHeight } = this.scroller;
       if (top < scrollTop) this.scroller.scrollTop = top;
@@ -392,27 +355,4 @@ export class Wall {
     }
     this._tellAll();
   }
-}
-
-/**
- * @param {Group} group
- * @returns {Scope}
- */
-function scopeOf(group) {
-  return group.title ? { name: group.title } : { node: group.node };
-}
-
-/**
- * The node to ask about when a leaf was pointed at: the part of its class or cluster that has it.
- * @param {Store} store
- * @param {number} leaf
- * @returns {number|null}
- */
-export function nodeOf(store, leaf) {
-  const group = store.groupOf(leaf);
-  const tree = store.tree;
-  if (group === null || tree === null || leaf >= tree.count) return null;
-  if (!group.title) return group.node;
-  const nodes = store.data.state?.classes.find((one) => one.name === group.title)?.nodes ?? [];
-  return nodes.find((node) => tree.members[node]?.includes(leaf)) ?? group.node;
 }

@@ -24,6 +24,7 @@ __all__ = ["ROUTES"]
 _AT_ONCE = 4  # photos decoded at the same time
 _DECODING = anyio.CapacityLimiter(_AT_ONCE)
 _MOST_NEXT = 50
+_MOST_CELLS = 2048  # along the longer side of an accepted mask
 _Part = TypeVar("_Part")
 
 
@@ -84,10 +85,11 @@ async def thumbnail(request: Request) -> Response:
     """A small copy of a photo."""
     listed = _photos(request)
     number = _number(request, listed)
-    content = listed.kept_thumbnail(number)
-    if content is None:
-        content, _ = await run_sync(listed.thumbnail, number, limiter=_DECODING)
-    return _picture(request, listed.keys[number], content, JPEG)
+    kept = listed.kept_thumbnail(number)
+    if kept is not None:
+        return _picture(request, listed.keys[number], kept, JPEG)
+    content, kind = await run_sync(listed.thumbnail, number, limiter=_DECODING)
+    return _picture(request, listed.keys[number], content, kind)
 
 
 async def tile(request: Request) -> Response:
@@ -119,6 +121,23 @@ def _annotated(studio: "Studio", name: str) -> tuple[list[Any], str | None]:
     events = studio.workspace.annotations.by_image().get(name, ())
     marks = [event.to_json() for event in events if event.act not in ("accept", "audit")]
     return marks, next((event.id for event in reversed(events) if event.act == "accept"), None)
+
+
+async def accepted(request: Request) -> Response:
+    """The accepted mask of a photo with its marks: a line of JSON, then (h, w) uint16.
+
+    The line has width, height and titles; the numbers are places in titles, 65535 = no class. At
+    most 2048 pixels wide and high.
+    """
+    listed, masks = _photos(request), _there(_studio(request).accepted)
+    workspace = _there(_studio(request).workspace)
+    name = listed.names[_number(request, listed)]
+    mask = await run_sync(masks.mask, workspace.annotations, name, limiter=_DECODING)
+    step = -(-max(mask.ids.shape) // _MOST_CELLS)
+    cells = mask.ids[step // 2 :: step, step // 2 :: step]
+    head = {"width": cells.shape[1], "height": cells.shape[0], "titles": mask.titles}
+    content = json.dumps(head).encode() + b"\n" + cells.astype("<u2").tobytes()
+    return Response(content, media_type="application/octet-stream")
 
 
 async def counts(request: Request) -> Response:
@@ -185,6 +204,7 @@ ROUTES = [
     Route("/api/photos", photos),
     Route("/api/thumbs/{id:int}", thumbnail),
     Route("/api/photo/{id:int}", photo),
+    Route("/api/accepted/{id:int}", accepted),
     Route("/api/tile/{id:int}/{level:int}/{x:int}/{y:int}", tile),
     Route("/api/counts", counts),
     Route("/api/doubts", doubts),
