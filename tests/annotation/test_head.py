@@ -103,8 +103,8 @@ def test_a_fit_goes_on_from_the_head_before() -> None:
     same = fit_head(start, marks, 4, before=whole, rounds=0)
     assert torch.allclose(same.rows, whole.rows, atol=1e-5)
     assert torch.equal(same.offsets, whole.offsets)
-    short = {"rounds": 1, "steps": 4}
-    near, far = fit_head(start, marks, 4, before=whole, **short), fit_head(start, marks, 4, **short)
+    near = fit_head(start, marks, 4, before=whole, rounds=1, steps=4)
+    far = fit_head(start, marks, 4, rounds=1, steps=4)
     assert (near.rows - whole.rows).norm() < (far.rows - whole.rows).norm()
 
 

@@ -89,8 +89,8 @@ def test_first_masks_are_for_looking_only(served: Any) -> None:
 
 def test_the_page_is_part_of_the_package() -> None:
     assert (PAGE / "index.html").is_file()
-    for path in PAGE.iterdir():
-        assert app._NAME.fullmatch(path.name), path
+    for path in PAGE.rglob("*.*"):
+        assert app._NAME.fullmatch(path.relative_to(PAGE).as_posix()), path
 
 
 def test_no_two_routes_answer_one_address(twelve_photos: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import picie
 from picie.annotation.events import Event, digest_of_image, new_event
+from picie.annotation.lessons import Lessons, lessons_in
 from picie.annotation.log import append_events, read_annotations
 from picie.annotation.teach import annotated
 from picie.data.folder import open_folder
@@ -184,11 +185,10 @@ def test_only_photos_whose_marks_changed_are_looked_at_again(
     pupil.say(stroke("thing"), stroke("ground", 1))
     pupil.wait("settled")
     looked: list[str] = []
-    original = module.lessons_in
 
     def noted(image: str, *rest: Any) -> Any:
         looked.append(image)
-        return original(image, *rest)
+        return lessons_in(image, *rest)
 
     monkeypatch.setattr(module, "lessons_in", noted)
     pupil.say(stroke("thing", 1, points=[[50, 40]]))
@@ -250,12 +250,10 @@ def test_many_strokes_give_the_quick_fit_a_few_cells_each(
 ) -> None:
     sizes = [12, 3, 12, 1]
     strokes = torch.arange(4).repeat_interleave(torch.tensor(sizes))
-    lessons = module.Lessons(
-        ("a",), torch.rand(28, 2), torch.zeros(28, dtype=torch.int64), strokes, 2
-    )
+    lessons = Lessons(("a",), torch.rand(28, 2), torch.zeros(28, dtype=torch.int64), strokes, 2)
     assert module._fewer(lessons) is lessons
     monkeypatch.setattr(module, "_QUICK_STROKES", 3)
-    assert module._fewer(lessons).strokes.bincount().tolist() == [4, 3, 4, 1]
+    assert module._fewer(lessons).strokes.bincount().tolist() == [6, 3, 6, 1]
 
 
 def test_many_annotated_photos_are_looked_at_in_parts(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from picie.data.folder import open_folder
+from picie.errors import ConfigError
 from picie.studio.broadcast import Broadcast
 from picie.studio.loading import load_parts
 from picie.studio.photos import Photos
@@ -31,6 +32,8 @@ def test_all_photos_are_looked_at_by_themselves(run: Path, scenes: Path) -> None
         time.sleep(0.05)
     assert parts.index.seen == 6
     assert parts.cards.card(0)["ready"] == 1
+    with pytest.raises(ConfigError, match="name clusters first"):
+        parts.workspace.act({"act": "accept", "photo": 2})
     parts.workspace.act({"act": "name", "node": 0, "title": "sky"})
     parts.workspace.act({"act": "accept", "photo": 2})
     assert [*parts.touched()] == [parts.workspace.photos.names[2]]

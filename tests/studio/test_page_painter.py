@@ -13,7 +13,7 @@ KINDS = {".js": "text/javascript", ".html": "text/html", ".css": "text/css"}
 FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 SETUP = """async () => {
-  const { createPainter } = await import("/painter.js");
+  const { createPainter } = await import("/painting/painter.js");
   let seed = 7;
   const draws = (n) => ((seed = (seed * 16807) % 2147483647) >> 4) % n;
   const noise = (w, h, leaves, type) => ({
@@ -78,7 +78,7 @@ def page(browser: Browser) -> Iterator[Page]:
     program = next(path for name in names if (path := shutil.which(name)))
 
     def answer(route: Route) -> None:
-        name = route.request.url.rpartition("/")[2]
+        name = route.request.url.removeprefix("http://studio.test/")
         if not name:
             route.fulfill(body="<!doctype html><title>painters</title>", content_type="text/html")
             return

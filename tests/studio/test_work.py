@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
 
@@ -35,7 +36,7 @@ def _held(worker: Worker) -> threading.Event:
 def test_the_most_urgent_call_comes_first_then_the_first_one(worker: Worker) -> None:
     go, done = _held(worker), list[str]()
     for priority, name in ((REST, "c"), (VIEW, "a1"), (QUEUE, "b"), (VIEW, "a2"), (NOW, "0")):
-        last = worker.run(priority, lambda name=name: done.append(name))
+        last = worker.run(priority, partial(done.append, name))
     assert worker.waiting == 5
     go.set()
     last.result(10)

@@ -238,9 +238,8 @@ def test_marks_of_all_kinds_are_events(desk: Desk) -> None:
     desk.act("erase", photo=2, points=[[5, 5]], radius=2)
     desk.act("accept", photo=3)
     events = read_annotations(desk.run / "annotations.jsonl").events
-    assert [event.act for event in events] == [
-        "stroke", "polygon", "box", "segment", "erase", "accept",
-    ]  # fmt: skip
+    acts: list[str] = [event.act for event in events]
+    assert acts == ["stroke", "polygon", "box", "segment", "erase", "accept"]
     assert events[0].points == ((0, 10), (64, 48))
     assert events[2].points == ((5, 5), (64, 20))
     assert {event.by for event in events} == {"studio"}

@@ -21,7 +21,7 @@ PAGE = Path(__file__).parent / "page"
 """Folder of the page's files."""
 
 _NOUNS = (annotate, check, jobs, photos, status)
-_NAME = re.compile(r"[a-z0-9_]+\.(?P<kind>html|css|js|svg|png)")
+_NAME = re.compile(r"(?:[a-z]+/)?[a-z0-9_]+\.(?P<kind>html|css|js|svg|png)")
 _KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -35,7 +35,7 @@ _LOG = logging.getLogger("picie.studio")
 def make_app(studio: Studio) -> Starlette:
     """The application of a studio, without its guard."""
     routes = [_guarded(route) for noun in _NOUNS for route in noun.ROUTES]
-    routes += [Route("/", _index), Route("/{name}", _file)]
+    routes += [Route("/", _index), Route("/{name:path}", _file)]
     handlers: Any = {PicieError: _refused, HTTPException: _http_error, Exception: _broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
@@ -67,10 +67,10 @@ def _file(request: Request) -> Response:
 
 
 def _page_file(name: str) -> Response:
-    """A file of the page; its name can only be that of a file in its folder."""
+    """A file of the page; its name can only be that of a file in its folder, or one below."""
     match = _NAME.fullmatch(name)
     path = PAGE / name
-    if match is None or path.is_symlink() or not path.is_file():
+    if match is None or path.resolve() != PAGE.resolve() / name or not path.is_file():
         raise HTTPException(404, "there is no such page")
     headers = {"Cache-Control": "no-cache"}
     return Response(path.read_bytes(), media_type=_KINDS[match["kind"]], headers=headers)

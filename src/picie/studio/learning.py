@@ -43,11 +43,12 @@ from picie.types import LabelsUsed
 __all__ = ["Learning", "Learnt"]
 
 _LOG = logging.getLogger("picie.studio")
-_QUICK_SAMPLE = 1500  # random cells of the quick fit
-_QUICK_CELLS = 4  # of each stroke, in the quick fit of many strokes
-_QUICK_STROKES = 150  # many
-_QUICK_STEPS = 8
-_PATIENCE = 1.0  # seconds after a name: another one often follows
+_QUICK_SAMPLE = 1000  # random cells of the quick fit
+_QUICK_CELLS = 6  # of each stroke, in the quick fit of many strokes
+_QUICK_STROKES = 60  # many
+_QUICK_STEPS = 10
+_PAUSE = 0.3  # seconds before a settled fit: the maps in view need all cores first
+_PATIENCE = 1.0  # the same after a name: another one often follows
 _AT_ONCE = 4  # photos whose lessons a stroke waits for
 State = Literal["none", "fitting", "quick", "settled"]
 _Fitted = tuple[Segmenter, Head, dict[str, bool], int]  # named, head, its further rows, marks
@@ -73,12 +74,19 @@ class Learnt:
 
 @dataclass(frozen=True, eq=False)
 class _Wanted:
-    """What is to be learnt; `marked` are the marks of each photo, `delay` is in seconds."""
+    """What is to be learnt.
+
+    Attributes:
+        number: counts them.
+        names: of the clusters.
+        marked: the marks of each photo.
+        quick: a quick fit comes first; not if only names have changed.
+    """
 
     number: int
     names: ClassNames
     marked: Mapping[str, tuple[Event, ...]]
-    delay: float
+    quick: bool = True
 
     @cached_property
     def marks_key(self) -> dict[str, tuple[str, ...]]:
@@ -143,16 +151,16 @@ class Learning:
         with self._changed:
             old = self._wanted
             number = old.number + 1 if old else 0
-            wanted = _Wanted(number, names, marks, 0.0)
+            wanted = _Wanted(number, names, marks)
             same = old is not None and old.marks_key == wanted.marks_key
             if same and old is not None and (old.names_key == wanted.names_key or not marks):
                 return
             if same and self.learnt.state in ("quick", "settled"):
-                wanted = replace(wanted, delay=_PATIENCE)
+                wanted = replace(wanted, quick=False)
             elif marks:
                 self.learnt = replace(self.learnt, state="fitting")
             self._wanted = wanted
-        if marks and not wanted.delay:
+        if marks and wanted.quick:
             self._tell()
         self._worker.run(NOW, lambda: self._fit(wanted))
         if number == 0:
@@ -223,7 +231,7 @@ class Learning:
             self._take(wanted, None, lessons)
             return
         model = self._model(wanted.names)
-        if quick and not wanted.delay:
+        if quick and wanted.quick:
             self._fit_quickly(wanted, model, lessons, sample)
         with self._changed:
             self._job = _Job(wanted, model, lessons, sample)
@@ -337,10 +345,10 @@ class Learning:
             if self._ended or self._job is not None or self._wanted is not job.wanted:
                 raise _Outdated
 
-        until = time.monotonic() + job.wanted.delay
+        until = time.monotonic() + (_PAUSE if job.wanted.quick else _PATIENCE)
         while time.monotonic() < until:
             check()
-            time.sleep(_PATIENCE / 20)
+            time.sleep(_PAUSE / 10)
         task = exercise(job.model, job.lessons, job.sample)
         head = fit_head(task.start, task.marks, task.classes, check=check)
         fitted = job.model, head, task.extra(head), job.lessons.count

@@ -136,7 +136,11 @@ def _accepted(workspace: Workspace, worker: Worker) -> Accepted:
         number = photos.number(event.image)
         assert number is not None  # the workspace has made the event of a photo
         photo = photos.folder.photos[number]
-        worker.run(NOW, lambda: accepted.keep(event, photo, workspace.current()[1])).result()
+        model = workspace.current()[1]
+        named = () if model.class_names is None else model.class_names.merged
+        if all(one.ignore for one in named):
+            raise ConfigError("nothing has a name yet; name clusters first, then accept masks")
+        worker.run(NOW, lambda: accepted.keep(event, photo, model)).result()
 
     workspace.accepting = keep
     return accepted

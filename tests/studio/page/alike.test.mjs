@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mostAlike } from "../../../src/picie/studio/page/alike.js";
+import { mostAlike } from "../../../src/picie/studio/page/clusters/alike.js";
 
 const COSINES = [
   [100, 80, 10, -20],

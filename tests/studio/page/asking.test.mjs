@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { following, order, progress, titleOf } from "../../../src/picie/studio/page/asking.js";
+import { following, order, progress, titleOf } from "../../../src/picie/studio/page/clusters/asking.js";
 
 // Leaves 0..3; nodes 4 = (0, 1), 5 = (2, 3), 6 = all.
 const MEMBERS = [[0], [1], [2], [3], [0, 1], [2, 3], [0, 1, 2, 3]];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Counts } from "../../../src/picie/studio/page/counts.js";
+import { Counts } from "../../../src/picie/studio/page/core/counts.js";
 
 function made(rows, width, doubts = []) {
   let told = 0;

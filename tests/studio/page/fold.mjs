@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-import { applied } from "../../../src/picie/studio/page/acts.js";
-import { Tree } from "../../../src/picie/studio/page/tree.js";
+import { applied } from "../../../src/picie/studio/page/core/acts.js";
+import { Tree } from "../../../src/picie/studio/page/core/tree.js";
 
 const { model, shares, steps } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const known = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { FrameReader } from "../../../src/picie/studio/page/frames.js";
+import { FrameReader } from "../../../src/picie/studio/page/core/frames.js";
 
 function frame(id, version, w, h, cells, ok = 1) {
   const size = cells.BYTES_PER_ELEMENT;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { read, tableOfKept } from "../../../src/picie/studio/page/kept.js";
+import { read, tableOfKept } from "../../../src/picie/studio/page/photo/kept.js";
 
 test("an accepted mask is a line of JSON and its cells", () => {
   const line = new TextEncoder().encode('{"width": 2, "height": 1, "titles": ["sky", "Straße"]}\n');

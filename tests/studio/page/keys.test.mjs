@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Keys, mayFire, nameOf } from "../../../src/picie/studio/page/keys.js";
+import { Keys, mayFire, nameOf } from "../../../src/picie/studio/page/core/keys.js";
 
 const press = (key, more = {}) => ({
   key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, code: key, repeat: false,

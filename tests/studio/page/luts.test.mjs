@@ -3,8 +3,8 @@ import test from "node:test";
 
 import {
   groupsOf, leavesOf, movedLeaves, rgbOf, tableOf, translation,
-} from "../../../src/picie/studio/page/luts.js";
-import { Tree } from "../../../src/picie/studio/page/tree.js";
+} from "../../../src/picie/studio/page/core/luts.js";
+import { Tree } from "../../../src/picie/studio/page/core/tree.js";
 
 const rows = [[0, 1, 1], [2, 3, 2], [4, 5, 3]];
 const tree = new Tree(4, rows);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { MapStore } from "../../../src/picie/studio/page/maps.js";
+import { MapStore } from "../../../src/picie/studio/page/core/maps.js";
 
 const map = (id, version = 0) => ({ id, version, w: 1, h: 1, data: new Uint8Array([id & 255]) });
 const settle = () => new Promise((resolve) => setTimeout(resolve, 1));

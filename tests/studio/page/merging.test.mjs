@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { listed, mergeAct } from "../../../src/picie/studio/page/merging.js";
+import { listed, mergeAct } from "../../../src/picie/studio/page/clusters/merging.js";
 
 const named = (/** @type {string} */ title, ignore = false) => ({
   key: `name ${title}`, title, node: 1, leaves: [1], colour: "#000000", ignore,

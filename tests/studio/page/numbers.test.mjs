@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import {
   counted, duration, expectation, percent, trainingSeconds,
-} from "../../../src/picie/studio/page/numbers.js";
+} from "../../../src/picie/studio/page/results/numbers.js";
 
 test("percent, as in the report", () => {
   assert.equal(percent(0.234), "23.4 %");

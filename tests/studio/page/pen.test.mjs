@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Pen } from "../../../src/picie/studio/page/pen.js";
+import { Pen } from "../../../src/picie/studio/page/photo/pen.js";
 
-/** @param {import("../../../src/picie/studio/page/types.js").Tool} tool */
+/** @param {import("../../../src/picie/studio/page/core/types.js").Tool} tool */
 function pen(tool) {
   const made = new Pen({ width: 480, height: 360 });
   made.tool = tool;

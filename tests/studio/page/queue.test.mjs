@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Queue, sampleOf } from "../../../src/picie/studio/page/queue.js";
+import { Queue, sampleOf } from "../../../src/picie/studio/page/photo/queue.js";
 
 /** @type {string[]} */
 let asked = [];

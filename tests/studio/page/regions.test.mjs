@@ -12,7 +12,7 @@ import {
   ringsInPhoto,
   shareChanged,
   traceRings,
-} from "../../../src/picie/studio/page/regions.js";
+} from "../../../src/picie/studio/page/photo/regions.js";
 
 /** A map of the digits of its rows. */
 function mapOf(...rows) {

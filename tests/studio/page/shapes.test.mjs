@@ -11,7 +11,7 @@ import {
   simplify,
   strokeToSend,
   within,
-} from "../../../src/picie/studio/page/shapes.js";
+} from "../../../src/picie/studio/page/photo/shapes.js";
 
 const PHOTO = { width: 480, height: 360 };
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { ApiError, Gone } from "../../../src/picie/studio/page/api.js";
-import { orphans } from "../../../src/picie/studio/page/outbox.js";
-import { Store } from "../../../src/picie/studio/page/store.js";
+import { ApiError, Gone } from "../../../src/picie/studio/page/core/api.js";
+import { orphans } from "../../../src/picie/studio/page/core/outbox.js";
+import { Store } from "../../../src/picie/studio/page/core/store.js";
 
 const rows = [[0, 1, 1], [2, 3, 2], [4, 5, 3]];
 const model = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Recent, settled, suggestions } from "../../../src/picie/studio/page/suggest.js";
+import { Recent, settled, suggestions } from "../../../src/picie/studio/page/clusters/suggest.js";
 
 const NAMES = ["road", "side road", "broad leaf", "sky", "Été"];
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Tree } from "../../../src/picie/studio/page/tree.js";
+import { Tree } from "../../../src/picie/studio/page/core/tree.js";
 
 // 0 and 3 merge to 5, 1 and 2 to 6, 5 and 4 to 7, 7 and 6 to 8
 const tree = new Tree(5, [[0, 3, 1], [1, 2, 2], [5, 4, 3], [7, 6, 4]]);

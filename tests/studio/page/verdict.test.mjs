@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import {
   closeness, precisionRows, wrongRows,
-} from "../../../src/picie/studio/page/verdict.js";
+} from "../../../src/picie/studio/page/check/verdict.js";
 
 const RESULT = {
   accuracy: { value: 82, interval: [74, 88], checks: 100 },

@@ -14,7 +14,7 @@ import {
   toPhoto,
   toScreen,
   zoomedAt,
-} from "../../../src/picie/studio/page/view_transform.js";
+} from "../../../src/picie/studio/page/photo/view_transform.js";
 
 const PHOTO = { width: 4000, height: 3000 };
 const PANE = { width: 1000, height: 600 };

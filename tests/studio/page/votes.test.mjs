@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { coverOf, keysOf, leafAt, winner } from "../../../src/picie/studio/page/votes.js";
+import { coverOf, keysOf, leafAt, winner } from "../../../src/picie/studio/page/painting/votes.js";
 
 const map = { id: 0, version: 0, w: 3, h: 2, data: new Uint8Array([0, 1, 2, 3, 1, 2]) };
 const table = new Uint16Array([7, 8, 9, 7]);

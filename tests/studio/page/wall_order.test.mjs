@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { doubtful, grid, ordered, rowsIn } from "../../../src/picie/studio/page/wall_order.js";
+import { doubtful, grid, ordered, rowsIn } from "../../../src/picie/studio/page/wall/wall_order.js";
 
 const shares = [0.2, NaN, 0.9, 0, 0.2];
 const known = {

@@ -1,13 +1,13 @@
 /** The page: sets everything up, and shows the panels of the tab that is open. */
 
-import { button, el, fill, say } from "./dom.js";
-import { keys } from "./keys.js";
-import { KeysList } from "./keys_list.js";
-import { connect } from "./session.js";
-import { Store } from "./store.js";
-import { strings } from "./strings.js";
-import { TopBar, titleOf } from "./topbar.js";
-import { Wall } from "./wall.js";
+import { button, el, fill, say } from "./core/dom.js";
+import { keys } from "./core/keys.js";
+import { KeysList } from "./core/keys_list.js";
+import { connect } from "./core/session.js";
+import { Store } from "./core/store.js";
+import { strings } from "./core/strings.js";
+import { TopBar, titleOf } from "./core/topbar.js";
+import { Wall } from "./wall/wall.js";
 
 /**
  * @typedef {(root: HTMLElement, store: Store) => () => void} Mount
@@ -16,11 +16,11 @@ import { Wall } from "./wall.js";
 
 /** Panels beside the wall, which is always there. @type {Record<string, Panel[]>} */
 const PANELS = {
-  setup: [{ place: "stage", load: () => import("./setup.js") }],
-  clusters: [{ place: "side", load: () => import("./cards.js") }],
-  photos: [{ place: "stage", load: () => import("./viewer.js") }],
-  check: [{ place: "stage", load: () => import("./audit.js") }],
-  results: [{ place: "stage", load: () => import("./results.js") }],
+  setup: [{ place: "stage", load: () => import("./begin/setup.js") }],
+  clusters: [{ place: "side", load: () => import("./clusters/cards.js") }],
+  photos: [{ place: "stage", load: () => import("./photo/viewer.js") }],
+  check: [{ place: "stage", load: () => import("./check/audit.js") }],
+  results: [{ place: "stage", load: () => import("./results/results.js") }],
 };
 
 /** What the bar at the top shows. */
