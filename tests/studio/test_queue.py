@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from picie.annotation.features import feature_maps
 from picie.annotation.queue import ACCEPTED, doubts, next_images, spread, summaries
@@ -12,9 +13,10 @@ from picie.data.folder import open_folder
 from picie.data.reading import Reading
 from picie.inference.segmenter import Segmenter
 from picie.studio import queue as module
-from picie.studio.index import Index
+from picie.studio.index import WHOLE, Index
 from picie.studio.photos import Photos
 from picie.studio.queue import Queue
+from picie.types import LabelsUsed
 
 
 class Ordered:
@@ -127,3 +129,22 @@ def test_the_number_of_marks_is_that_of_the_engine() -> None:
     from picie.annotation import queue
 
     assert module._FIRST == queue._FIRST
+
+
+def test_after_strokes_the_counts_are_those_of_the_moved_rows(ordered: Ordered) -> None:
+    ordered.look(*range(9))
+    ordered.update()
+    assert np.array_equal(ordered.queue.counts(), ordered.index.counts())
+    old = ordered.model
+    rows = old.network.view_centroids(0)[0]
+    offsets = torch.zeros(len(rows))
+    offsets[0] = 1e6  # this row wins everywhere
+    network = old.network.taught(
+        rows, old.network.view_centroids(0)[1], offsets, old.network.trees[0], LabelsUsed(1)
+    )
+    ordered.model, ordered.version = Segmenter(network, old.config), 1
+    ordered.update()
+    counts = ordered.queue.counts()
+    assert counts.shape == (9, len(rows))
+    assert (counts[:, 0] == WHOLE).all()
+    assert not counts[:, 1:].any()

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from picie.annotation.queue import ACCEPTED, Doubts, doubts, image_order, spread
+from picie.annotation.queue import ACCEPTED, Doubts, Summary, doubts, image_order, spread
 from picie.inference.segmenter import Segmenter
-from picie.studio.index import Index
+from picie.studio.index import UNKNOWN, WHOLE, Index
 
 __all__ = ["Queue"]
 
@@ -32,6 +33,8 @@ class _Table:
         shares: (N, C) as in `Doubts`.
         doubts: (N, C)
         means: (N, D)
+        leaves: (N, R) share of the leaves in the cells of each photo, in 65535ths, where the model
+            has learnt from strokes; else None.
     """
 
     version: object
@@ -39,6 +42,7 @@ class _Table:
     shares: NDArray[np.float32]
     doubts: NDArray[np.float32]
     means: NDArray[np.float32]
+    leaves: NDArray[np.uint16] | None
 
 
 class Queue:
@@ -64,9 +68,12 @@ class Queue:
         waiting = np.flatnonzero(self._index.known & ~table.known)
         if len(waiting):
             some = waiting[:_PART]
-            found = doubts(model, self._index.summaries(some.tolist()))
+            images = self._index.summaries(some.tolist())
+            found = doubts(model, images)
             table.shares[some], table.doubts[some] = found.shares, found.doubts
             table.means[some] = found.means
+            if table.leaves is not None:
+                table.leaves[some] = _leaves(model, images, table.leaves.shape[1])
             table.known[some] = True
         self._table = table
         return len(waiting) > _PART
@@ -78,6 +85,19 @@ class Queue:
             known = self._table.known
             values[known] = self._table.doubts[known].sum(1)
         return values
+
+    def counts(self) -> NDArray[np.uint16]:
+        """Shares of the leaves in each photo, in 65535ths; `UNKNOWN` everywhere if none.
+
+        Returns:
+            (N, P), or (N, R) where strokes have moved the rows: those are of a sample of the cells.
+        """
+        table = self._table
+        if table is None or table.leaves is None:
+            return self._index.counts()
+        counts = np.full_like(table.leaves, UNKNOWN)
+        counts[table.known] = table.leaves[table.known]
+        return counts
 
     def next(self, touched: Mapping[str, int], after: int | None, count: int) -> list[int]:
         """Numbers of the next photos.
@@ -116,12 +136,25 @@ class Queue:
         return np.concatenate([first, rest[readable[rest]]])
 
     def _fresh(self, version: object, model: Segmenter) -> _Table:
-        count, length = len(self._passed), model.network.view_centroids(0)[0].shape[1]
+        count, (rows, length) = len(self._passed), model.network.view_centroids(0)[0].shape
+        learnt = model.network.labels is not None
 
         def zeros(columns: int) -> NDArray[Any]:
             return np.zeros((count, columns), np.float32)
 
         return _Table(
             version, np.zeros(count, np.bool_), zeros(model.clusters), zeros(model.clusters),
-            zeros(length),
+            zeros(length), np.zeros((count, rows), np.uint16) if learnt else None,
         )  # fmt: skip
+
+
+def _leaves(model: Segmenter, images: list[Summary], rows: int) -> NDArray[np.uint16]:
+    """(I, R) share of each row of the model in the cells of images, in 65535ths."""
+    cells = torch.from_numpy(np.concatenate([one.cells for one in images])).float()
+    scores = model.centroid_scores(cells.T[None, :, :, None].to(model.device))[0, :, :, 0]
+    sizes = np.array([len(one.cells) for one in images])
+    image = np.repeat(np.arange(len(images)), sizes)
+    found = np.bincount(image * rows + scores.argmax(0).cpu().numpy(), minlength=len(images) * rows)
+    shares = found.reshape(len(images), rows) / sizes[:, None]
+    rounded: NDArray[np.uint16] = np.rint(WHOLE * shares).astype(np.uint16)
+    return rounded

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { Counts } from "../../../src/picie/studio/page/core/counts.js";
 
-function made(rows, width, doubts = []) {
+function made(rows, width, doubts = new Array(rows.length / width).fill(0)) {
   let told = 0;
   const counts = new Counts(
     {
@@ -12,7 +12,6 @@ function made(rows, width, doubts = []) {
     },
     () => (told += 1),
   );
-  counts.width = width;
   return { counts, told: () => told };
 }
 

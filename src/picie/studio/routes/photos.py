@@ -141,9 +141,9 @@ async def accepted(request: Request) -> Response:
 
 
 async def counts(request: Request) -> Response:
-    """The shares of the leaves in each photo, (N, P) uint16, little endian."""
-    index = _there(_studio(request).index)
-    content = await run_sync(lambda: index.counts().astype("<u2").tobytes())
+    """The shares of the leaves in each photo, (N, P) or (N, R) uint16, little endian."""
+    queue = await _ordered(request)
+    content = await run_sync(lambda: queue.counts().astype("<u2").tobytes())
     return Response(content, media_type="application/octet-stream")
 
 

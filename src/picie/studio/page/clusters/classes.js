@@ -63,7 +63,7 @@ class ClassList {
     const groups = this.store.groups();
     const counts = this.store.counts.rows();
     const shares =
-      counts === null ? null : sharesOf(counts, model.centroids, groups.map((one) => one.leaves));
+      counts === null ? null : sharesOf(counts, this.store.counts.width, groups.map((one) => one.leaves));
     const places = listed(groups, (place) => shares?.mean[place] ?? groups[place].leaves.length);
     const keys = places.map((place) => groups[place].key);
     for (const [key, row] of this.rows) {

@@ -30,7 +30,7 @@ export class Counts {
     this._busy = false;
   }
 
-  /** (N, P) shares, 65535 = the whole photo; null before they are known. */
+  /** (N, `width`) shares, 65535 = the whole photo; null before they are known. */
   rows() {
     return this._rows;
   }
@@ -54,7 +54,7 @@ export class Counts {
   /**
    * Share of some leaves in a photo, 0..1; NaN for one that was not counted.
    * @param {number} id
-   * @param {readonly number[]} leaves  others than centroids count nothing
+   * @param {readonly number[]} leaves  those that have no counts count nothing
    */
   share(id, leaves) {
     if (!this.ready(id)) return NaN;
@@ -110,10 +110,11 @@ export class Counts {
   }
 
   /**
-   * @param {Uint16Array} rows  (N, P)
+   * @param {Uint16Array} rows  (N, P), or (N, R) when strokes have moved the rows of the model
    * @param {Float32Array} doubts  (N,)
    */
   put(rows, doubts) {
+    this.width = doubts.length ? rows.length / doubts.length : 0;
     this._rows = rows;
     this._doubts = doubts;
     this._totals = null;

@@ -239,7 +239,6 @@ export class Store {
   /** @param {Model} model */
   putModel(model) {
     this.tree = new Tree(model.centroids, model.tree);
-    this.counts.width = model.centroids;
     this.put({ model });
   }
 

@@ -412,7 +412,7 @@ export const strings = {
     notYet: "The shares show here as soon as the first photos are ready.",
     soFar: (/** @type {string} */ done, /** @type {string} */ total) =>
       `From ${done} of ${total} photos; the others follow.`,
-    whole: "Shares of the pixels of all photos, by the clusters; strokes are in the masks and exports.",
+    whole: "Shares of the pixels of all photos. After strokes they are those of a sample of 100 places in each photo.",
     unreadable: (/** @type {number} */ count) => `${counted(count, "photo")} cannot be read.`,
     photos: "photos",
     classes: "classes",

@@ -93,7 +93,7 @@ class Results {
       return;
     }
     const all = this.store.groups();
-    const shares = sharesOf(counts, model.centroids, all.map((one) => one.leaves));
+    const shares = sharesOf(counts, this.store.counts.width, all.map((one) => one.leaves));
     const order = listed(all, (place) => shares.mean[place]);
     const seen = order.filter((place) => shares.found[place] > 0 || all[place].title);
     const failed = this.store.data.progress?.failed ?? 0;
