@@ -40,7 +40,6 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--disable-dev-shm-usage",
 )
-PHOTO = ".tile img.loaded, .tile.loaded img"
 
 
 @dataclass
@@ -186,7 +185,7 @@ def _names(page: Page, rounds: int) -> dict[str, Any]:
 
 
 def _glow(page: Page, rounds: int) -> dict[str, Any]:
-    tiles = page.locator(".tile")
+    tiles = page.locator(".tile:visible")
     times = []
     for number in range(rounds):
         box = tiles.nth(number % 8).bounding_box()
@@ -201,7 +200,7 @@ def _glow(page: Page, rounds: int) -> dict[str, Any]:
 
 
 def _strokes(page: Page, rounds: int) -> dict[str, Any]:
-    page.locator(".tile").first.dblclick()
+    page.locator(".tile:visible").first.dblclick()
     page.wait_for_timeout(2000)
     page.keyboard.press("b")
     page.keyboard.press("1")

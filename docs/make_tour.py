@@ -4,7 +4,7 @@
 
 Plays a person in the studio, with the model and the photos of `make demo`: names clusters, draws
 strokes, answers questions of a check, and looks at the results. Needs Chromium. Writes
-docs/images/studio_{clusters,photos,check,results}.png and docs/images/studio_tour.webp.
+docs/images/studio_{clusters,photos,check,results,tour}.webp.
 """
 
 import io
@@ -22,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import picie
+from picie.clustering.tree import node_members
 from picie.naming.name import name
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +102,12 @@ def main() -> None:
         browser.close()
 
 
+def still(page: Page, title: str) -> None:
+    """Write the page as it is."""
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shot.save(IMAGES / f"studio_{title}.webp", quality=85, method=6)
+
+
 def play(film: Film, run: Path) -> None:
     """All scenes, in order."""
     film.take(1.5)
@@ -109,7 +116,7 @@ def play(film: Film, run: Path) -> None:
     check(film)
     film.page.get_by_role("tab", name="Results").click()
     film.page.wait_for_timeout(1500)
-    film.page.screenshot(path=IMAGES / "studio_results.png")
+    still(film.page, "results")
     film.take(2.5)
 
 
@@ -118,22 +125,20 @@ def name_clusters(film: Film, run: Path) -> None:
     page = film.page
     model = picie.load(run, named=False)
     groups = model.network.view_centroids(0)[1].tolist()
-    mostly = answers(run)
+    members, mostly = node_members(model.network), answers(run)
     for number in range(40):
         if page.get_by_text("Everything has a name").count():
             break
-        asked = page.evaluate(
-            "async () => (await (await fetch('/api/state')).json()).questions[0] || null"
-        )
-        if not asked or asked["name"]:
+        shown = re.search(r"cluster (\d+)", page.locator("#side").inner_text())
+        if shown is None:
             break
-        title = mostly.get(str(groups[asked["members"][0]]), "other")
+        title = mostly[str(groups[members[int(shown[1])][0]])]
         field = page.locator(".name-input").first
         field.fill(title)
         if number < 6:
             film.take(0.8)
         if number == 4:
-            page.screenshot(path=IMAGES / "studio_clusters.png")
+            still(page, "clusters")
         field.press("Enter")
         page.wait_for_timeout(500)
         if number < 6 or number % 4 == 0:
@@ -145,7 +150,7 @@ def name_clusters(film: Film, run: Path) -> None:
 def correct(film: Film) -> None:
     """Strokes in a photo, with the brush."""
     page = film.page
-    page.locator(".tile").nth(1).dblclick()
+    page.locator(".tile:visible").nth(1).dblclick()
     page.wait_for_timeout(2500)
     film.take(1.2)
     page.keyboard.press("b")
@@ -160,7 +165,7 @@ def correct(film: Film) -> None:
         page.mouse.up()
         page.wait_for_timeout(1200)
         film.take(0.9)
-    page.screenshot(path=IMAGES / "studio_photos.png")
+    still(page, "photos")
 
 
 def check(film: Film) -> None:
@@ -168,7 +173,7 @@ def check(film: Film) -> None:
     page = film.page
     page.get_by_role("tab", name="Check").click()
     page.get_by_role("button", name="Begin the check").click()
-    page.get_by_role("button", name="Right", exact=True).wait_for(timeout=120_000)
+    page.locator(".check-answers button").first.wait_for(timeout=120_000)
     page.wait_for_timeout(1500)
     film.take(1.2)
     for number in range(12):
@@ -176,7 +181,7 @@ def check(film: Film) -> None:
         page.wait_for_timeout(700)
         if number < 3 or number % 4 == 0:
             film.take(0.6)
-    page.screenshot(path=IMAGES / "studio_check.png")
+    still(page, "check")
     film.take(1.2)
 
 

@@ -69,8 +69,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium; where there is none, its tests are skipped, or fail with PICIE_NEEDS_BROWSER."""
+def open_browser() -> Iterator[Callable[[], Browser]]:
+    """Opens a Chromium; without one, tests are skipped, or fail with PICIE_NEEDS_BROWSER."""
     program = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if program is None:
         problem = f"no browser ({', '.join(_BROWSERS)}) is installed"
@@ -78,9 +78,16 @@ def browser() -> Iterator[Browser]:
             pytest.fail(problem)
         pytest.skip(problem)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(_BROWSER_FLAGS))
-        yield started
-        started.close()
+        kind = playwright.chromium
+        yield lambda: kind.launch(executable_path=program, args=list(_BROWSER_FLAGS))
+
+
+@pytest.fixture(scope="module")
+def browser(open_browser: Callable[[], Browser]) -> Iterator[Browser]:
+    """A Chromium, for all tests of a module."""
+    started = open_browser()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

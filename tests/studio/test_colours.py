@@ -36,3 +36,9 @@ def test_a_colour_that_looks_like_another_is_not_taken() -> None:
     assert unlike(["#102030", "#ffffff"], []) == "#102030"
     assert unlike(["#000000", "#000900"], ["#000000"]) == "#000900"  # the most different one
     assert len(set(free_colours())) == 64
+
+
+def test_a_shade_of_a_class_is_no_colour_for_another_class() -> None:
+    assert unlike(["#f9c03c", "#0072b2"], ["#e69f00"]) == "#0072b2"
+    first, second, *_ = free_colours()
+    assert unlike([second, "#0072b2"], [first]) == second

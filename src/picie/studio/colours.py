@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from picie.visualization.palette import palette
+from picie.visualization.palette import cielab, palette
 from picie.visualization.thumbnails import colour_code
 
 __all__ = ["free_colours", "node_colours", "unlike"]
@@ -20,7 +21,7 @@ _FREE = 64
 
 _RANGE = 0.22  # of the lightness of shades, on either side of the colour
 _DARKEST, _LIGHTEST = 0.14, 0.9
-_ALIKE = 45.0  # distance in sRGB below which two colours are taken for one
+_ALIKE = 25.0  # distance in CIELAB below which two colours are taken for one, as shades of one are
 
 
 def node_colours(
@@ -70,11 +71,9 @@ def unlike(wanted: Iterable[str], taken: Iterable[str]) -> str:
         wanted: one or more, the best first.
         taken: those in use.
     """
-    candidates = list(wanted)
-    others = np.array([_rgb(colour) for colour in taken], dtype=float).reshape(-1, 3)
+    candidates, others = list(wanted), _seen(taken)
     distances = [
-        float(np.linalg.norm(others - _rgb(colour), axis=1).min(initial=np.inf))
-        for colour in candidates
+        float(np.linalg.norm(others - one, axis=1).min(initial=np.inf)) for one in _seen(candidates)
     ]
     for colour, distance in zip(candidates, distances, strict=True):
         if distance >= _ALIKE:
@@ -91,5 +90,7 @@ def _shade(colour: Sequence[int], place: float) -> tuple[int, ...]:
     return tuple(round(255 * value) for value in shade)
 
 
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(colour[1:]))
+def _seen(colours: Iterable[str]) -> NDArray[np.float64]:
+    """(N, 3) CIELAB of "#rrggbb"."""
+    rows = [tuple(bytes.fromhex(colour[1:])) for colour in colours]
+    return cielab(np.array(rows, np.uint8).reshape(-1, 3))

@@ -49,6 +49,7 @@ __all__ = ["Workspace"]
 _LOG = logging.getLogger("picie.studio")
 _PAUSE = 1.0  # seconds between looks at the files
 _MOST_QUESTIONS = 100
+_ENOUGH = 10  # photos; the shares of fewer do not say which clusters are large
 _MOST_KEYS = 200
 _LONGEST_GAP = 300.0  # seconds; a person who did nothing for longer was away
 
@@ -413,8 +414,10 @@ class Workspace:
         return asked[1]
 
     def _shares(self) -> Sequence[float] | None:
-        """The share of each leaf in the photos that were looked at; None without any."""
+        """The share of each leaf in the photos that were looked at; None if those are too few."""
         if self.index is None or not self.index.known.any():
+            return None
+        if self.index.known.sum() < _ENOUGH and self.index.seen < len(self.photos):
             return None
         counts = self.index.counts()[self.index.known]
         shares: list[float] = (counts.mean(0) / WHOLE).tolist()

@@ -6,7 +6,7 @@ from PIL import ImageFont
 
 from picie.errors import ConfigError
 
-__all__ = ["FRAME", "INK", "PAPER", "QUIET", "Colours", "Font", "palette", "shorten"]
+__all__ = ["FRAME", "INK", "PAPER", "QUIET", "Colours", "Font", "cielab", "palette", "shorten"]
 
 Colours = NDArray[np.uint8]
 """(K, 3) sRGB, one row for each cluster id."""
@@ -109,6 +109,12 @@ def _distance(points: NDArray[np.float64], point: NDArray[np.float64]) -> NDArra
     offset = points - point
     squares: NDArray[np.float64] = np.einsum("nvi,nvi->nv", offset, offset).min(-1)
     return squares
+
+
+def cielab(colours: Colours) -> NDArray[np.float64]:
+    """(N, 3) sRGB to (N, 3) CIELAB under D65 (CIE 15), for normal vision."""
+    seen: NDArray[np.float64] = _appearance(colours)[:, 0]
+    return seen
 
 
 def _appearance(colours: Colours) -> NDArray[np.float64]:

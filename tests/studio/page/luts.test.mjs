@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import {
-  groupsOf, leavesOf, movedLeaves, rgbOf, tableOf, translation,
-} from "../../../src/picie/studio/page/core/luts.js";
+import { groupsOf, labOf, leavesOf, movedLeaves, rgbOf, tableOf, translation } from "../../../src/picie/studio/page/core/luts.js";
 import { Tree } from "../../../src/picie/studio/page/core/tree.js";
 
 const rows = [[0, 1, 1], [2, 3, 2], [4, 5, 3]];
@@ -83,4 +81,11 @@ test("what moved is known by leaf and by key", () => {
   assert.deepEqual(movedLeaves(groups, after), [0]);
   const [from, to] = [tableOf(groups, 5, tree, look), tableOf(after, 5, tree, look)];
   assert.deepEqual([...translation(from, to)], [0, 1, 65535, 2]);
+});
+
+test("CIELAB has the values of the server's palette", () => {
+  const near = (/** @type {string} */ colour, /** @type {number[]} */ wanted) =>
+    labOf(colour).forEach((value, at) => assert.ok(Math.abs(value - wanted[at]) < 0.01, `${colour} ${value}`));
+  near("#e69f00", [70.608, 16.475, 74.686]);
+  near("#000000", [0, 0, 0]);
 });

@@ -1,5 +1,6 @@
 /** The page: sets everything up, and shows the panels of the tab that is open. */
 
+import { commandOf } from "./core/command.js";
 import { button, el, fill, say } from "./core/dom.js";
 import { keys } from "./core/keys.js";
 import { KeysList } from "./core/keys_list.js";
@@ -128,7 +129,7 @@ class Page {
 
   _say() {
     const { data, outbox } = this.store;
-    const command = `picie studio ${data.status?.run ?? ""} ${data.status?.folder ?? ""}`.replace(/ +/g, " ");
+    const command = commandOf(data.status, location.port);
     const problem = data.error || (data.gone ? strings.status.gone(command, outbox.items.length) : "");
     const words = problem || data.said;
     this.status.classList.toggle("problem", problem !== "");

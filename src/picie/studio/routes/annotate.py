@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,9 @@ async def _frames(
     ready = [number for number in numbers if leaves.is_ready(number)]
     others = [number for number in numbers if number not in set(ready)]
     groups = [ready[first : first + _TOGETHER] for first in range(0, len(ready), _TOGETHER)]
-    for group in [*groups, *([number] for number in others)]:
-        yield b"".join(await worker.await_(VIEW, partial(leaves.frames, group)))
+    with suppress(PicieError):  # it was closed: the page asks again for what is missing
+        for group in [*groups, *([number] for number in others)]:
+            yield b"".join(await worker.await_(VIEW, partial(leaves.frames, group)))
 
 
 async def _fine(request: Request) -> Response:

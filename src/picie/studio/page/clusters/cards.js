@@ -55,6 +55,8 @@ class Cards {
   /** @param {Store} store */
   constructor(store) {
     this.store = store;
+    /** The question that was asked before the shares of clusters were known. @type {number|null} */
+    this.first = null;
     this.source = new CardSource((_, error) => store.fail(error));
     this.layout = new CardLayout(
       {
@@ -213,12 +215,9 @@ class Cards {
    * @param {number} node
    */
   _answer(act, node) {
-    const next = following(this.open, node);
     memory.plan.first = memory.plan.first.filter((one) => one !== node);
     this.store.act(act);
-    const open = this.open.filter((one) => one.node !== node);
-    const goal = open.find((one) => one.node === next?.node) ?? open[0] ?? null;
-    this.go(goal?.node ?? null);
+    this.go(this.open.find((one) => one.node !== node)?.node ?? null);
   }
 
   unname() {
@@ -289,7 +288,8 @@ class Cards {
     const { state, model } = this.store.data;
     const { layout } = this;
     const open = this.open;
-    if (this.store.view.node === null && open.length && this.store.view.tab === TAB) {
+    if (open.length && this.store.view.tab === TAB && (this.store.view.node === null || this._early(open[0]))) {
+      this.first = open[0].share === null ? open[0].node : null;
       this.go(open[0].node, false);
       return;
     }
@@ -310,7 +310,21 @@ class Cards {
     });
     layout.showSplit(this.halves, this.named);
     void this._card();
-    this._ahead(following(open, question.node));
+    this._ahead(open.find((one) => one.node !== question.node) ?? null);
+  }
+
+  /**
+   * Whether the card shows a first question from before it was known which clusters are large, and
+   * nobody has begun with it.
+   * @param {Question} best
+   */
+  _early(best) {
+    const { root, field } = this.layout;
+    return (
+      best.share !== null && this.first !== null && this.first === this.store.view.node &&
+      best.node !== this.first && this.store.view.preview === null && field.input.value === "" &&
+      !root.matches(":hover, :focus-within")
+    );
   }
 
   async _card() {

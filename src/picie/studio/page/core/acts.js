@@ -3,7 +3,7 @@
  * repaint before the server has answered. Pure.
  */
 
-import { rgbOf } from "./luts.js";
+import { labOf } from "./luts.js";
 import { questionsOf } from "./questions.js";
 
 /** @typedef {import("./types.js").Act} Act */
@@ -23,7 +23,7 @@ import { questionsOf } from "./questions.js";
 export const NAMING = new Set(["name", "unname", "rename", "colour", "clear", "cut"]);
 
 const VOID = "#808080"; // of pixels that are ignored
-const ALIKE = 45; // distance in sRGB below which two colours are taken for one
+const ALIKE = 25; // distance in CIELAB below which two colours are taken for one, as shades of one are
 
 /**
  * The state after an act. Acts that only the server can work out leave it as it is.
@@ -108,11 +108,11 @@ function named(classes, nodes, title, tree, model) {
  * @returns {string}
  */
 export function unlike(wanted, taken) {
-  const others = taken.map(rgbOf);
+  const others = taken.map(labOf);
   let best = wanted[0];
   let most = -1;
   for (const colour of wanted) {
-    const one = rgbOf(colour);
+    const one = labOf(colour);
     const distances = others.map((other) => Math.hypot(...other.map((value, at) => value - one[at])));
     const nearest = Math.min(Infinity, ...distances);
     if (nearest >= ALIKE) return colour;

@@ -117,10 +117,12 @@ export async function fine(id, signal) {
   return new FrameReader().push(content)[0]?.map ?? null;
 }
 
+const HIDDEN = 60_000; // ms until a page that nobody sees gives up one of the few connections
 const KINDS = ["phase", "progress", "photos", "state", "head", "job", "check"];
 
 /**
- * Listen to what the server says. The browser connects again by itself.
+ * Listen to what the server says. The browser connects again by itself; a page that is hidden for
+ * long lets go, and connects again when it is seen.
  * @param {(kind: string, data: any) => void} on
  * @param {(open: boolean) => void} connected  told when the connection opens and when it breaks
  * @returns {() => void}
@@ -129,7 +131,9 @@ export function events(on, connected) {
   /** @type {EventSource|null} */
   let source = null;
   let timer = 0;
+  let hidden = 0;
   const start = () => {
+    clearTimeout(timer);
     source = new EventSource("/api/events");
     source.onopen = () => connected(true);
     source.onerror = () => {
@@ -142,10 +146,22 @@ export function events(on, connected) {
       source.addEventListener(kind, (event) => on(kind, JSON.parse(event.data)));
     }
   };
-  start();
-  return () => {
+  const end = () => {
     clearTimeout(timer);
     source?.close();
+    source = null;
+  };
+  const seen = () => {
+    clearTimeout(hidden);
+    if (document.hidden) hidden = window.setTimeout(end, HIDDEN);
+    else if (source === null) start();
+  };
+  document.addEventListener("visibilitychange", seen);
+  start();
+  return () => {
+    document.removeEventListener("visibilitychange", seen);
+    clearTimeout(hidden);
+    end();
   };
 }
 

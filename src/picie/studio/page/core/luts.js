@@ -171,6 +171,26 @@ function extraGroup(title, leaf, colour = "#808080") {
   return { key: `name ${title}`, title, node: -1, leaves: [leaf], colour, ignore };
 }
 
+const XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]];
+
+/**
+ * CIELAB under D65, as `visualization.palette` has it.
+ * @param {string} colour  "#rrggbb"
+ * @returns {[number, number, number]}
+ */
+export function labOf(colour) {
+  const linear = rgbOf(colour).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  const [x, y, z] = XYZ.map((row) => {
+    const white = row[0] + row[1] + row[2];
+    const ratio = row.reduce((sum, part, at) => sum + part * linear[at], 0) / white;
+    return ratio > 216 / 24389 ? Math.cbrt(ratio) : ((24389 / 27) * ratio + 16) / 116;
+  });
+  return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
+}
+
 /**
  * @param {string} colour  "#rrggbb"
  * @returns {[number, number, number]}

@@ -7,6 +7,7 @@ import { strings } from "./strings.js";
 /** @typedef {import("./store.js").Store} Store */
 
 const RETRY = 800; // ms
+const ENOUGH = 10; // photos from which the server knows which clusters are large
 
 /**
  * Keep a store up to date until the page is closed.
@@ -121,6 +122,7 @@ export class Session {
         break;
       case "progress":
         store.put({ progress: data });
+        if (this._unranked && (data.done - data.failed >= ENOUGH || data.done >= data.total)) void this._refetch();
         if (data.done + data.failed >= data.total) store.counts.refresh();
         break;
       case "photos":
@@ -143,6 +145,11 @@ export class Session {
         store.put({ check: data });
         break;
     }
+  }
+
+  /** Whether the questions came before the server knew which clusters are large. */
+  get _unranked() {
+    return this.store.data.state?.questions.some((one) => one.share === null) ?? false;
   }
 
   async _refetch() {

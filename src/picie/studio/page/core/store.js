@@ -327,7 +327,8 @@ export class Store {
     let state = this._base;
     if (state === null) return;
     if (model !== null && tree !== null) {
-      const known = { model, tree, shares: this.counts.totals() };
+      const ranked = state.questions.every((one) => one.share !== null); // by the server
+      const known = { model, tree, shares: ranked ? this.counts.totals() : null };
       for (const { act } of this.outbox.items) state = applied(state, act, known);
     }
     if (!same(state, this.data.state)) this.put({ state });

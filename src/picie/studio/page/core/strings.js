@@ -125,6 +125,7 @@ export const strings = {
     newClass: "Another class",
     ignoreKey: "Ignore: these pixels are no class",
     noClass: "Choose a class: a key from 1 to 9, or type a name.",
+    noNames: "Nothing has a name yet. Name clusters first, then accept masks.",
     mode: "View",
     modes: { one: "Mask over photo", side: "Side by side", slider: "Slider" },
     zoomIn: "Zoom in",

@@ -87,14 +87,15 @@ export class TopBar {
     this._renderSaving();
     this._renderReady();
     this.drawer.setAttribute("aria-expanded", String(view.drawer));
-    this.drawer.hidden = !ready || (view.tab !== "clusters" && view.tab !== "photos");
+    this.drawer.hidden = !ready || view.tab !== "clusters"; // only there is a right column
     this.export.hidden = this.keys.hidden = !ready;
   }
 
   _renderClusters() {
-    const { model, state } = this.store.data;
+    const { model, state, status } = this.store.data;
     const label = /** @type {HTMLElement} */ (this.clusters.parentElement ?? this.clusters);
-    label.hidden = model === null || state === null || model.centroids < 3;
+    const ready = status?.phase === "ready"; // the model of first masks cannot be changed
+    label.hidden = !ready || model === null || state === null || model.centroids < 3;
     if (model === null || state === null) return;
     if (this._options[0] !== model) {
       this._options = [model];

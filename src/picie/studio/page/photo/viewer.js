@@ -231,6 +231,10 @@ export class Viewer {
     const { photo, store } = this;
     if (photo === null) return;
     if (!this.accepted) {
+      if (!store.groups().some((group) => group.title !== "" && !group.ignore)) {
+        store.fail(strings.viewer.noNames);
+        return;
+      }
       void store.act({ act: "accept", photo: photo.id }).catch(() => {});
       void this.next();
       return;
