@@ -130,10 +130,10 @@ def name_clusters(film: Film, run: Path) -> None:
         if page.get_by_text("Everything has a name").count():
             break
         shown = re.search(r"cluster (\d+)", page.locator("#side").inner_text())
-        if shown is None:
+        field = page.locator(".name-input").first
+        if shown is None or not field.is_visible():
             break
         title = mostly[str(groups[members[int(shown[1])][0]])]
-        field = page.locator(".name-input").first
         field.fill(title)
         if number < 6:
             film.take(0.8)
@@ -156,11 +156,11 @@ def correct(film: Film) -> None:
     page.keyboard.press("b")
     box = page.locator(".stage-field").bounding_box()
     assert box is not None
-    for number, (x, y) in enumerate(((0.35, 0.6), (0.6, 0.55), (0.5, 0.75))):
-        page.keyboard.press(str(1 + number))
+    for title, x, y in (("building", 0.2, 0.58), ("road", 0.63, 0.5), ("road", 0.37, 0.62)):
+        page.locator(".viewer-side").get_by_text(title, exact=True).first.click()
         page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
         page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * (x + 0.08), box["y"] + box["height"] * y, steps=8)
+        page.mouse.move(box["x"] + box["width"] * (x + 0.05), box["y"] + box["height"] * y, steps=8)
         film.take(0.5)
         page.mouse.up()
         page.wait_for_timeout(1200)

@@ -8,6 +8,7 @@ begins by itself.
 """
 
 import io
+import logging
 import math
 import threading
 from collections import OrderedDict
@@ -44,6 +45,7 @@ CROP_KIND = "image/webp"
 TARGET = 5.0
 """Default of the half-width of the interval of the accuracy at which a check ends, in points."""
 
+_LOG = logging.getLogger("picie.studio")
 _CHECKS = 400  # pixels that are planned, unless another number is asked for; few need as many
 _MOST_CHECKS = 5_000
 _AHEAD = 3  # crops made before they are asked for
@@ -140,6 +142,9 @@ class Checking:
             self._plan(audit)
         except PicieError as error:
             audit.problem = str(error)
+        except Exception as error:  # a page must not wait for it for ever
+            _LOG.exception("the check cannot be planned")
+            audit.problem = f"unexpected {type(error).__name__}: {error}; begin the check anew"
         else:
             if audit.plan is None:
                 self._worker.run(REST, lambda: self._step(audit))

@@ -337,8 +337,10 @@ class Learning:
                 self._fit_settled(job)
             except _Outdated:
                 pass
-            except Exception:  # the quick fit stays
+            except Exception:
                 _LOG.exception("the head could not be fitted")
+                self.learnt = replace(self.learnt, state="settled")  # the quick fit stays
+                self._tell()
 
     def _fit_settled(self, job: _Job) -> None:
         def check() -> None:

@@ -123,6 +123,7 @@ def load_parts(
             current=workspace.current,
             events=lambda: workspace.annotations.valid,
             record=workspace.record,
+            settled=lambda: workspace.learning.learnt.state in ("none", "settled"),
         ),
     )
 

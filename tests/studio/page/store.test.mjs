@@ -187,3 +187,16 @@ test("news of the head outdate maps and change the state", () => {
   assert.equal(store.data.state.head.state, "quick");
   assert.equal(store.data.state.head.marks, 0);
 });
+
+test("the answer to a request does not undo later news of a job", () => {
+  const { store } = made();
+  const job = { id: "1", kind: "export", label: "", done: 0, total: 0, message: "", out: null, command: "" };
+  for (const state of ["waiting", "running", "cancelled", "running"]) store.putJob({ ...job, state });
+  assert.deepEqual(store.data.jobs, [{ ...job, state: "cancelled" }]);
+});
+
+test("a server that starts is no error", () => {
+  const { store } = made();
+  store.fail(new ApiError(503, "still starting"));
+  assert.equal(store.data.error, "");
+});

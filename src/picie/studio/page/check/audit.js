@@ -171,7 +171,10 @@ class Audit {
     this.checks = Math.max(this.checks, checks);
     try {
       this.asked += 1;
-      this.store.put({ check: await post("/api/check", { checks: this.checks, seed: 0, target }) });
+      const number = this.asked;
+      const check = await post("/api/check", { checks: this.checks, seed: 0, target });
+      if (number === this.asked) this.store.put({ check });
+      void this.load(); // the news that it is planned may have come before this answer
     } catch (error) {
       this.store.fail(error);
     }

@@ -44,8 +44,14 @@ export function mount(root, store) {
   const list = el("div", {});
   const all = el("div", {});
   fill(root, cards.layout.root, list, all);
+  // Who clicks a button goes on with keys of the page; who came to it by keys stays there.
+  const clicked = (/** @type {MouseEvent} */ event) => {
+    if (event.detail > 0 && document.activeElement?.matches("button, body")) root.focus({ preventScroll: true });
+  };
+  root.addEventListener("click", clicked);
   const stop = [...cards.start(), classes.mount(list, store), allClusters.mount(all, store)];
   return () => {
+    root.removeEventListener("click", clicked);
     stop.forEach((one) => one());
     fill(root);
   };

@@ -91,12 +91,13 @@ class ClassList {
   /**
    * Pick a row up, to merge it into the one that is chosen next.
    * @param {Group|null} group  null puts it back
+   * @param {boolean} [told]  say what comes next; that moves the rows, so not while one is dragged
    */
-  move(group) {
+  move(group, told = true) {
     const before = this.moving;
     this.moving = group;
     this.root.classList.toggle("moving", group !== null);
-    say(this.note, group === null ? text.hint : text.chooseTarget(labelOf(group)));
+    say(this.note, group === null || !told ? text.hint : text.chooseTarget(labelOf(group)));
     this.render();
     if (group === null && before !== null) this.rows.get(before.key)?.name.focus();
   }
@@ -298,7 +299,7 @@ class Row {
     event.dataTransfer.setData("text/plain", labelOf(this.group));
     event.dataTransfer.effectAllowed = "move";
     // After the browser has taken its picture of the row, which must not look picked up yet.
-    setTimeout(() => this.list.move(this.group));
+    setTimeout(() => this.list.move(this.group, false));
   }
 
   /** @param {DragEvent} event */

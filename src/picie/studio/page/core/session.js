@@ -34,6 +34,7 @@ export class Session {
     this._timer = 0;
     this._opened = false;
     this._run = "";
+    this._problem = "";
     this._busy = false;
     this._again = false;
     /** @type {() => void} */
@@ -58,17 +59,28 @@ export class Session {
     clearTimeout(this._timer);
     try {
       await this._load();
+      if (this._problem && this.store.data.error === this._problem) this.store.put({ error: "" });
+      this._problem = "";
       this.store.setGone(false);
       this.store.outbox.wake();
     } catch (error) {
       if (error instanceof api.Gone) this.store.setGone(true);
-      else if (!(error instanceof api.ApiError && error.status === 503)) this.store.fail(error);
+      else this._fail(error);
       this._timer = window.setTimeout(() => void this.refresh(), RETRY);
     }
     this._busy = false;
     if (!this._again) return;
     this._again = false;
     void this.refresh();
+  }
+
+  /**
+   * Say what is wrong, until it is over.
+   * @param {unknown} error
+   */
+  _fail(error) {
+    this.store.fail(error);
+    this._problem = this.store.data.error;
   }
 
   async _load() {

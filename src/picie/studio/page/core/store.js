@@ -35,6 +35,9 @@ import { Tree } from "./tree.js";
 /** @typedef {import("./types.js").Table} Table */
 /** @typedef {import("./types.js").View} View */
 
+/** States of a job, in their order; one that is over stays so. */
+const STEPS = ["waiting", "running", "done", "failed", "cancelled"];
+
 /** Acts whose effect may be out of sight, so that the status line says what was done. */
 const TOLD = new Set(["undo", "redo", "clear", "rename", "unname"]);
 
@@ -143,11 +146,13 @@ export class Store {
   }
 
   /**
-   * Show an error in the status line, until it is closed or an act works.
+   * Show an error in the status line, until it is closed or an act works. That the server is gone or
+   * starts shows by itself.
    * @param {unknown} error
    */
   fail(error) {
     if (error instanceof api.Gone) this.setGone(true);
+    else if (error instanceof api.ApiError && error.status === 503) return; // it starts: asked again
     else this._say({ error: error instanceof Error ? error.message : String(error) });
   }
 
@@ -266,8 +271,14 @@ export class Store {
     this.put({ state: { ...state, head: merged } });
   }
 
-  /** @param {Job} job */
+  /**
+   * News of a job. The answer to a request may come after later news, so no job goes back to where it
+   * was before.
+   * @param {Job} job
+   */
   putJob(job) {
+    const known = this.data.jobs.find((one) => one.id === job.id);
+    if (known && STEPS.indexOf(known.state) > STEPS.indexOf(job.state)) return;
     const others = this.data.jobs.filter((one) => one.id !== job.id);
     this.put({ jobs: [...others, job] });
   }
