@@ -114,24 +114,32 @@ def main() -> None:
 def _first(server: Server, page: Page) -> dict[str, float]:
     """Seconds from the start of the command to photos, and to masks on them."""
     page.goto(server.address)
-    page.wait_for_function("document.querySelectorAll('.tile img').length > 5", timeout=60_000)
-    page.wait_for_function(
+    _wait(
+        page,
         "[...document.querySelectorAll('.tile img')].filter(i => i.complete && i.naturalWidth)"
         ".length > 5",
-        timeout=60_000,
     )
     photos = time.monotonic() - server.started
     page.wait_for_selector("[role=tab]", timeout=300_000)
-    page.wait_for_function("performance.getEntriesByName('picie:maps').length > 0", timeout=300_000)
+    _wait(page, "performance.getEntriesByName('picie:maps').length > 0")
     masks = time.monotonic() - server.started
     page.close()
     return {"first_screen_s": round(photos, 2), "masks_s": round(masks, 2)}
 
 
+def _wait(page: Page, condition: str, seconds: float = 300) -> None:
+    """Ask again and again: the page allows no functions made from text."""
+    until = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        if time.monotonic() > until:
+            raise SystemExit(f"waited {seconds:g} s in vain: {condition}")
+        page.wait_for_timeout(20)
+
+
 def _open(server: Server, page: Page) -> None:
     page.goto(server.address)
     page.wait_for_selector("[role=tab]", timeout=300_000)
-    page.wait_for_function("performance.getEntriesByName('picie:maps').length > 0", timeout=300_000)
+    _wait(page, "performance.getEntriesByName('picie:maps').length > 0")
 
 
 def _until_ready(page: Page, patience: float) -> None:

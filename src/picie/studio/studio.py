@@ -41,6 +41,8 @@ Phase = Literal["starting", "setup", "training", "ready", "failed"]
 
 _LOG = logging.getLogger("picie.studio")
 _RUNS = Path("runs")
+_SCREEN = 24  # photos on the first screen of a page
+_PATIENCE = 1.5  # seconds that loading the model waits for it, since the two slow each other down
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Studio:
         self._parts: Parts | None = None
         self._loading = threading.Lock()
         self._ended = False
+        self._shown, self._screen = 0, threading.Event()
         self._scratch = TemporaryDirectory(prefix="picie-", ignore_cleanup_errors=True)
         self._thread = threading.Thread(target=self._open, name="studio", daemon=True)
 
@@ -147,9 +150,16 @@ class Studio:
         """Begin to open photos and model."""
         self._thread.start()
 
+    def note_shown(self) -> None:
+        """Note that a page shows one more photo: the model is loaded once its screen is full."""
+        self._shown += 1
+        if self._shown >= min(_SCREEN, 0 if self.photos is None else len(self.photos)):
+            self._screen.set()
+
     def stop(self) -> None:
         """End everything that works; jobs are cancelled."""
         self._ended = True
+        self._screen.set()
         self.broadcast.close()
         self.jobs.stop()
         if self._thread.is_alive():  # torch does not bear the end of Python while it is loaded
@@ -274,6 +284,7 @@ class Studio:
         except Exception as error:
             self._fail(error)
             return
+        self._screen.wait(_PATIENCE)
         self.enter("starting", "loading the program")
         if (self.run / MODEL_CONFIG_FILE).exists():
             self.open_model()

@@ -86,9 +86,12 @@ async def thumbnail(request: Request) -> Response:
     listed = _photos(request)
     number = _number(request, listed)
     kept = listed.kept_thumbnail(number)
-    if kept is not None:
-        return _picture(request, listed.keys[number], kept, JPEG)
-    content, kind = await run_sync(listed.thumbnail, number, limiter=_DECODING)
+    content, kind = (
+        (kept, JPEG)
+        if kept is not None
+        else await run_sync(listed.thumbnail, number, limiter=_DECODING)
+    )
+    _studio(request).note_shown()
     return _picture(request, listed.keys[number], content, kind)
 
 
