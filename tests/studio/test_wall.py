@@ -169,7 +169,7 @@ def test_keys_walk_over_the_wall_and_the_place_is_kept(
     assert scrolled > 0
     page.locator("#tab-check").click()
     page.locator("#tab-clusters").click()
-    assert page.evaluate("document.querySelector('.wall-scroll').scrollTop") == scrolled
+    _until(page, f"document.querySelector('.wall-scroll').scrollTop === {scrolled}")
     _name(page, "ground")
     page.wait_for_timeout(900)
     assert page.evaluate("document.querySelector('.wall-scroll').scrollTop") == scrolled

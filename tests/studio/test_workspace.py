@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import picie
@@ -489,3 +491,22 @@ def test_the_state_is_fast(desk: Desk) -> None:
     for _ in range(10):
         desk.space.state()
     assert (time.thread_time() - start) / 10 < 0.02
+
+
+@pytest.mark.parametrize(
+    ("known", "failed", "enough"), [(0, 6, False), (3, 0, False), (3, 3, True)]
+)
+def test_questions_have_shares_once_enough_photos_are_known(
+    desk: Desk, known: int, failed: int, enough: bool
+) -> None:
+    """Ten photos, or all that can be read; before, the clusters with most centroids come first."""
+    total = len(desk.space.photos)
+    assert total == 6
+    index: Any = SimpleNamespace(
+        known=np.arange(total) < known,
+        seen=known + failed,
+        counts=lambda: np.full((total, desk.space.leaves.rows.count), 100, np.uint16),
+    )
+    desk.space.index = index
+    questions = desk.space.state()["questions"]
+    assert all((one["share"] is not None) == enough for one in questions)

@@ -276,6 +276,8 @@ class Studio:
         with self._loading:
             parts, self._parts = self._parts, None
         if parts is not None:
+            if self.is_preview:  # pages ask it for no more masks
+                self.enter(self.phase, self.message)
             parts.close()
 
     def _open(self) -> None:

@@ -23,6 +23,7 @@ export class FirstMasks {
   }
 
   close() {
+    this.leave();
     this._painter?.free();
   }
 
@@ -57,6 +58,15 @@ export class FirstMasks {
     } catch {
       this._asked = false; // not there after all; the training goes on without
     }
+  }
+
+  /** The model that stood in is gone; another training has one of its own. */
+  leave() {
+    if (!this._asked) return;
+    this._asked = false;
+    this.store.maps.want([]);
+    this.store.maps.clear();
+    this.paint();
   }
 
   paint() {

@@ -98,6 +98,7 @@ class Setup {
     const { preview = false, resumable = null } = /** @type {Extra} */ (status);
     this.previewed.hidden = !preview;
     if (preview) void this.photos.load();
+    else this.photos.leave();
     const { phase, job } = this;
     const training = phase === "training" || (job !== null && isOpen(job));
     const key = JSON.stringify([phase, training, count, job?.state, resumable]);

@@ -116,8 +116,7 @@ class Audit {
         }),
       ),
       this.store.on((what) => {
-        const partial = what.has("check") && this.store.data.check?.question === undefined;
-        if (partial || what.has("state")) void this.load();
+        if (what.has("check.news") || what.has("state")) void this.load();
         if (["check", "state", "status", "view.tab"].some((part) => what.has(part))) this.render();
       }),
     ];

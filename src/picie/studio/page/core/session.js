@@ -155,6 +155,7 @@ export class Session {
         break;
       case "check":
         store.put({ check: data });
+        store.changed("check.news"); // for itself, since an older answer may take its place at once
         break;
     }
   }

@@ -167,6 +167,6 @@
  * @property {boolean} gone  the server does not answer
  *
  * @typedef {(what: Set<string>) => void} Listener  told the names of what changed: keys of Data as
- *   "state", keys of View as "view.glow", and "maps" and "counts"
+ *   "state", keys of View as "view.glow", and "maps", "counts" and "check.news"
  */
 export {};
