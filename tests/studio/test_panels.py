@@ -253,6 +253,7 @@ def test_results(page: Page, served: Any) -> None:
     page.get_by_role("tab", name="Results").click()
     expect(page.locator(".shares tbody tr")).to_have_count(2)
     expect(page.locator(".photo-table tbody tr")).to_have_count(9)
+    expect(page.get_by_text("Shares of the pixels of all photos.")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()
     lines = download.value.path().read_text(encoding="utf-8").splitlines()
