@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from functools import partial
@@ -129,20 +128,3 @@ def test_handlers_await_calls_and_learn_of_the_end(worker: Worker) -> None:
     worker.stop()
     with pytest.raises(PicieError, match="closed meanwhile; reload"):
         asyncio.run(ask())
-
-
-def test_work_in_the_background_pauses_while_somebody_looks(worker: Worker) -> None:
-    steps: list[float] = []
-
-    def step() -> bool:
-        steps.append(time.monotonic())
-        return True
-
-    worker.run(VIEW, lambda: None).result(5)
-    asked = time.monotonic()
-    worker.idle(step)
-    until = asked + 5
-    while not steps and time.monotonic() < until:
-        time.sleep(0.01)
-    assert steps
-    assert steps[0] - asked > 0.5

@@ -8,7 +8,6 @@ import asyncio
 import heapq
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,7 +21,6 @@ __all__ = ["NOW", "QUEUE", "REST", "VIEW", "Worker"]
 NOW, VIEW, QUEUE, REST = -1, 0, 1, 2
 """Priorities: what a stroke waits for, photos in view, the next ones in the queue, all others."""
 
-_PAUSE = 0.7  # seconds after a call for what is in view in which nothing runs in the background
 _LOG = logging.getLogger("picie.studio")
 _Result = TypeVar("_Result")
 
@@ -36,7 +34,6 @@ class Worker:
         self._numbers = count()
         self._changed = threading.Condition()
         self._ended = False
-        self._quiet_from = 0.0
         self._thread = threading.Thread(target=self._work, name="studio-work", daemon=True)
         self._thread.start()
 
@@ -53,8 +50,6 @@ class Worker:
             if self._ended:
                 future.cancel()
             else:
-                if priority <= VIEW:
-                    self._quiet_from = time.monotonic() + _PAUSE
                 heapq.heappush(self._calls, (priority, next(self._numbers), future, function))
                 self._changed.notify()
         return future
@@ -107,16 +102,11 @@ class Worker:
         if threading.current_thread() is not self._thread:
             self._thread.join(seconds)
 
-    def _may_step(self) -> bool:
-        """Whether a background step may run: not while somebody waits for what they see."""
-        return bool(self._steps) and time.monotonic() >= self._quiet_from
-
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not (self._ended or self._calls or self._may_step()):
-                    left = self._quiet_from - time.monotonic()
-                    self._changed.wait(max(left, 0.001) if self._steps else None)
+                while not (self._ended or self._calls or self._steps):
+                    self._changed.wait()
                 if self._ended:
                     return
                 call = heapq.heappop(self._calls) if self._calls else None

@@ -38,7 +38,9 @@ def studio(tmp_path: Path) -> Any:
     (folder / "c.jpg").write_text("no photo")
     photos = Photos(open_folder(folder, reading=Reading()), tmp_path / "cache")
     nothing = dict.fromkeys(("workspace", "index", "queue", "cards", "checking", "worker"))
-    return SimpleNamespace(photos=photos, touched=dict, is_preview=False, **nothing)
+    return SimpleNamespace(
+        photos=photos, touched=dict, is_preview=False, note_shown=lambda: None, **nothing
+    )
 
 
 @pytest.fixture
@@ -123,8 +125,6 @@ def test_photos_that_do_not_exist_are_not_found(client: TestClient, address: str
 
 def test_what_is_known_is_binary(client: TestClient, studio: Any) -> None:
     counts = np.array([[1, 2], [65535, 0], [65535, 65535]], np.uint16)
-    studio.index = SimpleNamespace(counts=lambda: counts)
-    assert client.get("/api/counts").content == counts.astype("<u2").tobytes()
     left = [2]
 
     def step() -> bool:
@@ -133,7 +133,10 @@ def test_what_is_known_is_binary(client: TestClient, studio: Any) -> None:
 
     values = np.array([0.5, np.nan], np.float32)
     studio.worker = Now()
-    studio.queue = SimpleNamespace(step=step, doubts=lambda: values)
+    studio.queue = SimpleNamespace(step=step, doubts=lambda: values, counts=lambda: counts)
+    assert client.get("/api/counts").content == counts.astype("<u2").tobytes()
+    assert left == [0]
+    left[0] = 2
     assert client.get("/api/doubts").content == values.astype("<f4").tobytes()
     assert left == [0]
 
@@ -170,7 +173,8 @@ def test_names_that_are_no_valid_text_are_sent(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
     os.rename(tmp_path / "a.png", tmp_path / f"{name}.png")
     photos = Photos(open_folder(tmp_path, reading=Reading()), tmp_path / ".cache")
-    client = TestClient(make_app(SimpleNamespace(photos=photos, workspace=None)))  # type: ignore[arg-type]
+    studio: Any = SimpleNamespace(photos=photos, workspace=None, note_shown=lambda: None)
+    client = TestClient(make_app(studio))
     assert client.get("/api/photos").json()["names"] == [name]
     assert client.get("/api/photo/0").json()["name"] == name
     assert client.get("/api/thumbs/0").status_code == 200
