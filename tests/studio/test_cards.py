@@ -1,6 +1,7 @@
 """Cards of the nodes of the tree."""
 
 import io
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_crops_are_drawn_as_in_the_report(shown: Shown) -> None:
 
 def test_crops_are_kept(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     shown.look(*range(9))
-    monkeypatch.setattr("picie.studio.cards._KEPT", 2)
+    monkeypatch.setattr(sys.modules[Cards.__module__], "_KEPT", 2)
     urls = [one["url"] for one in shown.cards.card(len(shown.nodes) - 1)["typical"][:3]]
     first = [crop_of(shown, url) for url in urls]
     assert len(shown.cards._crops) == 2
