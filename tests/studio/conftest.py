@@ -3,9 +3,11 @@
 import http.client
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 from picie.studio.app import make_app
+from picie.studio.broadcast import Broadcast
 from picie.studio.security import Guard
 from picie.studio.server import Address, Server, listen
 from picie.studio.studio import Options, Studio
@@ -114,6 +117,49 @@ class Served:
         self.studio.stop()
 
 
+class Command(subprocess.Popen[str]):
+    """`picie studio` in a process of its own."""
+
+    @property
+    def address(self) -> str:
+        """What it prints first, with the token."""
+        assert self.stdout is not None
+        return self.stdout.readline().removeprefix("picie studio: ").strip()
+
+
+class Heard(Broadcast):
+    """What pages are told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: list[tuple[str, Mapping[str, Any]]] = []
+
+    def publish(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.news.append((kind, data))
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """Records what pages are told."""
+    return Heard()
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., Command]]:
+    """Starts `picie studio` with some arguments; until the end of the test."""
+    processes: list[Command] = []
+
+    def start(*arguments: str | Path, stderr: int = subprocess.PIPE) -> Command:
+        line = [sys.executable, "-m", "picie", "studio", "--no-browser", *map(str, arguments)]
+        processes.append(Command(line, stdout=subprocess.PIPE, stderr=stderr, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Callable[..., Served]]:
     """Serves the studio of a folder of photos and a run; until the end of the module."""
@@ -127,6 +173,22 @@ def serving() -> Iterator[Callable[..., Served]]:
     yield serve
     for served in open_now:
         served.end()
+
+
+@pytest.fixture(scope="module")
+def serving_scenes(
+    serving: Callable[..., Served], scenes: Path, runs: dict[str, Path]
+) -> Callable[[Path], Served]:
+    """Serves nine photos, (48, 64) pixels, and a run without names: copies in a folder."""
+
+    def serve(folder: Path) -> Served:
+        shutil.copytree(runs["default"], folder / "run")
+        shutil.copytree(scenes / "images", folder / "photos")
+        served = serving(folder / "photos", folder / "run")
+        served.wait_for_phase("ready")
+        return served
+
+    return serve
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +21,19 @@ from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
 from picie.runs import ANNOTATIONS_FILE
-from picie.studio.broadcast import Broadcast
 from picie.studio.checking import TARGET, Checking
 from picie.studio.work import NOW, Worker
 
 NAMES = ClassNames.of(3, {"sky": [0], "road": [1], "house": [2]})
 
 
-class Heard(Broadcast):
-    """What pages are told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.news: list[tuple[str, Mapping[str, Any]]] = []
-
-    def publish(self, kind: str, data: Mapping[str, Any]) -> None:
-        self.news.append((kind, data))
-
-
 class Audited:
     """A check with a history on the disk, and a model that may be replaced."""
 
-    def __init__(self, model: Segmenter, photos: Path, run: Path) -> None:
+    def __init__(self, model: Segmenter, photos: Path, run: Path, heard: Any) -> None:
         self.folder = open_folder(photos, reading=Reading())
         self.model, self.version, self.run = model, 0, run
-        self.settled, self.worker, self.heard = True, Worker(), Heard()
+        self.settled, self.worker, self.heard = True, Worker(), heard
         self.checking = Checking(
             self.folder,
             self.worker,
@@ -76,10 +64,10 @@ class Audited:
 
 
 @pytest.fixture
-def audited(model: Segmenter, scenes: Path, tmp_path: Path) -> Iterator[Audited]:
+def audited(model: Segmenter, scenes: Path, tmp_path: Path, heard: Any) -> Iterator[Audited]:
     photos = Path(shutil.copytree(scenes / "images", tmp_path / "photos"))
     (tmp_path / "run").mkdir()
-    made = Audited(model.named(NAMES), photos, tmp_path / "run")
+    made = Audited(model.named(NAMES), photos, tmp_path / "run", heard)
     yield made
     made.worker.stop()
 

@@ -1,6 +1,5 @@
 """Looking at all photos in the background."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,9 @@ from picie.data.reading import Reading
 from picie.errors import DataError
 from picie.inference.segmenter import Segmenter
 from picie.studio import filling as module
-from picie.studio.broadcast import Broadcast
 from picie.studio.filling import Filling
 from picie.studio.index import Index
 from picie.studio.photos import Photos
-
-
-class Heard(Broadcast):
-    """What pages are told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.news: list[tuple[str, Mapping[str, Any]]] = []
-
-    def publish(self, kind: str, data: Mapping[str, Any]) -> None:
-        self.news.append((kind, data))
 
 
 @pytest.fixture
@@ -36,10 +23,10 @@ def index(model: Segmenter, scenes: Path, tmp_path: Path) -> Index:
 
 
 def test_all_photos_are_looked_at_once(
-    index: Index, model: Segmenter, monkeypatch: pytest.MonkeyPatch
+    index: Index, model: Segmenter, heard: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.0)
-    looked, heard = list[int](), Heard()
+    looked = list[int]()
     length = model.network.view_centroids(0)[0].shape[1]
 
     def look(number: int) -> None:
@@ -68,8 +55,8 @@ def test_all_photos_are_looked_at_once(
     index.close()
 
 
-def test_it_ends_when_it_is_asked_to(index: Index) -> None:
-    filling = Filling(index, lambda number: None, Heard())
+def test_it_ends_when_it_is_asked_to(index: Index, heard: Any) -> None:
+    filling = Filling(index, lambda number: None, heard)
     filling.stop()
     assert not filling.step()
     assert index.seen == 0

@@ -195,13 +195,18 @@ def test_rows_of_photos_that_come_back_are_still_there(
     again.index.close()
 
 
-def test_old_rows_are_used_again_once_there_are_more_of_them_than_photos(
-    full: Opened, folder: Path, tmp_path: Path
-) -> None:
+def leave_two_and_a_copy(full: Opened, folder: Path) -> None:
+    """Close the index, and change its folder: seven photos are gone, and one is new."""
     full.index.close()
     for name in full.photos.names[:7]:
         (folder / f"{name}.jpg").unlink()
     shutil.copy(folder / f"{full.photos.names[8]}.jpg", folder / "a.jpg")
+
+
+def test_old_rows_are_used_again_once_there_are_more_of_them_than_photos(
+    full: Opened, folder: Path, tmp_path: Path
+) -> None:
+    leave_two_and_a_copy(full, folder)
     fewer = Opened(full.model, listed(folder), tmp_path / "index")
     fewer.fill()
     assert fewer.looks == 1
@@ -232,10 +237,7 @@ def test_a_kill_loses_what_was_not_written_and_nothing_else(
 def test_a_row_that_is_replaced_does_not_count_meanwhile(
     full: Opened, folder: Path, tmp_path: Path
 ) -> None:
-    full.index.close()
-    for name in full.photos.names[:7]:
-        (folder / f"{name}.jpg").unlink()
-    shutil.copy(folder / f"{full.photos.names[8]}.jpg", folder / "a.jpg")
+    leave_two_and_a_copy(full, folder)
     killed = Opened(full.model, listed(folder), tmp_path / "index")
     killed.fill()
     killed.index._stack.close()

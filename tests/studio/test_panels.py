@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,9 @@ ROWS = ".class-row"
 
 
 @pytest.fixture
-def served(
-    serving: Callable[..., Any],
-    scenes: Path,
-    runs: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Any:
+def served(serving_scenes: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A studio of nine photos, (48, 64) pixels, whose clusters have no names."""
-    folder = tmp_path_factory.mktemp("panels")
-    shutil.copytree(runs["default"], folder / "run")
-    shutil.copytree(scenes / "images", folder / "photos")
-    served = serving(folder / "photos", folder / "run")
-    served.wait_for_phase("ready")
-    return served
+    return serving_scenes(tmp_path_factory.mktemp("panels"))
 
 
 @pytest.fixture

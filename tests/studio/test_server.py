@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,34 +18,13 @@ import pytest
 from picie.errors import ConfigError
 from picie.studio.server import listen
 
-Open = Callable[..., "subprocess.Popen[str]"]
+Open = Callable[..., Any]
 
 
 @pytest.fixture
-def started(twelve_photos: Path, tmp_path: Path) -> Iterator[Open]:
+def started(command: Open, twelve_photos: Path, tmp_path: Path) -> Open:
     """Starts `picie studio` on photos without a model."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(*flags: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "picie", "studio", str(twelve_photos), "--no-browser"]
-        process = subprocess.Popen(
-            [*command, "--out", str(tmp_path / "run"), *flags],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def address(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().removeprefix("picie studio: ").strip()
+    return partial(command, twelve_photos, "--out", tmp_path / "run")
 
 
 def ask(url: str, path: str = "", **headers: str) -> http.client.HTTPResponse:
@@ -59,7 +40,7 @@ def ask(url: str, path: str = "", **headers: str) -> http.client.HTTPResponse:
 
 def test_one_line_has_all_that_a_browser_needs(started: Open) -> None:
     process = started("--quiet")
-    url = address(process)
+    url = process.address
     assert url.startswith("http://127.0.0.1:")
     entered = ask(url)
     assert entered.status == 303
@@ -75,7 +56,7 @@ def test_one_line_has_all_that_a_browser_needs(started: Open) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_signals_are_told(started: Open, number: signal.Signals) -> None:
     process = started()
-    url = address(process)
+    url = process.address
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as client:
         cookie = ask(url).headers["set-cookie"].split(";")[0]
         request = f"GET /api/events HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n"

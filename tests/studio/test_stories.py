@@ -7,8 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ UNREACHABLE = """(root) => {
   return found;
 }"""
 
-Open = Callable[..., "subprocess.Popen[str]"]
+Open = Callable[..., Any]
 
 
 @pytest.fixture
@@ -99,30 +99,9 @@ def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callabl
 
 
 @pytest.fixture
-def started(folders: tuple[Path, Path]) -> Iterator[Open]:
-    """Starts `picie studio RUN PHOTOS` at a port."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(port: int) -> "subprocess.Popen[str]":
-        flags = ["--no-browser", "--device", "cpu", "--port", str(port)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "picie", "studio", *map(str, folders), *flags],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def address(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().removeprefix("picie studio: ").strip()
+def started(command: Open, folders: tuple[Path, Path]) -> Open:
+    """Starts `picie studio RUN PHOTOS`; its log is not read."""
+    return partial(command, *folders, "--device", "cpu", stderr=subprocess.DEVNULL)
 
 
 def free_port() -> int:
@@ -306,8 +285,8 @@ def test_a_server_that_is_killed(
 ) -> None:
     """What was shown as saved is in the log; the rest is kept, and sent to the next server."""
     run, port = folders[0], free_port()
-    server = started(port)
-    page = opened(address(server))
+    server = started("--port", port)
+    page = opened(server.address)
     ready(page)
     page.keyboard.press("Enter")
     for title in ("one", "two"):
@@ -325,7 +304,7 @@ def test_a_server_that_is_killed(
     expect(status).to_contain_text(f"--port {port}")
     expect(page.locator(SAVED)).to_contain_text("kept until the server is back")
     expect(page.locator(".classes")).to_contain_text("four")
-    other = opened(address(started(port)), context=page.context)
+    other = opened(started("--port", port).address, context=page.context)
     expect(other.locator(".classes")).to_contain_text("four", timeout=30_000)
     expect(page.locator(SAVED)).to_have_text("Saved", timeout=30_000)
     expect(status).not_to_have_class(re.compile("problem"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,9 @@ MARKS = ".mark-list li"
 
 
 @pytest.fixture(scope="module")
-def served(
-    serving: Callable[..., Any],
-    scenes: Path,
-    runs: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Any:
+def served(serving_scenes: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A studio of nine photos, (48, 64) pixels, whose clusters have two names."""
-    folder = tmp_path_factory.mktemp("viewer")
-    shutil.copytree(runs["default"], folder / "run")
-    shutil.copytree(scenes / "images", folder / "photos")
-    served = serving(folder / "photos", folder / "run")
-    served.wait_for_phase("ready")
+    served = serving_scenes(tmp_path_factory.mktemp("viewer"))
     for node, title in enumerate(("ground", "sky")):
         act = {"page": "test", "key": f"name{node}", "act": "name", "node": node, "title": title}
         assert served.post("/api/act", act).status == 200

@@ -1,6 +1,5 @@
 """The application: routes, files of the page, and errors as text."""
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ _KINDS = {
     "svg": "image/svg+xml",
     "png": "image/png",
 }
-_LOG = logging.getLogger("picie.studio")
 
 
 def make_app(studio: Studio) -> Starlette:

@@ -48,10 +48,8 @@ __all__ = ["Workspace"]
 
 _LOG = logging.getLogger("picie.studio")
 _PAUSE = 1.0  # seconds between looks at the files
-_MOST_QUESTIONS = 100
 _ENOUGH = 10  # photos; the shares of fewer do not say which clusters are large
 _MOST_KEYS = 200
-_LONGEST_GAP = 300.0  # seconds; a person who did nothing for longer was away
 
 
 @dataclass(frozen=True, eq=False)
