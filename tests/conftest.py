@@ -2,9 +2,11 @@
 
 import gc
 import json
+import logging
 import math
 import multiprocessing
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +15,7 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import tomli_w
@@ -22,6 +25,7 @@ from playwright.sync_api import Browser, sync_playwright
 from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
 from picie.inference.segmenter import Segmenter, load
+from picie.runtime.storage import Store
 from picie.training.loop import train
 
 collect_ignore = ["storm"]  # minutes, and no tests of pytest: `make storm`
@@ -276,6 +280,63 @@ def pair(
     process.kill()  # had it not come to an end
     assert process.exitcode == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on this machine."""
+    moto = import_module("moto.server")  # a second, which few tests need
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _s3_used() -> list[str]:
+    """The server that clients of S3 speak to."""
+    return [""]
+
+
+@pytest.fixture
+def use_s3(monkeypatch: pytest.MonkeyPatch, _s3_used: list[str]) -> Callable[[str], None]:
+    """Lets the S3 clients of this test speak to a server; called again, to another one."""
+
+    def use(server: str) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+        if server != _s3_used[0]:  # to make a client takes a while
+            import_module("s3fs").S3FileSystem.clear_instance_cache()
+            _s3_used[0] = server
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return use
+
+
+@pytest.fixture
+def bucket(s3_server: str, use_s3: Callable[[str], None]) -> str:
+    """The address of an empty bucket."""
+    use_s3(s3_server)
+    name = f"bucket-{secrets.token_hex(6)}"
+    urlopen(Request(f"{s3_server}/{name}", method="PUT")).close()
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def stored() -> Callable[..., str]:
+    """Copies a folder to a storage, the memory of this process or a bucket; gives its address."""
+
+    def copy(folder: Path, root: str = "") -> str:
+        root = root or f"memory://{secrets.token_hex(6)}"
+        for path in folder.rglob("*"):
+            if path.is_file():
+                address = f"{root}/{path.relative_to(folder).as_posix()}"
+                Store(address).write(address, path)
+        return root
+
+    return copy
 
 
 @pytest.fixture

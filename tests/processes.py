@@ -4,6 +4,8 @@ The fixture `start` starts them, and `pair` keeps what two of them found.
 """
 
 import json
+import os
+import signal
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -19,6 +21,9 @@ from picie.data.cache import Crop
 from picie.data.crop_loader import BaseCrops
 from picie.runtime.distributed import Processes, join_processes, leave_processes
 from picie.training.loop import train
+from picie.training.targets import Heads, Targets
+from picie.training.trainer import Trainer
+from picie.views.pair import Views
 
 
 def command_line(args: list[str]) -> None:
@@ -65,13 +70,58 @@ def launch_two(folder: Path) -> None:
     elastic_launch(config, answer)(str(folder))
 
 
+def launch_node(
+    port: int, host: bool, count: int, place: str, args: list[str], ends: dict[int, int]
+) -> None:
+    """One of two nodes, as `torchrun --nnodes=2` starts it, which run `picie` in a folder.
+
+    The processes meet at the node that is the host. What they say is in said.txt in the folder.
+    `ends` has signals by rank, which processes send to themselves when the second epoch begins.
+    """
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=2,
+        max_nodes=2,
+        nproc_per_node=count,
+        run_id="nodes",
+        rdzv_backend="c10d",
+        rdzv_endpoint=f"localhost:{port}",
+        rdzv_configs={"is_host": host},
+        start_method="fork",
+        monitor_interval=0.1,
+        max_restarts=0,
+    )
+    Path(place).mkdir(exist_ok=True)
+    elastic_launch(config, command_line_in)(place, args, ends)
+
+
+def command_line_in(place: str, args: list[str], ends: dict[int, int]) -> None:
+    """What a process of a node does."""
+    os.chdir(place)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not as in the launcher, which it is forked from
+    fit_targets, rank = Trainer.fit_targets, int(os.environ["RANK"])
+
+    def last(trainer: Trainer, views: Views, epoch: int) -> Targets | Heads:
+        if epoch == 1 and rank in ends:
+            os.kill(os.getpid(), ends[rank])
+        return fit_targets(trainer, views, epoch)
+
+    told = Path("said.txt").open("a")  # noqa: SIM115
+    with told, redirect_stderr(told), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "fit_targets", last)
+        patch.setattr("sys.argv", ["picie", *args])
+        torch.set_num_threads(1)
+        main()
+
+
 def answer(place: str) -> None:
     """What one of the two does. What it finds lies in the folder, for the tests to read."""
     torch.set_num_threads(1)
     folder = Path(place)
-    here = join_processes("cpu")
-    torch.save(sums(here), folder / f"sums{here.rank}.pt")
-    torch.save(centres(here, folder), folder / f"centres{here.rank}.pt")
+    with join_processes("cpu") as here:
+        torch.save(sums(here), folder / f"sums{here.rank}.pt")
+        torch.save(centres(here, folder), folder / f"centres{here.rank}.pt")
     jobs = json.loads((folder / "jobs.json").read_text())
     for out, values in jobs["trainings"].items():
         train(out=folder / out, **values)

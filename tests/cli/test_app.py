@@ -544,3 +544,31 @@ def test_output_never_fails_on_a_character(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert rb"\xfc\u65e5" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("studio s3://b/x", "s3://b/x: picie studio reads local folders; copy the files first"),
+        ("report run s3://b/x --out a.html", "picie report reads local folders"),
+        ("name run --from gs://b/x", "gs://b/x: picie name reads local folders"),
+        ("predict s3://b/run x --out y", "s3://b/run: picie predict reads local folders"),
+        ("train x --out s3://b/run", "s3://b/run: picie train writes --out on this machine"),
+        ("evaluate run x --json s3://b/a", "s3://b/a: picie evaluate writes --json on this mach"),
+        ("info file:///run", "file:/run: give the path alone, without file://"),
+        ("train s4://b/x --out y", "s4://b/x: there is no storage s4://; known are s3://"),
+    ],
+)
+def test_addresses_are_refused_where_files_must_be_local(
+    failure: Callable[..., tuple[int, str]], args: str, message: str
+) -> None:
+    code, text = failure(*args.split())
+    assert code == 2
+    assert message in text
+
+
+def test_addresses_reach_the_commands(tmp_path: Path) -> None:
+    options = parse(Predict, ["run", "s3://b//x y", "--out", "memory://m"])
+    assert (options.source, options.out) == ("s3://b//x y", "memory://m")
+    assert parse(Predict, ["run", f"file://{tmp_path}", "--out", "a"]).source == tmp_path
+    assert parse_train(["s3://b/photos", "--out=run"])[1].data == "s3://b/photos"

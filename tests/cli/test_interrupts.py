@@ -28,7 +28,7 @@ SAID = {
     "audit": "stopped; answers are kept; run the same command again to go on",
     "evaluate": "stopped; scores are written at the end; run the same command again",
     "report": "stopped; the page is written at the end; run the same command again",
-    "export": "stopped; an export appears completely or not at all; run the same command again",
+    "export": "stopped; an export appears whole or not at all; run the same command again to go on",
     "bench": "stopped; finished runs are kept; run the same command again to go on",
     "demo": "stopped; run the same command again with --overwrite",
     "info": "stopped; nothing was changed",
@@ -79,6 +79,8 @@ def test_only_the_main_process_speaks(
         raise Stopped(signal.SIGTERM)
 
     monkeypatch.setitem(VERBS, "train", stop)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(SystemExit) as caught:
         main(["train"])

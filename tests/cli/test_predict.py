@@ -153,6 +153,22 @@ def test_the_same_command_goes_on(
     assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
+def test_shards_and_the_call_that_merges_them(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "masks"
+    args = ["predict", str(runs["default"]), str(photos)]
+    main([*args, "--out", str(whole)])
+    for number in (1, 2, 3):
+        main([*args, "--out", str(out), "--shard", f"{number}/3"])
+        assert f"of shard {number}/3 in {out}" in capsys.readouterr().err
+    main([*args, "--out", str(out)])
+    assert f"kept 3 masks of an earlier run, wrote 0: {out}" in capsys.readouterr().err
+    assert files(out) == files(whole)
+    pngs = [name for name in files(whole) if name.endswith(".png")]
+    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in pngs)
+
+
 def test_unreadable_photos_are_named_and_counted(
     runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,7 +237,7 @@ def test_the_rate_is_shown(
 ) -> None:
     clock = itertools.count(100.0, 0.5)
     monkeypatch.setattr(
-        "picie.inference.predict_folder.time", SimpleNamespace(monotonic=lambda: next(clock))
+        "picie.inference.predict_each.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
     notes: list[str] = []
 

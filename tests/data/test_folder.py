@@ -82,7 +82,7 @@ def test_same_stem_keeps_both_images_under_unique_names(tmp_path: Path) -> None:
     folder = open_folder(tmp_path)
     found = {photo.name: photo.path.name for photo in folder.photos}
     assert found == {"a": "a.jpg", "a.png": "a.png", "a.png.jpg": "a.png.jpg"}
-    masks = [photo.mask.name if photo.mask else None for photo in folder.photos]
+    masks = [Path(photo.mask).name if photo.mask else None for photo in folder.photos]
     assert masks == ["a.png", "a.png.png", None]
 
 

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 import picie.data.photo_loader
-from picie.data.folder import Photo
+from picie.data.folder import Photo, open_folder
 from picie.data.images import network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import Prefetch, photo_workers
+from picie.runtime.storage import Store
 
 
 @pytest.fixture
@@ -190,3 +191,27 @@ def spy_on_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(picie.data.photo_loader, "read_image", spy)
     monkeypatch.setattr(picie.data.photo_loader, "Prefetch", AtOnce)
     return read
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_photos_in_a_storage_are_fetched_once_and_named(
+    tmp_path: Path, stored: Callable[..., str], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    for number in range(4):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_text("no image")
+    address, fetched = stored(tmp_path), list[str]()
+    photos = open_folder(address).photos
+    Store(address).remove(f"{address}/3.png")
+    download = Store.download
+
+    def counted(store: Store, file: str, to: Path) -> None:
+        fetched.append(file)
+        download(store, file, to)
+
+    monkeypatch.setattr(Store, "download", counted)
+    found = list(read_ahead(photos, 32, ahead=3, workers=workers))
+    assert sorted(fetched) == [photo.file for photo in photos]
+    assert [int(one.image[0, 0, 0]) for one in found[:2]] == [0, 1]
+    assert found[2].problem.startswith(f"{address}/2.png: cannot be read as an image")
+    assert found[3].problem.startswith(f"{address}/3.png: cannot be read (there is no such file)")

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -625,3 +626,22 @@ def test_quarter_turns_name_their_cause(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is 128 x 96 pixels, but its image 96 x 128: .*EXIF"):
         evaluate(perfect(), folder, size=96)
     assert evaluate(perfect(), folder, size=96, mask_orientation="stored").scores.miou == 100
+
+
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_labels_in_a_storage_give_the_same_scores(
+    scenes: Path, model: Segmenter, stored: Callable[..., str], crop: Literal["center", "none"]
+) -> None:
+    address = stored(scenes)
+    found = [
+        evaluate(model, data, split="val", crop=crop, probe="knn", probe_split="train").to_json()
+        for data in (scenes, address)
+    ]
+    assert found[1]["protocol"].pop("data") == address
+    assert found[0]["protocol"].pop("data") == str(scenes)
+    for scores in found:
+        for probe in scores["probes"].values():
+            probe["protocol"].pop("data")
+    assert found[0] == found[1]
+    with pytest.raises(ConfigError, match="--dataset reads local folders; copy the files first"):
+        evaluate(model, address, dataset="camvid11", split="val")

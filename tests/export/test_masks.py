@@ -34,6 +34,10 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "my photos"
 
 
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
@@ -122,7 +126,7 @@ def test_nothing_readable_leaves_nothing(model: Segmenter, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("format", ["yolo", "cvat", "coco", "labelstudio"])
-def test_a_full_disk_leaves_nothing(
+def test_a_full_disk_leaves_only_masks_for_the_next_call(
     model: Segmenter,
     photos: Path,
     tmp_path: Path,
@@ -140,7 +144,12 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(PicieError, match=r"out: cannot be written \(No space left on device\) and"):
         export_masks(model, format, photos, tmp_path / "out", workers=workers)
-    assert [path.name for path in tmp_path.iterdir()] == ["my photos"]
+    assert visible(tmp_path) == ["my photos"]
+    [left] = tmp_path.glob(".*")
+    assert left.name.startswith(".part-")
+    monkeypatch.undo()
+    assert export_masks(model, format, photos, tmp_path / "out", workers=workers) == len(NAMES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my photos", "out"]
 
 
 def test_stopping_leaves_what_was_there(
@@ -156,7 +165,7 @@ def test_stopping_leaves_what_was_there(
     with pytest.raises(KeyboardInterrupt):
         export_masks(model, "png", photos, tmp_path / "out", overwrite=True, workers=0)
     assert contents(tmp_path / "out") == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["my photos", "out"]
+    assert visible(tmp_path) == ["my photos", "out"]
 
 
 def test_an_export_is_replaced_only_if_asked(

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from picie.inference.confidence import (
     CERTAIN,
     confidence_map,
-    expected_accuracy,
     limited,
+    mean_confidence,
     sharpness,
 )
 from picie.postprocessing import upsampling
@@ -65,7 +65,10 @@ def test_a_pixel_that_changed_its_class_has_at_most_the_rest() -> None:
     assert limited(confidence, before, after).tolist() == [[200, 55, 90, 90]]
 
 
-def test_the_mean_leaves_out_ignored_pixels() -> None:
-    confidence = np.array([[255, 51], [0, 0]], np.uint8)
-    assert expected_accuracy(confidence, np.array([[0, 1], [-1, -1]])) == pytest.approx(0.6)
-    assert expected_accuracy(confidence, np.full((2, 2), -1)) == 0
+def test_the_mean_leaves_out_ignored_cells() -> None:
+    logits = torch.tensor([[[0.0, 2.0, 0.0]], [[0.0, 0.0, 0.0]], [[-9.0, -9.0, 5.0]]])
+    two = [1 / (2 + math.exp(-9)), 1 / (1 + math.exp(-2) + math.exp(-11))]
+    assert mean_confidence(logits, 1.0, 2) == pytest.approx(sum(two) / 2)
+    assert mean_confidence(logits[..., 2:], 1.0, 2) == 0
+    maps = confidence_map(logits[:2], (1, 3), 1.0)
+    assert mean_confidence(logits[:2], 1.0, 2) == pytest.approx(maps.mean() / 255, abs=2e-3)

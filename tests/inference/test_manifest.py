@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from torch import nn
 
+from picie.data.photo_state import PhotoState
 from picie.errors import ConfigError, PicieError
-from picie.inference.manifest import Manifest, PhotoState, Written, model_digest
+from picie.inference.manifest import Manifest, Written, model_digest
 from picie.inference.segmenter import Segmenter
+from picie.runtime.places import Stamp, open_place
 
 PHOTO: dict[str, Any] = {"bytes": 5, "mtime": 7, "digest": "d"}
 
@@ -21,30 +23,32 @@ def record(mask: str, digest: str, **more: Any) -> dict[str, Any]:
 
 
 def written(out: Path, *records: dict[str, Any]) -> Manifest:
-    manifest = Manifest(out)
+    manifest = Manifest(open_place(out))
     for one in records:
         manifest.append(one)
     manifest.close()
-    return Manifest(out)
+    return Manifest(open_place(out))
 
 
 def test_it_remembers_every_version_of_a_file(tmp_path: Path) -> None:
     first, second = record("a.png", "1", photo=PHOTO), record("a.png", "2", model="n")
     overlay = record("b.png", "3", overlay="overlays/b.png", overlay_digest="4")
     found = written(tmp_path, first, second, overlay, {"classes": "classes.txt", "digest": "5"})
-    assert found.find("a.png", "1") == Written("a", "mask", "m", PhotoState(**PHOTO))
-    assert found.find("a.png", "2") == Written("a", "mask", "n")
-    assert found.find("overlays/b.png", "4") == Written("b", "overlay", "m")
-    assert found.find("classes.txt", "5") == Written("", "classes")
+    assert found.find("a.png", Stamp("1")) == Written(
+        "a", "mask", "1", -1, "m", PhotoState(**PHOTO)
+    )
+    assert found.find("a.png", Stamp("2")) == Written("a", "mask", "2", -1, "n")
+    assert found.find("overlays/b.png", Stamp("4")) == Written("b", "overlay", "4", -1, "m")
+    assert found.find("classes.txt", Stamp("5")) == Written("", "classes", "5")
     for path, digest in (("a.png", "3"), ("c.png", "1"), ("a.png", ""), ("overlays/b.png", "3")):
-        assert found.find(path, digest) is None
+        assert found.find(path, Stamp(digest)) is None
     assert [path for path, _ in found.masks()] == ["a.png", "a.png", "b.png"]
     again = written(tmp_path, record("a.png", "1", model="x"))
     assert [entry.model for path, entry in again.masks() if path == "a.png"] == ["n", "x"]
 
 
 def test_nothing_is_written_before_the_first_line(tmp_path: Path) -> None:
-    Manifest(tmp_path / "missing").close()
+    Manifest(open_place(tmp_path / "missing")).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +63,7 @@ def test_a_line_that_was_cut_off_is_removed(tmp_path: Path, end: int) -> None:
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = Manifest(tmp_path)
+    manifest = Manifest(open_place(tmp_path))
     manifest.append(record("a.png", "1"))
     write = os.write
 
@@ -77,7 +81,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(os, "write", write)
     manifest.append(record("c.png", "3"))
     manifest.close()
-    assert [mask for mask, _ in Manifest(tmp_path).masks()] == ["a.png", "c.png"]
+    assert [mask for mask, _ in Manifest(open_place(tmp_path)).masks()] == ["a.png", "c.png"]
     assert len((tmp_path / "masks.jsonl").read_bytes().splitlines()) == 3
 
 
@@ -89,7 +93,7 @@ def test_lines_of_later_versions_and_damaged_ones_are_skipped(tmp_path: Path) ->
         file.write("".join(f"{json.dumps(value)}\n" for value in odd) + "no json\n\xff\n")
     found = written(tmp_path, record("d.png", "5"))
     assert [mask for mask, _ in found.masks()] == ["a.png", "c.png", "d.png"]
-    assert found.find("c.png", "4") == Written("c", "mask", "m")
+    assert found.find("c.png", Stamp("4")) == Written("c", "mask", "4", -1, "m")
 
 
 def test_lists_of_others_and_links_are_refused(tmp_path: Path) -> None:
@@ -97,30 +101,13 @@ def test_lists_of_others_and_links_are_refused(tmp_path: Path) -> None:
     for text in ("mine", "mine\n", '{"kind": "masks"}\n', "[]\n"):
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"masks\.jsonl: already exists and is not a list"):
-            Manifest(tmp_path)
+            Manifest(open_place(tmp_path))
     path.write_text("")
-    assert list(Manifest(tmp_path).masks()) == []
+    assert list(Manifest(open_place(tmp_path)).masks()) == []
     path.rename(tmp_path / "other")
     path.symlink_to("other")
     with pytest.raises(ConfigError, match=r"masks\.jsonl: is a link, and is not changed"):
-        Manifest(tmp_path)
-
-
-def test_the_state_of_a_photo(tmp_path: Path) -> None:
-    photo = tmp_path / "photo"
-    photo.write_bytes(b"12345")
-    state = PhotoState.of(photo).with_digest(photo)
-    assert state.is_same(photo)
-    os.utime(photo, (1, 1))
-    assert state.is_same(photo)
-    assert not PhotoState(5, 0).is_same(photo)  # without a digest
-    photo.write_bytes(b"12346")
-    os.utime(photo, (1, 1))
-    assert not state.is_same(photo)
-    assert state.with_digest(photo).digest == ""  # it changed while its mask was made
-    photo.unlink()
-    for lost in (state, PhotoState(), PhotoState.of(photo)):
-        assert not lost.is_same(photo)
+        Manifest(open_place(tmp_path))
 
 
 def test_the_digest_is_that_of_the_model_not_of_its_place(model: Segmenter) -> None:

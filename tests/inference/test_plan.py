@@ -8,6 +8,7 @@ from picie.data.folder import Photo, PhotoFolder, open_folder
 from picie.errors import ConfigError
 from picie.inference.plan import check_paths, files_of, inputs_of
 from picie.inference.segmenter import Segmenter, load
+from picie.runtime.places import open_place
 
 
 def test_inputs_are_photos_masks_lists_and_the_model(
@@ -28,9 +29,9 @@ def test_inputs_are_photos_masks_lists_and_the_model(
 def test_paths_of_overlays_count_only_with_overlays(tmp_path: Path) -> None:
     photos = tuple(Photo(f"{name}.jpg", name, None) for name in ("a", "overlays/a"))
     folder = PhotoFolder(tmp_path, "", photos, ())
-    check_paths(tmp_path, folder)
+    check_paths(open_place(tmp_path), folder)
     with pytest.raises(
         ConfigError, match=r"overlay of a\.jpg and the mask of overlays/a\.jpg; rena"
     ):
-        check_paths(tmp_path, folder, ["overlay"])
-    check_paths(tmp_path, folder, ["confidence"])
+        check_paths(open_place(tmp_path), folder, ["overlay"])
+    check_paths(open_place(tmp_path), folder, ["confidence"])

@@ -28,7 +28,8 @@ def test_two_processes_add_up(pair: Path) -> None:
 
 def test_a_single_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    alone = join_processes("toaster")  # which devices there are is another's question
+    with join_processes("toaster") as alone:  # which devices there are is another's question
+        pass
     assert alone == Processes()
     assert alone.main
     assert alone.share([1, 2, 3]) == [1, 2, 3]
@@ -47,5 +48,6 @@ def test_devices_that_several_processes_cannot_use(
     monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match=f"device '{device}' cannot be used by several processes"):
-        join_processes(device)
+    text = f"device '{device}' cannot be used by several processes"
+    with pytest.raises(ConfigError, match=text), join_processes(device):
+        pass

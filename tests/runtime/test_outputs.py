@@ -154,7 +154,7 @@ def test_a_folder_with_an_input_in_it(tmp_path: Path) -> None:
 
 def clash(folder: Path, *paths: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        check_distinct(folder, [(path, f"<{number}>") for number, path in enumerate(paths)], "do!")
+        check_distinct(folder, lambda: [(path, f"<{n}>") for n, path in enumerate(paths)], "do!")
     return str(caught.value)
 
 
@@ -165,7 +165,8 @@ def test_outputs_that_share_a_path(tmp_path: Path) -> None:
         == f"{tmp_path}/b: would be both <0> and a folder for <1>; do!"
     )
     assert "would be both <1> and a folder for <0>" in clash(tmp_path, "a/b/c", "a/b")
-    check_distinct(tmp_path, [(path, "") for path in ("a", "b/a", "b/c/a", "ab", "b.a")], "")
+    different = ("a", "b/a", "b/c/a", "ab", "b.a")
+    check_distinct(tmp_path, lambda: [(path, "") for path in different], "")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_names_that_some_file_systems_take_for_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
 ) -> None:
     monkeypatch.setattr("picie.runtime.outputs._folds_names", lambda _: False)
-    check_distinct(tmp_path, [(first, "1"), (second, "2")], "")
+    check_distinct(tmp_path, lambda: [(first, "1"), (second, "2")], "")
     assert "would be both <0> and <0>" not in clash(tmp_path, first, second, first)
     monkeypatch.setattr("picie.runtime.outputs._folds_names", lambda _: True)
     assert "would be both" in clash(tmp_path, first, second)
@@ -193,9 +194,9 @@ def test_the_file_system_is_asked_in_the_nearest_folder(tmp_path: Path) -> None:
     if (tmp_path / "X").exists():  # this disk ignores case
         assert "would be both" in clash(tmp_path / "new", "a", "A")
     else:
-        check_distinct(tmp_path / "new" / "folder", files, "")
+        check_distinct(tmp_path / "new" / "folder", lambda: files, "")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    check_distinct(Path("/proc"), files, "")  # where nothing can be written
+    check_distinct(Path("/proc"), lambda: files, "")  # where nothing can be written
 
 
 def test_changed_files(tmp_path: Path) -> None:
@@ -216,3 +217,9 @@ def test_changed_files(tmp_path: Path) -> None:
     assert changed_file(tmp_path, written, but=("mark",)) == ""
     (tmp_path / "a").unlink()
     assert changed_file(tmp_path, {"a": "no list"}, but=("mark",)) == "sub/b"
+
+
+def test_paths_in_a_storage_are_as_they_are_spelled() -> None:
+    check_distinct(None, lambda: [("A/b.png", "1"), ("a/B.png", "2")], "", at="s3://bucket/out")
+    with pytest.raises(ConfigError, match="s3://bucket/out/a: would be both 1 and 2; do!"):
+        check_distinct(None, lambda: [("a", "1"), ("a", "2")], "do!", at="s3://bucket/out")

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from picie.config import make_config
 from picie.data.folder import Photo, open_folder
 from picie.errors import DataError, ModelError
+from picie.runtime.storage import Store
 from picie.training.images import Changes, check_images, compare_images, image_lines
 
 
@@ -193,3 +195,17 @@ def test_pixels_must_suffice_for_the_centroids(
     else:
         with pytest.raises(DataError, match=r"pixels are too few for .* centroids; use fewer"):
             check_images(images, config, 4)
+
+
+def test_images_in_a_storage_are_told_apart_by_their_listing(
+    photos: Path, stored: Callable[..., str], tmp_path: Path
+) -> None:
+    address, path = stored(photos), tmp_path / "images.jsonl"
+    path.write_text("".join(image_lines(open_folder(address).photos)))
+    assert not compare_images(path, open_folder(address).photos)
+    store = Store(address)
+    store.write(f"{address}/1.bmp", store.read(f"{address}/2.bmp"))  # of the same size
+    store.write(f"{address}/new.bmp", store.read(f"{address}/3.bmp"))
+    store.remove(f"{address}/3.bmp")
+    found = compare_images(path, open_folder(address).photos)
+    assert (found.removed, found.added, found.changed) == (("3",), ("new",), ("1",))

@@ -26,6 +26,7 @@ from picie.data.synthetic.scenes import draw_scene, write_scenes
 from picie.errors import ConfigError, DataError, ModelError, PicieError
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.files import write_atomically
+from picie.runtime.storage import Store
 from picie.training.loop import resume, train
 
 Settings = dict[str, dict[str, Any]]
@@ -766,3 +767,28 @@ def test_a_run_on_deep_images_is_that_on_plain_ones(settings: Settings, tmp_path
     assert weights(tmp_path / "run 8") == weights(tmp_path / "run 12")
     with pytest.raises(SystemExit):
         main(["train", "--resume", str(tmp_path / "run 12"), "--stretch", "0", "99"])
+
+
+def test_photos_in_a_storage_give_the_same_run(
+    untrained: Path,
+    scenes: Path,
+    settings: Settings,
+    stored: Callable[..., str],
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address, fetched = stored(scenes, f"{bucket}/scenes"), list[str]()
+    download = Store.download
+
+    def counted(store: Store, file: str, to: Path) -> None:
+        fetched.append(file)
+        download(store, file, to)
+
+    monkeypatch.setattr(Store, "download", counted)
+    given = settings["default"] | {"epochs": 0, "workers": 2}
+    train(address, tmp_path / "run", **given)
+    assert weights(tmp_path / "run") == weights(untrained)
+    photos = [file for file in fetched if file.endswith(".jpg")]
+    assert len(photos) <= len(set(photos)) + 1 == 7  # the first also shows that one can be read
+    assert read_config(tmp_path / "run" / "config.toml").data == address

@@ -45,8 +45,10 @@ from picie.config import (
 )
 from picie.errors import ConfigError, PicieError
 from picie.runs import Run
+from picie.runtime.launch import follows, launched
 from picie.runtime.outputs import NAMELESS
 from picie.runtime.printable import printable
+from picie.runtime.storage import check_local, is_address
 from picie.version import __version__
 
 __all__ = ["VERBS", "main", "parse", "parse_train"]
@@ -174,7 +176,8 @@ def _starting_point(args: list[str]) -> Config:
     if file and preset:
         raise ConfigError("give --preset or --config, not both; a config file may name its preset")
     if run:
-        return Run.open(Path(run)).config
+        elsewhere = follows() and not Run.is_run(Path(run))  # the first process sends it later
+        return make_config() if elsewhere else Run.open(Path(run)).config
     overrides = {"objective": objective} if objective in get_args(Objective) else {}
     if file:
         return read_config(Path(file), **overrides)
@@ -262,24 +265,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     verbose = "-v" in args or "--verbose" in args
     args = [arg for arg in args if arg not in ("-v", "--verbose")]
     _show_any_text()
+    if launched()[0] > 1:  # a store whose server ends would print the stack of torch's C++
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         with stoppable(last=argv is None), _notes():
             _dispatch(args)
     except PicieError as error:
         if verbose:
             raise
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, told=getattr(error, "told", False))
     except KeyboardInterrupt as error:
-        if os.environ.get("RANK", "0") != "0":  # the main process speaks for all of them
-            sys.exit(stopped_text("", error)[1])
-        _fail(*stopped_text("".join(args[:1]), error))
+        told = getattr(error, "told", follows())  # the first process speaks for all of them
+        _fail(*stopped_text("".join(args[:1]), error), told=told)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         if verbose:
             raise
         reason = "".join(str(error).splitlines()[:1])
-        _fail(f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback", 1)
+        text = f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback"
+        _fail(text, 1, told=getattr(error, "told", False))
 
 
 def _show_any_text() -> None:
@@ -327,13 +332,38 @@ def _dispatch(args: list[str]) -> None:
     if verb not in VERBS:
         raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(VERBS))}")
     parsed = VERBS[verb](rest)
+    _check_paths(verb, vars(parsed[0]))
     if getattr(parsed[0], "out", None) == NAMELESS:
         raise ConfigError(f"picie {verb} cannot write to standard output; give a path as --out")
     # Imported late: commands load torch, which parsing and help do not need.
     import_module(f"picie.cli.{verb}").run(*parsed)
 
 
-def _fail(message: str, code: int) -> None:
+def _check_paths(verb: str, options: dict[str, Any]) -> None:
+    """Refuse addresses of storages where only paths are taken.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name, value in options.items():
+        address = str(value).replace(":/", "://", 1) if isinstance(value, Path) else ""
+        on_hub = name == "run" and address.startswith("hf://")
+        if not is_address(address) or on_hub:
+            continue
+        if address.startswith("file:"):
+            raise ConfigError(f"{value}: give the path alone, without file://")
+        if name in ("out", "json", "confusion"):
+            raise ConfigError(
+                f"{address}: picie {verb} writes --{name} on this machine; give a path, and "
+                "upload what it holds afterwards"
+            )
+        check_local(f"picie {verb} reads", address)
+
+
+def _fail(message: str, code: int, *, told: bool = False) -> None:
+    """Show a message, unless another process of this run has told it, and exit."""
+    if told:
+        sys.exit(code)
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "picie"
     program = "picie" if program in ("__main__.py", "-c") else program
     with suppress(OSError):  # the terminal may be gone

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
+from tyro.constructors import PrimitiveConstructorSpec
 
 from picie.config import Config
+from picie.runtime.storage import local_path
 
 __all__ = [
     "Audit",
@@ -18,6 +20,7 @@ __all__ = [
     "Info",
     "MaskFlags",
     "Name",
+    "Place",
     "Predict",
     "Queue",
     "ReadingFlags",
@@ -26,6 +29,25 @@ __all__ = [
     "Teach",
     "Train",
 ]
+
+
+def _place(args: list[str]) -> Path | str:
+    """A path, or an address as it stands: as a path, s3://a would be s3:/a."""
+    path = local_path(args[0])
+    return args[0] if path is None else path
+
+
+Place = Annotated[
+    Path | str,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=_place,
+        is_instance=lambda value: isinstance(value, Path | str),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""A file or folder of this machine, or its address in a storage."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,8 @@ class Train:
     no labels (health.json) and a log. Resume an interrupted run with --resume RUN.
     """
 
-    data: Annotated[Positional[Path | None], tyro.conf.arg(metavar="PHOTOS")] = None
-    """Folder of images."""
+    data: Annotated[Positional[Place | None], tyro.conf.arg(metavar="PHOTOS")] = None
+    """Folder of images, or its address: s3://bucket/photos."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Run folder to create."""
     preset: Literal["default", "best", "reference", "paper"] = "default"
@@ -101,10 +123,10 @@ class Predict:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    source: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
-    """A photo or a folder of them."""
-    out: Path
-    """Folder for the masks; subfolders are kept."""
+    source: Annotated[Positional[Place], tyro.conf.arg(metavar="PHOTOS")]
+    """A photo or a folder of them, or its address: s3://bucket/photos."""
+    out: Place
+    """Folder for the masks, or its address; subfolders are kept."""
     clusters: int | None = None
     """Another number of clusters than in training: merges or splits clusters along the tree, up to
     the number of centroids of the model (picie info shows it). Nothing is trained."""
@@ -118,6 +140,11 @@ class Predict:
     overwrite: bool = False
     """Compute all masks again, and replace those that picie wrote, for example with another model.
     Other files, and masks that were changed since, are never replaced."""
+    shard: str = ""
+    """Write only one part of the masks, say 3/16: the third of 16, by the hash of the name. Start
+    one process for each part; then the command without --shard completes and merges their lists."""
+    engine: Literal["local", "ray"] = "local"
+    """ray: processes of Ray do the work, on this machine or on the cluster at RAY_ADDRESS."""
     batch_size: int = 8
     """Maximum number of photos in a batch; a batch holds photos of one size."""
     size: int | None = None
@@ -136,7 +163,7 @@ class Predict:
     overlapping tiles, which are blended. 0 = never tile."""
     workers: int = -1
     """Threads that read photos, and as many that write masks, while the network computes; 0 = none,
-    -1 = chosen from the cores."""
+    -1 = chosen from the cores. With --engine ray, the maximum number of processes."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Precision of the network; auto = bf16 on a CUDA device that has it, else fp32."""
     device: str = ""
@@ -160,8 +187,8 @@ class Evaluate:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")]
-    """Labelled folder."""
+    data: Annotated[Positional[Place], tyro.conf.arg(metavar="DATA")]
+    """Labelled folder, or its address: s3://bucket/labelled."""
     split: str = ""
     """List file inside DATA, by stem: val reads val.txt; empty = all. With --dataset one of its
     splits, or several joined by +."""
@@ -332,8 +359,8 @@ class Export:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    out: Path
-    """Folder to create (--format), or file to write (--model)."""
+    out: Place
+    """Folder to create (--format), or its address, or file to write (--model)."""
     format: (
         Literal[
             "png",
@@ -353,8 +380,8 @@ class Export:
     """Format of the masks."""
     model: Literal["onnx", "torch"] | None = None
     """Format of the network."""
-    images: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
-    """A photo or a folder of them, for --format."""
+    images: Annotated[Place | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    """A photo or a folder of them, or its address, for --format."""
     split: str = ""
     """List file inside the folder, by stem."""
     photos: Literal["copy", "link", "none"] = "copy"

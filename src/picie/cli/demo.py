@@ -15,7 +15,8 @@ from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter
 from picie.runs import Run
 from picie.runtime.locks import locked
-from picie.runtime.outputs import digest_of, has_content, list_files
+from picie.runtime.outputs import has_content, list_files
+from picie.runtime.places import open_place
 from picie.runtime.progress import Reporter
 from picie.training.loop import train
 from picie.visualization.masks import is_signed_png
@@ -95,11 +96,13 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
     else:
         foreign += [sheet] * (has_content(sheet) and not is_signed_png(sheet))
     if masks.is_dir():
-        manifest = Manifest(masks)
+        place = open_place(masks)
+        manifest = Manifest(place)
+        stamps = {name: place.stamp(name) for name in list_files(masks) if name.endswith(".png")}
         foreign += [
             masks / name
-            for name in list_files(masks)
-            if name.endswith(".png") and manifest.find(name, digest_of(masks / name)) is None
+            for name, stamp in stamps.items()
+            if stamp is not None and manifest.find(name, stamp) is None
         ]
     if foreign:
         raise ConfigError(

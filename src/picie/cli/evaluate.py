@@ -88,7 +88,7 @@ def _check_files(options: Evaluate, model: Segmenter) -> None:
         with writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
         files.append((file.resolve().as_posix(), flag))
-    check_distinct(Path(), files, "give two files")
+    check_distinct(Path(), lambda: files, "give two files")
 
 
 def _is_scores(path: Path) -> bool:

@@ -5,16 +5,17 @@ import torch
 from picie.cli.arguments import Export
 from picie.cli.predict import adjusted, check_counts
 from picie.errors import ConfigError
-from picie.export.folder import check_out
 from picie.export.formats.layout import MIN_AREA, Options
 from picie.export.formats.rasters import RasterView
 from picie.export.masks import RASTER_FORMATS, export_masks
 from picie.export.model.export import Exported, export_model
 from picie.export.model.graph import LEAST_SIDE
+from picie.export.upload import check_place
 from picie.inference.segmenter import Segmenter, load
 from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
+from picie.runtime.storage import check_local
 
 __all__ = ["run"]
 
@@ -50,6 +51,7 @@ def _export_model(options: Export) -> None:
     for flag, given in (("--images", options.images), ("--split", options.split)):
         if given:
             raise ConfigError(f"{flag} is for masks (--format); remove it for --model")
+    out = check_local("--model writes", options.out)
     model = load(options.run, device="cpu", precision="fp32")
     model = adjusted(model, options)
     if options.size is not None:
@@ -57,7 +59,7 @@ def _export_model(options: Export) -> None:
     reporter = Reporter(quiet=options.quiet)
     reporter.say("tracing the network; this can take a minute or two")
     exported = export_model(
-        model, options.out, options.model, opset=options.opset, overwrite=options.overwrite
+        model, out, options.model, opset=options.opset, overwrite=options.overwrite
     )
     _show(exported, model, _RUNTIMES[options.model], reporter)
 
@@ -104,7 +106,7 @@ def _export_masks(options: Export) -> None:
     raster_view = RasterView(size=options.size, tile=options.tile) if raster else None
     keep_freed_memory()
     # Fail before the model is loaded, which takes a while.
-    check_out(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
+    check_place(options.out, overwrite=options.overwrite, sources=(options.images, options.run))
     model = load(options.run, device=options.device, precision=options.precision)
     export_masks(
         adjusted(model, options),

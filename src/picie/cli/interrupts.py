@@ -24,7 +24,7 @@ _ADVICE = {
     "studio": "everything you did is saved; run the same command again to go on",
     "evaluate": "scores are written at the end; run the same command again",
     "report": "the page is written at the end; run the same command again",
-    "export": "an export appears completely or not at all; run the same command again",
+    "export": "an export appears whole or not at all; run the same command again to go on",
     "bench": "finished runs are kept; run the same command again to go on",
     "demo": "run the same command again with --overwrite",
     "info": "nothing was changed",

@@ -38,6 +38,8 @@ def run(options: Predict) -> None:
         tile=options.tile,
         workers=options.workers,
         min_region=options.min_region,
+        shard=options.shard,
+        engine=options.engine,
         reporter=reporter,
     )
 

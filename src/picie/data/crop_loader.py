@@ -21,6 +21,7 @@ from picie.data.reading import Reading
 from picie.errors import DataError
 from picie.runtime.distributed import Processes
 from picie.runtime.progress import Advance
+from picie.runtime.storage import local_copy
 from picie.types import Batch
 
 __all__ = [
@@ -43,7 +44,7 @@ class BaseCrops:
         size: side S of the crops, in pixels.
         cache: the crops that were read already, all under one reading.
         reading: how the images are read.
-        unreadable: reason by path, of the images that `load_batches` skipped so far.
+        unreadable: reason by path or address, of the images that `load_batches` skipped so far.
         content: for each image 0 until it is read, then 2 if it is of (nearly) one colour, else 1.
     """
 
@@ -62,7 +63,7 @@ class BaseCrops:
         self.size = size
         self.cache = cache
         self.reading = reading
-        self.unreadable: dict[Path, str] = {}
+        self.unreadable: dict[Path | str, str] = {}
         self.content = bytearray(len(self.photos))
         self._readers = weakref.WeakSet[Prefetch[_Place, _Read]]()
 
@@ -86,7 +87,8 @@ class BaseCrops:
             return ""
         try:
             photo = self.photos[index]
-            square = read_square(photo.path, self.size, self.reading, photo.page)
+            with local_copy(photo.file) as file:
+                square = read_square(file, self.size, self.reading, photo.page)
         except DataError as error:
             return str(error)
         self.content[index] = 1 + is_constant(square)
@@ -190,7 +192,7 @@ def _assemble(
     good = [row for row, (_, reason) in enumerate(read) if not reason]
     for index, (_, reason) in zip(indices, read, strict=True):
         if reason:
-            crops.unreadable[crops.photos[index].path] = reason
+            crops.unreadable[crops.photos[index].source] = reason
     if len(good) < len(read):
         images[: len(good)] = images[good]  # in place, so that the memory stays pinned
         images = images[: len(good)]

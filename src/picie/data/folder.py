@@ -28,7 +28,9 @@ from picie.data.masks import PLAIN, Colour, LabelCode, MaskRule, MaskTally, read
 from picie.data.reading import Reading
 from picie.data.search import find_images, image_folder, mask_notes
 from picie.data.survey import page_counts, settle
+from picie.data.trees import Tree, open_tree
 from picie.errors import DataError
+from picie.runtime.storage import Store, check_local, local_path
 
 __all__ = ["Photo", "PhotoFolder", "open_folder"]
 
@@ -37,29 +39,45 @@ _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One image file.
+    """One image file, on this machine or in a storage.
 
     Attributes:
-        file: path of the file, as text, which needs much less memory than a `Path`.
+        file: path or address of the file, as text, which needs much less memory than a `Path`.
         name: path inside the image folder, with "/" and without the extension; unique.
-        mask_file: path of its mask, or None.
+        mask_file: path or address of its mask, or None.
         page: of a file with several pages, from 0.
+        stamp: of a photo in a storage, what the listing says of its content: size and version, as
+            `Entry.stamp` has them; "" on this machine.
     """
 
     file: str
     name: str
     mask_file: str | None
     page: int = 0
+    stamp: str = ""
 
     @property
     def path(self) -> Path:
-        """The file."""
-        return Path(self.file)
+        """The file.
+
+        Raises:
+            ConfigError: it is in a storage.
+        """
+        return check_local("this command reads", self.file)
 
     @property
-    def mask(self) -> Path | None:
-        """Its mask file, or None."""
-        return None if self.mask_file is None else Path(self.mask_file)
+    def source(self) -> Path | str:
+        """The file, or its address."""
+        path = local_path(self.file)
+        return self.file if path is None else path
+
+    @property
+    def mask(self) -> Path | str | None:
+        """Its mask file, or the address of that, or None."""
+        if self.mask_file is None:
+            return None
+        path = local_path(self.mask_file)
+        return self.mask_file if path is None else path
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class PhotoFolder:
     """The images of one split of a folder.
 
     Attributes:
-        root: the folder, or the image file, that was opened.
+        root: the folder, or the image file, that was opened; of a storage, its address.
         split: name of the list file without .txt, or "" for all images.
         photos: sorted by name.
         classes: class names in the order of their ids; empty without classes.txt.
@@ -78,7 +96,7 @@ class PhotoFolder:
         notes: what was left out, a line for each kind.
     """
 
-    root: Path
+    root: Path | str
     split: str
     photos: tuple[Photo, ...]
     classes: tuple[str, ...]
@@ -161,7 +179,8 @@ def open_folder(
     folder masks/ directly below `root` is skipped. What is left out is said in `notes`.
 
     Args:
-        root: a folder with the layout shown at the top of this module, or one image file.
+        root: a folder with the layout shown at the top of this module, or one image file; a path
+            or an address, such as s3://bucket/photos.
         split: "train" takes the images listed in train.txt, by name or by path with extension, as
             `lists` reads it. "" takes all.
         labelled: require class names and a mask for every image.
@@ -172,21 +191,27 @@ def open_folder(
         DataError: the path does not exist, there are no images, a list file is missing or names
             unknown images, classes.txt is invalid, or required labels are missing.
     """
-    root = Path(root)
-    notes: list[str] = []
-    pages = reading is not None and reading.pages == "all"
-    if _is_file(root):
-        photos = _single(root, split)
-        photos = tuple(_paged(photos, "").values()) if pages else photos
+    path, pages = local_path(root), reading is not None and reading.pages == "all"
+    place = str(root).rstrip("/") if path is None else path
+    photos = _single(place, split)
+    if photos:
+        if labelled:
+            raise DataError(f"{place}: labels are needed; {_TREE}; there is no masks/")
+        photos = tuple(_paged(photos, None).values()) if pages else photos
+        folder = PhotoFolder(place, split, photos, ())
     else:
-        photos, notes = _photos(root, pages=pages)
-        photos = _select(photos, root, split) if split else photos
-    listed = root / "classes.txt"
-    classes = read_class_names(listed) if listed.is_file() else ()
-    if labelled:
-        _check_labels(root, photos, classes)
-    folder = PhotoFolder(root, split, photos, classes, notes=tuple(notes))
+        folder = _opened(open_tree(place), split, pages=pages, labelled=labelled)
     return folder if reading is None else folder.read_as(reading)
+
+
+def _opened(tree: Tree, split: str, *, pages: bool, labelled: bool) -> PhotoFolder:
+    photos, notes = _photos(tree, pages=pages)
+    photos = _select(photos, tree, split) if split else photos
+    listed = tree.is_file("classes.txt")
+    classes = read_class_names(tree.at("classes.txt")) if listed else ()
+    if labelled:
+        _check_labels(tree, photos, classes)
+    return PhotoFolder(tree.root, split, photos, classes, notes=tuple(notes))
 
 
 def _is_file(root: Path) -> bool:
@@ -207,42 +232,57 @@ def _is_file(root: Path) -> bool:
     return kind == stat.S_IFREG
 
 
-def _single(path: Path, split: str) -> tuple[Photo, ...]:
+def _single(place: Path | str, split: str) -> tuple[Photo, ...]:
+    """The image that is there; nothing if it is a folder."""
+    if isinstance(place, Path):
+        if not _is_file(place):
+            return ()
+        stamp = ""
+    else:
+        entry = Store(place).entry(place)
+        if entry is None:
+            return ()
+        stamp = entry.stamp
+    path = PurePosixPath(place)
     if not is_image(path.name):
         raise DataError(
-            f"{path}: is not a supported image; {why_unread([extension(path.name)])}; supported: "
+            f"{place}: is not a supported image; {why_unread([extension(path.name)])}; supported: "
             f"{' '.join(supported())}"
         )
     if split:
-        raise DataError(f"{path}: is one image and has no split {split!r}; leave the split out")
-    return (Photo(str(path), path.stem, None),)
+        raise DataError(f"{place}: is one image and has no split {split!r}; leave the split out")
+    return (Photo(str(place), path.stem, None, stamp=stamp),)
 
 
-def _photos(root: Path, *, pages: bool) -> tuple[tuple[Photo, ...], list[str]]:
+def _photos(tree: Tree, *, pages: bool) -> tuple[tuple[Photo, ...], list[str]]:
     """The images of a folder, or all their pages, sorted by name, and what was left out."""
-    images, notes = find_images(root)
-    masks = os.path.join(root, "masks")
-    labelled = os.path.isdir(masks)
+    images, notes = find_images(tree)
+    labelled = tree.is_folder("masks")
     photos: dict[str, Photo] = {}
     for full, file in images:
         short = os.path.splitext(full)[0]
         # `full` is unused so far: only a longer path could have this name, and it sorts later.
         name = full if short in photos else short
-        mask = os.path.join(masks, f"{name}.png")
-        photos[name] = Photo(file, name, mask if labelled and os.path.isfile(mask) else None)
+        mask = _mask(tree, name) if labelled else None
+        photos[name] = Photo(file, name, mask, stamp=tree.stamp(inside(tree.root, file)))
     if pages:
-        photos = _paged(photos.values(), masks if labelled else "")
+        photos = _paged(photos.values(), tree if labelled else None)
     if labelled:
-        notes += mask_notes(root, photos)
+        notes += mask_notes(tree, photos)
     return tuple(photos[name] for name in sorted(photos)), notes
 
 
-def _paged(photos: Collection[Photo], masks: str) -> dict[str, Photo]:
+def _mask(tree: Tree, name: str) -> str | None:
+    """The mask of an image, if there is one."""
+    return tree.at(f"masks/{name}.png") if tree.is_file(f"masks/{name}.png") else None
+
+
+def _paged(photos: Collection[Photo], masks: Tree | None) -> dict[str, Photo]:
     """Each page of each file as an image, by name: `stack` becomes `stack_p001`, `stack_p002` ...
 
     Args:
         photos: first pages.
-        masks: folder of their masks, or "".
+        masks: the tree with their masks, or None.
     """
     taken = {photo.name for photo in photos}
     paged: dict[str, Photo] = {}
@@ -255,19 +295,19 @@ def _paged(photos: Collection[Photo], masks: str) -> dict[str, Photo]:
             name = f"{photo.name}_p{page + 1:0{digits}}"
             while name in taken:  # of a file
                 name += "_"
-            mask = os.path.join(masks, f"{name}.png")
-            found = mask if masks and os.path.isfile(mask) else None
-            paged[name] = Photo(photo.file, name, found, page)
+            mask = None if masks is None else _mask(masks, name)
+            paged[name] = Photo(photo.file, name, mask, page, photo.stamp)
     return paged
 
 
-def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, ...]:
-    path = root / f"{split}.txt"
-    if not path.is_file():
-        lists = sorted(file.name for file in root.glob("*.txt") if file.name != "classes.txt")
+def _select(photos: tuple[Photo, ...], tree: Tree, split: str) -> tuple[Photo, ...]:
+    path = tree.at(f"{split}.txt")
+    if not tree.is_file(f"{split}.txt"):
+        texts = (name for name in tree.top() if name.endswith(".txt") and name != "classes.txt")
+        lists = sorted(name for name in texts if not name.startswith("."))
         available = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
         raise DataError(f"{path}: does not exist; {available}")
-    folder = image_folder(root)
+    folder = tree.at(image_folder(tree))
     known: dict[str, list[Photo]] = {}
     for photo in photos:  # a file stands for all its pages
         full = inside(folder, photo.file)
@@ -291,9 +331,9 @@ def _select(photos: tuple[Photo, ...], root: Path, split: str) -> tuple[Photo, .
     return tuple(sorted(chosen, key=lambda photo: photo.name))
 
 
-def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:
+def _check_labels(tree: Tree, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:
     bare = [photo.name for photo in photos if photo.mask_file is None]
-    if not (root / "masks").is_dir():
+    if not tree.is_folder("masks"):
         problem = "there is no masks/"
     elif not classes:
         problem = "there is no classes.txt"
@@ -301,4 +341,4 @@ def _check_labels(root: Path, photos: tuple[Photo, ...], classes: tuple[str, ...
         problem = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
     else:
         return
-    raise DataError(f"{root}: labels are needed; {_TREE}; {problem}")
+    raise DataError(f"{tree.root}: labels are needed; {_TREE}; {problem}")

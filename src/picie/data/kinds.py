@@ -80,7 +80,7 @@ class OtherFiles:
                 self._counts[kind] += 1
                 self._first = min(self._first or file, file)
 
-    def found(self, folder: Path) -> str:
+    def found(self, folder: Path | str) -> str:
         """How many files there were, and the first one, for a message.
 
         Args:

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from picie.data.own_outputs import MARKS, MASKS_MANIFEST, OwnOutputs
+from picie.data.own_outputs import MARKS, OwnOutputs, is_masks_list
 from picie.errors import DataError
 
 __all__ = ["LeftOut", "few", "inside", "walk"]
@@ -59,11 +59,11 @@ def walk(
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
-        marks = MARKS.intersection(entry.name for entry in entries)
+        names = (entry.name for entry in entries)
+        marks = {name for name in names if name in MARKS or is_masks_list(name)}
         if current != str(folder) and left_out.own.leaves_out_folder(current, marks):
             continue
-        if MASKS_MANIFEST in marks:
-            left_out.own.enter(current)
+        left_out.own.enter(current, marks)
         while entries:  # entries are released one by one: each caches a kilobyte of metadata
             entry = entries.pop()
             if entry.name.startswith(".") or entry.path in without:
@@ -85,7 +85,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def inside(folder: Path, file: str) -> str:
+def inside(folder: Path | str, file: str) -> str:
     """Path of a file from `walk` relative to the folder, with "/"."""
     return file[len(os.path.join(folder, "")) :].replace(os.sep, "/")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from picie.errors import DataError
 from picie.runtime.files import open_regular
+from picie.runtime.storage import local_copy
 from picie.types import VOID
 
 __all__ = ["class_lines", "read_class_names", "read_entries"]
@@ -41,11 +42,11 @@ _FOREIGN = re.compile(r"//|;|%|<!--|--|[-*]\s|[\[{]\s*[\"'{]|#\w")
 _TRAILING = re.compile(r".*(?:[,;:=|\t]\s*\d+|(?:\s+\d+){3})")
 
 
-def read_entries(path: Path, known: Container[str] = ()) -> list[str]:
+def read_entries(path: Path | str, known: Container[str] = ()) -> list[str]:
     """The entries of a list, without the spaces around them.
 
     Args:
-        path: a list file.
+        path: a list file, or its address.
         known: entries that exist. A line that is one of them, as it stands, is an entry even if it
             has spaces around it or begins with # or with a backslash.
 
@@ -67,7 +68,7 @@ def read_entries(path: Path, known: Container[str] = ()) -> list[str]:
     return entries
 
 
-def read_class_names(path: Path) -> tuple[str, ...]:
+def read_class_names(path: Path | str) -> tuple[str, ...]:
     """The class names of a list, in the order of their ids.
 
     Raises:
@@ -95,10 +96,10 @@ def class_lines(names: Sequence[str]) -> str:
     return "".join(f"\\{name}\n" for name in names)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path | str) -> list[str]:
     """The lines of a text file."""
     try:
-        with open_regular(path) as file:
+        with local_copy(path) as copy, open_regular(copy) as file:
             content = file.read()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); correct it") from None

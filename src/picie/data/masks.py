@@ -18,6 +18,7 @@ from picie.config import MOST_PIXELS
 from picie.data.listing import few
 from picie.data.opening import open_within, orientation_of, turned
 from picie.errors import ConfigError, DataError
+from picie.runtime.storage import local_copy
 from picie.types import VOID
 
 __all__ = [
@@ -192,14 +193,14 @@ class MaskTally:
 
     stored: Counter[int] = field(default_factory=Counter)
     classes: Counter[int] = field(default_factory=Counter)
-    doubtful: set[Path] = field(default_factory=set)
-    _files: set[Path] = field(default_factory=set)
+    doubtful: set[Path | str] = field(default_factory=set)
+    _files: set[Path | str] = field(default_factory=set)
 
-    def add(self, path: Path, counts: Mapping[int, int], classes: Mapping[int, int]) -> None:
+    def add(self, path: Path | str, counts: Mapping[int, int], classes: Mapping[int, int]) -> None:
         """Count a mask.
 
         Args:
-            path: its file.
+            path: its file, or the address of that.
             counts: number of pixels by stored value.
             classes: class id of each of these values.
         """
@@ -256,7 +257,7 @@ def _advice(classes: Sequence[str], only: int) -> str:
 
 
 def read_mask(
-    path: Path,
+    path: Path | str,
     *,
     image_size: tuple[int, int] | None,
     num_classes: int,
@@ -269,8 +270,8 @@ def read_mask(
     """Read class ids from a mask; of a palette image, the indices are the stored values.
 
     Args:
-        path: a PNG (or TIFF, by its extension): palette, or greyscale of 1 to 16 bits, also as RGB
-            with equal channels; colours if `code` has them.
+        path: path or address of a PNG (or TIFF, by its extension): palette, or greyscale of 1 to 16
+            bits, also as RGB with equal channels; colours if `code` has them.
         image_size: (W, H) of the upright image; None = not checked.
         num_classes: L, the number of class names.
         code: meaning of the stored values; None = they are the class ids.
@@ -310,7 +311,7 @@ def read_mask(
     return ids
 
 
-def stored_ids(path: Path, code: LabelCode | None = None) -> NDArray[np.integer]:
+def stored_ids(path: Path | str, code: LabelCode | None = None) -> NDArray[np.integer]:
     """Read the ids stored in a mask; colours become their indices in `code.colours`.
 
     Returns:
@@ -322,11 +323,11 @@ def stored_ids(path: Path, code: LabelCode | None = None) -> NDArray[np.integer]
     return _stored(path, code, MOST_PIXELS)[0]
 
 
-def _stored(path: Path, code: LabelCode | None, most: int) -> tuple[NDArray[np.integer], int]:
+def _stored(path: Path | str, code: LabelCode | None, most: int) -> tuple[NDArray[np.integer], int]:
     """The stored ids, and the EXIF orientation of the mask itself."""
-    kind = "TIFF" if path.suffix.lower() in (".tif", ".tiff") else "PNG"
+    kind = "TIFF" if str(path).lower().endswith((".tif", ".tiff")) else "PNG"
     try:
-        with open_within(path, (kind,), most) as image:
+        with local_copy(path) as copy, open_within(copy, (kind,), most) as image:
             mode, tiles = image.mode, getattr(image, "tile", ())
             rawmode = str(tiles[0].args) if tiles else ""
             values = np.array(image)
@@ -347,7 +348,7 @@ def _stored(path: Path, code: LabelCode | None, most: int) -> tuple[NDArray[np.i
     return values.astype(np.uint8) if mode == "1" else values, orientation
 
 
-def _grey(path: Path, values: NDArray[np.uint8], mode: str) -> NDArray[np.uint8]:
+def _grey(path: Path | str, values: NDArray[np.uint8], mode: str) -> NDArray[np.uint8]:
     """The one channel of an opaque grey image."""
     colours = 1 if mode == "LA" else 3
     grey: NDArray[np.uint8] = values[..., 0]
@@ -358,7 +359,7 @@ def _grey(path: Path, values: NDArray[np.uint8], mode: str) -> NDArray[np.uint8]
     return grey
 
 
-def _refuse_colours(path: Path, mode: str) -> None:
+def _refuse_colours(path: Path | str, mode: str) -> None:
     raise DataError(
         f"{path}: holds colours ({mode}), but a mask must hold class ids; save it as a PNG with "
         "one channel of 8 bits or with a palette"
@@ -366,7 +367,7 @@ def _refuse_colours(path: Path, mode: str) -> None:
 
 
 def _upright(
-    path: Path,
+    path: Path | str,
     values: NDArray[np.integer],
     size: tuple[int, int],
     orientations: tuple[int, int],
@@ -443,7 +444,7 @@ def _table(lookup: tuple[int, ...]) -> NDArray[np.int16]:
     return table
 
 
-def _decode(path: Path, pixels: NDArray[np.uint8], code: LabelCode) -> NDArray[np.int16]:
+def _decode(path: Path | str, pixels: NDArray[np.uint8], code: LabelCode) -> NDArray[np.int16]:
     packed = np.zeros(pixels.shape[:2], np.int32)
     for channel in range(3):
         packed = packed * 256 + pixels[..., channel]

@@ -3,10 +3,10 @@
 Decoding and resizing release the GIL, so they run in parallel with the network.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from picie.data.folder import Photo
 from picie.data.images import DEFAULT, network_input, read_image, stored_pixels
+from picie.data.photo_state import UNKNOWN, PhotoState
 from picie.data.prefetch import Prefetch
 from picie.data.reading import Reading
 from picie.errors import DataError
+from picie.runtime.storage import local_copy, local_path
 
 __all__ = ["LoadedPhoto", "in_batches", "read_ahead"]
 
@@ -36,12 +38,16 @@ class LoadedPhoto:
         image: (H, W, 3) uint8 RGB; empty if it could not be read.
         pixels: (3, h, w) uint8, the input of the network; None if it could not be read.
         problem: why it could not be read, else "".
+        state: of the file before it was read.
+        seconds: that reading took.
     """
 
     photo: Photo
     image: NDArray[np.uint8]
     pixels: Tensor | None
     problem: str = ""
+    state: PhotoState = UNKNOWN
+    seconds: float = 0.0
 
 
 def read_ahead(
@@ -61,12 +67,20 @@ def read_ahead(
         workers: reading threads; 0 = read each image on demand.
         reading: how they are read.
     """
-    work = partial(_read, size=size, reading=reading)
     taken = deque[int](maxlen=max(ahead, 1))  # pixels of the last images, of which some wait
+    largest = 0
+
+    def work(photo: Photo) -> LoadedPhoto:
+        nonlocal largest
+        loaded = _read(photo, size, reading)
+        largest = max(largest, loaded.image[..., 0].size)
+        return loaded
 
     def tasks() -> Iterator[Photo]:
         for photo in photos:
-            taken.append(stored_pixels(photo.path) if workers else 0)
+            path = local_path(photo.file) if workers else None
+            # The header of a photo in a storage comes with the photo: it may be like the others.
+            taken.append(stored_pixels(path) if path else largest)
             yield photo
 
     def room(waiting: Sequence[object]) -> bool:
@@ -145,8 +159,11 @@ def _crowded(waiting: deque[LoadedPhoto], batch_size: int) -> bool:
 
 
 def _read(photo: Photo, size: int, reading: Reading) -> LoadedPhoto:
+    start, state = time.perf_counter(), PhotoState.of(photo)
     try:
-        image = read_image(photo.path, reading, photo.page)
+        with local_copy(photo.file) as file:
+            image = read_image(file, reading, photo.page)
     except DataError as error:
-        return LoadedPhoto(photo, np.zeros((0, 0, 3), np.uint8), None, str(error))
-    return LoadedPhoto(photo, image, network_input(image, size))
+        return LoadedPhoto(photo, np.zeros((0, 0, 3), np.uint8), None, str(error), state)
+    pixels = network_input(image, size)
+    return LoadedPhoto(photo, image, pixels, "", state, time.perf_counter() - start)

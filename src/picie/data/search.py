@@ -4,13 +4,13 @@ Nothing is left out in silence: outputs of picie, files of other kinds, folders 
 searched, images beside images/, and images in masks/ that belong to no image.
 """
 
-import os
 from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
 from picie.data.kinds import OtherFiles, supported
-from picie.data.listing import LeftOut, few, inside, walk
+from picie.data.listing import LeftOut, few, inside
+from picie.data.trees import Tree
 from picie.errors import DataError
 
 __all__ = ["find_images", "image_folder", "left_out_notes", "mask_notes"]
@@ -19,31 +19,32 @@ _MOST = 10  # folders and links named in a line
 _MOST_BESIDE = 100_000  # files that are looked at beside images/
 
 
-def image_folder(root: Path) -> Path:
-    """The folder that is searched for images: images/ if there is one."""
-    return root / "images" if (root / "images").is_dir() else root
+def image_folder(tree: Tree) -> str:
+    """The name of the folder that is searched for images: images/ if there is one, else ""."""
+    return "images" if tree.is_folder("images") else ""
 
 
-def find_images(root: Path) -> tuple[list[tuple[str, str]], list[str]]:
+def find_images(tree: Tree) -> tuple[list[tuple[str, str]], list[str]]:
     """The images of a folder, sorted, and a line for each kind of what was left out.
 
     Args:
-        root: with or without images/; masks/ directly below it is not searched.
+        tree: with or without images/; masks/ directly below it is not searched.
 
     Returns:
-        path inside the image folder, with "/", and path, of each image; the notes.
+        path inside the image folder, with "/", and path or address, of each image; the notes.
 
     Raises:
         DataError: the folder cannot be searched, or has no image.
     """
-    folder, others, left_out = image_folder(root), OtherFiles(), LeftOut()
-    if folder != root:
-        left_out.own.enter(str(root))
-    files = walk(folder, without={os.path.join(root, "masks")}, left_out=left_out)
+    searched, others, left_out = image_folder(tree), OtherFiles(), LeftOut()
+    folder = tree.at(searched) if searched else tree.root
+    if searched:
+        left_out.own.enter(str(tree.root), tree.lists())
+    files = tree.walk(searched, without={"masks"}, left_out=left_out)
     found = [*others.images(files), *_images_of(left_out.broken)]  # named when read
     images = sorted((inside(folder, file), file) for file in found)
     notes = [*left_out_notes(left_out, folder), *others.notes()]
-    notes += _beside(root) if folder != root else []
+    notes += _beside(tree) if searched else []
     if not images:
         said = "".join(f"; {note}" for note in notes)
         raise DataError(
@@ -53,7 +54,7 @@ def find_images(root: Path) -> tuple[list[tuple[str, str]], list[str]]:
     return images, notes
 
 
-def left_out_notes(left_out: LeftOut, folder: Path) -> Iterator[str]:
+def left_out_notes(left_out: LeftOut, folder: Path | str) -> Iterator[str]:
     """A line for each kind of what a walk left out.
 
     Args:
@@ -79,22 +80,22 @@ def left_out_notes(left_out: LeftOut, folder: Path) -> Iterator[str]:
         yield f"left out, because they are links that lead nowhere: {few(broken, _MOST)}"
 
 
-def mask_notes(root: Path, names: Container[str]) -> Iterator[str]:
+def mask_notes(tree: Tree, names: Container[str]) -> Iterator[str]:
     """Says that files in masks/ are outputs of picie, or are images but no masks.
 
     Args:
-        root: with masks/.
+        tree: with masks/.
         names: of all images of the folder.
     """
-    masks, left_out = root / "masks", LeftOut()
+    masks, left_out = tree.at("masks"), LeftOut()
     try:
-        images = OtherFiles().images(walk(masks, left_out=left_out))
+        images = OtherFiles().images(tree.walk("masks", left_out=left_out))
         found = (inside(masks, file) for file in images)
         alone = sorted(file for file in found if file.removesuffix(".png") not in names)
     except DataError as error:
         yield str(error)
         return
-    yield from left_out_notes(left_out, root)
+    yield from left_out_notes(left_out, tree.root)
     if alone:
         yield (
             f"masks/ holds masks of images, as <name>.png; {_count(alone, 'in it')} no mask: "
@@ -107,13 +108,12 @@ def _images_of(files: list[str]) -> list[str]:
     return list(OtherFiles().images(files))
 
 
-def _beside(root: Path) -> Iterator[str]:
+def _beside(tree: Tree) -> Iterator[str]:
     """Says that images beside images/ are not read."""
-    without = {os.path.join(root, "images")}
     try:
-        without |= {entry.path for entry in os.scandir(root) if entry.name.startswith("masks")}
-        images = OtherFiles().images(walk(root, without=without))
-        found = sorted(inside(root, file) for file in islice(images, _MOST_BESIDE))
+        without = {"images", *(name for name in tree.top() if name.startswith("masks"))}
+        images = OtherFiles().images(tree.walk("", without=without, left_out=LeftOut()))
+        found = sorted(inside(tree.root, file) for file in islice(images, _MOST_BESIDE))
     except (OSError, DataError):
         return
     if found:
@@ -128,5 +128,5 @@ def _count(found: list[str], where: str) -> str:
     return f"{len(found)}{more} images {where} are"
 
 
-def _named(folders: list[str], root: Path) -> str:
+def _named(folders: list[str], root: Path | str) -> str:
     return few(sorted(f"{inside(root, folder)}/" for folder in folders))

@@ -1,13 +1,15 @@
 """What a set of images holds, as far as their reading depends on it: depth, pages, bands.
 
-The headers of all images are looked at, and the values of a few that are deep.
+The headers of all images are looked at, and the values of a few that are deep. In a storage, the
+headers of files other than PNG are looked at in a sample, since they can be anywhere in the file.
 """
 
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TypeVar
 
 from picie.data.decoding import is_deep_png, is_png
@@ -17,6 +19,7 @@ from picie.data.reading import Choice, Reading, Sample, choose, outside
 from picie.data.tiff import is_tiff, tiff_head
 from picie.errors import DataError
 from picie.runtime.files import open_regular
+from picie.runtime.storage import Store, is_address, is_outage, local_copy, local_path
 
 __all__ = ["Look", "look", "opacity_note", "page_counts", "settle", "spread", "stretch_note"]
 
@@ -25,6 +28,9 @@ _PLAIN = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".bmp", ".
 """Extensions of files that are neither deep nor have pages; their headers are not looked at."""
 _FORMATS = ("PNG", "WEBP", "GIF", "AVIF", "JPEG2000", "PPM")
 _HEADERS = 20_000  # most headers looked at
+_FETCHED = 100  # most of them for which a whole file comes from a storage
+_HEAD = 1024  # bytes that tell what a file is
+_THREADS = 16
 _SAMPLES = 32  # most images that choose a stretch
 _CHECKS = 8  # most images that are compared with a given one
 _BYTES = 2**31  # decoded for both, about
@@ -55,15 +61,21 @@ def look(file: str, *, count: bool = False) -> Look:
     """Look at the header of a file; a broken one has nothing, and is reported when it is read.
 
     Args:
-        file: an image.
+        file: path or address of an image.
         count: count the pages.
+
+    Raises:
+        DataError: its storage does not answer.
     """
-    if os.path.splitext(file)[1].lower() in _PLAIN:
+    kind = os.path.splitext(file)[1].lower()
+    if kind in _PLAIN:
         return _NOTHING
-    path = Path(file)
+    path = local_path(file)
+    if path is None:
+        return _look_from_afar(file, kind, count=count)
     try:
         with open_regular(path) as opened:
-            head = opened.read(1024)
+            head = opened.read(_HEAD)
         if is_tiff(head):
             return Look(*tiff_head(path))
         if is_png(head) and not count and b"acTL" not in head:
@@ -77,9 +89,48 @@ def look(file: str, *, count: bool = False) -> Look:
         return _NOTHING
 
 
+def _look_from_afar(file: str, kind: str, *, count: bool) -> Look:
+    """Look at a file in a storage: at its beginning if that is enough, else at a copy."""
+    try:
+        if kind == ".png" and not count:
+            head = Store(file).head(file, _HEAD)
+            if b"acTL" not in head:
+                return Look(is_deep_png(head))
+        with local_copy(file) as copy:
+            return look(str(copy), count=count)
+    except DataError as error:
+        if is_outage(error):  # the others would wait as long
+            raise
+        return _NOTHING
+
+
 def page_counts(files: Sequence[str]) -> list[int]:
-    """The number of images in each file."""
-    return [look(file, count=True).pages for file in files]
+    """The number of images in each file; those in a storage are fetched for it."""
+    looks = _looks([(file, 0) for file in files], partial(look, count=True))
+    return [found.pages for _, found in looks]
+
+
+_Seen = tuple[tuple[str, int], Look]
+
+
+def _looks(images: Sequence[tuple[str, int]], see: Callable[[str], Look]) -> list[_Seen]:
+    """Each image with what is seen in it; those in a storage in threads, since each waits."""
+    if not any(is_address(file) for file, _ in images[:1]):
+        return [(image, see(image[0])) for image in images]
+    files = list(dict.fromkeys(file for file, _ in images))  # once for all pages
+    with ThreadPoolExecutor(_THREADS) as pool:
+        seen = dict(zip(files, pool.map(see, files), strict=True))
+    return [(image, seen[image[0]]) for image in images]
+
+
+def _chosen(images: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The images whose headers are looked at; few of those in a storage that must be fetched."""
+    chosen = spread(images, _HEADERS)
+    if not any(is_address(file) for file, _ in chosen[:1]):
+        return chosen
+    whole = [one for one in chosen if not one[0].lower().endswith((".png", *_PLAIN))]
+    left_out = set(whole).difference(spread(whole, _FETCHED))
+    return [one for one in chosen if one not in left_out]
 
 
 def settle(images: Sequence[tuple[str, int]], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
@@ -92,7 +143,7 @@ def settle(images: Sequence[tuple[str, int]], reading: Reading) -> tuple[Reading
     Returns:
         the reading, and what a user must know about it: a line for each matter.
     """
-    seen = [(item, look(item[0])) for item in spread(images, _HEADERS)]
+    seen = _looks(_chosen(images), look)
     deep = [item for item, found in seen if found.deep]
     notes = [*_page_notes(seen, reading), *_band_notes(seen, reading)]
     if not deep:
@@ -132,7 +183,8 @@ def _samples(images: Iterable[tuple[str, int]], reading: Reading) -> list[Sample
     samples, spent = [], 0
     for file, page in images:
         try:
-            stored = read_stored(Path(file), reading, page)
+            with local_copy(file) as copy:
+                stored = read_stored(copy, reading, page)
         except DataError:
             continue
         if stored.is_deep:
@@ -187,8 +239,9 @@ def _band_notes(seen: Sequence[tuple[tuple[str, int], Look]], reading: Reading) 
     wrong = []
     for file, page in spread(tagged, _CHECKS):
         try:
-            if read_stored(Path(file), reading, page).band_is_colour:
-                wrong.append(file)
+            with local_copy(file) as copy:
+                if read_stored(copy, reading, page).band_is_colour:
+                    wrong.append(file)
         except DataError:
             continue
     if not wrong:

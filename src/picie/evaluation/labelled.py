@@ -26,6 +26,7 @@ from picie.inference.segmenter import Segmenter
 from picie.metrics.confusion import Confusion
 from picie.postprocessing.upsampling import upsample
 from picie.runtime.progress import Reporter
+from picie.runtime.storage import local_copy
 from picie.types import IGNORED
 
 __all__ = ["Crop", "LabelledImage", "LabelledImages", "check_masks", "count_pixels"]
@@ -59,7 +60,7 @@ class LabelledImages:
         side: short side in pixels at which the network sees them.
         crop: `center` for square centre crops of that side, `none` for whole images.
         rule: what the user says about the masks.
-        problems: by path, why an image could not be read in an earlier pass.
+        problems: by path or address, why an image could not be read in an earlier pass.
         tally: what the masks hold that were read so far.
         agreement: of masks that fit their images as stored and as shown.
     """
@@ -68,7 +69,7 @@ class LabelledImages:
     side: int
     crop: Crop
     rule: MaskRule = PLAIN
-    problems: dict[Path, str] = field(default_factory=dict)
+    problems: dict[Path | str, str] = field(default_factory=dict)
     tally: MaskTally = field(default_factory=MaskTally)
     agreement: Agreement = field(default_factory=Agreement)
 
@@ -145,10 +146,11 @@ class LabelledImages:
 
     def _read(self, index: int, photo: Photo) -> LabelledImage | None:
         try:
-            image = read_image(photo.path, self.folder.reading, photo.page)
-            orientation = stored_orientation(photo.path)
+            with local_copy(photo.file) as file:
+                image = read_image(file, self.folder.reading, photo.page)
+                orientation = stored_orientation(file)
         except DataError as error:
-            self.problems[photo.path] = str(error)
+            self.problems[photo.source] = str(error)
             return None
         path = photo.mask or Path()
         truth = self.folder.truth(

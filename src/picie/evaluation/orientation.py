@@ -62,10 +62,10 @@ class Agreement:
         pairs: by file of the mask, the logarithms of both.
     """
 
-    pairs: dict[Path, tuple[float, float]] = field(default_factory=dict)
+    pairs: dict[Path | str, tuple[float, float]] = field(default_factory=dict)
 
     def add(
-        self, path: Path, image: NDArray[np.uint8], truth: NDArray[np.uint8], orientation: int
+        self, path: Path | str, image: NDArray[np.uint8], truth: NDArray[np.uint8], orientation: int
     ) -> None:
         """Measure an image whose mask fits both ways; each file counts once.
 

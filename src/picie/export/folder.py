@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from picie.data.own_outputs import EXPORT_MARK
@@ -21,10 +22,13 @@ from picie.runtime.documents import parse_object
 from picie.runtime.files import PART, open_regular
 from picie.runtime.locks import locked
 from picie.runtime.outputs import changed_file, check_folder_apart, list_files
+from picie.runtime.progress import Reporter
+from picie.runtime.storage import local_path
 
-__all__ = ["atomic_folder", "check_out", "replaced_folder"]
+__all__ = ["atomic_folder", "check_out", "masks_folder", "replaced_folder", "write_mark"]
 
 _OLD = "old"
+_MASKS = "masks"
 
 
 @contextmanager
@@ -133,7 +137,7 @@ def atomic_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
         try:
             part.mkdir(parents=True)
             yield part
-            _write_mark(part, mark)
+            write_mark(part, mark)
             check_out(real, overwrite=True)  # it may not be as it was
             _replace(part, real)
         finally:
@@ -146,9 +150,56 @@ def atomic_folder(real: Path, mark: Mapping[str, Any]) -> Iterator[Path]:
         ) from None
 
 
-def _write_mark(part: Path, mark: Mapping[str, Any]) -> None:
+def write_mark(part: Path, mark: Mapping[str, Any]) -> None:
+    """Mark a complete export.
+
+    Args:
+        part: its folder.
+        mark: content of the mark; the list of its files is added.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     text = json.dumps({**mark, "files": list_files(part)}) + "\n"
     (part / EXPORT_MARK).write_text(text, encoding="ascii")
+
+
+@contextmanager
+def masks_folder(out: str | Path, digest: str, reporter: Reporter) -> Iterator[Path]:
+    """A hidden folder beside an export for its masks, removed if the block succeeds.
+
+    What a stopped call has left is still there for the next one with the same digest, and is
+    removed by one with another. Call it while the export is locked.
+
+    Args:
+        out: the folder of the export; for one in a storage, masks do not outlive the call.
+        digest: of model and settings.
+        reporter: says what is left if the block fails.
+    """
+    path = local_path(out)
+    if path is None:
+        with TemporaryDirectory(prefix="picie-masks-") as temporary:
+            yield Path(temporary)
+        return
+    real = Path(os.path.realpath(path))
+    folder = _part(real, f"{_MASKS}-{digest}")
+    for path in real.parent.glob(f"{_part(real, _MASKS).name}-*"):
+        if path != folder and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        count = sum(path.suffix in (".png", ".tif", ".gpkg") for path in folder.rglob("*"))
+        if not count:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            reporter.say(
+                f"kept {count} finished mask{'s' * (count > 1)} in {folder}; the same command goes "
+                "on with them, or remove the folder"
+            )
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _part(real: Path, end: str) -> Path:
@@ -159,7 +210,8 @@ def _part(real: Path, end: str) -> Path:
 
 def _remove_stale(real: Path) -> None:
     """Remove temporary folders of killed exports to this folder; an old export only if replaced."""
-    end = f"(?:[0-9a-f]{{16}}|{_OLD})" if real.exists() else "[0-9a-f]{16}"
+    ends = ("[0-9a-f]{16}", *((_OLD,) if real.exists() else ()))
+    end = f"(?:{'|'.join(ends)})"
     pattern = re.compile(re.escape(_part(real, "").name) + end)
     if real.parent.is_dir():
         for path in real.parent.iterdir():

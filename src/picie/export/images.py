@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from picie.data.folder import PhotoFolder
 from picie.data.images import stored_orientation
@@ -43,7 +43,7 @@ class Images:
         self, folder: PhotoFolder, format: str, policy: PhotoPolicy, classes: Sequence[str]
     ) -> None:
         check_names(photo.name for photo in folder.photos)
-        files = {photo.name: photo.path for photo in folder.photos}
+        files = {photo.name: PurePath(photo.file) for photo in folder.photos}
         self.naming = Naming.of(format, files, policy)
         self.classes = class_names(format, classes)
         self._classes = {
@@ -51,18 +51,22 @@ class Images:
         }
         self._layout, self._own = LAYOUTS[format], policy == "none"
         self._turned: list[str] = []
-        times = Counter(photo.path for photo in folder.photos)
+        times = Counter(photo.source for photo in folder.photos)
         self._stacks = {path for path, count in times.items() if count > 1}  # one image per page
 
-    def labelled(self, prediction: Prediction) -> Labelled:
+    def labelled(self, prediction: Prediction, file: Path) -> Labelled:
         """A prediction as the writer of the format gets it; may be called from several threads.
 
         Photos that are not in the export keep their EXIF orientation. Their masks are upright, or
         as the photos are stored if the readers of the format ignore it.
+
+        Args:
+            prediction: of a photo.
+            file: the photo, on this machine.
         """
         assert prediction.mask is not None  # `predict_each` skips unreadable images
         name, mask = prediction.name, prediction.mask
-        orientation = stored_orientation(prediction.path)
+        orientation = stored_orientation(file)
         if self._own and orientation != 1:
             self._turned.append(self.naming.files[name])
             if self._layout.stored:
@@ -70,7 +74,7 @@ class Images:
         return Labelled(
             self.naming.stems[name],
             self.naming.files[name],
-            prediction.path,
+            file,
             prediction.image,
             mask,
             orientation == 1 and prediction.path not in self._stacks,

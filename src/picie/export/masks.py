@@ -1,5 +1,6 @@
 """Export the masks of a folder to a format of another tool."""
 
+import hashlib
 import math
 import os
 from dataclasses import replace
@@ -11,8 +12,10 @@ from typing import Any
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import check_size
 from picie.data.own_outputs import EXPORT_MARK
+from picie.data.photo_state import PhotoState
 from picie.errors import ConfigError, DataError
-from picie.export.folder import replaced_folder
+from picie.export.finished import FinishedRasters, predict_for_export
+from picie.export.folder import masks_folder
 from picie.export.formats.layout import (
     ClassTable,
     Options,
@@ -20,12 +23,16 @@ from picie.export.formats.layout import (
 )
 from picie.export.formats.rasters import RasterView, settled
 from picie.export.images import Images
+from picie.export.upload import export_folder
+from picie.inference.manifest import model_digest
 from picie.inference.plan import inputs_of
-from picie.inference.predict_folder import Then, predict_each
+from picie.inference.predict_each import Then
 from picie.inference.segmenter import TILE, Prediction, Segmenter, loaded
+from picie.inference.writing import MaskJob
 from picie.postprocessing.regions import check_area
 from picie.postprocessing.tiling import check_tile
 from picie.runtime.progress import Advance, Reporter
+from picie.runtime.storage import joined, local_copy
 from picie.version import __version__
 
 __all__ = ["FORMATS", "RASTER_FORMATS", "export_masks"]
@@ -78,8 +85,8 @@ def export_masks(
     Args:
         model: a trained model, or its folder; the export has its names and colours.
         format: one of FORMATS.
-        images: an image or a folder of them.
-        out: folder to create.
+        images: an image or a folder of them: a path or an address.
+        out: folder to create: a path, or an address to which the export is uploaded at the end.
         split: list file of the folder.
         options: of photos and polygons.
         raster_view: for RASTER_FORMATS, how the network sees a raster.
@@ -121,29 +128,31 @@ def export_masks(
     reading = model.config.reading
     if format in RASTER_FORMATS:  # read by windows, by another library
         folder = open_folder(images, split)
-        paths = [photo.path for photo in folder.photos]
-        raster_view, notes = settled(raster_view, reading, paths)
+        raster_view, notes = settled(raster_view, reading, [one.source for one in folder.photos])
     else:
         folder, notes = open_folder(images, split, reading=reading), []
     reporter.tell((*folder.notes, *notes))
     exported = Images(folder, format, options.photos, model.names)
     classes = ClassTable(exported.classes, model.colours)
     mark: dict[str, Any] = {"picie": __version__, "format": format, "classes": list(model.names)}
-    listed = str(Path(out) / EXPORT_MARK)
+    listed = joined(out, EXPORT_MARK)
     options = replace(options, title=Path(os.path.realpath(out)).name)
     sources = (images, *keep, *inputs_of(model, folder))
-    with replaced_folder(Path(out), mark, overwrite=overwrite, sources=sources) as part:
+    with export_folder(out, mark, overwrite=overwrite, sources=sources) as part:
         if format in RASTER_FORMATS:
-            rasters = _maker(format)(part, classes, options)
-            problems = _rasters(model, folder, exported, rasters, raster_view, reporter, listed)
-        else:
             writer = _maker(format)(part, classes, options)
-            work = partial(_add, writer, exported)
-            problems = predict_each(
-                model, folder, work, batch_size=batch_size, size=size, tile=tile, workers=workers,
-                min_region=min_region, listed=listed, reporter=reporter,
+            problems = _rasters(
+                model, folder, exported, writer, raster_view, options, out, part, reporter
+            )
+        else:
+            seen = model.read_as(stretch=folder.reading.stretch)
+            job = MaskJob(
+                str(out), model_digest(seen, size, tile, min_region), str(folder.root),
+                folder.reading, batch_size=batch_size, size=size, tile=tile, min_region=min_region,
+                workers=workers,
             )  # fmt: skip
-            writer.close()
+            writer = _maker(format)(part, classes, options)
+            problems = _photos(model, folder, exported, writer, job, reporter, listed)
         exported.close(part, reporter)
         mark["unreadable"] = list(problems)
     unread = len(problems)
@@ -159,7 +168,26 @@ def _maker(format: str) -> Any:
 
 
 def _add(writer: Writer, images: Images, prediction: Prediction) -> Then:
-    return writer.add(images.labelled(prediction))
+    with local_copy(prediction.path) as file:
+        return writer.add(images.labelled(prediction, file))
+
+
+def _photos(
+    model: Segmenter,
+    folder: PhotoFolder,
+    images: Images,
+    writer: Writer,
+    job: MaskJob,
+    reporter: Reporter,
+    listed: str,
+) -> tuple[str, ...]:
+    """Segment photos; return a line for each unreadable one."""
+    work = partial(_add, writer, images)
+    with masks_folder(job.out, job.digest, reporter) as masks:
+        job = replace(job, out=str(masks))
+        problems = predict_for_export(model, folder, work, job, listed=listed, reporter=reporter)
+        writer.close()
+    return problems
 
 
 def _rasters(
@@ -168,28 +196,46 @@ def _rasters(
     images: Images,
     writer: Any,
     raster_view: RasterView,
+    options: Options,
+    out: str | Path,
+    part: Path,
     reporter: Reporter,
-    listed: str,
 ) -> tuple[str, ...]:
     """Segment rasters one by one; return a line for each unreadable one."""
     check_tile(raster_view.tile)
     if raster_view.size is not None:
         check_size(raster_view.size)
     problems: list[str] = []
-    with reporter.task("rasters", _STEPS * len(folder)) as advance:
+    digest = _digest(
+        model_digest(model, raster_view.size, raster_view.tile), raster_view, writer.extension,
+        options.tolerance, options.min_area,
+    )  # fmt: skip
+    with (
+        masks_folder(out, digest, reporter) as kept,
+        FinishedRasters(kept, digest) as finished,
+        reporter.task("rasters", _STEPS * len(folder)) as advance,
+    ):
         for photo in folder.photos:
-            bar = _Bar(advance)
+            bar, stem = _Bar(advance), images.naming.stems[photo.name]
+            name, state = f"{stem}{writer.extension}", PhotoState.of(photo)
             try:
-                writer.add(images.naming.stems[photo.name], photo.path, model, raster_view, bar)
+                if not finished.take(photo, name, part):
+                    with local_copy(photo.file) as file:
+                        writer.add(stem, file, model, raster_view, bar)
+                    finished.keep(photo, name, part, state)
             except DataError as error:
                 problems.append(str(error))
             bar(1)
-    writer.close()
+        writer.close()
     in_vain = len(problems) == len(folder)
-    reporter.enumerate(problems, rest="" if in_vain else listed)
+    reporter.enumerate(problems, rest="" if in_vain else joined(out, EXPORT_MARK))
     if in_vain:
         raise folder.none_read(problems[0], "rasters")
     return tuple(problems)
+
+
+def _digest(*settings: object) -> str:
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
 
 
 class _Bar:

@@ -8,7 +8,6 @@ six data sets (docs/audit.md has the errors on sets that did not choose it).
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from picie.clustering.pseudo_labels import Rule
 from picie.postprocessing.upsampling import Mask, upsampled_strips
 
-__all__ = ["CERTAIN", "Confidence", "confidence_map", "expected_accuracy", "limited", "sharpness"]
+__all__ = ["CERTAIN", "Confidence", "confidence_map", "limited", "mean_confidence", "sharpness"]
 
 Confidence = NDArray[np.uint8]
 """(H, W) confidence of each pixel in 255ths."""
@@ -78,7 +77,16 @@ def limited(confidence: Confidence, before: Mask, after: Mask) -> Confidence:
     return changed
 
 
-def expected_accuracy(confidence: Confidence, mask: NDArray[Any]) -> float:
-    """Mean confidence, 0..1, of the pixels that are not ignored; 0 if all of them are."""
-    shown = confidence[mask >= 0]
-    return float(shown.mean(dtype=np.float64)) / CERTAIN if shown.size else 0.0
+@torch.no_grad()
+def mean_confidence(logits: Tensor, factor: float, ids: int) -> float:
+    """Mean confidence, 0..1, of the cells of the grid that are not ignored; 0 if all of them are.
+
+    Args:
+        logits: (K, h, w), as for `confidence_map`.
+        factor: of the logits, from `sharpness`.
+        ids: N; a channel beyond them is ignored.
+    """
+    top, winner = logits.max(0)
+    total = logits.sub(top).mul_(factor).exp_().sum(0)
+    shown = total.reciprocal_()[winner < ids]
+    return float(shown.mean()) if len(shown) else 0.0

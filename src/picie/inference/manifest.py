@@ -1,71 +1,39 @@
-"""The list of the files that `picie predict` wrote: OUT/masks.jsonl.
+"""The lists of the files that `picie predict` wrote: OUT/masks.jsonl.
 
     {"picie": "1.0", "kind": "masks"}
     {"classes": "classes.txt", "digest": "9f86..."}
-    {"unreadable": "photos/b.jpg: cannot be read as an image (...)"}
-    {"image": "a", "mask": "a.png", "digest": "2c26...", "model": "81ab...", "photo": {...}}
+    {"image": "b", "unreadable": "photos/b.jpg: cannot be read as an image (...)"}
+    {"image": "a", "mask": "a.png", "digest": "2c26...", "bytes": 5210, "model": "81ab...",
+     "photo": {...}, "size": [480, 360], "shares": {"0": 0.71, "3": 0.29}, "mean_confidence": 0.83,
+     "seconds": 0.041}
 
 A line is added before its file is written, so that a file of a killed process is on the list with
 the digest of its bytes: a file with another digest was changed by someone else. A file that was
 replaced has several lines. Other keys may be added later.
+
+Writers that work at the same time have a list each: masks.3-of-16.jsonl is that of a shard. What
+counts is all of them together; a call that writes alone merges them into masks.jsonl.
 """
 
 import hashlib
 import json
-import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from picie.config import MACHINE
-from picie.data.own_outputs import MASKS_MANIFEST
-from picie.errors import ConfigError
+from picie.data.own_outputs import is_masks_list, masks_list
+from picie.data.photo_state import UNKNOWN, PhotoState
+from picie.errors import ConfigError, PicieError
 from picie.inference.segmenter import Segmenter
 from picie.models.storage import hash_tensors
 from picie.runtime.documents import parse_object
-from picie.runtime.files import open_regular, write_atomically, writing
-from picie.runtime.outputs import digest_of
+from picie.runtime.places import Place, Stamp
 from picie.version import __version__
 
-__all__ = ["Manifest", "PhotoState", "Written", "model_digest"]
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoState:
-    """A photo as it was when its mask was made.
-
-    Attributes:
-        bytes: its size; -1 = unknown.
-        mtime: its modification time in ns.
-        digest: SHA-256 of its bytes; "" = unknown.
-    """
-
-    bytes: int = -1
-    mtime: int = 0
-    digest: str = ""
-
-    @classmethod
-    def of(cls, path: str | Path) -> "PhotoState":
-        """The current state, without the digest."""
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            return cls()
-        return cls(status.st_size, status.st_mtime_ns)
-
-    def with_digest(self, path: str | Path) -> "PhotoState":
-        """With the digest of the photo, unless it has changed since."""
-        digest = digest_of(path)
-        return PhotoState(self.bytes, self.mtime, digest if self == PhotoState.of(path) else "")
-
-    def is_same(self, path: str | Path) -> bool:
-        """Whether the photo is still that; one with another time is read."""
-        now = PhotoState.of(path)
-        if self.bytes != now.bytes or now.bytes < 0:
-            return False
-        return self.mtime == now.mtime or self.digest == digest_of(path) != ""
+__all__ = ["Manifest", "Written", "model_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,128 +43,202 @@ class Written:
     Attributes:
         image: name of the image; "" for classes.txt.
         kind: mask, overlay, confidence or classes.
+        digest: SHA-256 of the file.
+        bytes: its size; -1 = unknown.
         model: digest of model and settings.
         photo: the photo that it was made of.
     """
 
     image: str
     kind: str
+    digest: str
+    bytes: int = -1
     model: str = ""
-    photo: PhotoState = PhotoState()
+    photo: PhotoState = UNKNOWN
+
+    def is_as(self, stamp: Stamp) -> bool:
+        """Whether a file with this stamp is as it was written."""
+        return self.bytes == stamp.bytes if stamp.bytes >= 0 else self.digest == stamp.digest
 
 
 class Manifest:
-    """The list of one folder; call it only while the folder is locked.
+    """The lists of one folder; use it only while its own list is locked.
 
     Args:
-        out: the folder of the masks; it may be missing.
+        place: the folder of the masks; it may be missing.
+        part: of the writer, as "3-of-16"; "" = masks.jsonl itself.
+        wanted: whether the lines of an image are remembered; None = of all images.
+        new: the part is new, and the other lists are not read.
 
     Attributes:
-        path: the list.
-        unreadable: a line for each image that could not be read, in this or an earlier call.
+        path: the list that is written.
+        unreadable: why images could not be read, by name, in this or an earlier call.
 
     Raises:
-        ConfigError: its masks.jsonl is not from picie.
+        ConfigError: a list is not from picie.
         PicieError: it cannot be read.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.path = out / MASKS_MANIFEST
-        self.unreadable: set[str] = set()
-        self._files: dict[tuple[str, str], Written] = {}  # by path and digest
+    def __init__(
+        self,
+        place: Place,
+        part: str = "",
+        wanted: Callable[[str], bool] | None = None,
+        *,
+        new: bool = False,
+    ) -> None:
+        self._place, self._wanted = place, wanted
+        self.path = masks_list(part)
+        self.unreadable: dict[str, str] = {}
+        self._files: dict[str, tuple[Written, ...]] = {}  # by path, the newest last
+        self._models: dict[str, str] = {}  # one text for all entries
         self._turn = threading.Lock()
-        self._whole = 0  # bytes up to the last complete line
-        self._descriptor: int | None = None
-        for record in self._read():
-            self._add(record)
+        whole = 0
+        for name in () if new else self._names():
+            whole_of_list = self._read(name)
+            whole = whole_of_list if name == self.path else whole
+        header = json.dumps({"picie": __version__, "kind": "masks"}) + "\n"
+        self._log = place.log(self.path, header.encode("ascii"), whole)
 
-    def find(self, path: str, digest: str) -> Written | None:
+    def find(self, path: str, stamp: Stamp) -> Written | None:
         """The entry of a file with this content; None if picie did not write it.
 
         Args:
             path: inside the folder.
-            digest: of its bytes.
+            stamp: of its content.
         """
-        return self._files.get((path, digest))
+        entries = reversed(self._files.get(path, ()))
+        return next((entry for entry in entries if entry.is_as(stamp)), None)
 
     def masks(self) -> Iterator[tuple[str, Written]]:
         """Path and entry of each mask; several for one that was replaced, the newest last."""
-        for (path, _), written in self._files.items():
-            if written.kind == "mask":
-                yield path, written
+        for path, entries in self._files.items():
+            for entry in entries:
+                if entry.kind == "mask":
+                    yield path, entry
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a line before the file that it names is written; from any thread.
+    def append(self, *rows: Mapping[str, Any]) -> None:
+        """Add lines before the files that they name are written; from any thread.
 
         Args:
-            record: plain values.
+            rows: plain values.
 
         Raises:
-            PicieError: it cannot be written; the list stays as it was.
+            PicieError: they cannot be written; the list stays as it was.
         """
-        line = (json.dumps(record) + "\n").encode("ascii")
-        with self._turn, writing(self.path):
-            descriptor = self._open()
-            try:
-                if os.write(descriptor, line) < len(line):
-                    raise OSError("the disk is full")
-            except OSError:
-                os.ftruncate(descriptor, self._whole)  # no half line before the next one
-                raise
-            self._whole += len(line)
-            self._add(record)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        with self._turn:
+            self._log.append(lines.encode("ascii"))
+            for row in rows:
+                if "unreadable" in row:  # what was written is not asked for again
+                    self._add(row)
+
+    def _names(self) -> list[str]:
+        """All lists, the newest last: masks.jsonl has lines that were merged, those of before."""
+        names = filter(is_masks_list, self._place.names())
+        return sorted(names, key=lambda name: (name != masks_list(""), name))
+
+    def remove_leftovers(self, paths: Iterable[str]) -> None:
+        """Remove what killed processes left, unless another writer is at work.
+
+        Args:
+            paths: of the files beside which they may be.
+        """
+        lists = (name for name in self._names() if name != self.path)
+        with ExitStack() as held:
+            if all(self._taken(name, held) for name in lists):
+                self._place.remove_parts(paths)
+
+    def forget(self) -> None:
+        """Release the memory of the entries, once it is decided what to write."""
+        self._files.clear()
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._log.close()
 
-    def _open(self) -> int:
-        if self._descriptor is None:
-            if not self._whole:
-                header = json.dumps({"picie": __version__, "kind": "masks"}) + "\n"
-                write_atomically(self.path, header.encode("ascii"))
-                self._whole = len(header)
-            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-            self._descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0))
-            os.ftruncate(self._descriptor, self._whole)  # half a line of a killed process
-        return self._descriptor
+    def merge(self) -> None:
+        """Move the lines of lists that nobody writes into this one.
 
-    def _read(self) -> Iterator[dict[str, Any]]:
-        if not os.path.lexists(self.path):
-            return
-        if self.path.is_symlink():
-            raise ConfigError(f"{self.path}: is a link, and is not changed; {_OTHER}")
-        with writing(self.path), open_regular(self.path) as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                record = parse_object(line) or {}
-                if not self._whole and (record.get("kind") != "masks" or "picie" not in record):
-                    break
-                self._whole += len(line)
-                yield record
-        if not self._whole and self.path.stat().st_size:
-            raise ConfigError(
-                f"{self.path}: already exists and is not a list of masks of picie; {_OTHER}"
-            )
+        Raises:
+            PicieError: one cannot be read, written or removed.
+        """
+        lines: list[bytes] = []
+        with ExitStack() as held:
+            moved: list[str] = []
+            for name in self._names():
+                if name == self.path or not self._taken(name, held):
+                    continue
+                rows = [line for line, row in _lines(self._place, name) if "kind" not in row]
+                if len(rows) >= _MERGED and not self._place.appends:
+                    continue  # large enough
+                lines += rows
+                moved.append(name)
+                if len(lines) >= _MERGED:
+                    self._move(lines, moved)
+            self._move(lines, moved)
+
+    def _taken(self, name: str, held: ExitStack) -> bool:
+        """Whether a list could be locked; if not, its writer is at work."""
+        try:
+            held.enter_context(self._place.in_use(name))
+        except PicieError:
+            return False
+        return True
+
+    def _move(self, lines: list[bytes], moved: list[str]) -> None:
+        if self._place.appends or len(moved) > 1:
+            if lines:
+                self._log.append(b"".join(lines))
+            for name in moved:
+                self._place.remove(name)
+        lines.clear()
+        moved.clear()
+
+    def _read(self, name: str) -> int:
+        """Remember the lines of a list; return its bytes up to the last whole line."""
+        whole = 0
+        for line, record in _lines(self._place, name):
+            whole += len(line)
+            self._add(record)
+        return whole
 
     def _add(self, record: Mapping[str, Any]) -> None:
+        image, model = str(record.get("image") or ""), str(record.get("model") or "")
+        if image and self._wanted is not None and not self._wanted(image):
+            return
         if isinstance(record.get("unreadable"), str):
-            self.unreadable.add(record["unreadable"])
-        image, model = record.get("image"), record.get("model")
+            self.unreadable[image or record["unreadable"]] = record["unreadable"]
+        model = self._models.setdefault(model, model)
         state = _state(record.get("photo"))
         for kind in ("mask", "classes", "overlay", "confidence"):
-            key = "digest" if kind in ("mask", "classes") else f"{kind}_digest"
-            path, digest = record.get(kind), record.get(key)
+            prefix = "" if kind in ("mask", "classes") else f"{kind}_"
+            path, digest = record.get(kind), record.get(f"{prefix}digest")
             if isinstance(path, str) and isinstance(digest, str) and digest:
-                self._files.pop((path, digest), None)  # the newest last
-                entry = Written(str(image or ""), kind, str(model or ""), state)
-                self._files[path, digest] = entry
+                size = record.get(f"{prefix}bytes")
+                size = size if isinstance(size, int) else -1
+                entry = Written(image, kind, digest, size, model, state)
+                before = (one for one in self._files.get(path, ()) if one.digest != digest)
+                self._files[path] = (*before, entry)
+
+
+def _lines(place: Place, name: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The whole lines of a list, and what they say; the first is its header."""
+    first = True
+    for line in place.lines(name):
+        record = parse_object(line) or {}
+        if first and (record.get("kind") != "masks" or "picie" not in record):
+            raise ConfigError(
+                f"{place.at(name)}: already exists and is not a list of masks of picie; {_OTHER}"
+            )
+        if not line.endswith(b"\n"):
+            return
+        yield line, record
+        first = False
 
 
 _OTHER = "choose another --out, or move it away"
+_MERGED = 10_000  # lines of a merged list in a storage: about 5 MB
 
 
 def _state(value: Any) -> PhotoState:

@@ -1,7 +1,6 @@
 """Which masks of a folder to write, and where: decided before the first is written."""
 
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,27 +8,24 @@ from picie.config import Config
 from picie.data.folder import Photo, PhotoFolder
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.errors import ConfigError
-from picie.inference.manifest import Manifest, PhotoState, Written
+from picie.inference.manifest import Manifest
 from picie.inference.segmenter import Segmenter
 from picie.runs import Run
-from picie.runtime.outputs import (
-    Inputs,
-    check_distinct,
-    check_not_read,
-    digest_of,
-    has_content,
-)
+from picie.runtime.outputs import Inputs
+from picie.runtime.places import Place
+from picie.runtime.storage import joined
 
 __all__ = [
     "BESIDE",
     "CLASS_LIST",
     "Plan",
-    "Target",
     "check_paths",
     "files_of",
     "images_of",
     "inputs_of",
+    "paths_of",
     "plan_masks",
+    "plan_own",
 ]
 
 CLASS_LIST = "classes.txt"
@@ -39,34 +35,19 @@ BESIDE = {"overlay": "overlays", "confidence": "confidence"}
 """Kinds of images that can be written for each mask, and their folders."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The files of one image, as paths inside the folder of the masks.
-
-    Attributes:
-        files: path by kind: mask, and those of `BESIDE` that are wanted.
-        photo: the photo before it is read.
-        replaces: the files among them that exist and may be replaced.
-    """
-
-    files: dict[str, str]
-    photo: PhotoState
-    replaces: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class Plan:
     """What is left to do.
 
     Attributes:
         photos: images without a finished mask.
-        targets: their files, by name of the image.
         kept: number of images whose mask is finished.
+        replaced: digest of each file that exists and may be replaced, by its path.
     """
 
     photos: tuple[Photo, ...]
-    targets: dict[str, Target]
     kept: int
+    replaced: Mapping[str, str]
 
 
 def inputs_of(model: Segmenter, folder: PhotoFolder) -> Iterator[str | Path]:
@@ -94,16 +75,16 @@ def images_of(folder: PhotoFolder) -> Iterator[str | Path]:
         yield photo.file
         if photo.mask_file is not None:
             yield photo.mask_file
-    yield folder.root / CLASS_LIST
+    yield joined(folder.root, CLASS_LIST)
     if folder.split:
-        yield folder.root / f"{folder.split}.txt"
+        yield joined(folder.root, f"{folder.split}.txt")
 
 
-def check_paths(out: Path, folder: PhotoFolder, beside: Collection[str] = ()) -> None:
+def check_paths(place: Place, folder: PhotoFolder, beside: Collection[str] = ()) -> None:
     """Refuse images of which two files would share a path.
 
     Args:
-        out: folder of the masks.
+        place: of the masks.
         folder: the images.
         beside: kinds of `BESIDE` that are wanted.
 
@@ -111,26 +92,32 @@ def check_paths(out: Path, folder: PhotoFolder, beside: Collection[str] = ()) ->
         ConfigError: names the path and both images.
     """
     others = "".join(f", or leave out the {BESIDE[kind]}" for kind in beside)
-    check_distinct(out, _files(folder, beside), f"rename one of the photos{others}")
+    advice = f"rename one of the photos{others}"
+    place.check_distinct(lambda: _files(folder, beside), advice)
 
 
 def _files(folder: PhotoFolder, beside: Collection[str]) -> Iterator[tuple[str, str]]:
     yield CLASS_LIST, "the list of classes"
     yield MASKS_MANIFEST, "the list of masks"
     for photo in folder.photos:
-        for kind, path in _files_of(photo, beside).items():
+        for kind, path in paths_of(photo.name, beside).items():
             yield path, f"the {kind} of {photo.file}"
 
 
-def _files_of(photo: Photo, beside: Collection[str]) -> dict[str, str]:
-    """Path by kind, the mask first."""
-    others = {kind: f"{BESIDE[kind]}/{photo.name}.png" for kind in beside}
-    return {"mask": f"{photo.name}.png"} | others
+def paths_of(name: str, beside: Collection[str] = ()) -> dict[str, str]:
+    """Paths of the files of an image by kind, the mask first.
+
+    Args:
+        name: of the image.
+        beside: kinds of `BESIDE` that are wanted.
+    """
+    others = {kind: f"{BESIDE[kind]}/{name}.png" for kind in beside}
+    return {"mask": f"{name}.png"} | others
 
 
 def plan_masks(
-    folder: PhotoFolder,
-    out: Path,
+    photos: Sequence[Photo],
+    place: Place,
     manifest: Manifest,
     model: str,
     *,
@@ -141,8 +128,8 @@ def plan_masks(
     """Keep the finished masks of an earlier run, and refuse what must not be replaced.
 
     Args:
-        folder: the images; `check_paths` was called for them.
-        out: folder of the masks.
+        photos: of one writer; `check_paths` was called for all of them.
+        place: of the masks.
         manifest: its list.
         model: digest of model and settings.
         beside: kinds of `BESIDE` that are wanted.
@@ -153,21 +140,35 @@ def plan_masks(
         ConfigError: a file that is an input, or that picie did not write, or was changed since; or
             a mask of another model or photo exists and `overwrite` is off.
     """
-    _check_folders(folder, out, beside)
-    search = _Search(out, manifest, model, beside)
-    targets = {photo.name: search.target(photo) for photo in folder.photos}
-    existing = [path for target in targets.values() for path in target.replaces]
-    existing += [CLASS_LIST, MASKS_MANIFEST]
-    check_not_read((out / path for path in existing), inputs)
-    _refuse(out, search.foreign, _FOREIGN)
+    parts = ("", *(f"{BESIDE[kind]}/" for kind in beside))
+    names = {photo.name.rpartition("/")[0] for photo in photos}
+    place.check_folders(part + name for name in names for part in parts)
+    search = _Search(place, manifest, model, beside)
+    left = tuple(photo for photo in photos if not search.is_finished(photo) or overwrite)
+    existing = [*search.found, CLASS_LIST, manifest.path]
+    place.check_not_read(existing, inputs)
+    _refuse(place, search.foreign, _FOREIGN)
     if not overwrite:
-        _refuse(out, search.others, _OTHER)
-        _refuse(out, search.older, _OLDER)
-    kept = set() if overwrite else search.finished
-    left = tuple(photo for photo in folder.photos if photo.name not in kept)
-    replaced = (path for photo in left for path in targets[photo.name].replaces)
-    _refuse(out, [path for path in replaced if (out / path).is_symlink()], _LINK)
-    return Plan(left, {photo.name: targets[photo.name] for photo in left}, len(kept))
+        _refuse(place, search.others, _OTHER)
+        _refuse(place, search.older, _OLDER)
+    finished = set[str]() if overwrite else search.kept
+    replaced = {path: digest for path, digest in search.found.items() if path not in finished}
+    _refuse(place, [path for path in replaced if place.is_link(path)], _LINK)
+    return Plan(left, len(photos) - len(left), replaced)
+
+
+def plan_own(photos: Sequence[Photo], place: Place, manifest: Manifest, model: str) -> Plan:
+    """The plan for a folder that belongs to picie alone: whatever is not finished is replaced.
+
+    Args:
+        photos: the images.
+        place: of the masks.
+        manifest: its list.
+        model: digest of model and settings.
+    """
+    search = _Search(place, manifest, model, ())
+    left = tuple(photo for photo in photos if not search.is_finished(photo))
+    return Plan(left, len(photos) - len(left), search.found)
 
 
 _FOREIGN = (
@@ -185,56 +186,45 @@ _OLDER = (
 _LINK = "is a link, and is not replaced; choose another --out, or remove it"
 
 
-def _check_folders(folder: PhotoFolder, out: Path, beside: Collection[str]) -> None:
-    names = {photo.name.rpartition("/")[0] for photo in folder.photos}
-    parts = ("", *(BESIDE[kind] for kind in beside))
-    folders = {out / part / name for name in names for part in parts}
-    for parent in sorted(folders):
-        while parent != parent.parent and not parent.is_dir():
-            if os.path.lexists(parent):
-                raise ConfigError(f"{parent}: is not a folder; choose another --out")
-            parent = parent.parent
-
-
 class _Search:
     """What exists at the places of masks."""
 
-    def __init__(self, out: Path, manifest: Manifest, model: str, beside: Collection[str]) -> None:
-        self.out, self.manifest, self.model, self.beside = out, manifest, model, beside
-        self.finished: set[str] = set()
+    def __init__(
+        self, place: Place, manifest: Manifest, model: str, beside: Collection[str]
+    ) -> None:
+        self.place, self.manifest, self.model, self.beside = place, manifest, model, beside
+        self.found: dict[str, str] = {}  # digest by path
+        self.kept: set[str] = set()  # paths of finished images
         self.foreign: list[str] = []  # not on the list
         self.others: list[str] = []  # of other photos
         self.older: list[str] = []  # of other models
 
-    def target(self, photo: Photo) -> Target:
-        """The files of an image."""
-        files = _files_of(photo, self.beside)
-        paths = [path for path in files.values() if has_content(self.out / path)]
-        found = {path: self._entry(path) for path in paths}
-        current = [path for path in paths if self._is_current(path, found[path], photo)]
-        if current == list(files.values()):
-            self.finished.add(photo.name)
-        return Target(files, PhotoState.of(photo.file), tuple(paths))
+    def is_finished(self, photo: Photo) -> bool:
+        """Whether all files of an image are as this model makes them."""
+        files = list(paths_of(photo.name, self.beside).values())
+        current = [path for path in files if self._is_current(path, photo)]
+        if current == files:
+            self.kept.update(files)
+        return current == files
 
-    def _entry(self, path: str) -> Written | None:
-        entry = self.manifest.find(path, digest_of(self.out / path))
+    def _is_current(self, path: str, photo: Photo) -> bool:
+        stamp = self.place.stamp(path)
+        if stamp is None:
+            return False
+        self.found[path] = stamp.digest
+        entry = self.manifest.find(path, stamp)
         if entry is None:
             self.foreign.append(path)
-        return entry
-
-    def _is_current(self, path: str, entry: Written | None, photo: Photo) -> bool:
-        if entry is None:
-            return False
-        if entry.image != photo.name or not entry.photo.is_same(photo.file):
+        elif entry.image != photo.name or not entry.photo.is_same(photo):
             self.others.append(path)
-            return False
-        if entry.model != self.model:
+        elif entry.model != self.model:
             self.older.append(path)
-            return False
-        return True
+        else:
+            return True
+        return False
 
 
-def _refuse(out: Path, paths: list[str], why: str) -> None:
+def _refuse(place: Place, paths: list[str], why: str) -> None:
     if paths:
         more = f" (and {len(paths) - 1} more like it)" * (len(paths) > 1)
-        raise ConfigError(f"{out / paths[0]}{more}: {why}")
+        raise ConfigError(f"{place.at(paths[0])}{more}: {why}")

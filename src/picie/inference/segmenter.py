@@ -1,8 +1,9 @@
 """From images in any form to masks at their own size."""
 
 import dataclasses
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, Self, get_args, overload
@@ -22,7 +23,7 @@ from picie.data.images import DEFAULT, as_array, check_size, network_input, read
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
-from picie.inference.confidence import Confidence, confidence_map, sharpness
+from picie.inference.confidence import Confidence, confidence_map, mean_confidence, sharpness
 from picie.inference.hub import (
     FILES,
     check_replaceable,
@@ -75,21 +76,27 @@ class Prediction:
 
     Attributes:
         name: its path inside the folder, without the extension.
-        path: the file.
+        path: the file; of a storage, its address.
         image: (H, W, 3) uint8 RGB; empty if it could not be read.
         mask: (H, W) ids 0..N-1, or IGNORED (-1), of 16 bits, or 32 for more than 32,767 ids; None
             if it could not be read.
         problem: why it could not be read; "" otherwise.
         confidence: (H, W) uint8, the probability that the class of each pixel is right, in 255ths;
             None unless it was asked for.
+        mean_confidence: its mean over the grid of the network, 0..1, without what is ignored.
+        seconds: that reading and its share of the network took.
+        loaded: the photo as it was read.
     """
 
     name: str
-    path: Path
+    path: Path | str
     image: NDArray[np.uint8]
     mask: Mask | None
     problem: str = ""
     confidence: Confidence | None = None
+    mean_confidence: float = 0.0
+    seconds: float = 0.0
+    loaded: LoadedPhoto | None = field(default=None, repr=False)
 
 
 class Teacher(Protocol):
@@ -613,18 +620,33 @@ class Segmenter:
         *,
         confidence: bool,
     ) -> Iterator[Prediction]:
-        def masks(batch: Sequence[LoadedPhoto]) -> list[tuple[Mask, Confidence | None]]:
+        def predicted(batch: Sequence[LoadedPhoto]) -> list[Prediction]:
+            start = time.perf_counter()
             pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
-            sizes = [image.image.shape[:2] for image in batch]
-            return [
-                (self._mask(logits, size), self.confidence(logits, size) if confidence else None)
-                for logits, size in zip(self._maps(pixels, view, tile), sizes, strict=True)
+            made = [
+                self._prediction(logits, image, confidence=confidence)
+                for logits, image in zip(self._maps(pixels, view, tile), batch, strict=True)
             ]
+            share = (time.perf_counter() - start) / len(batch)
+            return [replace(one, seconds=one.seconds + share) for one in made]
 
-        for image, made in in_batches(images, batch_size, masks):
-            mask, certain = made or (None, None)
-            name, path = image.photo.name, image.photo.path
-            yield Prediction(name, path, image.image, mask, image.problem, certain)
+        for image, made in in_batches(images, batch_size, predicted):
+            yield made or Prediction(
+                image.photo.name, image.photo.source, image.image, None, image.problem, loaded=image
+            )
+
+    def _prediction(self, logits: Tensor, image: LoadedPhoto, *, confidence: bool) -> Prediction:
+        size = image.image.shape[:2]
+        return Prediction(
+            image.photo.name,
+            image.photo.source,
+            image.image,
+            self._mask(logits, size),
+            confidence=self.confidence(logits, size) if confidence else None,
+            mean_confidence=mean_confidence(logits, self.sharpness, self.clusters),
+            seconds=image.seconds,
+            loaded=image,
+        )
 
     def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
         image = as_array(source, self.config.reading)

@@ -18,6 +18,7 @@ from picie.runs import Run
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import Inputs, check_output
 from picie.runtime.progress import Reporter
+from picie.runtime.storage import check_local
 from picie.types import IGNORED
 from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
 
@@ -205,7 +206,8 @@ def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
     what = f"{model.network.clusters} clusters"
     if model.class_names is not None:
         what += f" with names, {model.clusters} ids in masks"
-    where = folder.root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
+    root = check_local("picie report reads", folder.root)
+    where = root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
     photos = f"{portraits.photos:,} photo{'s' * (portraits.photos != 1)}"
     labels = model.network.labels
     found = "found without labels" if labels is None else f"taught with labels ({labels})"

@@ -7,13 +7,20 @@ k-means and BatchNorm, gradients, and the initial points of k-means.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
-from picie.errors import ConfigError
+from picie.errors import ConfigError, PicieError
+from picie.runtime.heartbeat import ARRIVAL, Heartbeat, Member
+from picie.runtime.launch import launched
+from picie.version import __version__
 
 __all__ = ["Processes", "join_processes", "leave_processes"]
 
@@ -28,16 +35,25 @@ class Processes:
         count: number of processes.
         rank: number of this process, from 0.
         device: device that the launcher assigned to this process; "" for a single one.
+        heartbeat: shows that this process lives, and notices if another does not; None for a single
+            one.
+        members: who they are, by rank; empty for a single one.
     """
 
     count: int = 1
     rank: int = 0
     device: str = ""
+    heartbeat: Heartbeat | None = field(default=None, compare=False, repr=False)
+    members: tuple[Member, ...] = ()
 
     @property
     def main(self) -> bool:
         """Whether this process writes files and shows messages."""
         return self.rank == 0
+
+    def __deepcopy__(self, memo: object) -> Processes:
+        """Itself: the copy of a network talks to the same processes."""
+        return self
 
     def share(self, items: list[_Item]) -> list[_Item]:
         """Every count-th item, starting at the rank; the shares of all processes are disjoint."""
@@ -51,7 +67,8 @@ class Processes:
         if self.count == 1:
             return values
         total = values.detach().to(self.device, copy=True).contiguous()
-        torch.distributed.all_reduce(total)
+        with self._together():
+            torch.distributed.all_reduce(total)
         return total.to(values.device)
 
     def differentiable_sum(self, values: Tensor) -> Tensor:
@@ -81,13 +98,47 @@ class Processes:
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(values, value)
+        with self._together():
+            torch.distributed.all_gather_object(values, value)
         return values
 
+    def first(self, value: _Item) -> _Item:
+        """The value of the main process, in all of them; the values of the others do not count."""
+        if self.count == 1:
+            return value
+        values = [value if self.main else None]
+        with self._together():
+            torch.distributed.broadcast_object_list(values)
+        found: Any = values[0]
+        return found  # type: ignore[no-any-return]
+
     def wait(self) -> None:
-        """Wait until all processes have reached this call."""
-        if self.count > 1:
-            torch.distributed.barrier()
+        """Wait until all processes have reached this call, however long one of them works."""
+        if self.heartbeat is not None:
+            self.heartbeat.wait()
+
+    def advise(self, advice: str) -> None:
+        """Say what to do if a process is lost from now on."""
+        if self.heartbeat is not None:
+            self.heartbeat.advice = advice
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """A collective operation; if it fails, say which process is missing.
+
+        Raises:
+            PicieError: a process has ended.
+        """
+        if self.heartbeat is not None:
+            self.heartbeat.check()
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            if self.heartbeat is None:
+                raise
+            raise self.heartbeat.explain(error) from error
 
 
 class _Sum(torch.autograd.Function):
@@ -107,25 +158,92 @@ def leave_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
-def join_processes(device: str) -> Processes:
-    """Join the process group, if a launcher started several processes.
+@contextmanager
+def join_processes(device: str) -> Iterator[Processes]:
+    """Within the block, this process is one of several, if a launcher started several.
+
+    Their group stays when the block ends, for the next one; see `leave_processes`.
 
     Args:
         device: configured device: auto, cpu or cuda.
 
     Raises:
-        ConfigError: several processes on a device that does not support them.
+        ConfigError: several processes on a device that does not support them, or different ones.
+        PicieError: a process did not come, or has ended.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Processes()
+    count, rank = launched()
+    if count == 1:
+        yield Processes()
+        return
     if device.split(":")[0] not in ("auto", "cpu", "cuda") or ":" in device:
         raise ConfigError(
             f"device {device!r} cannot be used by several processes; use auto, cpu or cuda (the "
             "launcher numbers the GPUs)"
         )
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    me = Member.here(rank, "gloo" if cpu else "nccl", __version__)
+    served = _serve(rank, count)  # kept until the end: in some launches it is the only server
+    heartbeat = Heartbeat(_store(), me, count)
+    with heartbeat.beating():
+        members = heartbeat.meet()
+        _check_members(members)
+        state = _join_group(cpu=cpu)
+        name = "cpu" if cpu else str(state.device)
+        yield Processes(count, rank, name, heartbeat, tuple(members))
+    del served
+
+
+_SERVER_PATIENCE = timedelta(seconds=60)
+_COLLECTIVE = timedelta(minutes=30)  # for a process that reads much slower than another
+_joined = 0  # how often; all processes join in the same order
+
+
+def _serve(rank: int, count: int) -> Any:
+    """Serve the store in the first process, unless the launcher does or a group exists."""
+    if torch.distributed.is_initialized():
+        return None
+    arrival = timedelta(seconds=ARRIVAL)
+    try:
+        return next(iter(rendezvous("env://", rank, count, timeout=arrival)))[0]
+    except (RuntimeError, ValueError) as error:
+        raise PicieError(
+            f"the {count} processes cannot meet at {_place()} ({str(error).splitlines()[0]}); see "
+            "that every machine reaches this address, and start all of them again"
+        ) from None
+
+
+def _store() -> Any:
+    """A connection of its own to the store, for keys of this block only."""
+    global _joined
+    _joined += 1
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    stores: Any = torch.distributed  # whose types do not say that it has them
+    store = stores.TCPStore(host, port, is_master=False, timeout=_SERVER_PATIENCE)
+    return stores.PrefixStore(f"picie/{_joined}", store)
+
+
+def _place() -> str:
+    return f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}"
+
+
+def _check_members(members: list[Member]) -> None:
+    """Raise if processes would not understand each other."""
+    first = members[0]
+    for other in members[1:]:
+        if other.backend != first.backend:
+            raise ConfigError(
+                f"{first} uses {first.backend} and {other} uses {other.backend}; let all use the "
+                "same kind of device: --device cpu, or GPUs on each machine"
+            )
+        if other.version != first.version:
+            raise PicieError(
+                f"{first} has picie {first.version} and {other} has picie {other.version}; install "
+                "the same version on each machine"
+            )
+
+
+def _join_group(*, cpu: bool) -> Any:
     from accelerate import PartialState
 
-    cpu = device == "cpu" or not torch.cuda.is_available()
-    state = PartialState(cpu=cpu, **({"backend": "gloo"} if cpu else {}))
-    name = "cpu" if cpu else str(state.device)
-    return Processes(state.num_processes, state.process_index, name)
+    backend = {"backend": "gloo"} if cpu else {}
+    return PartialState(cpu=cpu, **backend, timeout=_COLLECTIVE)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from picie.errors import ConfigError
 from picie.runtime.files import PART, open_regular
+from picie.runtime.storage import is_address
 
 __all__ = [
     "NAMELESS",
+    "Files",
     "Inputs",
     "Listing",
     "changed_file",
@@ -103,6 +105,8 @@ def check_folder_apart(out: Path, inputs: Iterable[str | Path]) -> None:
         return within[folder]
 
     for file in inputs:
+        if isinstance(file, str) and is_address(file):
+            continue  # it is on no disk
         real = os.path.realpath(file)
         if contains(real if os.path.isdir(real) else os.path.dirname(real)):
             raise ConfigError(
@@ -169,27 +173,51 @@ def digest_of(path: str | Path) -> str:
 # --- outputs among themselves
 
 
-def check_distinct(out: Path, files: Iterable[tuple[str, str]], advice: str) -> None:
+Files = Callable[[], Iterable[tuple[str, str]]]
+"""Lists, for each output, its path inside a folder, with "/", and what it is."""
+
+
+def check_distinct(out: Path | None, files: Files, advice: str, *, at: str = "") -> None:
     """Refuse outputs of which two share a path, or one is a folder of another.
 
     On a file system that ignores case or the composition of accents, paths that differ in nothing
     else are the same.
 
     Args:
-        out: the folder that they are written to.
-        files: for each output its path inside `out`, with "/", and what it is.
+        out: the folder that they are written to; None = a storage, where every path is distinct.
+        files: the outputs, listed once, and again only if there may be a clash.
         advice: what to do about it.
+        at: the address of a storage.
 
     Raises:
         ConfigError: names the path and both outputs.
     """
-    files = list(files)
-    clash = _clash(files, folded)
-    if clash is not None and not _folds_names(out):
-        clash = _clash(files, str)
+    if not _may_clash(files):
+        return
+    listed = list(files())
+    clash = _clash(listed, folded)
+    if clash is not None and (out is None or not _folds_names(out)):
+        clash = _clash(listed, str)
     if clash is not None:
         path, first, second = clash
-        raise ConfigError(f"{out / path}: would be both {first} and {second}; {advice}")
+        whole = f"{at}/{path}" if out is None else out / path
+        raise ConfigError(f"{whole}: would be both {first} and {second}; {advice}")
+
+
+def _may_clash(files: Files) -> bool:
+    """Whether two paths may clash: one number per path instead of texts, for millions of them."""
+    taken, folders = set[int](), set[int]()
+    for path, _ in files():
+        key = folded(path)
+        if hash(key) in taken:
+            return True
+        taken.add(hash(key))
+        while "/" in key:
+            key = key.rpartition("/")[0]
+            if hash(key) in folders:
+                break
+            folders.add(hash(key))
+    return not taken.isdisjoint(folders)
 
 
 def _clash(files: list[tuple[str, str]], fold: Callable[[str], str]) -> tuple[str, str, str] | None:

@@ -34,12 +34,14 @@ from picie.data.listing import inside
 from picie.data.lists import class_lines
 from picie.data.opening import open_within
 from picie.data.search import image_folder
+from picie.data.trees import LocalTree
 from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import read_classes
 from picie.runs import ACCEPTED_FOLDER, ANNOTATIONS_FILE, CLASSES_FILE
 from picie.runtime.files import PART, write_atomically, writing
 from picie.runtime.progress import Reporter
+from picie.runtime.storage import check_local
 from picie.types import VOID
 
 __all__ = [
@@ -338,8 +340,8 @@ class _Writer:
         self._masks: dict[str, Path] = {}  # by file of the image
         times = Counter(photo.file for photo in folder.photos)
         self._stacks = {file for file, count in times.items() if count > 1}  # one image per page
-        root = folder.root
-        self._root = image_folder(root) if root.is_dir() else root.parent
+        root = check_local("picie studio reads", folder.root)
+        self._root = root / image_folder(LocalTree(root)) if root.is_dir() else root.parent
 
     def add(self, photo: Photo, accept: Event, history: Annotations) -> None:
         """Copy a photo, and draw its mask.

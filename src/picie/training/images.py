@@ -2,7 +2,7 @@
 
 The list is images.jsonl. Its first line says what the file is. Each other line is [name, size in
 bytes, time of the last change in nanoseconds, digest]. Copies and touched files have another time;
-their digests decide.
+their digests decide. Of an image in a storage, the time is 0 and the digest what its listing says.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def check_images(photos: Sequence[Photo], config: Config, stride: int) -> None:
 
 
 def image_lines(photos: Sequence[Photo], advance: Callable[[int], object] = id) -> Iterator[str]:
-    """The lines of images.jsonl; reads up to 256 kB of each image.
+    """The lines of images.jsonl; reads up to 256 kB of each image on this machine.
 
     Args:
         photos: the images of a run.
@@ -143,6 +143,8 @@ def compare_images(path: Path, photos: Sequence[Photo]) -> Changes:
 
 
 def _differs(old: _Entry, photo: Photo) -> bool:
+    if photo.stamp:
+        return _entry(photo) != old
     size, changed = _status(photo.file)
     if size != old[0] or changed == old[1]:
         return size != old[0]
@@ -150,6 +152,8 @@ def _differs(old: _Entry, photo: Photo) -> bool:
 
 
 def _entry(photo: Photo) -> _Entry:
+    if photo.stamp:
+        return int(photo.stamp.partition(" ")[0]), 0, photo.stamp
     size, changed = _status(photo.file)
     return size, changed, _digest(photo.file, size)
 

@@ -1,6 +1,7 @@
 """Training: images, views, clusters, pseudo-labels, loss, model."""
 
 import shlex
+import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,9 +21,12 @@ from picie.runs import Run
 from picie.runtime.devices import choose_device, keep_freed_memory
 from picie.runtime.distributed import Processes, join_processes
 from picie.runtime.files import write_atomically
+from picie.runtime.launch import follows
 from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
+from picie.runtime.storage import local_path
+from picie.training.alike import check_alike
 from picie.training.images import check_images, compare_images, image_lines
 from picie.training.tracking import check_trackers
 from picie.training.trainer import Trainer
@@ -47,7 +51,8 @@ def train(
     """Learn to segment a folder of images, without labels.
 
     Args:
-        data: any folder of images, searched recursively; if it contains `images/`, only that.
+        data: any folder of images, searched recursively; if it contains `images/`, only that. An
+            address of a storage, such as s3://bucket/photos, is one, too.
         out: the run folder to create.
         split: name of a list file in `data` without extension: `train` reads train.txt. With
             `dataset=`, a split of that data set, or several separated by "+".
@@ -69,7 +74,8 @@ def train(
     Example:
         >>> model = picie.train("photos/", "runs/first", clusters=8)  # doctest: +SKIP
     """
-    place = {"data": str(Path(data).resolve()), "split": split}
+    path = local_path(data)
+    place = {"data": str(data) if path is None else str(path.resolve()), "split": split}
     if config is None:
         config = make_config(preset, **settings, **place)
     elif settings:
@@ -79,29 +85,42 @@ def train(
     if config.backbone_weights:  # absolute: the run may be resumed from another folder
         weights = str(Path(config.backbone_weights).resolve())
         config = make_config(**config.model_dump() | {"backbone_weights": weights})
-    # Invalid arguments must raise before the run folder is created.
-    Run.check_free(Path(out), overwrite=overwrite)
-    folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
-    photos = folder.photos
-    config = config.model_copy(update={"reading": folder.reading})
-    Run(Path(out), config, "").check_apart(lambda: (*files_of(None, config), *images_of(folder)))
+    with join_processes(config.device) as processes:
+        reporter = Reporter(quiet=quiet or not processes.main)
+        if processes.main:
+            # Invalid arguments must raise before the run folder is created.
+            Run.check_free(Path(out), overwrite=overwrite)
+        folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
+        config = config.model_copy(update={"reading": folder.reading})
+        if processes.main:
+            _check_outputs(Run(Path(out), config, ""), folder)
+        choose_device(processes.device or config.device)
+        network = _network(config)
+        check_images(folder.photos, config, network.stride)
+        check_alike(processes, config, network, folder.photos)
+        with _alone(Path(out), processes):
+            if processes.main:
+                _create(Path(out), config, folder.photos, reporter, overwrite=overwrite)
+            processes.wait()
+            run = Run(Path(out), config, __version__)
+            return _train(run, config, network, folder, reporter, processes, profile=profile)
+
+
+def _check_outputs(run: Run, folder: PhotoFolder) -> None:
+    """Check what concerns the process that writes the run."""
+    config = run.config
+    run.check_apart(lambda: (*files_of(None, config), *images_of(folder)))
     if config.eval_split:
         _check_eval_split(config)
     check_trackers(config.trackers)
-    processes = join_processes(config.device)
-    choose_device(processes.device or config.device)
-    network = _network(config)
-    check_images(photos, config, network.stride)
-    reporter = Reporter(quiet=quiet or not processes.main)
-    with _alone(Path(out), processes):
-        if processes.main:
-            with reporter.task("listing images", len(photos)) as advance:
-                lines = image_lines(photos, advance)
-                kept: dict[str, Any] = {"version": __version__, "overwrite": overwrite}
-                Run.create(Path(out), config, images=lines, **kept)
-        processes.wait()
-        run = Run.open(Path(out))
-        return _train(run, config, network, folder, reporter, processes, profile=profile)
+
+
+def _create(
+    out: Path, config: Config, photos: Sequence[Photo], reporter: Reporter, *, overwrite: bool
+) -> None:
+    with reporter.task("listing images", len(photos)) as advance:
+        lines = image_lines(photos, advance)
+        Run.create(out, config, version=__version__, overwrite=overwrite, images=lines)
 
 
 def resume(
@@ -131,7 +150,6 @@ def resume(
         PicieError: another process trains in the folder.
         MissingExtraError: a tracker is not installed.
     """
-    run = Run.open(Path(out))
     fixed = [name for name in machine if name not in MACHINE]
     if fixed:
         raise ConfigError(
@@ -139,23 +157,32 @@ def resume(
             f"{', '.join(MACHINE)} can change)"
         )
     changed = {name: value for name, value in machine.items() if value not in (None, "")}
-    config = make_config(**run.config.model_dump() | changed)
-    processes = join_processes(config.device)
-    reporter = Reporter(quiet=quiet or not processes.main)
-    with _alone(run.folder, processes):
-        finished = _finished_model(run, config)
-        if finished is not None:
-            reporter.say(f"{run.folder}: is finished ({config.epochs} epochs); nothing to resume")
-            return finished
-        _check_offered(run)
-        folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
-        config = config.model_copy(update={"reading": folder.reading})
-        check_trackers(config.trackers)
-        _check_same_images(run, folder.photos, processes, accept=accept_changes)
-        if processes.main:
-            run.remove_parts()
-        network = _network(config)
-        return _train(run, config, network, folder, reporter, processes, profile=profile)
+    own = None if follows() and not Run.is_run(Path(out)) else Run.open(Path(out))
+    given = make_config(**(own.config.model_dump() if own else {}) | changed)
+    with join_processes(given.device) as processes:
+        # A machine without the run folder gets from the first process what it needs of it.
+        run = processes.first(own)
+        if run is None:
+            raise ModelError(f"{out}: the first process ({processes.members[0]}) has no such run")
+        config = make_config(**run.config.model_dump() | changed)
+        reporter = Reporter(quiet=quiet or not processes.main)
+        with _alone(run.folder, processes):
+            finished = _finished_model(run, config, processes)
+            if finished is not None:
+                done = f"{config.epochs} epochs"
+                reporter.say(f"{run.folder}: is finished ({done}); nothing to resume")
+                return finished
+            if processes.main:
+                _check_offered(run)
+            folder = open_dataset(config.dataset, config.data, config.split, reading=config.reading)
+            config = config.model_copy(update={"reading": folder.reading})
+            if processes.main:
+                check_trackers(config.trackers)
+                _check_same_images(run, folder.photos, accept=accept_changes)
+                run.remove_parts()
+            network = _network(config)
+            check_alike(processes, config, network, folder.photos)
+            return _train(run, config, network, folder, reporter, processes, profile=profile)
 
 
 def _alone(folder: Path, processes: Processes) -> AbstractContextManager[None]:
@@ -163,12 +190,27 @@ def _alone(folder: Path, processes: Processes) -> AbstractContextManager[None]:
     return locked(folder, "picie train", inside=True) if processes.main else nullcontext()
 
 
-def _finished_model(run: Run, config: Config) -> Segmenter | None:
+def _finished_model(run: Run, config: Config, processes: Processes) -> Segmenter | None:
     """The model of a finished run; None if there is something left to do.
 
     Raises:
         ModelError: the model is damaged, and there is no checkpoint to make it from.
     """
+    model = _own_finished(run, config) if processes.main else None
+    if not processes.first(model is not None):
+        return None
+    files = (run.model_path, run.model_config_path)
+    parts = processes.first([path.read_bytes() if processes.main else b"" for path in files])
+    if model is None:  # the others may lack the folder
+        with tempfile.TemporaryDirectory() as place:
+            for path, part in zip(files, parts, strict=True):
+                (Path(place) / path.name).write_bytes(part)
+            model = load(Path(place), device=config.device, named=False)
+        model.run = run.folder
+    return model
+
+
+def _own_finished(run: Run, config: Config) -> Segmenter | None:
     if not run.model_config_path.exists():  # it is written last
         return None
     try:
@@ -182,9 +224,7 @@ def _finished_model(run: Run, config: Config) -> Segmenter | None:
     return model if same else None
 
 
-def _check_same_images(
-    run: Run, photos: Sequence[Photo], processes: Processes, *, accept: bool
-) -> None:
+def _check_same_images(run: Run, photos: Sequence[Photo], *, accept: bool) -> None:
     """Raise if the images differ from those that the run began with; keep them if accepted."""
     changes = compare_images(run.images_path, photos)
     if not changes:
@@ -195,9 +235,7 @@ def _check_same_images(
             f"with: {changes}. Restore them, or go on with these: picie train --resume "
             f"{shlex.quote(str(run.folder))} --accept-changes"
         )
-    processes.wait()  # until all have compared
-    if processes.main:
-        write_atomically(run.images_path, "".join(image_lines(photos)).encode())
+    write_atomically(run.images_path, "".join(image_lines(photos)).encode())
 
 
 def _check_offered(run: Run) -> None:

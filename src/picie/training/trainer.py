@@ -3,6 +3,7 @@
 import json
 import logging
 import shlex
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -85,7 +86,7 @@ class Trainer:
         if config.compile:
             self.model.backbone.compile()
             self.model.decoder.compile()
-        self.crops = open_crops(photos, config, run.folder / "cache")
+        self.crops = open_crops(photos, config, _cache_folder(run.folder))
         self.loader = image_loader(self.crops, config, self.device, self.processes)
         self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
@@ -99,14 +100,12 @@ class Trainer:
 
     def start(self) -> int:
         """Restore the last checkpoint or initialise the decoder; returns the first epoch."""
-        path = self.run.checkpoint_path / _CHECKPOINT
-        epochs = self.config.epochs
-        epoch = load_checkpoint(path, self.model, self.optimizer, self.heads, epochs=epochs)
-        self._check_recorded(epoch)
+        epoch = self._restore()
         if self.processes.main:
+            self._check_recorded(epoch)
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
-        self.finished = epoch
+        self._count(epoch)
         for line in self.notes:
             self._say(line)
         if epoch:
@@ -197,8 +196,8 @@ class Trainer:
             path = self.run.checkpoint_path / _CHECKPOINT
             path.parent.mkdir(exist_ok=True)
             save_checkpoint(path, self.model, self.optimizer, self.heads, next_epoch=epoch + 1)
-            self.finished = epoch + 1
             self.tracking.epoch(self.model, record)
+        self._count(epoch + 1)
 
     def result(self) -> Segmenter:
         """The final model, saved in the run folder."""
@@ -263,12 +262,44 @@ class Trainer:
         Args:
             error: if it is an interrupt, it gets a note on how to go on.
         """
-        if isinstance(error, KeyboardInterrupt) and self.processes.main:
-            done = f"{self.finished} of {self.config.epochs} epochs are kept"
-            command = f"picie train --resume {shlex.quote(str(self.run.folder))}"
-            error.add_note(f"{done}; go on with: {command}")
-            _LOG.info("stopped; %s", done)
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(self.advice)
+            _LOG.info("stopped; %s", self.advice)
         self._name_unreadable(self.crops.unreadable)
+
+    @property
+    def advice(self) -> str:
+        """What is kept after an interruption, and how to go on."""
+        done = f"{self.finished} of {self.config.epochs} epochs are kept"
+        how = ", started in the same way" * (self.processes.count > 1)
+        return f"{done}; go on with: picie train --resume {shlex.quote(str(self.run.folder))}{how}"
+
+    def _count(self, epochs: int) -> None:
+        """Remember how many epochs are finished, and in the run folder."""
+        self.finished = epochs
+        self.processes.advise(self.advice)
+
+    def _restore(self) -> int:
+        """Restore the last checkpoint; the main process sends it to the others."""
+        path = self.run.checkpoint_path / _CHECKPOINT
+        restore = partial(
+            load_checkpoint,
+            model=self.model,
+            optimizer=self.optimizer,
+            heads=self.heads,
+            epochs=self.config.epochs,
+        )
+        if self.processes.main:
+            epoch = restore(path)
+            self.processes.first(path.read_bytes() if epoch and self.processes.count > 1 else b"")
+            return epoch
+        state = self.processes.first(b"")
+        if not state:
+            return 0
+        with tempfile.TemporaryDirectory() as place:
+            copy = Path(place) / _CHECKPOINT
+            copy.write_bytes(state)
+            return restore(copy)
 
     def _check_recorded(self, epoch: int) -> None:
         """Compare metrics.jsonl with the checkpoint; nothing has been written yet.
@@ -294,7 +325,7 @@ class Trainer:
         parts = self.processes.gather(self.crops.unreadable)
         self._name_unreadable({path: why for part in parts for path, why in part.items()})
 
-    def _name_unreadable(self, broken: dict[Path, str]) -> None:
+    def _name_unreadable(self, broken: dict[Path | str, str]) -> None:
         if not broken or not self.processes.main:
             return
         self._say(f"skipped {len(broken)} of {len(self.photos)} images that could not be read:")
@@ -326,3 +357,10 @@ class Trainer:
         if self.processes.main:
             _LOG.info(text)
             self.reporter.say(text)
+
+
+def _cache_folder(run: Path) -> Path:
+    """Folder of the cache file; a machine without the run folder does not get one for this."""
+    if run.is_dir():
+        return run / "cache"
+    return next(folder for folder in run.absolute().parents if folder.is_dir()) / ".picie-cache"

@@ -20,6 +20,7 @@ __all__ = [
     "colour_mask",
     "is_signed_png",
     "mask_image",
+    "mask_of",
     "overlay",
     "png_bytes",
     "write_png",
@@ -53,6 +54,25 @@ def mask_image(mask: NDArray[Any], colours: Colours) -> Image.Image:
     # With a short palette Pillow would pack several pixels into a byte.
     image.putpalette(colours.tobytes().ljust(3 * 255, b"\0") + bytes(_NOTHING))
     return image
+
+
+def mask_of(data: bytes, ids: int) -> NDArray[np.int16] | NDArray[np.int32]:
+    """The mask that became an image in `mask_image`.
+
+    Args:
+        data: PNG file.
+        ids: K, the number of ids.
+
+    Returns:
+        (H, W) ids 0..K-1, or IGNORED.
+    """
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        stored = np.array(image)
+    mask: NDArray[np.int16] | NDArray[np.int32] = stored.astype(np.int16)
+    if ids > np.iinfo(np.int16).max:
+        mask = stored.astype(np.int32)
+    mask[stored == (65535 if ids > 255 else 255)] = IGNORED
+    return mask
 
 
 def colour_mask(mask: NDArray[Any], colours: Colours) -> NDArray[np.uint8]:

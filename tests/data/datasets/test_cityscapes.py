@@ -60,7 +60,7 @@ def test_splits_of_the_reference(opened: Opened, truths: Truths) -> None:
 def test_coarse_labels_are_those_of_train_extra(opened: Opened) -> None:
     [photo] = opened("cityscapes27", "train_extra").photos
     assert photo.mask is not None
-    assert photo.mask.name == "augsburg_000000_000019_gtCoarse_labelIds.png"
+    assert Path(photo.mask).name == "augsburg_000000_000019_gtCoarse_labelIds.png"
     with pytest.raises(DataError, match="labels of test are not published"):
         opened("cityscapes27", "test")
 

@@ -101,7 +101,7 @@ _SHORTEST = 360
 _LIST = "Coco164kFull_Stuff_Coarse_7.txt"
 
 
-def is_curated(mask: Path) -> bool:
+def is_curated(mask: Path | str) -> bool:
     """Whether IIC's rule includes the image of this mask: large, and at least 75 % stuff.
 
     Args:

@@ -42,7 +42,7 @@ class Part:
     mask_end: str = ".png"
     names: str = ""
     stems: tuple[str, ...] = ()
-    keep: Callable[[Path], bool] | None = None
+    keep: Callable[[Path | str], bool] | None = None
     instead: str = ""
 
 

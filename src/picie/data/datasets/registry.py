@@ -17,6 +17,7 @@ from picie.data.datasets.voc import VOC21
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.reading import Reading
 from picie.errors import ConfigError
+from picie.runtime.storage import check_local
 
 __all__ = ["DATASETS", "open_dataset"]
 
@@ -49,7 +50,8 @@ def open_dataset(
 
     Args:
         name: a key of `DATASETS`; "" = any folder (`open_folder`).
-        root: the folder, in a layout shown in the data set's module.
+        root: the folder, in a layout shown in the data set's module; an address only without a
+            name.
         split: a split of the data set, or several separated by "+"; for any folder, the name of a
             list file.
         labelled: require a mask for every image. Training needs none.
@@ -64,5 +66,7 @@ def open_dataset(
         return open_folder(root, split, labelled=labelled, reading=reading)
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; {suggest(name, list(DATASETS))}")
-    folder = open_known(DATASETS[name], Path(root), split, labelled=labelled)
+    folder = open_known(
+        DATASETS[name], check_local("--dataset reads", root), split, labelled=labelled
+    )
     return folder if reading is None else folder.read_as(reading)

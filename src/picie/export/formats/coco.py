@@ -18,7 +18,7 @@ from picie.export.formats.layout import (
     put_photo,
 )
 from picie.export.formats.polygons import one_ring, regions, simplified
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 from picie.postprocessing.regions import boxes_of, fill_small_regions
 from picie.postprocessing.upsampling import Mask
 

@@ -14,7 +14,7 @@ from picie.export.formats.layout import (
     put_photo,
 )
 from picie.export.formats.voc import LabelMap, object_colours
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 
 __all__ = ["CvatWriter"]
 

@@ -41,6 +41,8 @@ class GeoPackageWriter:
         MissingExtraError: an optional package is missing.
     """
 
+    extension = ".gpkg"
+
     def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         rasterio()
         _vectors()

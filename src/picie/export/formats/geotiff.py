@@ -26,6 +26,8 @@ class GeoTiffWriter:
         options: unused.
     """
 
+    extension = ".tif"
+
     def __init__(self, out: Path, classes: ClassTable, options: Options) -> None:
         rasterio()
         if len(classes.names) > 65535:

@@ -16,7 +16,7 @@ from picie.export.formats.layout import (
     put_photo,
 )
 from picie.inference.model_card import markdown_text
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 
 __all__ = ["HuggingFaceWriter"]
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picie.export.formats.layout import ClassTable, Labelled, Options, append, put_photo
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 
 __all__ = ["LabelStudioWriter", "brush"]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from picie.errors import ConfigError, DataError
 from picie.export.formats.names import PhotoPolicy
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 from picie.postprocessing.upsampling import Mask
 from picie.visualization.palette import Colours
 

@@ -19,7 +19,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Literal
 
 from picie.errors import DataError
@@ -204,7 +204,7 @@ class Naming:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, format: str, photos: Mapping[str, Path], policy: PhotoPolicy) -> "Naming":
+    def of(cls, format: str, photos: Mapping[str, PurePath], policy: PhotoPolicy) -> "Naming":
         """Decide all names before the first image.
 
         Args:
@@ -253,7 +253,7 @@ class Naming:
         return cls(stems, origins)
 
 
-def _inside(name: str, file: Path) -> str:
+def _inside(name: str, file: PurePath) -> str:
     """Path of a photo inside the photo folder."""
     return str(PurePosixPath(name).with_name(file.name))
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from picie.inference.segmenter import Segmenter
 from picie.postprocessing.tiling import Strip, Tile, cut, strips
 from picie.postprocessing.upsampling import Mask, Span, upsample_part
 from picie.runtime.files import open_regular
+from picie.runtime.storage import local_copy
 from picie.types import IGNORED
 
 __all__ = ["Block", "Raster", "RasterView", "masks_of", "open_raster", "rasterio", "settled"]
@@ -379,14 +380,14 @@ def _colours_only(file: Any, path: Path) -> bool:
 
 
 def settled(
-    raster_view: RasterView, reading: Reading, paths: Sequence[Path]
+    raster_view: RasterView, reading: Reading, paths: Sequence[Path | str]
 ) -> tuple[RasterView, list[str]]:
     """How all rasters of an export are seen, and what a user must know about it.
 
     Args:
         raster_view: what it leaves open comes from the reading.
         reading: of the model; what it leaves open comes from a sample of the rasters.
-        paths: the rasters; those that cannot be read are left out of the sample.
+        paths: paths or addresses of the rasters; those that cannot be read are not in the sample.
     """
     view = replace(
         raster_view,
@@ -396,11 +397,11 @@ def settled(
     samples, wrong = list[Sample](), ""
     for path in spread(paths, _SAMPLES):
         try:
-            with open_raster(path, view) as raster:
+            with local_copy(path) as copy, open_raster(copy, view) as raster:
                 if raster.stretch is not None:
-                    samples.append(_sample(raster.file, raster.bands, path))
+                    samples.append(_sample(raster.file, raster.bands, copy))
                 if raster.colours_only and not wrong:
-                    wrong = path.name
+                    wrong = PurePath(path).name
         except DataError:
             continue
     notes = []

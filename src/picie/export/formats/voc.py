@@ -15,7 +15,7 @@ from picie.export.formats.layout import (
     in_folder,
     put_photo,
 )
-from picie.inference.predict_folder import Then
+from picie.inference.predict_each import Then
 from picie.postprocessing.upsampling import Mask
 from picie.visualization.palette import Colours
 
