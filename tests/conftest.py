@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from multiprocessing import forkserver
@@ -162,6 +162,22 @@ def runs(
 def model(runs: dict[str, Path]) -> Segmenter:
     """The trained model of the preset `default`; not to be changed."""
     return load(runs["default"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Reports may hold names that are no text, which tests in several processes cannot send."""
+    return _sendable((yield))
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_sendable(one) for one in value)
+    return value
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

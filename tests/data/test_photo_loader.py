@@ -16,6 +16,7 @@ from picie.data.folder import Photo, open_folder
 from picie.data.images import network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import Prefetch, photo_workers
+from picie.errors import DataError
 from picie.runtime.storage import Store
 
 
@@ -215,3 +216,30 @@ def test_photos_in_a_storage_are_fetched_once_and_named(
     assert [int(one.image[0, 0, 0]) for one in found[:2]] == [0, 1]
     assert found[2].problem.startswith(f"{address}/2.png: cannot be read as an image")
     assert found[3].problem.startswith(f"{address}/3.png: cannot be read (there is no such file)")
+
+
+def test_a_storage_that_is_gone_is_not_asked_for_every_photo(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scenes: Path
+) -> None:
+    image = next((scenes / "images").iterdir()).read_bytes()
+    asked: list[str] = []
+
+    def download(self: Store, address: str, file: Path) -> None:
+        asked.append(address)
+        if "lost" in address:
+            raise DataError(f"{address}: cannot be read") from TimeoutError()
+        file.write_bytes(image)
+
+    monkeypatch.setattr(Store, "download", download)
+
+    def read(names: list[str], workers: int) -> list[str]:
+        photos = [Photo(f"memory://b/{name}.jpg", name, None, stamp="1 x") for name in names]
+        return [one.problem for one in read_ahead(photos, 32, ahead=2, workers=workers)]
+
+    some = [f"lost {n}" if n % 4 else f"there {n}" for n in range(24)]
+    assert sum(map(bool, read(some, 0))) == 18  # named, one by one
+    for workers in (0, 2):
+        asked.clear()
+        with pytest.raises(DataError, match=r"8 files in a row could not be read; memory://b/lost"):
+            read([f"lost {n}" for n in range(99)], workers)
+        assert len(asked) < 20

@@ -3,12 +3,15 @@
 import copy
 import hashlib
 import json
+import logging
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import fsspec
 import numpy as np
@@ -706,3 +709,45 @@ def test_another_model_in_a_storage_needs_overwrite(
     files.pipe_file("/bucket/photos/a.jpg", files.cat_file("/bucket/photos/sub/c.jpg"))
     with pytest.raises(ConfigError, match=r"a\.png: is the mask of another photo, or of an earlie"):
         predict_folder(named, f"{storage}/photos", out)
+
+
+def test_a_storage_that_goes_away_midway(
+    named: Segmenter,
+    photos: Path,
+    tmp_path: Path,
+    use_s3: Callable[[str], None],
+    stored: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    host, port = server.get_host_and_port()
+    use_s3(f"http://{host}:{port}")
+    bucket = f"bucket-{secrets.token_hex(6)}"
+    urlopen(Request(f"http://{host}:{port}/{bucket}", method="PUT")).close()
+    source, out = stored(photos, f"s3://{bucket}/photos"), f"s3://{bucket}/masks"
+    monkeypatch.setattr("picie.inference.writing._TOGETHER", 1)
+    monkeypatch.setattr("picie.runtime.storage.sleep", lambda _: None)
+    write = Store.write
+
+    def last(self: Store, address: str, data: bytes | Path) -> None:
+        write(self, address, data)
+        if address.endswith("b.png"):
+            server.stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", last)
+        with pytest.raises(PicieError, match=r"s3://.*cannot be (written|read).*5 attempts"):
+            predict_folder(named, source, out, workers=0, batch_size=1)
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        made = predict_folder(named, source, out)
+        assert (made.kept, made.written) == (2, 1)
+        predict_folder(named, photos, tmp_path / "local")
+        for name, data in masks(tmp_path / "local").items():
+            assert Store(out).read(f"{out}/{name}") == data
+    finally:
+        server.stop()

@@ -1,6 +1,8 @@
 """Photos on Ray: every one has a row, whatever is killed."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,10 @@ import torch
 
 from picie.data.folder import Photo
 from picie.errors import ConfigError, MissingExtraError, PicieError
+from picie.inference.predict_folder import predict_folder
 from picie.inference.ray_engine import Row, _Ledger, run_with_ray
+from picie.inference.segmenter import Segmenter
+from picie.models.class_names import ClassNames, NamedClass
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -238,3 +243,33 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, out: Path) 
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(MissingExtraError, match=r'pip install "picie\[ray\]"'):
         run(Fake(str(out)), 3)
+
+
+def test_masks_are_those_of_the_local_engine(
+    cluster: Any, model: Segmenter, scenes: Path, tmp_path: Path
+) -> None:
+    classes = (NamedClass("meadow", (2,)), NamedClass("none", (0,), ignore=True))
+    named = model.named(ClassNames(3, classes)).post_processed(scales=(1.0, 1.5), refine=2)
+    shutil.copytree(scenes / "images", tmp_path / "in")
+    (tmp_path / "in" / "broken.jpg").write_text("no image")
+    local, spread = tmp_path / "local", tmp_path / "ray"
+    options: dict[str, Any] = {"confidence": True, "min_region": 20}
+    expected = predict_folder(named, tmp_path / "in", local, **options)
+    made = predict_folder(named, tmp_path / "in", spread, engine="ray", workers=2, **options)
+    assert (made.written, made.problems) == (expected.written, expected.problems)
+    files = [path.relative_to(local) for path in local.rglob("*.*") if path.suffix != ".jsonl"]
+    assert len(files) == 2 * made.written + 1
+    assert [
+        file for file in files if (local / file).read_bytes() != (spread / file).read_bytes()
+    ] == []
+    assert [path.name for path in spread.glob("*.jsonl")] == ["masks.jsonl"]
+    rows = {folder: rows_of(folder) for folder in (local, spread)}
+    assert rows[local] == rows[spread]
+    again = predict_folder(named, tmp_path / "in", spread, engine="ray", **options)
+    assert (again.kept, again.written) == (made.written, 0)
+
+
+def rows_of(out: Path) -> dict[str, dict[str, Any]]:
+    """What the list says of each image, but for the time that it took."""
+    rows = map(json.loads, (out / "masks.jsonl").read_text().splitlines())
+    return {row["image"]: row | {"seconds": 0} for row in rows if "image" in row}

@@ -21,7 +21,7 @@ from picie.data.reading import Reading
 from picie.errors import DataError
 from picie.runtime.distributed import Processes
 from picie.runtime.progress import Advance
-from picie.runtime.storage import local_copy
+from picie.runtime.storage import Outages, local_copy
 from picie.types import Batch
 
 __all__ = [
@@ -65,6 +65,7 @@ class BaseCrops:
         self.reading = reading
         self.unreadable: dict[Path | str, str] = {}
         self.content = bytearray(len(self.photos))
+        self._outages = Outages()
         self._readers = weakref.WeakSet[Prefetch[_Place, _Read]]()
 
     def __len__(self) -> int:
@@ -80,6 +81,9 @@ class BaseCrops:
 
         Returns:
             "" on success, else the reason why the image cannot be read; `crop` is then undefined.
+
+        Raises:
+            DataError: a storage fails to give several images in a row.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
@@ -90,7 +94,9 @@ class BaseCrops:
             with local_copy(photo.file) as file:
                 square = read_square(file, self.size, self.reading, photo.page)
         except DataError as error:
+            self._outages.add(error)
             return str(error)
+        self._outages.add(None)
         self.content[index] = 1 + is_constant(square)
         crop[...] = square.transpose(2, 0, 1)
         self.cache.put(index, crop)

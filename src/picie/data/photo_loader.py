@@ -20,7 +20,7 @@ from picie.data.photo_state import UNKNOWN, PhotoState
 from picie.data.prefetch import Prefetch
 from picie.data.reading import Reading
 from picie.errors import DataError
-from picie.runtime.storage import local_copy, local_path
+from picie.runtime.storage import Outages, local_copy, local_path
 
 __all__ = ["LoadedPhoto", "in_batches", "read_ahead"]
 
@@ -66,13 +66,16 @@ def read_ahead(
         ahead: maximum number of images read ahead; fewer if they are large.
         workers: reading threads; 0 = read each image on demand.
         reading: how they are read.
+
+    Raises:
+        DataError: a storage fails to give several photos in a row.
     """
     taken = deque[int](maxlen=max(ahead, 1))  # pixels of the last images, of which some wait
-    largest = 0
+    largest, outages = 0, Outages()
 
     def work(photo: Photo) -> LoadedPhoto:
         nonlocal largest
-        loaded = _read(photo, size, reading)
+        loaded = _read(photo, size, reading, outages)
         largest = max(largest, loaded.image[..., 0].size)
         return loaded
 
@@ -158,12 +161,14 @@ def _crowded(waiting: deque[LoadedPhoto], batch_size: int) -> bool:
     )
 
 
-def _read(photo: Photo, size: int, reading: Reading) -> LoadedPhoto:
+def _read(photo: Photo, size: int, reading: Reading, outages: Outages) -> LoadedPhoto:
     start, state = time.perf_counter(), PhotoState.of(photo)
     try:
         with local_copy(photo.file) as file:
             image = read_image(file, reading, photo.page)
     except DataError as error:
+        outages.add(error)
         return LoadedPhoto(photo, np.zeros((0, 0, 3), np.uint8), None, str(error), state)
+    outages.add(None)
     pixels = network_input(image, size)
     return LoadedPhoto(photo, image, pixels, "", state, time.perf_counter() - start)

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from picie.runtime.files import PART
 
 __all__ = [
     "Entry",
+    "Outages",
     "Store",
     "check_local",
     "is_address",
@@ -40,6 +42,7 @@ _Result = TypeVar("_Result")
 
 _ATTEMPTS = 5
 _PAUSE = 1.0  # seconds before the second attempt, about; each further pause is twice as long
+_IN_A_ROW = 8  # files that a storage fails to give, until the others are not asked for
 _CONNECT, _READ = 10, 60  # seconds without an answer
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)  # two letters or more: C:// is a drive
@@ -509,6 +512,33 @@ def _tried(address: str, verb: str, work: Callable[[], _Result]) -> _Result:
 def is_outage(error: DataError) -> bool:
     """Whether a storage failed in all attempts, or there is no space here; not one file alone."""
     return error.__cause__ is not None and _kind(error.__cause__) in ("passing", "full")
+
+
+class Outages:
+    """Counts files in a row that a storage did not give; any number of threads may use it.
+
+    One such file may be the file's own fault. Several mean that all others would be waited for in
+    vain.
+    """
+
+    def __init__(self) -> None:
+        self._turn, self._count = threading.Lock(), 0
+
+    def add(self, error: DataError | None) -> None:
+        """Count a file.
+
+        Args:
+            error: why it could not be read; None = it was read.
+
+        Raises:
+            DataError: it is one too many.
+        """
+        with self._turn:
+            self._count = self._count + 1 if error is not None and is_outage(error) else 0
+            if error is not None and self._count >= _IN_A_ROW:
+                raise DataError(
+                    f"{self._count} files in a row could not be read; {error}"
+                ) from error
 
 
 def _kind(error: BaseException) -> str:
