@@ -13,7 +13,7 @@ demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 	$(BIN)/picie demo --out runs/demo --overwrite
 
 test: .venv/.ready node_modules/.ready browser  ## all tests, and every example in docstrings, README and docs
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 storm: .venv/.ready  ## kills, full disks, crowds and hostile files, for minutes: STORM="--seed 1 --count 3"
 	$(BIN)/python -m tests.storm.run $(STORM)

@@ -180,8 +180,13 @@ def _sendable(value: Any) -> Any:
     return value
 
 
+_LONG = ("test_ray_engine", "test_stories", "test_training", "test_nodes", "test_suites")
+"""Files that begin first, so that no process is alone with one of them in the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the server of processes get ready while tests before its first one run."""
+    """Begin with long files, and let the server of processes get ready before its first test."""
+    items.sort(key=lambda item: item.path.stem not in _LONG)
     if _FORKS and any("start" in getattr(item, "fixturenames", ()) for item in items):
         forkserver.set_forkserver_preload(_IMPORTED)
         forkserver.ensure_running()

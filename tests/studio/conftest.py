@@ -1,5 +1,6 @@
 """A studio that answers on a port of this machine, as `picie studio` starts it."""
 
+import gc
 import http.client
 import json
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +138,14 @@ class Heard(Broadcast):
 
     def publish(self, kind: str, data: Mapping[str, Any]) -> None:
         self.news.append((kind, data))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    """Connections that a server left open are noticed here, not in a test of another file."""
+    yield
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
 
 
 @pytest.fixture

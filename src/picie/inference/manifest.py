@@ -17,6 +17,7 @@ counts is all of them together; a call that writes alone merges them into masks.
 
 import hashlib
 import json
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ from picie.runtime.documents import parse_object
 from picie.runtime.places import Place, Stamp
 from picie.version import __version__
 
-__all__ = ["Manifest", "Written", "model_digest"]
+__all__ = ["Manifest", "Written", "model_digest", "worker_part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,9 @@ class Manifest:
 
     def _taken(self, name: str, held: ExitStack) -> bool:
         """Whether a list could be locked; if not, its writer is at work."""
+        wait = _PATIENCE if _WORKER in name else 0.0
         try:
-            held.enter_context(self._place.in_use(name))
+            held.enter_context(self._place.in_use(name, wait=wait))
         except PicieError:
             return False
         return True
@@ -222,6 +224,11 @@ class Manifest:
                 self._files[path] = (*before, entry)
 
 
+def worker_part() -> str:
+    """The part of a process that works for a call elsewhere; a new one each time."""
+    return f"{_WORKER}{secrets.token_hex(8)}"
+
+
 def _lines(place: Place, name: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """The whole lines of a list, and what they say; the first is its header."""
     first = True
@@ -238,6 +245,8 @@ def _lines(place: Place, name: str) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 
 _OTHER = "choose another --out, or move it away"
+_WORKER = "worker-"
+_PATIENCE = 10.0  # seconds until a process of Ray that has no more to do has ended
 _MERGED = 10_000  # lines of a merged list in a storage: about 5 MB
 
 

@@ -1,7 +1,6 @@
 """Write masks and their list, from one process or from many."""
 
 import hashlib
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from picie.data.images import DEFAULT
 from picie.data.own_outputs import masks_list
 from picie.data.reading import Reading
 from picie.errors import ConfigError, ModelError
-from picie.inference.manifest import Manifest, model_digest
+from picie.inference.manifest import Manifest, model_digest, worker_part
 from picie.inference.plan import CLASS_LIST, paths_of
 from picie.inference.predict_each import Done, predict_each
 from picie.inference.segmenter import TILE, Precision, Prediction, Segmenter, load
@@ -114,7 +113,7 @@ class MaskJob:
         model = model.read_as(stretch=self.reading.stretch)
         if model_digest(model, self.size, self.tile, self.min_region) != self.digest:
             raise ModelError("the model changed on its way; install one version of picie on all")
-        place, part = open_place(self.out), f"worker-{secrets.token_hex(8)}"
+        place, part = open_place(self.out), worker_part()
         with (
             place.in_use(masks_list(part)),
             closing(Manifest(place, part, new=True)) as manifest,

@@ -152,8 +152,12 @@ class Place(Protocol):
         """
         ...
 
-    def in_use(self, path: str = "") -> AbstractContextManager[None]:
+    def in_use(self, path: str = "", *, wait: float = 0.0) -> AbstractContextManager[None]:
         """Within the block, no other process has this path; "" = the folder.
+
+        Args:
+            path: of a file in the folder.
+            wait: seconds to wait for another process.
 
         Raises:
             PicieError: another process has it.
@@ -251,11 +255,11 @@ class _LocalPlace:
         check_not_read((self.folder / path for path in paths), inputs)
 
     @contextmanager
-    def in_use(self, path: str = "") -> Iterator[None]:
+    def in_use(self, path: str = "", *, wait: float = 0.0) -> Iterator[None]:
         """As in `Place`; a folder that is new and stays empty is removed again on failure."""
         new = not self.folder.exists()
         try:
-            with locked(self.folder / path, "picie predict", inside=not path):
+            with locked(self.folder / path, "picie predict", wait=wait, inside=not path):
                 yield
         except BaseException:
             if new:
@@ -391,5 +395,5 @@ class _RemotePlace:
                     "another --out"
                 )
 
-    def in_use(self, path: str = "") -> AbstractContextManager[None]:
+    def in_use(self, path: str = "", *, wait: float = 0.0) -> AbstractContextManager[None]:
         return nullcontext()
