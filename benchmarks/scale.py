@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -134,10 +135,21 @@ def counts(args: argparse.Namespace, images: list[Path], place: Path) -> dict[st
                 "again, s": round(again, 1),
             }
         )
-    fits = {key: _line(measured, key) for key in ("s", "MB", "again, s")}
+    fits = {key: _line(measured, key) for key in ("s", "again, s")}
+    largest = place / f"links{args.counts[-1]}"
     for row in measured[2:]:
         row["predicted"] = {key: round(_at(fit, row["photos"]), 1) for key, fit in fits.items()}
-    return {"measured": measured, "plan": plan(args, images, place, fits)}
+    names = _bytes_of_names(largest) / args.counts[-1]
+    return {"measured": measured, "plan": plan(args, images, place, names)}
+
+
+def _bytes_of_names(photos: Path) -> int:
+    """Memory that the list of photos takes at most, which the network hides in the peaks."""
+    tracemalloc.start()
+    open_folder(photos)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def _tiny(images: Sequence[Path], folder: Path) -> list[Path]:
@@ -164,9 +176,9 @@ def plan(
     args: argparse.Namespace,
     images: list[Path],
     place: Path,
-    fits: dict[str, tuple[float, float]],
+    bytes_of_name: float,
 ) -> dict[str, Any]:
-    """Cost of photos like those of PHOTOS, from the lines of one run over them."""
+    """Cost of photos like those of PHOTOS, from one run over some of them."""
     some = images[: args.sample]
     out = place / "out real"
     seconds, _ = predict(args.run, link(some, place / "links real", len(some)), out, [])
@@ -176,7 +188,7 @@ def plan(
         "read, kB": np.mean([path.stat().st_size for path in some]) / 1e3,
         "written, kB": np.mean([row["bytes"] for row in rows]) / 1e3,
         "list, kB": (out / "masks.jsonl").stat().st_size / len(rows) / 1e3,
-        "names in memory, kB": 1000 * fits["MB"][1],
+        "name in memory, kB": bytes_of_name / 1e3,
     }
     table: dict[str, Any] = {"one photo": {key: round(float(x), 3) for key, x in one.items()}}
     for count in (10**4, 10**6, 10**9):
@@ -185,7 +197,7 @@ def plan(
             "read, GB": round(float(one["read, kB"]) * count / 1e6, 1),
             "written, GB": round(float(one["written, kB"]) * count / 1e6, 1),
             "list, GB": round(one["list, kB"] * count / 1e6, 2),
-            "names in memory without shards, GB": round(fits["MB"][1] * count / 1e3, 2),
+            "names in memory, GB": round(bytes_of_name * count / 1e9, 2),
         }
     return table
 

@@ -18,9 +18,9 @@ __all__ = [
     "Evaluate",
     "Export",
     "Info",
+    "Location",
     "MaskFlags",
     "Name",
-    "Place",
     "Predict",
     "Queue",
     "ReadingFlags",
@@ -31,18 +31,18 @@ __all__ = [
 ]
 
 
-def _place(args: list[str]) -> Path | str:
+def _location(args: list[str]) -> Path | str:
     """A path, or an address as it stands: as a path, s3://a would be s3:/a."""
     path = local_path(args[0])
     return args[0] if path is None else path
 
 
-Place = Annotated[
+Location = Annotated[
     Path | str,
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="PATH",
-        instance_from_str=_place,
+        instance_from_str=_location,
         is_instance=lambda value: isinstance(value, Path | str),
         str_from_instance=lambda value: [str(value)],
     ),
@@ -90,7 +90,7 @@ class Train:
     no labels (health.json) and a log. Resume an interrupted run with --resume RUN.
     """
 
-    data: Annotated[Positional[Place | None], tyro.conf.arg(metavar="PHOTOS")] = None
+    data: Annotated[Positional[Location | None], tyro.conf.arg(metavar="PHOTOS")] = None
     """Folder of images, or its address: s3://bucket/photos."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Run folder to create."""
@@ -123,9 +123,9 @@ class Predict:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    source: Annotated[Positional[Place], tyro.conf.arg(metavar="PHOTOS")]
+    source: Annotated[Positional[Location], tyro.conf.arg(metavar="PHOTOS")]
     """A photo or a folder of them, or its address: s3://bucket/photos."""
-    out: Place
+    out: Location
     """Folder for the masks, or its address; subfolders are kept."""
     clusters: int | None = None
     """Another number of clusters than in training: merges or splits clusters along the tree, up to
@@ -187,7 +187,7 @@ class Evaluate:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    data: Annotated[Positional[Place], tyro.conf.arg(metavar="DATA")]
+    data: Annotated[Positional[Location], tyro.conf.arg(metavar="DATA")]
     """Labelled folder, or its address: s3://bucket/labelled."""
     split: str = ""
     """List file inside DATA, by stem: val reads val.txt; empty = all. With --dataset one of its
@@ -359,7 +359,7 @@ class Export:
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder of a trained model."""
-    out: Place
+    out: Location
     """Folder to create (--format), or its address, or file to write (--model)."""
     format: (
         Literal[
@@ -380,7 +380,7 @@ class Export:
     """Format of the masks."""
     model: Literal["onnx", "torch"] | None = None
     """Format of the network."""
-    images: Annotated[Place | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    images: Annotated[Location | None, tyro.conf.arg(metavar="PHOTOS")] = None
     """A photo or a folder of them, or its address, for --format."""
     split: str = ""
     """List file inside the folder, by stem."""

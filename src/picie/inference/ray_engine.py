@@ -44,7 +44,7 @@ _PER_WORKER = 16  # blocks, so that all workers end at about the same time
 _ATTEMPTS = 3  # with a photo: in its block, then twice alone
 _FREE_DEATHS = 32
 _BLOCKS_PER_DEATH = 10
-_WORKERS = {"OMP_WAIT_POLICY": "passive"}  # there may be more threads than cores
+_CROWDED = {"OMP_WAIT_POLICY": "passive"}  # threads that wait leave their core to others
 
 
 class Job(Protocol):
@@ -139,12 +139,14 @@ def _rows(
     addresses = ray.data.from_items(_Addresses(photos), override_num_blocks=blocks)
     addresses.context.enable_progress_bars = False
     addresses.context.print_on_execution_start = False
+    # Where each thread has a core, to wait like this would take half of the speed.
+    waiting = _CROWDED if pool.cores < torch.get_num_threads() and not pool.gpus else {}
     actors = ray.data.ActorPoolStrategy(
         min_size=1, max_size=most, initial_size=min(most, pool.first)
     )
     rows = addresses.map_batches(
         _Actor, fn_constructor_args=setup, batch_size=None, batch_format="numpy", compute=actors,
-        num_cpus=pool.cores, num_gpus=pool.gpus, runtime_env={"env_vars": _WORKERS},
+        num_cpus=pool.cores, num_gpus=pool.gpus, runtime_env={"env_vars": waiting},
     )  # fmt: skip
     for batch in rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
         yield from zip(batch["index"].tolist(), batch["row"].tolist(), strict=True)
