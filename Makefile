@@ -1,5 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test storm check docs format lock browser
+# Tests start many programs; without compiled modules each would need seconds more to import torch.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \

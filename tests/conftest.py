@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 import pytest
 import tomli_w
 import torch
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from picie.cli.app import main
 from picie.data.synthetic.scenes import write_scenes
@@ -81,6 +81,7 @@ def open_browser() -> Iterator[Callable[[], Browser]]:
         if os.environ.get("PICIE_NEEDS_BROWSER"):
             pytest.fail(problem)
         pytest.skip(problem)
+    expect.set_options(timeout=15_000)  # other tests run at the same time
     with sync_playwright() as playwright:
         kind = playwright.chromium
         yield lambda: kind.launch(executable_path=program, args=list(_BROWSER_FLAGS))
