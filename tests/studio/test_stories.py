@@ -258,11 +258,13 @@ def test_checked_accepted_and_evaluated(
     page.evaluate("document.activeElement.blur()")
     enough = page.get_by_role("heading", name="Sure enough")
     for answer in range(1, 400):
-        page.keyboard.press("n" if answer % 9 == 0 else "y")
-        asked = f".check-question:not([hidden]) > .number:text-is('Question {answer}')"
-        expect(page.locator(asked)).to_have_count(0)
+        number = f".check-question:not([hidden]) > .number:text-is('Question {answer}')"
+        asked = page.locator(number)
+        expect(asked.or_(enough).first).to_be_visible()  # between two questions keys do nothing
         if enough.is_visible():
             break
+        page.keyboard.press("n" if answer % 9 == 0 else "y")
+        expect(asked).to_have_count(0)
     expect(enough).to_be_visible()
     tab(page, "Photos")
     for _ in range(3):
