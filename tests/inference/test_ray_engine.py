@@ -79,6 +79,7 @@ def cluster() -> Iterator[Any]:
     """Two false machines of one core each, with a small object store."""
     from ray.cluster_utils import Cluster
 
+    before = signal.getsignal(signal.SIGTERM)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     machine = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:
@@ -90,6 +91,7 @@ def cluster() -> Iterator[Any]:
         yield started
         ray.shutdown()
         started.shutdown()  # type: ignore[no-untyped-call]
+    signal.signal(signal.SIGTERM, before)  # that of each false machine would outlive it
 
 
 @pytest.fixture
