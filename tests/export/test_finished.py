@@ -1,6 +1,6 @@
 """Exports that were stopped: the next call goes on with their masks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def stopped(model: Segmenter, photos: Path, out: Path, at: str, **options: Any) -> None:
+def stopped(model: Segmenter, photos: Path | str, out: Path, at: str, **options: Any) -> None:
     """Export, but stop at an image."""
     add = CocoWriter.add
 
@@ -182,3 +182,15 @@ def test_finished_rasters_are_taken(
     seen.clear()
     export_masks(model, format, tmp_path / "in", out, overwrite=True)
     assert len(seen) == 3
+
+
+def test_photos_in_a_storage_are_gone_on_with(
+    named: Segmenter, photos: Path, tmp_path: Path, seen: list[str], stored: Callable[..., str]
+) -> None:
+    source, out = stored(photos), tmp_path / "out"
+    export_masks(named, "coco", source, tmp_path / "whole" / "out")
+    stopped(named, source, out, "c")
+    seen.clear()
+    export_masks(named, "coco", source, out)
+    assert seen == ["d"]
+    assert contents(out) == contents(tmp_path / "whole" / "out")

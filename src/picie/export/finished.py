@@ -73,7 +73,7 @@ class _Finished:
         return photo.name in self.names
 
     def _read(self, image: LoadedPhoto) -> Prediction:
-        name, path = image.photo.name, image.photo.path
+        name, path = image.photo.name, image.photo.source
         if image.problem:
             return Prediction(name, path, image.image, None, image.problem, loaded=image)
         data = self._place.read(paths_of(name)["mask"])
