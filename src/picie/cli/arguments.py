@@ -9,7 +9,7 @@ from tyro.conf import Positional
 from tyro.constructors import PrimitiveConstructorSpec
 
 from picie.config import Config
-from picie.runtime.storage import local_path
+from picie.runtime.storage import path_or_address
 
 __all__ = [
     "Audit",
@@ -33,8 +33,7 @@ __all__ = [
 
 def _location(args: list[str]) -> Path | str:
     """A path, or an address as it stands: as a path, s3://a would be s3:/a."""
-    path = local_path(args[0])
-    return args[0] if path is None else path
+    return path_or_address(args[0])
 
 
 Location = Annotated[

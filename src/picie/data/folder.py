@@ -30,7 +30,7 @@ from picie.data.search import find_images, image_folder, mask_notes
 from picie.data.survey import page_counts, settle
 from picie.data.trees import Tree, open_tree
 from picie.errors import DataError
-from picie.runtime.storage import Store, check_local, local_path
+from picie.runtime.storage import Store, check_local, local_path, path_or_address
 
 __all__ = ["Photo", "PhotoFolder", "open_folder"]
 
@@ -68,16 +68,12 @@ class Photo:
     @property
     def source(self) -> Path | str:
         """The file, or its address."""
-        path = local_path(self.file)
-        return self.file if path is None else path
+        return path_or_address(self.file)
 
     @property
     def mask(self) -> Path | str | None:
         """Its mask file, or the address of that, or None."""
-        if self.mask_file is None:
-            return None
-        path = local_path(self.mask_file)
-        return self.mask_file if path is None else path
+        return None if self.mask_file is None else path_or_address(self.mask_file)
 
 
 @dataclass(frozen=True)

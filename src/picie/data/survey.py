@@ -126,7 +126,7 @@ def _looks(images: Sequence[tuple[str, int]], see: Callable[[str], Look]) -> lis
 def _chosen(images: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
     """The images whose headers are looked at; few of those in a storage that must be fetched."""
     chosen = spread(images, _HEADERS)
-    if not any(is_address(file) for file, _ in chosen[:1]):
+    if not chosen or not is_address(chosen[0][0]):
         return chosen
     whole = [one for one in chosen if not one[0].lower().endswith((".png", *_PLAIN))]
     left_out = set(whole).difference(spread(whole, _FETCHED))

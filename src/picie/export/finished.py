@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Self
 
 from picie.data.folder import Photo, PhotoFolder
 from picie.data.photo_loader import LoadedPhoto, read_ahead
@@ -18,7 +17,7 @@ from picie.data.prefetch import photo_workers
 from picie.export.formats.layout import in_folder
 from picie.inference.manifest import Manifest
 from picie.inference.plan import paths_of, plan_own
-from picie.inference.predict_each import Then, counted, filled, work_on
+from picie.inference.predict_each import Tally, Then, filled, tell_unreadable, work_on
 from picie.inference.segmenter import Prediction, Segmenter
 from picie.inference.writing import MaskJob, MaskWriter
 from picie.runtime.outputs import digest_of
@@ -118,7 +117,6 @@ def predict_for_export(
         DataError: no image could be read.
         Exception: whatever `work` raises; pending work is cancelled.
     """
-    problems: list[str] = []
     place = open_place(Path(job.out))
     with closing(Manifest(place)) as manifest:
         finished = _Finished(model, folder, job, place, manifest)
@@ -130,24 +128,15 @@ def predict_for_export(
             return None if prediction.mask is None else work(finished.whole(prediction))
 
         with reporter.task("masks", len(folder)) as advance:
-            count_one = counted(advance)
-
-            def done(name: str, problem: str) -> None:
-                count_one()
-                if problem:
-                    problems.append(problem)
-
+            tally = Tally(advance)
             threads = photo_workers(job.workers, model.device)
-            work_on(finished.predictions(), labelled, done, threads=threads)
-    in_vain = len(problems) == len(folder)
-    reporter.enumerate(problems, rest="" if in_vain else listed)
-    if in_vain:
-        raise folder.none_read(problems[0])
-    return tuple(problems)
+            work_on(finished.predictions(), labelled, tally, threads=threads)
+    tell_unreadable(folder, tally.problems, listed, reporter)
+    return tuple(tally.problems)
 
 
 class FinishedRasters:
-    """Files of rasters that an earlier call has left; use it within a `with` block.
+    """Files of rasters that an earlier call has left.
 
     Args:
         folder: of the files; it belongs to this call alone.
@@ -159,10 +148,8 @@ class FinishedRasters:
         self._place = open_place(folder)
         self._manifest = Manifest(self._place)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the list."""
         self._manifest.close()
 
     def take(self, photo: Photo, name: str, part: Path) -> bool:

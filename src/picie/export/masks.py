@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -26,7 +27,7 @@ from picie.export.images import Images
 from picie.export.upload import export_folder
 from picie.inference.manifest import model_digest
 from picie.inference.plan import inputs_of
-from picie.inference.predict_each import Then
+from picie.inference.predict_each import Then, tell_unreadable
 from picie.inference.segmenter import TILE, Prediction, Segmenter, loaded
 from picie.inference.writing import MaskJob
 from picie.postprocessing.regions import check_area
@@ -147,9 +148,8 @@ def export_masks(
         else:
             seen = model.read_as(stretch=folder.reading.stretch)
             job = MaskJob(
-                str(out), model_digest(seen, size, tile, min_region), str(folder.root),
-                folder.reading, batch_size=batch_size, size=size, tile=tile, min_region=min_region,
-                workers=workers,
+                str(out), model_digest(seen, size, tile, min_region), folder.reading,
+                batch_size=batch_size, size=size, tile=tile, min_region=min_region, workers=workers,
             )  # fmt: skip
             writer = _maker(format)(part, classes, options)
             problems = _photos(model, folder, exported, writer, job, reporter, listed)
@@ -212,7 +212,7 @@ def _rasters(
     )  # fmt: skip
     with (
         masks_folder(out, digest, reporter) as kept,
-        FinishedRasters(kept, digest) as finished,
+        closing(FinishedRasters(kept, digest)) as finished,
         reporter.task("rasters", _STEPS * len(folder)) as advance,
     ):
         for photo in folder.photos:
@@ -227,10 +227,7 @@ def _rasters(
                 problems.append(str(error))
             bar(1)
         writer.close()
-    in_vain = len(problems) == len(folder)
-    reporter.enumerate(problems, rest="" if in_vain else joined(out, EXPORT_MARK))
-    if in_vain:
-        raise folder.none_read(problems[0], "rasters")
+    tell_unreadable(folder, problems, joined(out, EXPORT_MARK), reporter, "rasters")
     return tuple(problems)
 
 

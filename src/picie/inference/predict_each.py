@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +13,9 @@ from picie.data.prefetch import photo_workers
 from picie.inference.confidence import limited
 from picie.inference.segmenter import TILE, Prediction, Segmenter
 from picie.postprocessing.regions import fill_small_regions
-from picie.runtime.progress import Advance
+from picie.runtime.progress import Advance, Reporter
 
-__all__ = ["Done", "Then", "counted", "filled", "predict_each", "work_on"]
+__all__ = ["Done", "Tally", "Then", "filled", "predict_each", "tell_unreadable", "work_on"]
 
 Then = Callable[[], object] | None
 """A follow-up, called in the order of the images, one at a time; None = none."""
@@ -26,17 +26,52 @@ Done = Callable[[str, str], object]
 _WAITING = 4  # maximum queue of predicted images per thread
 
 
-def counted(advance: Advance) -> Callable[[], None]:
-    """A function that is called after each image, and shows progress with images per second."""
-    start, number = time.monotonic(), 0
+class Tally:
+    """A `Done` that shows progress with images per second, and keeps the problems.
 
-    def count() -> None:
-        nonlocal number
-        number += 1
-        speed = number / max(time.monotonic() - start, 1e-9)
-        advance(1, partial("{:.1f} images/s".format, speed))
+    Args:
+        advance: of the progress.
 
-    return count
+    Attributes:
+        problems: why images could not be read, in the order of the calls.
+    """
+
+    def __init__(self, advance: Advance) -> None:
+        self.problems: list[str] = []
+        self._advance, self._start, self._number = advance, time.monotonic(), 0
+
+    def __call__(self, name: str, problem: str) -> None:
+        """Count an image."""
+        self._number += 1
+        speed = self._number / max(time.monotonic() - self._start, 1e-9)
+        self._advance(1, partial("{:.1f} images/s".format, speed))
+        if problem:
+            self.problems.append(problem)
+
+
+def tell_unreadable(
+    folder: PhotoFolder,
+    problems: Sequence[str],
+    listed: str,
+    reporter: Reporter,
+    kind: str = "images",
+) -> None:
+    """Show what could not be read.
+
+    Args:
+        folder: all images.
+        problems: a line for each that could not be read.
+        listed: file that lists all of them.
+        reporter: shows them.
+        kind: what the message calls the images.
+
+    Raises:
+        DataError: none could be read.
+    """
+    in_vain = bool(problems) and len(problems) == len(folder)
+    reporter.enumerate(problems, rest="" if in_vain else listed)
+    if in_vain:
+        raise folder.none_read(problems[0], kind)
 
 
 def predict_each(

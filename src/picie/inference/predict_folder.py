@@ -12,7 +12,7 @@ from picie.data.own_outputs import masks_list
 from picie.errors import ConfigError
 from picie.inference.manifest import Manifest, model_digest
 from picie.inference.plan import CLASS_LIST, Plan, check_paths, inputs_of, paths_of, plan_masks
-from picie.inference.predict_each import counted
+from picie.inference.predict_each import Tally, tell_unreadable
 from picie.inference.ray_engine import Row, run_with_ray
 from picie.inference.segmenter import TILE, Segmenter, loaded
 from picie.inference.shards import Shard, parse_shard
@@ -109,7 +109,7 @@ def predict_folder(
     reporter.tell(folder.notes)
     wanted = {"overlay": overlays, "confidence": confidence}
     job = MaskJob(
-        str(place), model_digest(model, size, tile, min_region), str(folder.root), folder.reading,
+        str(place), model_digest(model, size, tile, min_region), folder.reading,
         tuple(kind for kind, is_wanted in wanted.items() if is_wanted), batch_size=batch_size,
         size=size, tile=tile, min_region=min_region, workers=workers, precision=model.precision,
     )  # fmt: skip
@@ -171,17 +171,15 @@ class _FolderWork:
 
     def _made(self, job: MaskJob, plan: Plan, writer: MaskWriter) -> tuple[str, ...]:
         """Make the masks that are missing; return a line for each unreadable image."""
-        problems: list[str] = []
         with self.reporter.task("masks", plan.kept + len(plan.photos)) as advance:
             if plan.kept:
                 advance(plan.kept)
-            count = counted(advance)
+            tally = Tally(advance)
 
             def done(name: str, problem: str) -> None:
-                count()
+                tally(name, problem)
                 if problem:
                     writer.list_unreadable(name, problem)
-                    problems.append(problem)
 
             if self.engine == "local":
                 job.each(self.model, plan.photos, writer, done)
@@ -196,14 +194,12 @@ class _FolderWork:
                     replace(job, workers=-1), model_files(self.model), plan.photos,
                     workers=job.workers, advance=advance_ray, say=self.reporter.say,
                 )  # fmt: skip
-        in_vain = bool(problems) and len(problems) == len(self.folder)
+        problems = tuple(sorted(tally.problems))
         listed = self.place.at(masks_list(self.shard.part))
-        self.reporter.enumerate(sorted(problems), rest="" if in_vain else listed)
-        if in_vain:
-            raise self.folder.none_read(problems[0])
+        tell_unreadable(self.folder, problems, listed, self.reporter)
         writer.flush()
         writer.write_names()  # had no mask been written
-        return tuple(sorted(problems))
+        return problems
 
     @contextmanager
     def _said_how_far(self, plan: Plan, writer: MaskWriter) -> Iterator[None]:

@@ -42,7 +42,6 @@ class MaskJob:
     Attributes:
         out: folder or address of the masks.
         digest: of model and settings.
-        root: the folder of the photos, for messages.
         reading: how photos are read.
         beside: kinds of images to write for each mask.
         replaced: digest of each file that exists and may be replaced, by its path in `out`.
@@ -56,7 +55,6 @@ class MaskJob:
 
     out: str
     digest: str
-    root: str
     reading: Reading = DEFAULT
     beside: tuple[str, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +80,7 @@ class MaskJob:
             writer: of their masks.
             done: called with name and problem ("" = none) of each image, in their order.
         """
-        folder = PhotoFolder(Path(self.root), "", tuple(photos), (), reading=self.reading)
+        folder = PhotoFolder(Path(), "", tuple(photos), (), reading=self.reading)
         predict_each(
             model, folder, writer.write, done, batch_size=self.batch_size, size=self.size,
             tile=self.tile, workers=self.workers, min_region=self.min_region,

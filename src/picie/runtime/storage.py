@@ -36,6 +36,7 @@ __all__ = [
     "joined",
     "local_copy",
     "local_path",
+    "path_or_address",
 ]
 
 _Result = TypeVar("_Result")
@@ -154,6 +155,16 @@ def local_path(text: str | Path) -> Path | None:
             "others of fsspec"
         )
     return None
+
+
+def path_or_address(text: str) -> Path | str:
+    """The path of a file or folder of this machine, or an address as it is.
+
+    Raises:
+        ConfigError: as `local_path`.
+    """
+    path = local_path(text)
+    return text if path is None else path
 
 
 def check_local(what: str, text: str | Path) -> Path:
