@@ -547,9 +547,8 @@ class Outages:
         with self._turn:
             self._count = self._count + 1 if error is not None and is_outage(error) else 0
             if error is not None and self._count >= _IN_A_ROW:
-                raise DataError(
-                    f"{self._count} files in a row could not be read; {error}"
-                ) from error
+                # Not the count, which other threads may have raised by now.
+                raise DataError(f"{_IN_A_ROW} files in a row could not be read; {error}") from error
 
 
 def _kind(error: BaseException) -> str:
