@@ -20,3 +20,26 @@ test("news of the check are told, also when an older answer takes their place at
   frames.forEach((callback) => callback());
   assert.ok(told.has("check.news"));
 });
+
+test("counts are asked for only once the server has them", async () => {
+  const asked = [];
+  const store = new Store({
+    frame: () => {}, storage: null, newKey: () => "key",
+    get: () => Promise.resolve(null), post: () => Promise.resolve(null),
+    maps: () => Promise.resolve(),
+    bytes: (address) => {
+      asked.push(address);
+      return Promise.resolve(new ArrayBuffer(0));
+    },
+  });
+  const session = new Session(store);
+  const pass = () => new Promise((done) => setTimeout(done, 50));
+  store.counts._last = -1e9;
+  for (const phase of ["starting", "ready"]) {
+    store.put({ status: { phase } });
+    session.on("photos", {});
+    session.on("progress", { done: 9, failed: 0, total: 9 });
+    await pass();
+    assert.equal(asked.length, phase === "ready" ? 2 : 0);
+  }
+});

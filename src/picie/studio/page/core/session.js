@@ -122,6 +122,11 @@ export class Session {
     this.store.say(strings.status.sent(done.length));
   }
 
+  /** Ask for the counts anew. Before the server is ready it has none, and they are asked for then. */
+  _recount() {
+    if (this.store.data.status?.phase === "ready") this.store.counts.refresh();
+  }
+
   /**
    * @param {string} kind
    * @param {any} data
@@ -135,10 +140,10 @@ export class Session {
       case "progress":
         store.put({ progress: data });
         if (this._unranked && (data.done - data.failed >= ENOUGH || data.done >= data.total)) void this._refetch();
-        if (data.done + data.failed >= data.total) store.counts.refresh();
+        if (data.done + data.failed >= data.total) this._recount();
         break;
       case "photos":
-        store.counts.refresh();
+        this._recount();
         break;
       case "state":
         if (data.page !== store.page) void this._refetch();
@@ -146,7 +151,7 @@ export class Session {
       case "head":
         store.putHead(data);
         if (data.state === "settled") {
-          store.counts.refresh();
+          this._recount();
           void this._refetch();
         }
         break;
