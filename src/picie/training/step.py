@@ -23,6 +23,7 @@ from picie.views.geometric import resample
 __all__ = ["compute_losses", "make_optimizer"]
 
 _DISPLACEMENT = 1  # cells; the largest shift of pixels that IIC pairs
+_APART = 2  # cells between those that are compared while the backbone is frozen
 
 
 def make_optimizer(model: PiCIE, heads: Heads | None, config: Config) -> torch.optim.Optimizer:
@@ -86,7 +87,13 @@ def compute_losses(
 def _rows_and_labels(
     model: PiCIE, targets: Targets, pair: ViewPair, config: Config, clock: Clock
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """Features (N, D) per view, and per level the labels (N,) per view."""
+    """Features (N, D) per view, and per level the labels (N,) per view.
+
+    With a frozen backbone every second cell along both axes is enough: neighbours are nearly equal,
+    and the loss of all would take as long as the decoder.
+    """
+    apart = 1 if config.backbone_rate else _APART
+    compared = pair.rows[:, ::apart], pair.columns[:, ::apart]
     rows: list[Tensor] = []
     labels: list[list[Tensor]] = [[] for _ in targets.levels]
     for view in config.views:
@@ -96,18 +103,19 @@ def _rows_and_labels(
         with clock.part("forward"):
             learning = model(images) if stages is None else model.decoder(stages)
         with clock.part("labels"):
-            if view == 1:
-                labelled = resample(labelled, pair.rows, pair.columns)
-            points = _rows(labelled)
+            points = _rows(_compared(labelled, view, compared, apart))
             for level_labels, level in zip(labels, targets.levels, strict=True):
                 fit, rule = level.fits[view], config.label_rule
                 centroids = nearest(points, fit.clusters.centroids, rule, unit=config.unit_features)
                 level_labels.append(fit.groups[centroids])
         with clock.part("loss"):
-            if view == 1:
-                learning = resample(learning, pair.rows, pair.columns)
-            rows.append(_rows(learning))
+            rows.append(_rows(_compared(learning, view, compared, apart)))
     return rows, labels
+
+
+def _compared(maps: Tensor, view: int, matrices: tuple[Tensor, Tensor], apart: int) -> Tensor:
+    """(B, D, h, w): the cells of a view that have a counterpart in the other one."""
+    return maps[:, :, ::apart, ::apart] if view == 0 else resample(maps, *matrices)
 
 
 def _level_losses(
