@@ -21,10 +21,10 @@ from pydantic.dataclasses import dataclass
 from picie.errors import ConfigError
 from picie.runtime.documents import read_toml
 from picie.runtime.printable import printable, shown
+from picie.version import EARLIER
 
 __all__ = [
     "DEFAULT_BACKBONE",
-    "EARLIER",
     "FIRST",
     "GROUPS",
     "MACHINE",
@@ -89,7 +89,7 @@ _PAPER: dict[str, Any] = _REFERENCE | {
 }
 
 # The best masks on few images: longer training, and slower prediction.
-_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.0, 1.5), "refine": 10}
+_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.2,), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -576,7 +576,8 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     def post_processing(self) -> str:
         """The post-processing at prediction as text, or "none"."""
         scales = " ".join(f"{scale:g}" for scale in self.predict_scales)
-        parts = [f"mean of scales {scales}"] * (self.predict_scales != (1.0,))
+        seen = "scale" if len(self.predict_scales) == 1 else "mean of scales"
+        parts = [f"{seen} {scales}"] * (self.predict_scales != (1.0,))
         parts += [f"{self.refine} iterations of boundary refinement"] * (self.refine > 0)
         return ", ".join(parts) or "none"
 
@@ -674,9 +675,6 @@ def _problem(item: Any) -> str:
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {shown(item['input'])}: {message}" if name else message
 
-
-EARLIER = "written by an earlier picie"
-"""Part of the warning about a file with settings of an earlier version."""
 
 _FIXED: dict[str, Any] = {
     "blur_max": 2.0,

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from picie.clustering.smoothing import smooth_features
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
-from picie.postprocessing.refinement import refine_boundaries
+from picie.postprocessing.refinement import refine_boundaries, rings
 from picie.runtime.profiler import Clock
 from picie.training.targets import view_features
 from picie.types import Batch
@@ -47,7 +47,7 @@ def test_it_is_half_the_features_and_half_their_surroundings() -> None:
     maps, images = noisy(), halves()
     found = smooth_features(maps, images, settings(kmeans_smoothing=2))
     cells = F.avg_pool2d(F.normalize(maps, dim=1), 2)  # 4 pixels of the image a cell, then 8
-    around = refine_boundaries(cells, F.avg_pool2d(images, 8), 2)
+    around = refine_boundaries(cells, F.avg_pool2d(images, 8), 2, rings(1, 2, 4, 8, 16))
     expected = (F.normalize(cells, dim=1) + F.normalize(around, dim=1)) / 2
     torch.testing.assert_close(found, expected)
 

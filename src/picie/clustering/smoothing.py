@@ -5,10 +5,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.config import Config
-from picie.postprocessing.refinement import refine_boundaries
+from picie.postprocessing.refinement import refine_boundaries, rings
 
 __all__ = ["cell_grid", "smooth_features"]
 
+_NEIGHBOURS = rings(1, 2, 4, 8, 16)
 _CELL = 8  # pixels per clustered cell: the finest stride that the PCA start of the decoder uses
 
 
@@ -35,7 +36,7 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
     if config.unit_features:
         features = F.normalize(features, dim=1)
     features = F.adaptive_avg_pool2d(features, cell_grid(features, config.size))
-    smooth = refine_boundaries(features, images.float(), config.kmeans_smoothing)
+    smooth = refine_boundaries(features, images.float(), config.kmeans_smoothing, _NEIGHBOURS)
     if config.unit_features:
         features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
     return (features + smooth).div_(2)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from picie.clustering.pseudo_labels import scores
 from picie.inference.segmenter import Segmenter
 from picie.models.folding import fix_padding, folded
+from picie.postprocessing.refinement import STEP
 
 __all__ = ["LEAST_SIDE", "Graph", "ignored_id"]
 
@@ -37,7 +38,7 @@ class Graph(nn.Module):
         super().__init__()
         network, config = model.network, model.config
         centroids, _, offsets = (tensor.cpu() for tensor in network.view_centroids(0))
-        lean: Any = folded(network).cpu().to(memory_format=torch.contiguous_format)
+        lean: Any = folded(network, fuse=False).cpu().to(memory_format=torch.contiguous_format)
         fix_padding(lean)
         self.backbone, self.decoder = lean.backbone, lean.decoder
         self.stride = network.stride
@@ -96,8 +97,8 @@ class Graph(nn.Module):
         for scale in self.scales:
             scaled = [_scaled(side, scale) for side in sides]
             logits = self._classified(_resized(pixels, scaled, antialias=scale < 1))
-            half = [side // 2 for side in sides]
-            logits = _resized(logits, half, antialias=2 * scale > self.stride)
+            cells = [side // STEP for side in sides]
+            logits = _resized(logits, cells, antialias=STEP * scale > self.stride)
             total = logits if total is None else total + logits
         assert total is not None  # settings have at least one scale
         return total / len(self.scales)
