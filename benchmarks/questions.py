@@ -110,7 +110,7 @@ class Nodes:
 
     def __init__(self, model: Segmenter, train: Cells) -> None:
         self.tree = model.network.trees[0]
-        members = node_members(model.network)
+        members = node_members(model.network.centroid_set())
         self.leaves = (len(members) + 1) // 2
         self.below = np.zeros((len(members), self.leaves))  # (nodes, P): whether below it
         for node, leaves in enumerate(members):

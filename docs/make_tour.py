@@ -125,7 +125,7 @@ def name_clusters(film: Film, run: Path) -> None:
     page = film.page
     model = picie.load(run, named=False)
     groups = model.network.view_centroids(0)[1].tolist()
-    members, mostly = node_members(model.network), answers(run)
+    members, mostly = node_members(model.network.centroid_set()), answers(run)
     for number in range(40):
         if page.get_by_text("Everything has a name").count():
             break

@@ -24,7 +24,7 @@ from unittest import mock
 import tyro
 
 import picie
-from picie.cli import app
+from picie.cli.parsing import VERBS
 from picie.config import OBJECTIVES, PRESETS, Config, Reading
 
 __all__ = ["PAGES", "main"]
@@ -61,7 +61,7 @@ def record(verb: str) -> type[Any]:
         raise _Captured
 
     with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Captured):
-        app.VERBS[verb]([])
+        VERBS[verb]([])
     return captured[0]
 
 
@@ -129,7 +129,7 @@ def command_line() -> str:
         "impossible settings with 2, Ctrl-C with 130; `-v` shows the full traceback. Switches "
         "without values are off unless given.",
     ]
-    for verb in app.VERBS:
+    for verb in VERBS:
         made = record(verb)
         found = list(arguments(made))
         own = [one for one in found if _key(one) not in settings or _key(one) == "data"]

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import picie
-from picie.cli.app import main, parse, parse_train
+from picie.cli.app import main
 from picie.cli.arguments import Predict
+from picie.cli.parsing import parse, parse_train
 from picie.config import FIRST, GROUPS, PRESETS, Config, Reading, make_config
 from picie.errors import ConfigError, DataError
 from picie.runs import Run

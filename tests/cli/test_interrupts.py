@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from picie.cli.app import VERBS, main
+from picie.cli.app import main
 from picie.cli.interrupts import Stopped, stoppable, stopped_text
+from picie.cli.parsing import VERBS
 
 Failure = Callable[..., tuple[int, str]]
 Flags = Callable[[str], list[str]]

@@ -276,5 +276,5 @@ def test_the_suggestion_is_the_number_of_separate_groups(wanted: int) -> None:
     draws = torch.Generator().manual_seed(1)
     centres = torch.linalg.qr(torch.randn(8, 8, generator=draws)).Q[:wanted]
     points = centres.repeat(4, 1) + 0.05 * torch.randn(4 * wanted, 8, generator=draws)
-    assert suggest_clusters(build_tree(points)) == wanted
-    assert suggest_clusters(build_tree(points[:5])) == 5
+    assert suggest_clusters(build_tree(points).numpy()) == wanted
+    assert suggest_clusters(build_tree(points[:5]).numpy()) == 5

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster
 
 from picie.clustering.linkage import build_tree
-from picie.clustering.tree import cut_network, suggest_clusters, trees
+from picie.clustering.tree import cut_network, cut_rows, suggest_clusters, tree_of
 from picie.errors import ConfigError, NotFittedError
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
@@ -27,6 +30,33 @@ def test_a_cut_is_what_training_at_that_number_gives(
     assert (cut.predict(image) == direct.predict(image)).all()
     assert whole.clusters == 3  # the model itself stays as it was
     assert set(whole.predict(image).flatten().tolist()) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("steps", [(0.0, 1.0), (0.0,), (0.5, 1.0), (0.0, 0.0, 0.0, 1.0)])
+def test_cuts_are_those_of_scipy(steps: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for count in (2, 3, 5, 12, 40):
+        rows = random_tree(rng, count, steps)
+        for k in range(1, count):
+            found, wanted = cut_rows(rows[:, :3], k), fcluster(rows, k, "maxclust")
+            pairs = set(zip(found.tolist(), wanted.tolist(), strict=True))
+            assert len(pairs) == len(set(found.tolist())) == len(set(wanted.tolist()))
+            assert [*dict.fromkeys(found.tolist())] == list(range(found.max() + 1))
+
+
+def random_tree(
+    rng: np.random.Generator, count: int, steps: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """A linkage of scipy whose heights rise by such steps; 0 makes ties."""
+    sizes, open_nodes, height = [1] * count, list(range(count)), 0.0
+    rows = []
+    for _ in range(count - 1):
+        pair = sorted(int(node) for node in rng.choice(open_nodes, 2, replace=False))
+        open_nodes = [node for node in open_nodes if node not in pair] + [len(sizes)]
+        sizes.append(sizes[pair[0]] + sizes[pair[1]])
+        height += float(rng.choice(steps))
+        rows.append((*pair, height, sizes[-1]))
+    return np.array(rows, dtype=np.float64)
 
 
 def test_finer_cuts_lie_inside_coarser_ones(model: Segmenter) -> None:
@@ -73,11 +103,11 @@ def test_without_a_tree(runs: dict[str, Path]) -> None:
     state = {k: v for k, v in old.state_dict().items() if k != "trees"}
     old.restore(state)
     assert old.trees.numel() == 0
-    assert torch.equal(trees(old)[0], build_tree(old.centroids[0]))
+    assert (tree_of(old.centroid_set()) == build_tree(old.centroids[0]).numpy()).all()
 
 
 def test_the_suggestion_lies_in_the_tree(model: Segmenter) -> None:
-    assert 3 <= suggest_clusters(trees(model.network)[0]) <= 4
+    assert 3 <= suggest_clusters(tree_of(model.network.centroid_set())) <= 4
 
 
 def test_evaluation_takes_a_cut(scenes: Path, model: Segmenter) -> None:

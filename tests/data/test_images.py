@@ -599,3 +599,10 @@ def test_other_formats_are_not_reduced(tmp_path: Path) -> None:
     image, size = read_reduced(path, 10)
     np.testing.assert_array_equal(image, read_image(path))
     assert size == (70, 90)
+
+
+@pytest.mark.parametrize("size", [(700, 900), (3, 200_000), (300_000, 1)])
+def test_a_large_image_is_read_in_strips(tmp_path: Path, size: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png", compress_level=0)
+    assert np.array_equal(read_image(tmp_path / "a.png"), values)

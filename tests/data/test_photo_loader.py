@@ -117,7 +117,7 @@ def test_workers_are_chosen_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> N
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for device in (cpu, gpu):
         assert [photo_workers(count, device) for count in (0, 1, 5)] == [0, 1, 5]
-    for cores, beside_cpu, beside_gpu in ((1, 0, 1), (2, 0, 1), (4, 2, 2), (64, 8, 8)):
+    for cores, beside_cpu, beside_gpu in ((1, 0, 1), (2, 1, 1), (4, 2, 2), (64, 8, 8)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
         assert photo_workers(-1, cpu) == beside_cpu
         assert photo_workers(-1, gpu) == beside_gpu

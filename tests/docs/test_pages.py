@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from picie.cli.app import VERBS, main
+from picie.cli.app import main
+from picie.cli.parsing import VERBS
 from picie.config import PRESETS
 from picie.data.synthetic import scenes as synthetic
 from picie.data.synthetic.scenes import write_scenes

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import picie
-from picie.cli.app import VERBS
+from picie.cli.parsing import VERBS
 from picie.config import Config
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference.py"

@@ -14,7 +14,7 @@ from picie.data.crop_loader import BaseCrops, image_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.evaluation import health
-from picie.evaluation.health import health_text, health_warnings, measure_health
+from picie.evaluation.health import health_text, measure_health
 from picie.inference.segmenter import Segmenter
 
 NAMES = {
@@ -123,14 +123,6 @@ def test_the_text_names_every_measure() -> None:
     )
 
 
-def test_warnings_say_only_what_is_certain() -> None:
-    assert health_warnings({"largest_cluster": 0.9, "view_information": 0.0}) == ()
-    [warning] = health_warnings({"largest_cluster": 0.91, "view_agreement": 1.0})
-    assert warning.startswith("one cluster holds 91% of the pixels")
-    [warning] = health_warnings({"constant_images": 0.5})
-    assert warning.startswith("50% of the images are of (nearly) one colour")
-    [warning] = health_warnings({"lighting_clusters": 2.0})
-    assert warning.startswith("2 clusters each hold most of the darkest")
-    assert health_warnings({"largest_cluster": float("nan"), "constant_images": 0.0}) == ()
+def test_warnings_are_in_the_text() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"largest_cluster": 0.95}
     assert "  warning: one cluster holds 95%" in health_text(health, 5)

@@ -45,6 +45,7 @@ class Colours(PiCIE):
         self.register_buffer("centroids", torch.ones(1, 2, 3))
         self.register_buffer("groups", torch.arange(2)[None])
         self.register_buffer("offsets", torch.zeros(1, 2))
+        self.register_buffer("trees", torch.empty(1, 0, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         return images - 0.5

@@ -46,6 +46,7 @@ class Colours(PiCIE):
         self.register_buffer("centroids", centroids[None])
         self.register_buffer("groups", torch.arange(len(order))[None])
         self.register_buffer("offsets", torch.zeros(1, len(order)))
+        self.register_buffer("trees", torch.empty(1, 0, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         return images - 0.5

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import yaml
 
-from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
 from picie.inference.model_card import Card, card_text, check_licence, markdown_text
+from picie.metrics.health import MEASURES
 
 CARD = Card(
     source="user/streets",

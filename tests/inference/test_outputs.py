@@ -45,41 +45,43 @@ def network(bare: PiCIE) -> PiCIE:
 
 def test_the_tree_is_the_one_that_the_tests_say(network: PiCIE) -> None:
     assert network.groups.tolist() == [[0, 0, 1, 1, 2, 3]]
-    members = [sorted(one) for one in node_members(network)]
+    members = [sorted(one) for one in node_members(network.centroid_set())]
     assert members[:9] == [[0], [1], [2], [3], [4], [5], [0, 1], [2, 3], [2, 3, 4]]
     assert members[-1] == [0, 1, 2, 3, 4, 5]
     assert len(members) == 11
 
 
 def test_classes_come_first_and_then_the_clusters_without_a_name(network: PiCIE) -> None:
-    found = outputs_of(network, ClassNames.of(4, {"b": [3], "a": [0, 2]}))
+    found = outputs_of(network.centroid_set(), ClassNames.of(4, {"b": [3], "a": [0, 2]}))
     assert found.names == ("b", "a", "cluster 1")
     assert found.ids.tolist() == [1, 1, 2, 2, 1, 0]
 
 
 def test_entries_of_one_name_are_merged(network: PiCIE) -> None:
     classes = (NamedClass("a", (3,)), NamedClass("b", (0,)), NamedClass("a", (), (8,)))
-    found = outputs_of(network, ClassNames(4, classes))
+    found = outputs_of(network.centroid_set(), ClassNames(4, classes))
     assert found.names == ("a", "b")
     assert found.ids.tolist() == [1, 1, 0, 0, 0, 0]
 
 
 def test_a_node_may_be_part_of_a_cluster_and_the_rest_keeps_its_number(network: PiCIE) -> None:
-    found = outputs_of(network, ClassNames(4, (NamedClass("half", (), (3,)),)))
+    found = outputs_of(network.centroid_set(), ClassNames(4, (NamedClass("half", (), (3,)),)))
     assert found.names == ("half", "cluster 0", "cluster 1", "cluster 2", "cluster 3")
     assert found.ids.tolist() == [1, 1, 2, 0, 3, 4]
 
 
 def test_numbers_are_those_of_the_cut_that_the_names_say(network: PiCIE) -> None:
-    found = outputs_of(network, ClassNames.of(3, {"a": [1]}))
-    assert cluster_groups(network, 3).tolist() == [0, 0, 1, 1, 1, 2]
+    found = outputs_of(network.centroid_set(), ClassNames.of(3, {"a": [1]}))
+    assert cluster_groups(network.centroid_set(), 3).tolist() == [0, 0, 1, 1, 1, 2]
     assert found.names == ("a", "cluster 0", "cluster 2")
     assert found.ids.tolist() == [1, 1, 0, 0, 0, 2]
 
 
 def test_ignored_centroids_come_after_all_ids(network: PiCIE) -> None:
     classes = (NamedClass("ignore", (0,), ignore=True), NamedClass("a", (3,)))
-    found = outputs_of(network, ClassNames(4, (*classes, NamedClass("dust", (2,), ignore=True))))
+    found = outputs_of(
+        network.centroid_set(), ClassNames(4, (*classes, NamedClass("dust", (2,), ignore=True)))
+    )
     assert found.names == ("a", "cluster 1")
     assert found.ids.tolist() == [2, 2, 1, 1, 2, 0]
     assert len(found.colours) == 2
@@ -91,7 +93,7 @@ def test_the_score_of_an_id_is_that_of_its_best_centroid(network: PiCIE) -> None
         NamedClass("a", (0, 3)),
         NamedClass("ignore", (2,), ignore=True),
     )
-    found = outputs_of(network, ClassNames(4, classes))
+    found = outputs_of(network.centroid_set(), ClassNames(4, classes))
     assert found.names == ("empty", "a", "cluster 1")
     values = torch.randn(2, 6, 3, 5)
     scores = found.scores(values)
@@ -105,7 +107,7 @@ def test_the_score_of_an_id_is_that_of_its_best_centroid(network: PiCIE) -> None
 
 def test_an_empty_class_at_the_end_keeps_its_channel(network: PiCIE) -> None:
     names = ClassNames(4, (NamedClass("a", (0, 1, 2, 3)), NamedClass("empty")))
-    scores = outputs_of(network, names).scores(torch.randn(1, 6, 2, 2))
+    scores = outputs_of(network.centroid_set(), names).scores(torch.randn(1, 6, 2, 2))
     assert scores.shape == (1, 2, 2, 2)
     assert not scores.argmax(1).any()
 
@@ -113,7 +115,7 @@ def test_an_empty_class_at_the_end_keeps_its_channel(network: PiCIE) -> None:
 def test_colours_are_those_chosen_and_others_that_differ(network: PiCIE) -> None:
     orange = "#{:02x}{:02x}{:02x}".format(*palette(1)[0].tolist())
     classes = (NamedClass("a", (0,)), NamedClass("b", (1,), (), orange.upper()))
-    found = outputs_of(network, ClassNames(4, classes)).colours
+    found = outputs_of(network.centroid_set(), ClassNames(4, classes)).colours
     assert found.dtype == np.uint8
     assert found[1].tolist() == palette(1)[0].tolist()
     assert len({tuple(one) for one in found.tolist()}) == 4
@@ -139,14 +141,14 @@ def test_names_that_do_not_fit_the_model(
     network: PiCIE, classes: list[NamedClass], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        outputs_of(network, ClassNames(4, tuple(classes), "runs/a/classes.toml"))
+        outputs_of(network.centroid_set(), ClassNames(4, tuple(classes), "runs/a/classes.toml"))
     assert message in str(caught.value)
     assert str(caught.value).startswith("runs/a/classes.toml: ")
 
 
 def test_a_cut_that_cannot_be(network: PiCIE) -> None:
     with pytest.raises(ConfigError, match="clusters = 7, but the model has 6 centroids and can be"):
-        outputs_of(network, ClassNames(7))
+        outputs_of(network.centroid_set(), ClassNames(7))
 
 
 def test_clusters_that_coincide_leave_numbers_without_centroids(bare: PiCIE) -> None:
@@ -154,19 +156,19 @@ def test_clusters_that_coincide_leave_numbers_without_centroids(bare: PiCIE) -> 
     tree = build_tree(points)
     bare.set_centroids([points], [torch.tensor([0, 0, 0, 1])], trees=[tree])
     with pytest.raises(ConfigError, match="class 'a': cluster 2 has no centroid in this model"):
-        outputs_of(bare, ClassNames.of(3, {"a": [2]}))
+        outputs_of(bare.centroid_set(), ClassNames.of(3, {"a": [2]}))
 
 
 def test_a_learnt_classifier_has_clusters_but_no_tree(bare: PiCIE) -> None:
     points = centroids()
     bare.set_centroids([points], [torch.arange(6)], offsets=[torch.ones(6)])
-    assert outputs_of(bare, ClassNames.of(6, {"a": [5]})).names[0] == "a"
+    assert outputs_of(bare.centroid_set(), ClassNames.of(6, {"a": [5]})).names[0] == "a"
     with pytest.raises(ConfigError, match="this model has 6 clusters from a learnt classifier"):
-        outputs_of(bare, ClassNames(4))
+        outputs_of(bare.centroid_set(), ClassNames(4))
     with pytest.raises(ConfigError, match="x: nodes cannot be used: the clusters of this model co"):
-        outputs_of(bare, ClassNames(6, (NamedClass("a", (), (7,)),), "x"))
+        outputs_of(bare.centroid_set(), ClassNames(6, (NamedClass("a", (), (7,)),), "x"))
 
 
 def test_nothing_learnt() -> None:
     with pytest.raises(NotFittedError):
-        outputs_of(PiCIE("test_efficientnet", 2, pretrained=False), ClassNames(4))
+        PiCIE("test_efficientnet", 2, pretrained=False).centroid_set()

@@ -1,6 +1,7 @@
 """Images in every form to masks at their own size."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,13 +160,13 @@ def test_the_network_sees_whole_cells_and_never_a_boundless_strip(
     shape: tuple[int, int],
 ) -> None:
     seen: list[torch.Size] = []
-    logits = model.logits
+    logits = model._logits
 
-    def spy(images: Tensor, **options: Any) -> Tensor:
+    def spy(images: Tensor, *others: Any) -> Tensor:
         seen.append(images.shape[-2:])
-        return logits(images, **options)
+        return logits(images, *others)
 
-    monkeypatch.setattr(model, "logits", spy)
+    monkeypatch.setattr(model, "_logits", spy)
     assert model.predict(make_image(*size)).shape == size
     height, width = seen[0]
     assert (height, width) == shape or (size == (10, 25) and (height, width) == (32, 64))
@@ -207,19 +208,29 @@ def test_masks_do_not_depend_on_the_workers(model: Segmenter, photos: Path) -> N
             assert np.array_equal(one.mask, wanted[one.name]), one.name
 
 
+@pytest.mark.parametrize(
+    ("threads", "expected"),
+    [(3, [2, 1, 2]), (2, [1] * 5)],  # with as many images as threads, each one is on its own
+)
 def test_batches_hold_images_of_one_size_and_no_more_than_asked(
-    model: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
+    model: Segmenter,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    use_threads: Callable[[int], None],
+    threads: int,
+    expected: list[int],
 ) -> None:
+    use_threads(threads)
     sizes: list[int] = []
-    logits = model.logits
+    logits = model._logits
 
-    def spy(images: Tensor, **options: Any) -> Tensor:
+    def spy(images: Tensor, *others: Any) -> Tensor:
         sizes.append(len(images))
-        return logits(images, **options)
+        return logits(images, *others)
 
-    monkeypatch.setattr(model, "logits", spy)
+    monkeypatch.setattr(model, "_logits", spy)
     assert len(list(model.predict_folder(photos, batch_size=2))) == 5
-    assert sizes == [2, 1, 2]
+    assert sizes == expected
 
 
 def test_a_folder_is_read_as_its_masks_are_taken(
@@ -389,13 +400,13 @@ def test_no_more_than_a_tile_goes_through_the_network(
     model: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Size] = []
-    logits = model.logits
+    logits = model._logits
 
-    def spy(images: Tensor, **options: Any) -> Tensor:
+    def spy(images: Tensor, *others: Any) -> Tensor:
         seen.append(images.shape)
-        return logits(images, **options)
+        return logits(images, *others)
 
-    monkeypatch.setattr(model, "logits", spy)
+    monkeypatch.setattr(model, "_logits", spy)
     assert model.predict(make_image(64, 640), size=64, tile=256).shape == (64, 640)
     assert len(seen) == 3
     assert all(shape[0] == 1 and max(shape[2:]) <= 256 for shape in seen)

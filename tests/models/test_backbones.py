@@ -1,6 +1,6 @@
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +204,36 @@ def test_a_network_of_one_size_is_refused() -> None:
 def test_an_unknown_weight_tag_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"timm has no such weights; it has .*resnet18\.tv_in1k"):
         Backbone("resnet18.nosuchtag", pretrained=False)
+
+
+@torch.no_grad()
+def test_an_image_has_the_same_maps_in_any_batch_and_with_any_threads(
+    backbone: Backbone, use_threads: Callable[[int], None]
+) -> None:
+    images = torch.rand(3, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    found = []
+    for number in (1, 2):
+        use_threads(number)
+        found += [backbone.in_parts(images), backbone.in_parts(images[1:])]
+    for whole, some, other, rest in zip(*found, strict=True):
+        assert torch.equal(whole, other)
+        assert torch.equal(whole[1:], some)
+        assert torch.equal(whole[1:], rest)
+
+
+@torch.no_grad()
+def test_large_images_are_computed_apart(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.rand(3, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    together = backbone(images)
+    monkeypatch.setattr("picie.models.backbones._PIXELS", 2 * 96 * 160)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert backbone(images)[0].dtype == torch.bfloat16
+    apart = backbone(images)
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+        assert one.stride() == other.stride()
+    hook = backbone.stages.register_forward_hook(lambda *_: None)  # threads would share it
+    assert [len(one) for one in backbone(images)] == [3, 3, 3, 3]
+    hook.remove()

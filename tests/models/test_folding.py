@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from picie.models.folding import FoldedCopy, _EvenStride, _FixedPadding, fix_padding, folded
+from picie.models.cpu_convolutions import EvenStride, FusedConvolution
+from picie.models.folding import FoldedCopy, _FixedPadding, fix_padding, folded
 from picie.models.picie import PiCIE
 
 BACKBONES = ["tf_efficientnet_lite0", "test_efficientnet", "resnet18", "test_convnext", "test_vit"]
@@ -82,10 +83,9 @@ def test_the_original_stays_as_it_is() -> None:
     assert not lean.training
     assert not any(parameter.requires_grad for parameter in lean.parameters())
     assert not any(module._forward_hooks for module in lean.modules())
-    lean.decoder.laterals[0].bias.fill_(9)  # type: ignore[operator]
-    assert torch.equal(
-        original.state_dict()["decoder.laterals.0.bias"], state["decoder.laterals.0.bias"]
-    )
+    for parameter in lean.parameters():
+        parameter.fill_(9)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in original.state_dict().items())
 
 
 def test_folding_works_within_autocast() -> None:
@@ -143,6 +143,31 @@ def test_the_activation_behind_a_norm_stays() -> None:
     assert_equal_features(original, lean, images())
 
 
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet18"])
+def test_no_activation_is_left_behind_a_convolution(backbone: str) -> None:
+    lean = folded(PiCIE(backbone, 8, pretrained=False).eval())
+    fused = [one for one in lean.modules() if isinstance(one, FusedConvolution)]
+    assert len(fused) == sum(isinstance(one, nn.Conv2d) for one in lean.modules())
+    inside = {one.activation for one in fused}
+    activations = [one for one in lean.modules() if isinstance(one, nn.ReLU | nn.ReLU6)]
+    # In a ResNet every second one follows a sum.
+    assert sum(one not in inside for one in activations) == (8 if backbone == "resnet18" else 0)
+
+
+def test_a_convolution_read_beside_its_activation_is_folded_but_not_fused() -> None:
+    def join(net: Tiny, x: Tensor) -> Tensor:
+        y = net.norm(net.conv(x))
+        z: Tensor = net.get_submodule("activation")(y) + y
+        return z
+
+    original = Tiny(trained(nn.BatchNorm2d(4)), join)
+    original.activation = nn.ReLU()
+    lean = folded(original.eval())
+    assert norms(lean) == []
+    assert not any(isinstance(one, FusedConvolution) for one in lean.modules())
+    assert_equal_features(original, lean, images())
+
+
 def written_between(net: Tiny, x: Tensor) -> Tensor:
     y: Tensor = net.norm(F.relu_(net.conv(x)))
     return y
@@ -179,7 +204,7 @@ def test_norms_without_statistics_are_left(norm: nn.Module) -> None:
 
 def test_strided_convolutions_of_the_default_backbone_pad_without_a_copy() -> None:
     lean = folded(network("tf_efficientnet_lite0"))
-    assert sum(isinstance(module, _EvenStride) for module in lean.modules()) == 4
+    assert sum(isinstance(module, EvenStride) for module in lean.modules()) == 4
 
 
 # --- the copy that follows its network
@@ -269,7 +294,7 @@ def test_same_padding_without_a_copy_is_same_padding() -> None:
             slow = timm.layers.Conv2dSame(6, 6, kernel, stride=2, groups=6, bias=True)
             with torch.no_grad():
                 torch.testing.assert_close(
-                    _EvenStride(slow)(maps(*size)), slow(maps(*size)), rtol=1e-5, atol=1e-5
+                    EvenStride(slow)(maps(*size)), slow(maps(*size)), rtol=1e-5, atol=1e-5
                 )
 
 
@@ -285,7 +310,7 @@ def test_fixed_padding_is_same_padding_where_the_stride_divides_the_sides() -> N
 @pytest.mark.parametrize("fold", [False, True])
 def test_a_network_keeps_its_features(fold: bool) -> None:
     network: nn.Module = PiCIE("test_efficientnet", 8, pretrained=False).eval()
-    network = folded(network) if fold else network  # type: ignore[arg-type]
+    network = folded(network, fuse=False) if fold else network  # type: ignore[arg-type]
     fixed = copy.deepcopy(network)
     fix_padding(fixed)
     assert not any(type(one) is timm.layers.Conv2dSame for one in fixed.children())
@@ -295,8 +320,8 @@ def test_a_network_keeps_its_features(fold: bool) -> None:
 
 
 def test_the_default_backbone_has_no_padding_left_that_depends_on_the_size() -> None:
-    network = folded(PiCIE("tf_efficientnet_lite0", 8, pretrained=False).eval())
+    network = folded(PiCIE("tf_efficientnet_lite0", 8, pretrained=False).eval(), fuse=False)
     fix_padding(network)
     kinds = [type(one) for one in network.modules()]
     assert kinds.count(_FixedPadding) == 5  # one of each stride
-    assert _EvenStride not in kinds
+    assert EvenStride not in kinds

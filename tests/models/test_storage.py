@@ -13,7 +13,8 @@ from picie.config import Config, make_config
 from picie.errors import ModelError
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
-from picie.models.storage import MODEL_FORMAT, load_model, read_tree, save_model
+from picie.models.storage import load_model, save_model
+from picie.models.stored import MODEL_FORMAT, read_tree
 from picie.version import __version__
 
 

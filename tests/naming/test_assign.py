@@ -38,7 +38,7 @@ def network() -> PiCIE:
 
 @pytest.fixture(scope="module")
 def cluster_tree(network: PiCIE) -> ClusterTree:
-    return ClusterTree(network, 3)
+    return ClusterTree(network.centroid_set(), 3)
 
 
 def names(*classes: NamedClass) -> ClassNames:
@@ -162,7 +162,7 @@ def check_the_last_name_counts(
         found, _ = assign(found, cluster_tree, [(parts, name)])
         for part in parts:
             expected |= dict.fromkeys(cluster_tree.members(part, "x"), name)
-    outputs = outputs_of(network, found)
+    outputs = outputs_of(network.centroid_set(), found)
     for centroid, name in expected.items():
         assert outputs.names[int(outputs.ids[centroid])] == name
 
@@ -222,7 +222,7 @@ def test_classes_are_painted() -> None:
 def test_a_learnt_classifier_has_clusters_but_no_nodes() -> None:
     model = PiCIE("test_efficientnet", 2, pretrained=False)
     model.set_centroids([torch.randn(4, 2)], [torch.arange(4)], offsets=[torch.ones(4)])
-    cluster_tree = ClusterTree(model, 4)
+    cluster_tree = ClusterTree(model.centroid_set(), 4)
     found, _ = assign(ClassNames(4), cluster_tree, parse_assignments(["0,3=a", "1=b"]))
     found, _ = assign(found, cluster_tree, parse_assignments(["3=b"]))
     assert found.classes == (NamedClass("a", (0,)), NamedClass("b", (1, 3)))

@@ -9,8 +9,9 @@ import pytest
 
 import picie
 from picie.errors import ConfigError, ModelError, PicieError
-from picie.inference.segmenter import Segmenter, load
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import read_classes
+from picie.models.stored import read_centroids
 from picie.naming.votes import LabelCounts, count_labels
 from picie.runtime.files import write_atomically
 
@@ -107,14 +108,14 @@ def test_files_with_a_mark_of_their_encoding_can_be_edited(run: Path) -> None:
 def test_names_are_not_given_to_a_model_that_replaced_the_loaded_one(
     run: Path, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def replaced(folder: Path, **options: Any) -> Segmenter:
-        model = load(folder, **options)
+    def replaced(folder: Path) -> CentroidSet:
+        centroids = read_centroids(folder)
         write_atomically(
             folder / "model.safetensors", (runs["default"] / "model.safetensors").read_bytes()
         )
-        return model
+        return centroids
 
-    monkeypatch.setattr("picie.naming.name.load", replaced)
+    monkeypatch.setattr("picie.naming.name.read_centroids", replaced)
     with pytest.raises(ModelError, match="another process has replaced the model; name it again"):
         picie.name(run, {"0": "sky"})
     assert not (run / "classes.toml").exists()

@@ -70,7 +70,7 @@ def test_clusters_without_a_name_get_one_and_ids_are_those_of_the_folder(
     model: Segmenter, scenes: Path
 ) -> None:
     folder = replace(open_folder(scenes), classes=("a", "b", "c"))
-    cluster_tree = ClusterTree(model.network, 3)
+    cluster_tree = ClusterTree(model.network.centroid_set(), 3)
     decided = [Vote(0, 9, "c", 1.0, "", 0.0), Vote(1, 0, "", 0, "", 0), Vote(2, 9, "a", 1, "", 0)]
     fresh = add_votes(ClassNames(3), cluster_tree, folder, decided)
     assert fresh.classes == (NamedClass("a", (2,)), NamedClass("b"), NamedClass("c", (0,)))
@@ -85,7 +85,7 @@ def test_clusters_without_a_name_get_one_and_ids_are_those_of_the_folder(
 
 def test_colours_of_a_data_set_come_along(model: Segmenter, scenes: Path) -> None:
     folder = replace(open_folder(scenes), classes=("a", "b"), palette=((1, 2, 255), (0, 16, 3)))
-    found = add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])
+    found = add_votes(ClassNames(3), ClusterTree(model.network.centroid_set(), 3), folder, [])
     assert [one.colour for one in found.classes] == ["#0102ff", "#001003"]
 
 
@@ -96,7 +96,7 @@ def test_a_class_that_cannot_be_a_name_is_told_with_its_folder(
     with pytest.raises(
         ConfigError, match=r"scenes.*: classes: entry 2 .*: 'cluster 1' is reserved"
     ):
-        add_votes(ClassNames(3), ClusterTree(model.network, 3), folder, [])
+        add_votes(ClassNames(3), ClusterTree(model.network.centroid_set(), 3), folder, [])
 
 
 def test_void_is_counted_and_masks_of_nothing_are_refused(

@@ -152,7 +152,6 @@ def test_prototypes_are_sorted_by_cluster() -> None:
     _, centroids, _, weights = inputs()
     prototypes = Prototypes.of(centroids, GROUPS, weights, "dot")
     assert prototypes.clusters.tolist() == [0, 0, 1, 2, 2, 2, 3]
-    assert prototypes.starts == (0, 2, 3, 6, 7)
     assert torch.equal(prototypes.vectors, centroids[[1, 3, 2, 0, 5, 6, 4]])
     cosine = Prototypes.of(centroids, GROUPS, weights, "cosine")
     assert cosine.vectors.norm(dim=1).tolist() == pytest.approx([1] * 7)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from picie.clustering.validity import MEASURES
+from picie.metrics.health import MEASURES
 from picie.reporting.measures import shown_measures
 
 FULL = {

@@ -1,19 +1,23 @@
 import ctypes
+import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from picie.errors import ConfigError
+from picie.runtime import devices
 from picie.runtime.devices import (
     adam,
     autocast,
     choose_device,
     for_each,
     keep_freed_memory,
+    network_precision,
     one_thread,
+    to_device,
 )
 
 
@@ -107,16 +111,68 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, absent
     assert opened == ["libc.so.6"]
 
 
-def test_precision_of_the_network() -> None:
-    cpu = torch.device("cpu")
-    one, other = torch.rand(3, 4), torch.rand(4, 5)
-    for precision, dtype in (
-        ("auto", torch.float32),
-        ("fp32", torch.float32),
-        ("bf16", torch.bfloat16),
-    ):
-        with autocast(cpu, precision):
-            assert (one @ other).dtype == dtype
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("precision", "found", "used", "said"),
+    [
+        ("auto", {"amx_bf16": True, "avx512_bf16": True}, "fp32", ""),
+        ("fp32", {"amx_bf16": True}, "fp32", ""),
+        ("bf16", {"amx_bf16": True, "avx512_bf16": True}, "bf16", "this processor has AMX"),
+        ("bf16", {"avx512_bf16": True}, "bf16", "this processor has AVX512-BF16"),
+        (
+            "bf16",
+            {"avx512_f": True, "avx512_bf16": False},
+            "fp32",
+            r"lacks .* \(AMX or AVX512-BF16",
+        ),
+        ("bf16", {}, "fp32", "fp32, not in bf16"),
+        ("fp16", {"amx_bf16": True}, "fp32", "fp32, not in fp16"),
+        ("fp16", {"avx512_fp16": True}, "fp16", "AVX512-FP16"),
+    ],
+)
+def test_a_processor_computes_in_what_it_has_instructions_for(
+    monkeypatch: pytest.MonkeyPatch, precision: str, found: dict[str, bool], used: str, said: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    kind, note = network_precision(CPU, precision)
+    assert kind == used
+    assert re.search(said, note)
+    assert bool(note) == bool(said)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[used]
+    with autocast(CPU, precision):
+        assert (torch.rand(3, 4) @ torch.rand(4, 5)).dtype == dtype
+
+
+def test_without_its_library_torch_uses_no_such_instructions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert network_precision(CPU, "bf16")[0] == "fp32"
+
+
+def test_torch_knows_the_instructions_of_this_processor() -> None:
+    names = {name for one in devices._INSTRUCTIONS.values() for name in one}
+    if torch.cpu.get_capabilities()["architecture"] == "x86_64":
+        assert names - {"bf16"} <= set(torch.cpu.get_capabilities())
+
+
+@pytest.mark.parametrize(("native", "used"), [(True, "bf16"), (False, "fp32")])
+def test_auto_on_a_gpu_depends_on_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, native: bool, used: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert network_precision(CUDA, "auto") == (used, "")
+    assert network_precision(CUDA, "bf16") == ("bf16", "")
+    assert network_precision(CUDA, "fp16") == ("fp16", "")
+
+
+def test_a_tensor_for_the_cpu_is_not_copied() -> None:
+    tensor = torch.rand(3)
+    assert to_device(tensor, CPU) is tensor
 
 
 def test_adam_takes_groups_and_their_own_rates() -> None:
@@ -133,11 +189,8 @@ def test_adam_takes_groups_and_their_own_rates() -> None:
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def two_threads(use_threads: Callable[[int], None]) -> None:
+    use_threads(2)
 
 
 @pytest.mark.usefixtures("two_threads")

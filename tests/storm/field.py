@@ -238,7 +238,7 @@ def import_everything() -> None:
     """Import what commands need, so that forks have it."""
     from importlib import import_module
 
-    from picie.cli.app import VERBS
+    from picie.cli.parsing import VERBS
 
     for verb in VERBS:
         import_module(f"picie.cli.{verb}")

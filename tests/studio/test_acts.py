@@ -18,14 +18,14 @@ def names(model: Segmenter) -> ClassNames:
 
 def after(model: Segmenter, names: ClassNames, **values: Any) -> tuple[ClassNames, list[str]]:
     def tree(clusters: int) -> ClusterTree:
-        return ClusterTree(model.network, clusters)
+        return ClusterTree(model.network.centroid_set(), clusters)
 
     step, _ = naming(values, tree, [one.name for one in names.merged])
     return step(names)
 
 
 def test_a_name_is_given_to_a_node(model: Segmenter, names: ClassNames) -> None:
-    tree = ClusterTree(model.network, 3)
+    tree = ClusterTree(model.network.centroid_set(), 3)
     node = tree.node_of(2)
     assert node is not None
     changed, said = after(model, names, act="name", node=node, title=" tree ")

@@ -35,7 +35,7 @@ class Shown:
         self.photos, self.model = photos, model
         self.index = Index(photos, model, folder / "index")
         self.maps: dict[int, Ids] = {}
-        self.nodes = node_members(model.network)
+        self.nodes = node_members(model.network.centroid_set())
         self.cards = Cards(self.index, self.nodes, lambda number: self.maps[number])
 
     def look(self, *numbers: int) -> None:

@@ -49,7 +49,7 @@ class Pupil:
     def follow(self) -> None:
         """Learn from names and annotations as they are now."""
         marked = read_annotations(self.run / "annotations.jsonl").by_image()
-        self.learning.follow(names_of(self.run, self.leaves.model), marked)
+        self.learning.follow(names_of(self.run, self.leaves.model.clusters), marked)
 
     def wait(self, *states: str) -> None:
         """Wait until nothing waits in the worker, and learning is in a state."""
@@ -111,7 +111,7 @@ def test_the_settled_rows_are_those_of_the_taught_model(
     assert torch.equal(rows[1], taught.network.offsets[0])
     learnt = pupil.learning.learnt
     assert (learnt.marks, learnt.extra, learnt.notes) == (4, ("ignore", "bird"), ())
-    model = pupil.learning.model(names_of(pupil.run, pupil.leaves.model))
+    model = pupil.learning.model(names_of(pupil.run, pupil.leaves.model.clusters))
     assert model.names == taught.names
     photo = open_folder(scenes, "val").photos[0].path
     assert np.array_equal(model.predict(photo), taught.predict(photo))
@@ -147,7 +147,7 @@ def test_without_strokes_the_maps_are_those_of_the_centroids(
     assert np.array_equal(pupil.map(0), base)
     assert pupil.leaves.rows.version > version + 1
     assert pupil.learning.learnt.extra == ()
-    assert pupil.learning.model(names_of(pupil.run, pupil.leaves.model)).labels is None
+    assert pupil.learning.model(names_of(pupil.run, pupil.leaves.model.clusters)).labels is None
 
 
 def test_an_eraser_counts_as_much_as_an_undo(pupil: Pupil, stroke: Callable[..., Event]) -> None:
@@ -209,7 +209,7 @@ def test_a_renamed_class_keeps_its_row_and_its_lessons(
         name: tuple(replace(e, title="crow") if e.title == "bird" else e for e in marks)
         for name, marks in events.items()
     }
-    pupil.learning.follow(names_of(pupil.run, pupil.leaves.model), moved)
+    pupil.learning.follow(names_of(pupil.run, pupil.leaves.model.clusters), moved)
     pupil.wait("settled")
     assert pupil.learning.learnt.extra == ("crow",)
     assert pupil.learning.learnt.notes == ()

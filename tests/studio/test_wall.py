@@ -1,5 +1,6 @@
 """The wall of photos in a real browser, with the server that a person would start."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,6 +157,7 @@ def test_keys_walk_over_the_wall_and_the_place_is_kept(
 ) -> None:
     page = _open(context, served)
     page.locator(".wall-bar select").first.select_option("name")
+    expect(page.locator("[aria-posinset='1']")).to_have_attribute("aria-label", re.compile("^00"))
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("End")
     focused = "document.activeElement.getAttribute('aria-posinset')"

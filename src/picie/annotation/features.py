@@ -21,7 +21,7 @@ from picie.data.folder import Photo, PhotoFolder
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
 from picie.inference.segmenter import TILE, Segmenter
-from picie.models.picie import LEARNT
+from picie.models.centroids import LEARNT
 from picie.models.storage import hash_tensors
 from picie.postprocessing.tiling import blended
 from picie.runtime.files import open_regular, write_atomically, writing

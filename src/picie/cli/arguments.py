@@ -1,8 +1,8 @@
-"""What each verb takes; `train` also takes every field of `Config` (app.py)."""
+"""What each verb takes; `train` also takes every field of `Config` (parsing.py)."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -63,6 +63,10 @@ class ReadingFlags:
     """Of files with several pages or frames: the first one, or each as an image of its own."""
     max_pixels: int | None = None
     """Most pixels of an image or of a mask; larger files are refused before they are decoded."""
+
+    def given(self) -> dict[str, Any]:
+        """The arguments of `Segmenter.read_as`."""
+        return {**vars(self), "bands": self.bands or None}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from picie.annotation.audit import (
 )
 from picie.annotation.log import append_events, read_annotations, undo
 from picie.cli.arguments import Audit
-from picie.cli.predict import reading_of
 from picie.config import suggest
 from picie.data.folder import open_folder
 from picie.errors import ConfigError
@@ -98,7 +97,7 @@ def run(options: Audit) -> None:
     if options.summary and options.answers is not None:
         raise ConfigError("--summary asks nothing; remove --answers")
     reporter = Reporter(quiet=options.quiet)
-    model = load(options.run, device=options.device).read_as(**reading_of(options.reading))
+    model = load(options.run, device=options.device).read_as(**options.reading.given())
     if options.scales or options.refine is not None:
         model = model.post_processed(scales=options.scales or None, refine=options.refine)
     _check_json(options, model)

@@ -9,13 +9,11 @@ from rich.table import Table
 
 from picie.cli.arguments import Info
 from picie.clustering.tree import suggest_clusters
-from picie.clustering.validity import MEASURES
 from picie.config import MACHINE, PRESETS, Config, make_config
 from picie.errors import ConfigError
-from picie.evaluation.health import health_warnings
-from picie.models.backbones import list_backbones
+from picie.metrics.health import MEASURES, health_warnings
 from picie.models.class_names import read_classes
-from picie.models.storage import read_tree
+from picie.models.stored import read_tree
 from picie.runs import Run
 from picie.runtime.progress import PlainConsole
 
@@ -67,6 +65,8 @@ def run(options: Info) -> None:
 
 
 def _print_backbones(pattern: str) -> None:
+    from picie.models.backbones import list_backbones  # late, because it loads torch
+
     names = list_backbones(pattern)
     if not names:
         raise ConfigError(

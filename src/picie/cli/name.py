@@ -8,15 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from picie.annotation.log import change_names, read_annotations, redo, undo
-from picie.annotation.queue import centroid_shares, summaries
 from picie.cli.arguments import MaskFlags, Name
-from picie.cli.predict import reading_of
 from picie.errors import ConfigError
-from picie.inference.outputs import cluster_name
-from picie.inference.segmenter import Segmenter, load
+from picie.inference.outputs import Outputs, cluster_name, outputs_of
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import HEADER, ClassNames
 from picie.naming.assign import ClusterTree
-from picie.naming.name import name, names_of
+from picie.naming.name import centroids_of, name, names_of
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts, parts_of
 from picie.naming.questions import Question, next_questions
 from picie.naming.votes import Vote
@@ -38,11 +36,11 @@ _SWATCH = "███"
 _MOST = 4  # neighbours listed
 
 
-def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
+def cluster_table(outputs: Outputs, cluster_tree: ClusterTree) -> Table:
     """A line for each cluster: its node, colours, names, and its next merge in the tree.
 
     Args:
-        model: with names, or with none in a `ClassNames`.
+        outputs: the ids in masks.
         cluster_tree: at the cut that is shown.
     """
     tree = bool(cluster_tree.children)
@@ -52,15 +50,15 @@ def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
         for heading in ("node", "made of", "merges with", "into", "distance"):
             table.add_column(heading)
         table.columns[-1].justify = "right"
-    ids = model.centroid_ids.tolist()
+    ids = outputs.ids.tolist()
     for cluster, members in enumerate(cluster_tree.clusters):
         if not members:
             continue
         member_ids = sorted({ids[centroid] for centroid in members})
         row: list[Text | str] = [
             str(cluster),
-            _swatches(model, member_ids),
-            _names(model, member_ids),
+            _swatches(outputs, member_ids),
+            _names(outputs, member_ids),
         ]
         if tree:
             row += [_node(cluster_tree, cluster), _children(cluster_tree, cluster)]
@@ -69,21 +67,22 @@ def cluster_table(model: Segmenter, cluster_tree: ClusterTree) -> Table:
     return table
 
 
-def class_table(model: Segmenter) -> Table:
+def class_table(outputs: Outputs, names: ClassNames) -> Table:
     """A line for each id in masks: its name, colour, clusters and nodes.
 
     Args:
-        model: with names.
+        outputs: the ids in masks.
+        names: of the clusters.
     """
     table = Table("id", "colour", "#rrggbb", "name", "clusters and nodes")
     table.columns[0].justify = "right"
-    classes = model.class_names.merged if model.class_names is not None else ()
+    classes = names.merged
     made_of = {
         named_class.name: ", ".join(part.short for part in parts_of(named_class))
         for named_class in classes
     }
-    for number, title in enumerate(model.names):
-        colour = "#{:02x}{:02x}{:02x}".format(*model.colours[number].tolist())
+    for number, title in enumerate(outputs.names):
+        colour = "#{:02x}{:02x}{:02x}".format(*outputs.colours[number].tolist())
         parts = made_of.get(title, title.removeprefix("cluster "))
         table.add_row(str(number), Text(_SWATCH, colour), colour, Text(title), parts)
     for named_class in classes:
@@ -92,17 +91,17 @@ def class_table(model: Segmenter) -> Table:
     return table
 
 
-def vote_table(decided: list[Vote], model: Segmenter) -> Table:
+def vote_table(decided: list[Vote], outputs: Outputs) -> Table:
     """A line for each cluster: the majority class of its labelled pixels, and its share.
 
     Args:
         decided: one vote for each cluster.
-        model: with the names that the votes gave.
+        outputs: with the names that the votes gave.
     """
     table = Table("cluster", "colour", "class", "share %", "pixels", "then")
     for column in (table.columns[0], *table.columns[3:5]):
         column.justify = "right"
-    colours = dict(zip(model.names, model.colours.tolist(), strict=True))
+    colours = dict(zip(outputs.names, outputs.colours.tolist(), strict=True))
     for vote in decided:
         colour = colours.get(vote.name or cluster_name(vote.cluster), [255, 255, 255])
         then = f"{vote.second} {vote.second_share:.0%}" if vote.second else ""
@@ -184,19 +183,20 @@ def template(cluster_tree: ClusterTree) -> str:
     return "".join(lines)
 
 
-def _swatches(model: Segmenter, ids: list[int]) -> Text:
+def _swatches(outputs: Outputs, ids: list[int]) -> Text:
     text = Text()
     for number in ids[:_MOST]:
-        if number < model.clusters:
-            text.append(_SWATCH, "#{:02x}{:02x}{:02x}".format(*model.colours[number].tolist()))
+        if number < len(outputs.names):
+            text.append(_SWATCH, "#{:02x}{:02x}{:02x}".format(*outputs.colours[number].tolist()))
         else:
             text.append("void", "dim")
     return text
 
 
-def _names(model: Segmenter, ids: list[int]) -> Text:
+def _names(outputs: Outputs, ids: list[int]) -> Text:
     """The names of a cluster; several if nodes below it have names of their own."""
-    names = [model.names[number] if number < model.clusters else "ignored" for number in ids]
+    names = [*outputs.names, "ignored"]
+    names = [names[number] for number in ids]
     if len(names) == 1 and names[0].startswith("cluster "):
         return Text("-", "dim")
     return Text(", ".join("rest" if name.startswith("cluster ") else name for name in names))
@@ -247,15 +247,14 @@ def run(options: Name) -> None:
     if _changes(options):
         _change(options, path, reporter)
         return
-    model = load(options.run, device=options.device, named=False)
-    model.check_view(0)
-    names = names_of(options.run, model, options.clusters)
+    centroids = centroids_of(options.run)
+    names = names_of(options.run, options.clusters or centroids.clusters)
     if options.next is not None:
-        _ask(options, model, names, reporter)
+        _ask(options, centroids, names, reporter)
     elif options.init:
-        _init(options.run, path, ClusterTree(model.network, names.clusters), reporter)
+        _init(options.run, path, ClusterTree(centroids, names.clusters), reporter)
     else:
-        _show(options, model, names, exists=path.exists())
+        _show(options, centroids, names, exists=path.exists())
 
 
 def _changes(options: Name) -> bool:
@@ -308,14 +307,14 @@ def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporte
     reporter.say(f"{path}: fill in the names, then check them with picie name {folder}")
 
 
-def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -> None:
+def _show(options: Name, centroids: CentroidSet, names: ClassNames, *, exists: bool) -> None:
     console = PlainConsole()
     cut = names.clusters if options.clusters is None else options.clusters
-    named = model.named(names)
+    outputs = outputs_of(centroids, names)
     if options.list:
-        console.print(class_table(named))
+        console.print(class_table(outputs, names))
         return
-    console.print(cluster_table(named, ClusterTree(model.network, cut, "--clusters")))
+    console.print(cluster_table(outputs, ClusterTree(centroids, cut, "--clusters")))
     path = options.run / CLASSES_FILE
     if exists:
         count = len(names.merged)
@@ -327,19 +326,26 @@ def _show(options: Name, model: Segmenter, names: ClassNames, *, exists: bool) -
         )
 
 
-def _ask(options: Name, model: Segmenter, names: ClassNames, reporter: Reporter) -> None:
+def _ask(options: Name, centroids: CentroidSet, names: ClassNames, reporter: Reporter) -> None:
     """Show the next questions, and how to answer them."""
-    shares = None
-    if options.images is not None:
-        model = model.read_as(**reading_of(options.reading))
-        shares = centroid_shares(model, list(summaries(model, options.images, reporter=reporter)))
-    asked = next_questions(model, names, count=options.next, shares=shares)
+    shares = _shares(options, options.images, reporter) if options.images is not None else None
+    asked = next_questions(centroids, names, count=options.next, shares=shares)
     if not asked:
         reporter.say("every centroid has a name of its own; nothing is left to ask")
         return
     PlainConsole().print(question_table(asked))
     for line in answers(options.run, asked):
         reporter.say(line)
+
+
+def _shares(options: Name, images: Path, reporter: Reporter) -> list[float]:
+    """The share of each centroid in the images."""
+    from picie.annotation.queue import centroid_shares, summaries  # late: they load torch
+    from picie.inference.segmenter import load
+
+    model = load(options.run, device=options.device, named=False)
+    model = model.read_as(**options.reading.given())
+    return centroid_shares(model, list(summaries(model, images, reporter=reporter)))
 
 
 def _change(options: Name, path: Path, reporter: Reporter) -> None:
@@ -358,16 +364,16 @@ def _change(options: Name, path: Path, reporter: Reporter) -> None:
         min_pixels=options.min_pixels,
         overwrite=options.overwrite,
         **vars(options.masks),
-        reading=reading_of(options.reading),
+        reading=options.reading.given(),
         device=options.device,
         reporter=reporter,
     )
     if done.votes and not options.quiet:
         console = PlainConsole()
-        console.print(vote_table(list(done.votes), done.model))
+        console.print(vote_table(list(done.votes), done.outputs))
     for line in done.changes:
         reporter.say(line)
-    state = f"masks now have {done.model.clusters} ids; --undo reverts this"
+    state = f"masks now have {len(done.outputs.names)} ids; --undo reverts this"
     reporter.say(f"{path}: {state if done.changed else 'nothing changed'}")
 
 

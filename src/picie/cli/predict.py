@@ -1,8 +1,6 @@
 """`picie predict`."""
 
-from typing import Any
-
-from picie.cli.arguments import Evaluate, Export, Predict, ReadingFlags, Report
+from picie.cli.arguments import Evaluate, Export, Predict, Report
 from picie.errors import ConfigError
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter, load
@@ -10,7 +8,7 @@ from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 
-__all__ = ["adjusted", "check_counts", "reading_of", "run"]
+__all__ = ["adjusted", "check_counts", "run"]
 
 
 def run(options: Predict) -> None:
@@ -65,9 +63,4 @@ def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) ->
         model = model.cut(options.clusters)
     if options.scales or options.refine is not None:
         model = model.post_processed(scales=options.scales or None, refine=options.refine)
-    return model.read_as(**reading_of(options.reading))
-
-
-def reading_of(flags: ReadingFlags) -> dict[str, Any]:
-    """The arguments of `Segmenter.read_as`."""
-    return {**vars(flags), "bands": flags.bands or None}
+    return model.read_as(**options.reading.given())

@@ -6,7 +6,6 @@ from rich.table import Table
 from picie.annotation.log import read_annotations
 from picie.annotation.queue import ACCEPTED, doubts, image_order, summaries, touched_images
 from picie.cli.arguments import Queue
-from picie.cli.predict import reading_of
 from picie.data.folder import open_folder
 from picie.errors import ConfigError
 from picie.inference.segmenter import load
@@ -21,7 +20,7 @@ def run(options: Queue) -> None:
     if options.count < 0:
         raise ConfigError(f"--count {options.count}: give 1 or more, or 0 for all images")
     reporter = Reporter(quiet=options.quiet)
-    model = load(options.run, device=options.device).read_as(**reading_of(options.reading))
+    model = load(options.run, device=options.device).read_as(**options.reading.given())
     folder = open_folder(options.source, options.split, reading=model.config.reading)
     history = read_annotations(annotated_folder(options.run) / ANNOTATIONS_FILE)
     touched = touched_images(history.valid)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.clustering.affinities import ContactCells, measure_affinities
+from picie.clustering.kept_stages import KeptStages
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.clustering.kmeans.points import Metric
 from picie.clustering.linkage import build_tree
@@ -30,6 +31,7 @@ __all__ = [
     "ClusterFit",
     "Features",
     "check_pixels",
+    "clean_sample",
     "cluster_features",
     "cluster_order",
     "fit_clean_centroids",
@@ -37,6 +39,8 @@ __all__ = [
     "nothing_read",
     "sample_pixels",
 ]
+
+_CLEAN = 2**31  # no training epoch has such a number, so none shares these random draws
 
 
 def sample_pixels(
@@ -200,6 +204,11 @@ def _merged(
     return ClusterFit(clustering, cut_tree(tree, clusters), tree, kmeans.history_[-1], total)
 
 
+def clean_sample(config: Config, count: int) -> list[int]:
+    """Indices of the images that `fit_clean_centroids` reads, of N = `count`."""
+    return cluster_order(config, _CLEAN, count)[: config.kmeans_images]
+
+
 @torch.no_grad()
 def fit_clean_centroids(
     model: PiCIE,
@@ -209,6 +218,7 @@ def fit_clean_centroids(
     *,
     repeat: int = 0,
     processes: Processes | None = None,
+    stages: KeptStages | None = None,
 ) -> ClusterFit:
     """Fit centroids to the features of unaugmented images.
 
@@ -219,16 +229,19 @@ def fit_clean_centroids(
         config: as for training.
         repeat: selects an independent sample and initialisation.
         processes: the processes that share the work.
+        stages: maps of images that were kept in earlier passes.
     """
-    # No training epoch has such a number, so none shares these random draws.
-    epoch = 2**31 + repeat
+    epoch = _CLEAN + repeat
     batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
 
     def features(batch: Batch) -> tuple[Tensor, Tensor]:
         images = clean_view(batch.images, config.size)
-        maps = network(images)
+        if stages is None:
+            maps = network(images)
+        else:
+            maps = network.decoder(stages(network.backbone, batch.indices, images))
         return smooth_features(maps, images, config), images
 
     order = cluster_order(config, epoch, count)

@@ -62,8 +62,12 @@ def group_scores(values: Tensor, groups: Tensor) -> Tensor:
     clusters = int(groups.max()) + 1
     if clusters == len(groups) and bool((groups == torch.arange(clusters).to(groups)).all()):
         return values
-    best = values.new_full((values.shape[0], clusters, *values.shape[2:]), -torch.inf)
-    return best.scatter_reduce(1, groups[None, :, None, None].expand_as(values), values, "amax")
+    if values.device.type != "cpu":  # one operation: on a GPU, starting them takes the time
+        best = values.new_full((values.shape[0], clusters, *values.shape[2:]), -torch.inf)
+        return best.scatter_reduce(1, groups[None, :, None, None].expand_as(values), values, "amax")
+    # Slices of the sorted centroids: on a CPU several times as fast as scatter_reduce.
+    parts = values[:, groups.argsort(stable=True)].split(groups.bincount().tolist(), 1)
+    return torch.cat([part.amax(1, keepdim=True) for part in parts], 1)
 
 
 def nearest(rows: Tensor, centroids: Tensor, rule: Rule, *, unit: bool = True) -> Tensor:

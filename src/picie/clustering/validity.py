@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -11,8 +9,6 @@ from torch.nn.functional import normalize
 from picie.errors import DataError
 
 __all__ = [
-    "MEASURES",
-    "Measure",
     "adjusted_rand",
     "contingency",
     "effective_clusters",
@@ -20,56 +16,6 @@ __all__ = [
     "lighting_clusters",
     "silhouette",
 ]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How one label-free measure is named and explained to people.
-
-    Attributes:
-        label: a short name.
-        meaning: a clause without a full stop, with the range where it is not obvious.
-    """
-
-    label: str
-    meaning: str
-
-
-MEASURES = {
-    "view_information": Measure(
-        "view information",
-        "how much the cluster in one view of an image says about the cluster in another, 0 to 1",
-    ),
-    "view_agreement": Measure(
-        "view agreement", "share of pixels that get the same cluster in two views of an image"
-    ),
-    "position_information": Measure(
-        "position information", "how much the position in the image says about the cluster, 0 to 1"
-    ),
-    "half_agreement": Measure(
-        "agreement of halves",
-        "how well clusterings of two halves of the images agree (adjusted Rand index; 1 = the "
-        "same, 0 = unrelated)",
-    ),
-    "silhouette": Measure(
-        "silhouette",
-        "how much closer pixel features are to their own cluster than to the next one, -1 to 1",
-    ),
-    "effective_clusters": Measure(
-        "effective clusters", "number of clusters of equal size whose sizes have the same entropy"
-    ),
-    "largest_cluster": Measure("largest cluster", "share of the pixels in the largest cluster"),
-    "lighting_clusters": Measure(
-        "lighting clusters",
-        "number of clusters that hold most of the darkest, or of the brightest, images and little "
-        "else",
-    ),
-    "constant_images": Measure(
-        "images of one colour", "share of the images that are of (nearly) one colour"
-    ),
-    "pictures": Measure("images", "number of images that were measured"),
-}
-"""The measures of a model's health by their key in health.json."""
 
 
 def contingency(first: Tensor, second: Tensor, sizes: tuple[int, int]) -> Tensor:

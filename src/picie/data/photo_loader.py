@@ -26,7 +26,7 @@ __all__ = ["LoadedPhoto", "in_batches", "read_ahead"]
 
 _Result = TypeVar("_Result")
 _WINDOW = 4  # images of one size are collected from this many batches
-_MOST_PIXELS = 2**27  # of all waiting images: 400 MB
+_MOST_PIXELS = 2**24  # of waiting images, and of those that each thread reads ahead: 50 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def read_ahead(
             yield photo
 
     def room(waiting: Sequence[object]) -> bool:
-        return sum(list(taken)[len(taken) - len(waiting) :]) < _MOST_PIXELS
+        return sum(list(taken)[len(taken) - len(waiting) :]) < _MOST_PIXELS * max(workers, 1)
 
     reader = Prefetch(work, tasks(), threads=workers, ahead=max(ahead, 1) - 1, room=room)
     try:

@@ -37,12 +37,12 @@ def crop_workers(workers: int) -> int:
 def photo_workers(workers: int, device: torch.device) -> int:
     """Threads that read whole photos: the number itself, or for -1 two less than the cores.
 
-    -1 gives at most 8, at least 1 beside a GPU, and at least 0 beside a CPU. On two cores a network
-    on the CPU uses both: another thread gains nothing, and halves the speed if other programs run.
+    -1 gives at most 8, and at least 1 except beside a network on a CPU of a single core.
     """
     if workers >= 0:
         return workers
-    return max(int(device.type != "cpu"), min(available_cores() - 2, _MOST_WORKERS))
+    cores = available_cores()
+    return max(int(device.type != "cpu" or cores > 1), min(cores - 2, _MOST_WORKERS))
 
 
 class Prefetch(Generic[_Task, _Result]):

@@ -1,6 +1,5 @@
 """The health of a trained model: measures that need no labels."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,6 @@ from picie.clustering.pseudo_labels import nearest
 from picie.clustering.smoothing import smooth_features
 from picie.clustering.tree import cut_tree
 from picie.clustering.validity import (
-    MEASURES,
     adjusted_rand,
     contingency,
     effective_clusters,
@@ -27,12 +25,13 @@ from picie.clustering.validity import (
 from picie.config import Config
 from picie.data.crop_loader import Loader
 from picie.inference.segmenter import Segmenter
+from picie.metrics.health import MEASURES, health_warnings
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
 
-__all__ = ["HEALTH_IMAGES", "health_text", "health_warnings", "measure_health"]
+__all__ = ["HEALTH_IMAGES", "health_text", "measure_health"]
 
 HEALTH_IMAGES = 64
 """Maximum number of images measured."""
@@ -122,43 +121,6 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
     }
     halves = _half_agreement(sample, model.config)
     return measures if halves is None else measures | {"half_agreement": halves}
-
-
-_DOMINANT = 0.9
-
-
-def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:
-    """What is certainly wrong; an empty tuple does not mean that a model is good.
-
-    Args:
-        health: from health.json; measures that are missing or not finite are skipped.
-    """
-    found = []
-    largest, constant, lighting = (
-        _number(health, key) for key in ("largest_cluster", "constant_images", "lighting_clusters")
-    )
-    if largest > _DOMINANT:
-        found.append(
-            f"one cluster holds {largest:.0%} of the pixels: the masks tell little apart, and high "
-            "agreement of views means nothing"
-        )
-    if constant > 0:
-        found.append(
-            f"{constant:.0%} of the images are of (nearly) one colour: they show nothing, and the "
-            "numbers count them too"
-        )
-    if lighting >= 1:
-        many = "one cluster holds" if lighting < 2 else f"{lighting:.0f} clusters each hold"
-        found.append(
-            f"{many} most of the darkest, or of the brightest, images and little else: lighting "
-            "may have been clustered, not things"
-        )
-    return tuple(found)
-
-
-def _number(health: Mapping[str, float], key: str) -> float:
-    value = health.get(key, 0)
-    return value if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def health_text(health: Mapping[str, float], clusters: int) -> str:

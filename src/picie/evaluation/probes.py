@@ -21,6 +21,7 @@ from picie.errors import ConfigError, DataError
 from picie.evaluation.labelled import LabelledImages, count_pixels
 from picie.inference.segmenter import Segmenter
 from picie.metrics.scores import Scores, score_classes
+from picie.models.picie import PiCIE
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, numpy_generator
 from picie.types import VOID
@@ -275,8 +276,8 @@ class _Probed(Segmenter):
         return self._classes
 
     @torch.no_grad()
-    def logits(self, images: Tensor, *, view: int = 0) -> Tensor:
-        return self._classify(F.normalize(self.features(images), dim=1))
+    def _logits(self, images: Tensor, view: int, lean: PiCIE) -> Tensor:
+        return self._classify(F.normalize(self._features(images, lean), dim=1))
 
 
 def _sample(

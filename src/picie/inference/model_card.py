@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from picie.clustering.validity import MEASURES
 from picie.errors import ConfigError
+from picie.metrics.health import MEASURES
 from picie.types import LabelsUsed
 
 __all__ = ["Card", "card_text", "check_licence", "markdown_text"]

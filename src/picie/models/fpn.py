@@ -43,7 +43,7 @@ class FeaturePyramid(nn.Module):
                 size = projected.shape[-2:]
                 if total.shape[-2:] != size:  # equal for the blocks of a plain transformer
                     total = F.interpolate(total, size=size, mode="bilinear", align_corners=False)
-                projected = projected + total
+                projected += total
             total = projected
         assert total is not None  # a backbone has at least one stage
         return total

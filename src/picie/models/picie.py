@@ -7,24 +7,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from picie.config import MOST_CENTROIDS
-from picie.errors import NotFittedError
 from picie.models.backbones import Backbone
+from picie.models.centroids import (
+    LEARNT,
+    CentroidSet,
+    centroid_set,
+    check_groups,
+    check_shapes,
+    check_tree,
+    check_view,
+)
 from picie.models.fpn import FeaturePyramid
 from picie.models.timm_features import Check
 from picie.types import LabelsUsed
 
-__all__ = ["LEARNT", "PiCIE", "check_shapes", "check_tree"]
-
-LEARNT = {
-    "centroids": torch.float32,
-    "groups": torch.int64,
-    "offsets": torch.float32,
-    "trees": torch.float64,
-}
-"""The buffers whose sizes are learnt, not configured, and their types."""
-
-_MOST_VIEWS = 2
+__all__ = ["PiCIE"]
 
 
 class PiCIE(nn.Module):
@@ -175,7 +172,8 @@ class PiCIE(nn.Module):
         for name, kind in LEARNT.items():  # their sizes are learnt, not configured
             if name in state:
                 device = getattr(self, name).device
-                setattr(self, name, torch.empty_like(state[name], dtype=kind, device=device))
+                like = torch.empty_like(state[name], dtype=getattr(torch, kind), device=device)
+                setattr(self, name, like)
         self.load_state_dict(state)
 
     def view_centroids(self, view: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -184,41 +182,17 @@ class PiCIE(nn.Module):
         Raises:
             NotFittedError: the view has no centroids.
         """
-        if view >= len(self.centroids):
-            raise NotFittedError(
-                f"the model has no centroids for view {view + 1} (it has {len(self.centroids)} "
-                "sets); train it first (picie train)"
-            )
+        check_view(view, len(self.centroids))
         return self.centroids[view], self.groups[view], self.offsets[view]
 
+    def centroid_set(self, view: int = 0) -> CentroidSet:
+        """The same as arrays, with the tree.
 
-def check_shapes(shapes: Mapping[str, tuple[int, ...]], feature_size: int) -> None:
-    """Check that the shapes of the learnt buffers fit each other.
-
-    Args:
-        shapes: of those of `LEARNT` that a file holds.
-        feature_size: D.
-
-    Raises:
-        RuntimeError: the message names the tensor.
-    """
-    groups = shapes.get("groups", (0, 0))
-    views, count = (*groups, 0, 0)[:2]
-    if views > _MOST_VIEWS or count > MOST_CENTROIDS:
-        raise RuntimeError(
-            f"groups is {_sides(groups)}; a model has at most {_MOST_VIEWS} sets of "
-            f"{MOST_CENTROIDS} centroids"
-        )
-    expected: dict[str, list[tuple[int, ...]]] = {
-        "centroids": [(views, count, feature_size)],
-        "groups": [(views, count)],
-        "offsets": [(views, count)],
-        "trees": [(views, count - 1, 3), (views, 0, 3)],
-    }
-    for name, shape in shapes.items():
-        if shape not in expected[name]:
-            wanted = _sides(expected[name][0])
-            raise RuntimeError(f"{name} is {_sides(shape)} where {wanted} is expected")
+        Raises:
+            NotFittedError: the view has no centroids.
+        """
+        buffers = {name: getattr(self, name).detach().cpu().numpy() for name in LEARNT}
+        return centroid_set(buffers, view)
 
 
 def _check_values(state: Mapping[str, Tensor], parameters: set[str]) -> None:
@@ -231,23 +205,6 @@ def _check_values(state: Mapping[str, Tensor], parameters: set[str]) -> None:
             raise RuntimeError(f"{name} holds variances below 0")
     if "groups" not in state:
         return  # load_state_dict says that it is missing
-    groups = state["groups"]
-    if groups.numel() and not bool(((groups >= 0) & (groups < groups.shape[1])).all()):
-        raise RuntimeError(f"groups holds numbers outside 0 to {groups.shape[1] - 1}")
+    check_groups(state["groups"].cpu().numpy())
     for tree in state.get("trees", ()):
-        check_tree(tree)
-
-
-def check_tree(tree: Tensor) -> None:
-    """Raise RuntimeError unless each row merges two nodes that exist and were not merged before."""
-    nodes = tree[:, :2]
-    row_nodes = len(tree) + 1 + torch.arange(len(tree), device=tree.device)  # made by each row
-    whole = bool((nodes == nodes.round()).all() and (nodes >= 0).all())
-    if not whole or bool((nodes >= row_nodes[:, None]).any()):
-        raise RuntimeError("trees holds a merge of nodes that do not exist")
-    if len(nodes.unique()) < nodes.numel():
-        raise RuntimeError("trees merges a node twice")
-
-
-def _sides(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape)) or "a number"
+        check_tree(tree.cpu().numpy())

@@ -1,17 +1,19 @@
 """timm networks with feature maps: the options they need, their layers, strides and image sizes."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
+from picie.models.lean_timm import import_timm
 from picie.models.weight_files import WeightFile, fit_weights, read_weights
 
 __all__ = [
@@ -231,7 +233,7 @@ def create_network(
     chosen = _chosen(name, layers, plan)
     create = _patch_maps if plan.plain else _pyramid
     if check is not None:
-        with torch.device("meta"):
+        with _without_memory():
             check(create(name, chosen, plan.options, False, None)[0].state_dict())
     stages, notes = create(name, chosen, plan.options, pretrained, file)
     channels_last = getattr(stages, "output_fmt", "NCHW") == "NHWC"  # Swin, MambaOut
@@ -243,9 +245,25 @@ def create_network(
     return Network(stages, channels, strides, whole, channels_last, plan.plain, tuple(notes))
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights as they are; on the device `meta`, drawing them would import the compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func.__name__ in ("normal_", "uniform_"):
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+@contextmanager
+def _without_memory() -> Iterator[None]:
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
 def _plan(name: str, *, drawn: bool) -> _Plan:
     """Try the options; `drawn`: small networks draw their weights, as in earlier versions."""
-    import timm
+    timm = import_timm()
 
     config = timm.get_pretrained_cfg(name)
     fixed = bool(config is not None and config.fixed_input_size)
@@ -254,7 +272,7 @@ def _plan(name: str, *, drawn: bool) -> _Plan:
         try:
             # Initialising the unused weights of a large transformer would take a minute. Other
             # networks are small; their random draws are part of what a seed determines.
-            with nullcontext() if drawn and not fixed else torch.device("meta"):
+            with nullcontext() if drawn and not fixed else _without_memory():
                 probe = _create(name, pretrained=False, features_only=True, **options)
                 if fixed:
                     try_small_image(probe.eval(), probe.feature_info.reduction())
@@ -377,7 +395,7 @@ def _weighted(name: str, pretrained: bool, options: dict[str, Any]) -> Any:
 
 
 def _create(name: str, **options: Any) -> Any:
-    import timm
+    timm = import_timm()
 
     create: Callable[..., Any] = timm.create_model
     return create(name, **options)

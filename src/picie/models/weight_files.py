@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from picie.errors import ModelError
+from picie.models.lean_timm import import_timm
 from picie.runtime.printable import printable
 
 __all__ = ["WeightFile", "fit_weights", "read_weights"]
@@ -226,7 +227,7 @@ def _translated(
     tensors: dict[str, Tensor], name: str, model: nn.Module, path: Path
 ) -> dict[str, Tensor]:
     """Translate the original authors' names to timm's, with timm's rules for this family."""
-    import timm
+    timm = import_timm()
 
     family = sys.modules[timm.model_entrypoint(name.split(".")[0]).__module__]
     translate: Any = getattr(family, "checkpoint_filter_fn", None)

@@ -9,11 +9,11 @@ node: the classes stay the same, and `naming.questions` knows that a person saw 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from picie.clustering.tree import cluster_groups, node_members, trees
+from picie.clustering.tree import cluster_groups, node_members, tree_of
 from picie.config import suggest
 from picie.errors import ConfigError
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, NamedClass, check_name
-from picie.models.picie import PiCIE
 from picie.naming.parts import Part, parts_of, with_parts
 
 __all__ = ["ClusterTree", "assign", "paint", "remove", "take_away"]
@@ -25,7 +25,7 @@ class ClusterTree:
     """The centroids of the first view, as clusters of one cut and as nodes of their tree.
 
     Args:
-        network: with centroids.
+        centroids: of the first view.
         clusters: K of the cut.
         origin: prefix of error messages.
 
@@ -36,23 +36,22 @@ class ClusterTree:
 
     Raises:
         ConfigError: an impossible cut.
-        NotFittedError: the network has no centroids.
     """
 
-    def __init__(self, network: PiCIE, clusters: int, origin: str = "class names") -> None:
-        groups = cluster_groups(network, clusters, origin).tolist()
+    def __init__(self, centroids: CentroidSet, clusters: int, origin: str = "class names") -> None:
+        groups = cluster_groups(centroids, clusters, origin).tolist()
         self.clusters = [
             frozenset(c for c, group in enumerate(groups) if group == cluster)
             for cluster in range(clusters)
         ]
         self.count = len(groups)
         self._origin = origin
-        self._explain: Callable[[], object] = lambda: node_members(network, origin)
+        self._explain: Callable[[], object] = lambda: node_members(centroids, origin)
         self.nodes: list[_Members] = [frozenset([c]) for c in range(self.count)]
         self.children: list[tuple[int, int, float]] = []
-        if network.trees.shape[1] or not network.offsets.any():
-            self.nodes = [frozenset(members) for members in node_members(network)]
-            rows = trees(network)[0].tolist()
+        if centroids.tree is not None or not centroids.learnt:
+            self.nodes = [frozenset(members) for members in node_members(centroids)]
+            rows = tree_of(centroids).tolist()
             self.children = [(int(left), int(right), height) for left, right, height in rows]
         self._node_of = {members: node for node, members in enumerate(self.nodes)}
 

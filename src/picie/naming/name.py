@@ -1,19 +1,20 @@
 """Give names to the clusters of a trained model: what `picie name` does, as a function."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picie.annotation.log import change_names
 from picie.annotation.log import redo as redo_last
 from picie.annotation.log import undo as undo_last
-from picie.data.folder import PhotoFolder
 from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError, ModelError
-from picie.inference.outputs import outputs_of
-from picie.inference.segmenter import Segmenter, load
+from picie.inference.outputs import Outputs, outputs_of
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, read_classes
+from picie.models.stored import read_centroids
 from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
 from picie.naming.file import edited, retitled
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
@@ -22,7 +23,19 @@ from picie.runs import CLASSES_FILE, WEIGHTS_FILE, changing_names
 from picie.runtime.documents import read_text
 from picie.runtime.progress import Reporter
 
-__all__ = ["Naming", "Pairs", "change_classes", "name", "names_of", "weights_state"]
+if TYPE_CHECKING:
+    from picie.data.folder import PhotoFolder
+    from picie.inference.segmenter import Segmenter
+
+__all__ = [
+    "Naming",
+    "Pairs",
+    "centroids_of",
+    "change_classes",
+    "name",
+    "names_of",
+    "weights_state",
+]
 
 Pairs = Mapping[str, str] | Sequence[tuple[str, str]]
 """Pairs, as a mapping or as a sequence of tuples."""
@@ -33,18 +46,28 @@ class Naming:
     """Names of clusters after a change.
 
     Attributes:
-        model: the model with its names; masks have one id for each of `model.names`.
+        outputs: the names and colours of the ids in masks.
         changes: a sentence for each change.
         votes: the votes of labelled images on each cluster; empty without them.
         changed: whether the file changed.
         void_share: share of void pixels in the labelled images, 0..100; None without them.
     """
 
-    model: Segmenter
+    outputs: Outputs
     changes: tuple[str, ...]
     votes: tuple[Vote, ...]
     changed: bool
+    _load: Callable[[], "Segmenter"] = field(repr=False)
     void_share: float | None = None
+
+    @cached_property
+    def model(self) -> "Segmenter":
+        """The model with its names; it is loaded when it is asked for.
+
+        Raises:
+            ModelError: the model was replaced, or cannot be read.
+        """
+        return self._load()
 
 
 def name(
@@ -107,30 +130,36 @@ def name(
         >>> picie.name("runs/first", {"3": "road", "0,5": "building"})  # doctest: +SKIP
     """
     folder, rule = Path(run), mask_rule(void, mask_map, mask_orientation)
+    load = partial(_loaded, folder, device, reading or {})
     if undo or redo:
         act = (redo_last if redo else undo_last)(folder, by="picie name")
         said = f"{'redid' if redo else 'undid'}: {act.description}"
-        return Naming(load(folder, device=device), (said,), (), changed=act.act == "names")
-    loaded = weights_state(folder)
-    model = load(folder, device=device, named=False).read_as(**reading or {})
-    model.check_view(0)
+        centroids = centroids_of(folder)
+        now = names_of(folder, centroids.clusters)
+        return Naming(
+            outputs_of(centroids, now), (said,), (), act.act == "names", partial(load, now)
+        )
+    state = weights_state(folder)
+    centroids = centroids_of(folder)
+    trained = centroids.clusters if clusters is None else clusters
     counts, photos = None, None
     if labelled is not None:  # this may take long, so others may change the names meanwhile
-        after = _changed(names_of(folder, model, clusters), clusters, overwrite=overwrite)[0]
-        ClusterTree(model.network, after.clusters, after.origin)  # raises for an impossible cut
-        photos = open_labelled(Path(labelled), split, dataset, model.config.reading)
+        after = _changed(names_of(folder, trained), clusters, overwrite=overwrite)[0]
+        ClusterTree(centroids, after.clusters, after.origin)  # raises for an impossible cut
+        unnamed = load(None)
+        photos = open_labelled(Path(labelled), split, dataset, unnamed.config.reading)
         shown = reporter or Reporter(quiet=True)
-        counts = count_labels(model, photos, after.clusters, shown, rule)
+        counts = count_labels(unnamed, photos, after.clusters, shown, rule)
     changes: list[str] = []
     decided: list[Vote] = []
 
     def step(before: ClassNames) -> tuple[ClassNames, list[str]]:
-        if weights_state(folder) != loaded:
+        if weights_state(folder) != state:
             raise ModelError(f"{folder}: another process has replaced the model; name it again")
-        model.named(before)  # raises if the existing names do not fit the model
+        outputs_of(centroids, before)  # raises if the existing names do not fit the model
         after, recorded = _changed(before, clusters, overwrite=overwrite)
         changes.extend(recorded)
-        cluster_tree = ClusterTree(model.network, after.clusters, after.origin)
+        cluster_tree = ClusterTree(centroids, after.clusters, after.origin)
         if counts is not None and photos is not None:
             found, after = _voted(counts, photos, after, cluster_tree, min_pixels)
             decided.extend(found)
@@ -140,15 +169,16 @@ def name(
         changes.extend(more)
         return after, [*recorded, *more]
 
-    after, changed = change_classes(folder, model, step, by="picie name", clusters=clusters)
-    named = model.named(replace(after, origin=str(folder / CLASSES_FILE)))
+    after, changed = change_classes(folder, centroids, step, by="picie name", clusters=clusters)
+    after = replace(after, origin=str(folder / CLASSES_FILE))
+    outputs, model = outputs_of(centroids, after), partial(load, after)
     share = None if counts is None else counts.void_share
-    return Naming(named, tuple(changes), tuple(decided), changed, share)
+    return Naming(outputs, tuple(changes), tuple(decided), changed, model, share)
 
 
 def change_classes(
     folder: Path,
-    model: Segmenter,
+    centroids: CentroidSet,
     step: Callable[[ClassNames], tuple[ClassNames, list[str]]],
     *,
     by: str,
@@ -159,7 +189,7 @@ def change_classes(
 
     Args:
         folder: the run folder.
-        model: its model, without names.
+        centroids: of the first view of its model.
         step: maps the present names to the new ones, and a sentence for each change.
         by: who changes them.
         clusters: the cut of names that do not exist yet; as in training if None.
@@ -174,8 +204,8 @@ def change_classes(
     """
     path = folder / CLASSES_FILE
     with changing_names(folder, by):
-        after, said = step(names_of(folder, model, clusters))
-        outputs_of(model.network, replace(after, origin=str(path)))  # raises if they do not fit
+        after, said = step(names_of(folder, centroids.clusters if clusters is None else clusters))
+        outputs_of(centroids, replace(after, origin=str(path)))  # raises if they do not fit
         text = read_text(path) if path.exists() else ""
         if renamed is not None:
             text = retitled(text, *renamed)
@@ -195,7 +225,7 @@ def weights_state(folder: Path) -> tuple[int, int, int] | None:
 
 def _voted(
     counts: LabelCounts,
-    photos: PhotoFolder,
+    photos: "PhotoFolder",
     names: ClassNames,
     cluster_tree: ClusterTree,
     min_pixels: int,
@@ -234,8 +264,22 @@ def _ordered(
     return before, changes
 
 
-def names_of(folder: Path, model: Segmenter, clusters: int | None = None) -> ClassNames:
-    """The names in a run folder; without a file, no names for the cut `clusters` (None: trained K).
+def centroids_of(folder: Path) -> CentroidSet:
+    """The centroids of a run folder, or of a model on the hub, without torch.
+
+    Raises:
+        ModelError: as `picie.load`.
+        NotFittedError: the model has no centroids.
+    """
+    if folder.as_posix().startswith("hf:"):
+        from picie.inference.hub import local_folder  # late, because it loads torch
+
+        folder = local_folder(folder)
+    return read_centroids(folder)
+
+
+def names_of(folder: Path, clusters: int) -> ClassNames:
+    """The names in a run folder; without a file, no names for the cut `clusters`.
 
     Raises:
         ConfigError: a classes.toml that cannot be read.
@@ -243,7 +287,15 @@ def names_of(folder: Path, model: Segmenter, clusters: int | None = None) -> Cla
     path = folder / CLASSES_FILE
     if path.exists():
         return read_classes(path)
-    return ClassNames(model.clusters if clusters is None else clusters, (), str(path))
+    return ClassNames(clusters, (), str(path))
+
+
+def _loaded(
+    folder: Path, device: str, reading: Mapping[str, Any], names: ClassNames | None
+) -> "Segmenter":
+    from picie.inference.segmenter import load  # late, because it loads torch
+
+    return load(folder, device=device, named=False).read_as(**reading).named(names)
 
 
 def _pairs(given: Pairs) -> Sequence[tuple[str, str]]:
@@ -274,7 +326,7 @@ def _recut(names: ClassNames, clusters: int | None) -> ClassNames:
     return replace(names, clusters=clusters)
 
 
-def _summary(counts: LabelCounts, folder: PhotoFolder, decided: list[Vote]) -> list[str]:
+def _summary(counts: LabelCounts, folder: "PhotoFolder", decided: list[Vote]) -> list[str]:
     matrix = counts.matrix
     named = [vote for vote in decided if vote.name]
     right = sum(vote.share * vote.pixels for vote in named)

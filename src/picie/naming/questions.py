@@ -8,16 +8,16 @@ given so far, found mixed nodes earlier (docs/research/questions.md has the tria
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+from numpy.typing import NDArray
 
-from picie.clustering.tree import cluster_groups, trees
-from picie.inference.segmenter import Segmenter
+from picie.clustering.tree import cluster_groups, tree_of
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames
 from picie.naming.assign import ClusterTree
 from picie.naming.parts import parts_of
 
-__all__ = ["START", "Question", "next_questions", "questions"]
+__all__ = ["START", "Question", "likeness", "next_questions", "questions"]
 
 START = 24
 """Number of nodes to name before any is split."""
@@ -50,7 +50,7 @@ class Question:
 
 
 def next_questions(
-    model: Segmenter,
+    centroids: CentroidSet,
     names: ClassNames,
     *,
     count: int | None = None,
@@ -63,34 +63,32 @@ def next_questions(
     are named like their node confirm it: the next questions are about others, then about them.
 
     Args:
-        model: with a tree; its own names are not used.
+        centroids: of the first view, with a tree.
         names: the names so far.
         count: most questions; None = all.
-        shares: (P,) share of the pixels of each centroid, 0..1 (of `model.cut(P)`); without them
-            the size of a node is its number of centroids.
+        shares: (P,) share of the pixels of each centroid, 0..1 (of `Segmenter.cut(P)`); without
+            them the size of a node is its number of centroids.
         start: number of nodes to name before any is split.
 
     Raises:
         ConfigError: the clusters come from a learnt classifier and form no tree, or the names do
             not fit the model.
-        NotFittedError: the model has no centroids.
     """
-    trees(model.network)  # raises
-    cluster_tree = ClusterTree(model.network, names.clusters, names.origin)
-    groups = cluster_groups(model.network, max(2, min(start, cluster_tree.count))).tolist()
+    tree_of(centroids)  # raises
+    cluster_tree = ClusterTree(centroids, names.clusters, names.origin)
+    groups = cluster_groups(centroids, max(2, min(start, cluster_tree.count))).tolist()
     cut = [
         frozenset(centroid for centroid, group in enumerate(groups) if group == cluster)
         for cluster in range(max(groups) + 1)
     ]
-    centroids = model.network.view_centroids(0)[0].cpu()
-    return questions(cluster_tree, names, cut, centroids, shares)[:count]
+    return questions(cluster_tree, names, cut, centroids.points, shares)[:count]
 
 
 def questions(
     cluster_tree: ClusterTree,
     names: ClassNames,
     cut: Iterable[frozenset[int]],
-    centroids: Tensor,
+    points: NDArray[np.float32],
     shares: Sequence[float] | None = None,
 ) -> list[Question]:
     """All questions that are open, in their order.
@@ -99,7 +97,7 @@ def questions(
         cluster_tree: at the cut of the names, of a model that has a tree.
         names: the names so far.
         cut: the groups of centroids that are named first.
-        centroids: (P, D).
+        points: (P, D), the centroids.
         shares: (P,) share of the pixels of each centroid, or None.
     """
     titles = _named_nodes(cluster_tree, names)
@@ -109,8 +107,7 @@ def questions(
     ]
     inner = [node for node in titles if node >= cluster_tree.count]
     inner.sort(key=lambda node: (-cluster_tree.children[node - cluster_tree.count][2], -node))
-    unit = F.normalize(centroids.float(), dim=1)
-    similar = unit @ unit.T
+    similar = likeness(points)
     title_of = {leaf: title for node, title in titles.items() for leaf in cluster_tree.nodes[node]}
 
     def size(node: int) -> tuple[float, int]:
@@ -122,6 +119,13 @@ def questions(
         _question(node, cluster_tree, titles.get(node, ""), title_of, similar, shares)
         for node in [*sorted(unnamed, key=size), *inner]
     ]
+
+
+def likeness(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(P, P) hundredths of the cosines of (P, D) centroids: all that a page gets of them."""
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True).clip(1e-12)
+    hundredths: NDArray[np.int64] = (100 * unit @ unit.T).round().astype(np.int64)
+    return hundredths
 
 
 def _named_nodes(cluster_tree: ClusterTree, names: ClassNames) -> dict[int, str]:
@@ -139,7 +143,7 @@ def _question(
     cluster_tree: ClusterTree,
     name: str,
     title_of: dict[int, str],
-    similar: Tensor,
+    similar: NDArray[np.int64],
     shares: Sequence[float] | None,
 ) -> Question:
     def share(node: int) -> float:
@@ -151,11 +155,11 @@ def _question(
         children = left, right
         child_shares = None if shares is None else (share(left), share(right))
     members = tuple(sorted(cluster_tree.nodes[node]))
-    nearest: dict[str, float] = {}
-    most = similar[list(members)].amax(0).tolist()
+    nearest: dict[str, int] = {}
+    most = similar[list(members)].max(0).tolist()
     for leaf, title in title_of.items():
         if title != name:
-            nearest[title] = max(most[leaf], nearest.get(title, -1.0))
+            nearest[title] = max(most[leaf], nearest.get(title, -100))
     alike = sorted(nearest, key=lambda title: -nearest[title])[:_MOST_ALIKE]
     known = None if shares is None else share(node)
     return Question(node, name, members, known, children, child_shares, tuple(alike))

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.masks import PLAIN, MaskRule
 from picie.data.reading import Reading
 from picie.errors import DataError
-from picie.evaluation.labelled import LabelledImages, count_pixels
-from picie.inference.segmenter import Segmenter
-from picie.metrics.confusion import Matrix
 from picie.models.class_names import ClassNames, NamedClass
 from picie.naming.assign import ClusterTree
 from picie.naming.parts import parts_of
 from picie.runtime.progress import Reporter
+
+if TYPE_CHECKING:
+    from picie.inference.segmenter import Segmenter
+    from picie.metrics.confusion import Matrix
 
 __all__ = ["LabelCounts", "Vote", "add_votes", "count_labels", "open_labelled", "votes"]
 
@@ -51,7 +53,7 @@ class LabelCounts:
         notes: what a reader must know about the masks.
     """
 
-    matrix: Matrix
+    matrix: "Matrix"
     void_share: float
     notes: tuple[str, ...]
 
@@ -83,7 +85,7 @@ def open_labelled(
 
 
 def count_labels(
-    model: Segmenter,
+    model: "Segmenter",
     folder: PhotoFolder,
     clusters: int,
     reporter: Reporter,
@@ -103,6 +105,8 @@ def count_labels(
         DataError: a mask that cannot be used, masks that were probably misread, no labelled pixel,
             or no readable image.
     """
+    from picie.evaluation.labelled import LabelledImages, count_pixels  # late: they load torch
+
     reporter.tell(folder.notes)
     plain = model.named(None)
     if plain.clusters != clusters:
@@ -120,7 +124,7 @@ def count_labels(
     return LabelCounts(matrix, void, tuple(images.notes))
 
 
-def votes(matrix: Matrix, classes: Sequence[str], min_pixels: int = 1) -> list[Vote]:
+def votes(matrix: "Matrix", classes: Sequence[str], min_pixels: int = 1) -> list[Vote]:
     """The class of each cluster; ties go to the class that comes first.
 
     Args:

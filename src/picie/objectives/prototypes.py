@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, cast
 
 import torch
@@ -36,14 +35,12 @@ class Prototypes:
         vectors: (P, D) float32, sorted by cluster; unit vectors for cosine.
         offsets: (P, 1) float32, added to the products with the vectors; None = 0.
         clusters: (P,) int64, ascending, the cluster 0..K-1 of each vector.
-        starts: K + 1 row numbers: cluster k consists of vectors[starts[k]:starts[k + 1]].
         weights: (K,) float32, weights of the clusters in the loss.
     """
 
     vectors: Tensor
     offsets: Tensor | None
     clusters: Tensor
-    starts: tuple[int, ...]
     weights: Tensor
 
     @classmethod
@@ -59,12 +56,10 @@ class Prototypes:
         """
         vectors = F.normalize(centroids, dim=1, eps=_TINY) if rule == "cosine" else centroids
         clusters, order = torch.sort(groups, stable=True)
-        sizes = torch.bincount(clusters, minlength=len(weights))
-        starts = (0, *sizes.cumsum(0).tolist())
         vectors, offsets = vectors[order].detach().float(), None
         if rule == "l2":
             vectors, offsets = 2 * vectors, -vectors.square().sum(1, keepdim=True)
-        return cls(vectors, offsets, clusters, starts, weights.float())
+        return cls(vectors, offsets, clusters, weights.float())
 
     @property
     def single(self) -> bool:
@@ -158,7 +153,7 @@ def _add_block(
     block = rows[part].float()
     length = torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_min_(_TINY)
     if unit:
-        block = block.div_(length) if block.data_ptr() != rows[part].data_ptr() else block / length
+        block = block / length if rows.dtype == torch.float32 else block.div_(length)
     slope: Tensor | None = None  # gradient of the loss with respect to the block
     for number, term in enumerate(terms):
         loss, of_scores = _term(block, term, part, temperature, wanted=gradient is not None)
@@ -182,7 +177,7 @@ def _term(
     scores = torch.mm(prototypes.vectors, block.T)  # (P, n): reductions over P run along the rows
     if prototypes.offsets is not None:
         scores += prototypes.offsets
-    best = scores if prototypes.single else _best(scores, prototypes.starts)  # (K, n)
+    best = scores if prototypes.single else _best(scores, prototypes)  # (K, n)
     logits = best.sub(best.amax(0)).div_(temperature)
     correct = logits.gather(0, labels[None])
     shares = logits.exp_()
@@ -199,12 +194,8 @@ def _term(
     return loss, winner.mul_(slope[prototypes.clusters])
 
 
-def _best(scores: Tensor, starts: Sequence[int]) -> Tensor:
+def _best(scores: Tensor, prototypes: Prototypes) -> Tensor:
     """(K, n) largest score in each group of rows."""
-    best = scores.new_empty(len(starts) - 1, scores.shape[1])
-    for row, (start, stop) in zip(best, pairwise(starts), strict=True):
-        if stop - start == 1:
-            row.copy_(scores[start])
-        else:
-            torch.amax(scores[start:stop], 0, out=row)
-    return best
+    best = scores.new_empty(len(prototypes.weights), scores.shape[1])
+    groups = prototypes.clusters[:, None].expand_as(scores)
+    return best.scatter_reduce_(0, groups, scores, "amax", include_self=False)

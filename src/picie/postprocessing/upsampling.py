@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from picie.runtime.devices import to_device
+
 __all__ = ["Mask", "Span", "mask_type", "upsample", "upsample_part", "upsampled_strips"]
 
 Mask = NDArray[np.signedinteger[Any]]
@@ -23,10 +25,9 @@ Calculate with them only in a wider type: 16 bits overflow.
 """
 
 _STRIP_PIXELS = 2**22  # pixels of the mask per strip
-# Pixels interpolated at once. On a CPU the number is below torch's threshold for parallelisation,
+# Pixels interpolated at once on a CPU. The number is below torch's threshold for parallelisation,
 # because the threads would wait for each other longer than they work.
 _PIXELS = 2**15 - 1
-_PIXELS_GPU = 2**22
 _VALUES = 2**22  # interpolated at once, over all ids; four times as many on a GPU
 
 
@@ -82,8 +83,14 @@ def upsample_part(logits: Tensor, rows: Span, columns: Span) -> Mask:
     logits = logits.float().contiguous()
     down, across = (_axis(span, logits.device) for span in (rows, columns))
     size = (rows.stop - rows.start, columns.stop - columns.start)
-    undisputed = _undisputed(logits)
     mask = np.empty(size, mask_type(len(logits)))
+    if logits.device.type != "cpu":  # few operations: on a GPU, starting them takes the time
+        kind, top = torch.from_numpy(mask).dtype, 0
+        for values in _strips(logits, down, across):
+            mask[top : top + values.shape[1]] = values.argmax(0).to(kind).cpu().numpy()
+            top += values.shape[1]
+        return mask
+    undisputed = _undisputed(logits)
     step = max(1, _STRIP_PIXELS // size[1])
     for top in range(0, size[0], step):
         strip = undisputed[down.before[top : top + step]].index_select(1, across.before)
@@ -105,9 +112,14 @@ def upsampled_strips(logits: Tensor, size: tuple[int, ...]) -> Iterator[Tensor]:
     logits = logits.float()
     spans = (Span(n, 0, m, 0, m) for n, m in zip(logits.shape[1:], size, strict=True))
     down, across = (_axis(span, logits.device) for span in spans)
+    yield from _strips(logits, down, across)
+
+
+def _strips(logits: Tensor, down: "_Axis", across: "_Axis") -> Iterator[Tensor]:
+    """(K, r, W) strips of the interpolated logits."""
     values = _VALUES if logits.device.type == "cpu" else 4 * _VALUES
-    step = max(1, values // (len(logits) * size[1]))
-    for top in range(0, size[0], step):
+    step = max(1, values // (len(logits) * len(across.share)))
+    for top in range(0, len(down.share), step):
         rows = down.part(top, step)
         strip = torch.lerp(logits[:, rows.before], logits[:, rows.after], rows.share[:, None])
         yield torch.lerp(strip[..., across.before], strip[..., across.after], across.share)
@@ -134,9 +146,8 @@ def _axis(span: Span, device: torch.device) -> _Axis:
     before = centre.floor().long()
     after = (before + 1).clamp_max(span.cells - 1)
     share = (centre - before).float()
-    return _Axis(
-        (before - span.first).to(device), (after - span.first).to(device), share.to(device)
-    )
+    parts = (before - span.first, after - span.first, share)
+    return _Axis(*(to_device(part, device) for part in parts))
 
 
 def _undisputed(logits: Tensor) -> Tensor:
@@ -152,8 +163,7 @@ def _undisputed(logits: Tensor) -> Tensor:
 def _decide(mask: Tensor, logits: Tensor, rows: _Axis, columns: _Axis) -> None:
     """Interpolate the pixels of `mask` that are -1, and write their ids."""
     flat, width = mask.view(-1), mask.shape[1]
-    step = _PIXELS if logits.device.type == "cpu" else _PIXELS_GPU
-    for pixels in (flat < 0).nonzero()[:, 0].split(step):
+    for pixels in (flat < 0).nonzero()[:, 0].split(_PIXELS):
         down = pixels.div(width, rounding_mode="floor")
         corners = _corners(rows, columns, down, pixels - down * width, logits.shape[2])
         flat[pixels] = _argmax(_mixed(plane.view(-1), corners) for plane in logits)

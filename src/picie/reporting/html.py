@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from picie.evaluation.health import health_warnings
+from picie.metrics.health import health_warnings
 from picie.reporting.clusters import card, index, percent, share_bar, swatch
 from picie.reporting.content import Cluster, Document, GalleryImage
 from picie.reporting.dendrogram import draw_tree, merges_in_words

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from picie.clustering.tree import suggest_clusters, trees
+from picie.clustering.tree import suggest_clusters, tree_of
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError
@@ -335,7 +335,7 @@ def _cut(model: Segmenter) -> int:
 
 def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     try:
-        rows = trees(model.network)[0]
+        rows = tree_of(model.network.centroid_set())
     except ConfigError as error:
         return None, f"No tree: {error}"
     if not len(rows):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from picie.clustering.validity import MEASURES
+from picie.metrics.health import MEASURES
 
 __all__ = ["ShownMeasure", "shown_measures"]
 

@@ -4,20 +4,35 @@ import ctypes
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from picie.errors import ConfigError
 
-__all__ = ["adam", "autocast", "choose_device", "for_each", "keep_freed_memory", "one_thread"]
+__all__ = [
+    "adam",
+    "autocast",
+    "choose_device",
+    "for_each",
+    "keep_freed_memory",
+    "network_precision",
+    "one_thread",
+    "to_device",
+]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 _LARGE = 2**30
+
+_INSTRUCTIONS = {  # by the names of torch.cpu.get_capabilities, best first
+    "bf16": {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "BF16 of Arm"},
+    "fp16": {"amx_fp16": "AMX-FP16", "avx512_fp16": "AVX512-FP16"},
+}
 
 _KINDS = ("cpu", "cuda", "mps", "xpu")
 
@@ -43,6 +58,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, sent without waiting for the device.
+
+    From memory that is not pinned, the copy would wait until a GPU has done all its earlier work.
+
+    Args:
+        tensor: on the CPU, of any shape; the copy may take place later, so it must not change.
+        device: any device; the CPU returns the tensor itself.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def adam(groups: Iterable[Any], rate: float, device: torch.device) -> torch.optim.Adam:
     """Adam, with torch's fused implementation where the device supports it.
 
@@ -55,20 +84,55 @@ def adam(groups: Iterable[Any], rate: float, device: torch.device) -> torch.opti
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which the network computes in the given precision.
+    """Context in which the network computes in the precision that `network_precision` gives.
 
     Clustering, pseudo-labels and losses disable it and stay in float32.
 
     Args:
         device: device of the network.
-        precision: fp32, bf16, fp16 (not for training: gradients underflow), or auto: bf16 on CUDA
-            devices with native support, else fp32.
+        precision: as there.
     """
-    half = precision in ("bf16", "fp16")
+    used, _ = network_precision(device, precision)
+    dtype = torch.float16 if used == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=used != "fp32")
+
+
+def network_precision(device: torch.device, precision: str) -> tuple[str, str]:
+    """The precision that the network computes in, and a line for the log.
+
+    A processor computes in bf16 or fp16 only if it has instructions for that, else in fp32: without
+    them, half precision takes 2 to 20 times as long as fp32.
+
+    Args:
+        device: device of the network.
+        precision: fp32, bf16, fp16 (not for training: gradients underflow), or auto: bf16 on CUDA
+            devices with native support, else fp32, so that all processors give the same results.
+
+    Returns:
+        fp32, bf16 or fp16, and what was found on a processor that was asked for half precision;
+        "" otherwise.
+    """
     if precision == "auto":
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=half)
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bf16" if native else "fp32"), ""
+    if precision == "fp32" or device.type != "cpu":
+        return precision, ""
+    known = _INSTRUCTIONS[precision]
+    if found := [known[name] for name in known if _processor().get(name)]:
+        return precision, f"the network computes in {precision}: this processor has {found[0]}"
+    lacking = " or ".join(known.values())
+    return "fp32", (
+        f"the network computes in fp32, not in {precision}: this processor lacks instructions for "
+        f"it ({lacking}), and would take 2 to 20 times as long"
+    )
+
+
+def _processor() -> Mapping[str, Any]:
+    """What torch's convolutions can use of the processor; empty if that is unknown."""
+    if not torch.backends.mkldnn.is_available():
+        return {}
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
+    return capabilities
 
 
 def keep_freed_memory() -> None:

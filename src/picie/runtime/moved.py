@@ -8,10 +8,9 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["MODULES", "NAMES", "forwarding", "install"]
 
@@ -22,7 +21,7 @@ _TO = {
     "benchmark.suite": "benchmarking.suite benchmarking.suite_file",
     "benchmark.summary": "tables.correlation tables.document tables.protocol tables.summary",
     "benchmark.tables": "benchmarking.pages tables.markdown tables.page",
-    "cli.app": "cli commands.parsing",
+    "cli.app": "cli",
     "cli.arguments": "commands.arguments commands.export_arguments commands.naming_arguments "
     "commands.report_arguments",
     "cli.bench": "commands.bench",
@@ -31,6 +30,7 @@ _TO = {
     "cli.export": "commands.export commands.export_masks commands.export_model",
     "cli.info": "commands.info",
     "cli.name": "commands.name commands.naming_tables",
+    "cli.parsing": "commands.parsing",
     "cli.predict": "commands.predict",
     "cli.report": "commands.report",
     "cli.train": "commands.train",
@@ -232,7 +232,14 @@ class _Module(ModuleType):
         return getattr(import_module(home), attribute)(*args, **options)
 
 
-class _Finder(MetaPathFinder, Loader):
+# importlib.abc takes long to import, and its classes say only which methods there must be.
+if TYPE_CHECKING:
+    from importlib.abc import Loader as _Loader
+else:
+    _Loader = object
+
+
+class _Finder(_Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

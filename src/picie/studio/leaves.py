@@ -37,7 +37,7 @@ from picie.config import make_config
 from picie.data.images import network_input, read_image
 from picie.errors import DataError, PicieError
 from picie.inference.segmenter import TAUGHT, TILE, Segmenter
-from picie.models.picie import LEARNT
+from picie.models.centroids import LEARNT
 from picie.models.storage import hash_tensors
 from picie.postprocessing.tiling import blended
 from picie.postprocessing.upsampling import upsample

@@ -114,7 +114,7 @@ def load_parts(
         index=index,
         filling=filling,
         queue=Queue(index, workspace.current),
-        cards=Cards(index, node_members(workspace.model.network), leaf_map),
+        cards=Cards(index, node_members(workspace.model.network.centroid_set()), leaf_map),
         accepted=_accepted(workspace, worker),
         checking=Checking(
             photos.folder,

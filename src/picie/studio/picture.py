@@ -9,8 +9,8 @@ from picie.annotation.events import MARKS, Event
 from picie.annotation.log import Annotations
 from picie.clustering.tree import cluster_groups
 from picie.inference.outputs import outputs_of
+from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames
-from picie.models.picie import PiCIE
 from picie.naming.assign import ClusterTree
 from picie.naming.parts import parts_of
 from picie.naming.questions import START, Question, questions
@@ -36,14 +36,14 @@ _MOST_QUESTIONS = 100
 _LONGEST_GAP = 300.0  # seconds; a person who did nothing for longer was away
 
 
-def named_colours(network: PiCIE, names: ClassNames) -> dict[str, str]:
+def named_colours(centroids: CentroidSet, names: ClassNames) -> dict[str, str]:
     """The colour of each class that has an entry, as in masks.
 
     Raises:
-        ConfigError: names that do not fit the network.
+        ConfigError: names that do not fit the model.
     """
     visible = [one for one in names.merged if not one.ignore]
-    rows = outputs_of(network, names).colours
+    rows = outputs_of(centroids, names).colours
     own = {one.name: colour_code(row) for one, row in zip(visible, rows, strict=False)}
     return {one.name: one.colour or own.get(one.name, VOID_COLOUR) for one in names.merged}
 
@@ -104,24 +104,27 @@ def class_nodes(tree: ClusterTree, names: ClassNames, title: str) -> list[int]:
 
 
 def question_list(
-    network: PiCIE, tree: ClusterTree, names: ClassNames, shares: Sequence[float] | None
+    centroids: CentroidSet,
+    tree: ClusterTree,
+    names: ClassNames,
+    shares: Sequence[float] | None,
 ) -> list[dict[str, Any]]:
     """The first questions that are open; none without a tree.
 
     Args:
-        network: of the names.
+        centroids: of the first view.
         tree: at the cut of the names.
         names: of the clusters.
         shares: (P,) share of the pixels of each centroid, or None.
     """
     if not tree.children:
         return []
-    groups = cluster_groups(network, max(2, min(START, tree.count))).tolist()
+    groups = cluster_groups(centroids, max(2, min(START, tree.count))).tolist()
     cut = [
         frozenset(centroid for centroid, group in enumerate(groups) if group == cluster)
         for cluster in range(max(groups) + 1)
     ]
-    asked = questions(tree, names, cut, network.view_centroids(0)[0].cpu(), shares)
+    asked = questions(tree, names, cut, centroids.points, shares)
     return [_plain(one) for one in asked[:_MOST_QUESTIONS]]
 
 

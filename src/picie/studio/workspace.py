@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch.nn import functional as F
-
 from picie.annotation.events import MARKS, Event, digest_of_image
 from picie.annotation.log import Annotations, AnnotationsReader, append_events, redo, undo
-from picie.clustering.tree import suggest_clusters, trees
+from picie.clustering.tree import suggest_clusters, tree_of
 from picie.errors import ConfigError, DataError, ModelError, PicieError
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 from picie.naming.assign import ClusterTree, paint
 from picie.naming.name import change_classes, names_of, weights_state
+from picie.naming.questions import likeness
 from picie.runs import ANNOTATIONS_FILE, CLASSES_FILE, annotated_folder
 from picie.runtime.printable import shown
 from picie.studio.acts import BY, NAMING, ON_PHOTOS, mark, naming, text, whole, with_class
@@ -106,7 +105,7 @@ class Workspace:
     ) -> None:
         self.run, self.photos, self._publish = annotated_folder(run), photos, publish
         self.model = load(self.run, device=device, named=False)
-        self.model.check_view(0)
+        self._centroids = self.model.network.centroid_set()
         self.index: Index | None = None
         self.accepting: Callable[[Event], object] = lambda event: None
         self._weights = weights_state(self.run)
@@ -117,8 +116,8 @@ class Workspace:
         self._files: tuple[Any, ...] = ()
         self._asked: tuple[Any, list[dict[str, Any]]] = (None, [])
         self._current: tuple[object, Segmenter] = (None, self.model)
-        names = names_of(self.run, self.model)
-        self._now = _Now(names, named_colours(self.model.network, names), Annotations(), {}, "")
+        names = names_of(self.run, self.model.clusters)
+        self._now = _Now(names, named_colours(self._centroids, names), Annotations(), {}, "")
         self.node_colours = self._node_colours()
         self.leaves = Leaves(self.model, photos, self.run)
         self.learning = Learning(self.leaves, worker, self._tell_head)
@@ -146,20 +145,18 @@ class Workspace:
 
     def model_info(self) -> dict[str, Any]:
         """What does not change: the centroids and their tree, and colours; plain values."""
-        network = self.model.network
-        unit = F.normalize(network.view_centroids(0)[0].cpu(), dim=1)
         tree: list[list[float]] = []
         suggested = self.model.clusters
         if self._tree(self.model.clusters).children:
-            rows = trees(network)[0].cpu()
+            rows = tree_of(self._centroids)
             tree = [[int(left), int(right), height] for left, right, height in rows.tolist()]
             suggested = suggest_clusters(rows)
         return {
-            "centroids": len(unit),
+            "centroids": len(self._centroids.points),
             "tree": tree,
             "trained": self.model.clusters,
             "suggested": suggested,
-            "alike": (100 * unit @ unit.T).round().int().tolist(),
+            "alike": likeness(self._centroids.points).tolist(),
             "node_colours": self.node_colours,
             "palette": list(free_colours()),
             "taught": self.taught,
@@ -269,7 +266,7 @@ class Workspace:
             said.extend(sentences)
             return self._with_colours(after, renamed), sentences
 
-        change_classes(self.run, self.model, pinned, by=BY, renamed=renamed)
+        change_classes(self.run, self._centroids, pinned, by=BY, renamed=renamed)
         return said
 
     def _annotate(self, values: Mapping[str, Any]) -> list[str]:
@@ -326,7 +323,7 @@ class Workspace:
                 return self._with_colours(names, None), ["colours of the page"]
 
             if any(not one.ignore for one in self.names.merged) or titles:
-                change_classes(self.run, self.model, step, by=BY)
+                change_classes(self.run, self._centroids, step, by=BY)
                 self._refresh()
 
     def _check_model(self) -> None:
@@ -360,8 +357,8 @@ class Workspace:
         try:
             now = replace(now, known=self._reader.read())
             if old[1:] != stamps[1:]:
-                names = names_of(self.run, self.model)
-                named = named_colours(self.model.network, names)
+                names = names_of(self.run, self.model.clusters)
+                named = named_colours(self._centroids, names)
                 now = replace(now, names=names, named=named, problem="")
         except PicieError as error:  # the last good ones stay
             now = replace(now, problem=str(error))
@@ -391,7 +388,7 @@ class Workspace:
 
     def _tree(self, clusters: int) -> ClusterTree:
         if clusters not in self._trees:
-            self._trees[clusters] = ClusterTree(self.model.network, clusters)
+            self._trees[clusters] = ClusterTree(self._centroids, clusters)
         return self._trees[clusters]
 
     def _counts(self, names: Iterable[str]) -> dict[int, int]:
@@ -407,8 +404,7 @@ class Workspace:
         key = names, 0 if self.index is None else self.index.seen
         asked = self._asked
         if asked[0] != key:
-            network = self.model.network
-            self._asked = asked = key, question_list(network, tree, names, self._shares())
+            self._asked = asked = key, question_list(self._centroids, tree, names, self._shares())
         return asked[1]
 
     def _shares(self) -> Sequence[float] | None:

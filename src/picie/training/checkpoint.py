@@ -13,7 +13,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from picie.errors import ModelError
-from picie.models.picie import LEARNT, PiCIE
+from picie.models.centroids import LEARNT
+from picie.models.picie import PiCIE
 from picie.models.storage import hash_tensors
 from picie.runtime.files import open_regular, write_atomically
 from picie.runtime.printable import printable, shown

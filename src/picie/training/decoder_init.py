@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from picie.clustering.features import sample_pixels
+from picie.clustering.kept_stages import KeptStages
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.config import Config
 from picie.models.folding import folded
@@ -27,7 +29,11 @@ _ITERATIONS = 15
 
 @torch.no_grad()
 def start_decoder(
-    model: PiCIE, batches: Iterable[Batch], config: Config, processes: Processes | None = None
+    model: PiCIE,
+    batches: Iterable[Batch],
+    config: Config,
+    processes: Processes | None = None,
+    stages: KeptStages | None = None,
 ) -> bool:
     """Set the laterals so that the features are the leading principal components.
 
@@ -41,17 +47,19 @@ def start_decoder(
         config: reads `size`, `feature_size`, `objective` and `seed`. With the objective `frozen`
             the origin is the mean of all pixels.
         processes: the processes that share the images.
+        stages: keeps the maps of images that will be read again.
 
     Returns:
         Whether there was any image.
     """
-    processes = processes or Processes()
-    stages, balanced = model.backbone, config.objective != "frozen"
-    moments = StageMoments(stages.channels, stages.strides, processes.sum)
+    processes, stages = processes or Processes(), stages or KeptStages((), Path(), 0)
+    balanced = config.objective != "frozen"
+    moments = StageMoments(model.backbone.channels, model.backbone.strides, processes.sum)
     backbone = folded(model.eval()).backbone
     sample: dict[int, Tensor] = {}
     for batch in batches:
-        cells = moments.update(backbone(clean_view(batch.images, config.size)))
+        images = clean_view(batch.images, config.size)
+        cells = moments.update(stages(backbone, batch.indices, images))
         if balanced:
             draws = partial(numpy_generator, Stream.DECODER_PIXELS, config.seed)
             chosen = sample_pixels(cells, batch.indices, _CELLS, draws)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from picie.clustering.features import cluster_order
+from picie.clustering.features import clean_sample, cluster_order
+from picie.clustering.kept_stages import KeptStages
 from picie.config import Config
 from picie.data.crop_loader import counted, image_loader, open_crops
 from picie.data.folder import Photo
@@ -26,7 +27,7 @@ from picie.models.picie import PiCIE
 from picie.models.storage import save_model
 from picie.models.sync_batchnorm import share_batch_statistics
 from picie.runs import Run
-from picie.runtime.devices import autocast, choose_device
+from picie.runtime.devices import autocast, choose_device, network_precision
 from picie.runtime.distributed import Processes
 from picie.runtime.files import write_atomically
 from picie.runtime.profiler import Clock
@@ -80,7 +81,6 @@ class Trainer:
         self.clock = Clock(on=profile, device=self.device)
         self.model = network.to(self.device).to(memory_format=torch.channels_last)
         self.heads = Heads(config).to(self.device) if config.objective == "iic" else None
-        self.optimizer = make_optimizer(self.model, self.heads, config)
         if self.processes.count > 1:
             share_batch_statistics(self.model, self.processes.differentiable_sum)
         if config.compile:
@@ -88,11 +88,19 @@ class Trainer:
             self.model.decoder.compile()
         self.crops = open_crops(photos, config, _cache_folder(run.folder))
         self.loader = image_loader(self.crops, config, self.device, self.processes)
+        self.stages = KeptStages(
+            self._clean_passes(), _cache_folder(run.folder), config.cache_disk_mb * 10**6
+        )
         self.tracking = Tracking(run.folder, config, self.crops, self.device, self._say)
         self.feature_size = -(-config.size // self.model.stride)
         self.finished = 0
         self.began = time.monotonic()
         self._autocast = partial(autocast, self.device, config.precision)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of the network; made when it is used, since that imports the compiler."""
+        return make_optimizer(self.model, self.heads, self.config)
 
     def log_to_file(self) -> AbstractContextManager[None]:
         """Context in which the main process writes train.log."""
@@ -106,7 +114,8 @@ class Trainer:
             self.run.truncate_metrics(epoch)
             self.tracking.start(epoch)
         self._count(epoch)
-        for line in self.notes:
+        note = network_precision(self.device, self.config.precision)[1]
+        for line in (*self.notes, *filter(None, [note])):
             self._say(line)
         if epoch:
             self._say(f"resuming {self.run.folder}: {epoch} of {self.config.epochs} epochs done")
@@ -227,15 +236,29 @@ class Trainer:
     def close(self) -> None:
         """Close the image cache and the trackers."""
         self.tracking.close()
+        self.stages.close()
         self.crops.close()
 
+    def _clean_passes(self) -> list[list[int]]:
+        """The images of each pass over unaugmented images, if all find the same backbone."""
+        config, count = self.config, len(self.photos)
+        if config.batchnorm != "running" or (config.backbone_rate and config.epochs):
+            return []
+        passes = [self._pca_sample()] * (config.decoder_init == "pca")
+        if config.final_centroids == "clean" or not config.epochs:
+            rounds = 1 + config.epochs * bool(config.eval_split)
+            passes += [clean_sample(config, count)] * rounds
+        return passes
+
+    def _pca_sample(self) -> list[int]:
+        return cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
+
     def _start_from_pca(self) -> None:
-        config = self.config
-        order = cluster_order(config, 0, len(self.photos))[: config.kmeans_images]
+        config, order = self.config, self._pca_sample()
         with self.reporter.task("PCA of the backbone", len(order)) as advance:
             batches = counted(self.loader, advance)(order, config.sample_batch_size)
             with self._autocast(), self.clock.part("PCA start"):
-                any_image = start_decoder(self.model, batches, config, self.processes)
+                any_image = start_decoder(self.model, batches, config, self.processes, self.stages)
             if not any_image:
                 raise DataError(f"{config.data}: none of the {len(self.photos)} images can be read")
 
@@ -243,7 +266,7 @@ class Trainer:
         with self._autocast(), self.clock.part("last clustering"):
             count, processes = len(self.photos), self.processes
             cluster_clean_images(
-                self.model, self.loader, count, self.config, self.reporter, processes
+                self.model, self.loader, count, self.config, self.reporter, processes, self.stages
             )
 
     def _curve_values(self) -> dict[str, Any]:
@@ -281,6 +304,8 @@ class Trainer:
 
     def _restore(self) -> int:
         """Restore the last checkpoint; the main process sends it to the others."""
+        if not self.config.epochs:
+            return 0
         path = self.run.checkpoint_path / _CHECKPOINT
         restore = partial(
             load_checkpoint,

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from picie.clustering.features import fit_clean_centroids, keep_centroids
+from picie.clustering.kept_stages import KeptStages
 from picie.config import Config
 from picie.data.crop_loader import BaseCrops, Loader, counted, image_loader
 from picie.evaluation.health import HEALTH_IMAGES, measure_health
@@ -52,6 +53,7 @@ def cluster_clean_images(
     config: Config,
     reporter: Reporter,
     processes: Processes,
+    stages: KeptStages | None = None,
 ) -> None:
     """Replace the centroids of the model by those of unaugmented images.
 
@@ -62,10 +64,13 @@ def cluster_clean_images(
         config: as for training.
         reporter: shows the progress.
         processes: the processes that share the work.
+        stages: maps of images that were kept in earlier passes.
     """
     with reporter.task("clustering", min(count, config.kmeans_images)) as advance:
         counting = counted(loader, advance)
-        fit = fit_clean_centroids(model, counting, count, config, processes=processes)
+        fit = fit_clean_centroids(
+            model, counting, count, config, processes=processes, stages=stages
+        )
     keep_centroids(model, fit)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from picie.config import Config
+from picie.runtime.devices import to_device
 
 __all__ = [
     "NUM_DRAWS",
@@ -32,6 +33,7 @@ NUM_DRAWS = 4
 
 # Below, `resample` multiplies plane by plane, else cell by cell: each the larger matrix product.
 _FEW_CHANNELS = 16
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -103,25 +105,30 @@ def resampling_matrix(
     target: int,
     antialias: bool,
     confined: bool = False,
+    device: torch.device = _CPU,
 ) -> Tensor:
     """Crop, resize and flip along one axis, as a matrix.
+
+    Positions are computed in float64 on the CPU, since float64 is slow on most other devices and
+    missing on some; the weights are computed in float32 on `device`.
 
     Linear interpolation. With `antialias` the triangle filter widens with the downscaling factor,
     as in Pillow and `torch.nn.functional.interpolate(antialias=True)`.
 
     Args:
-        start: (B,) start of the crop as a fraction of the axis.
-        side: (B,) length of the crop as a fraction of the axis.
-        flip: (B,) bool, reverse the crop.
+        start: (B,) start of the crop as a fraction of the axis, on the CPU.
+        side: (B,) length of the crop as a fraction of the axis, on the CPU.
+        flip: (B,) bool, reverse the crop, on the CPU.
         source: pixels of the input axis.
         target: pixels of the output axis.
         antialias: low-pass filter when downscaling.
         confined: read no pixel outside the crop, as if it were cut out first.
+        device: of the matrix.
 
     Returns:
         (B, target, source) float32; rows sum to 1.
     """
-    index = torch.arange(target, dtype=torch.float64, device=start.device)
+    index = torch.arange(target, dtype=torch.float64)
     index = torch.where(flip[:, None], target - 1 - index, index)
     centre = (start[:, None] + side[:, None] * (index + 0.5) / target) * source - 0.5
     low = start * source if confined else torch.zeros_like(start)
@@ -130,12 +137,14 @@ def resampling_matrix(
     support = torch.ones_like(side)
     if antialias:
         support = torch.maximum(support, side * source / target)
-    position = torch.arange(source, dtype=torch.float32, device=start.device)
-    distance = (position - centre.float()[..., None]).abs_() / support.float()[:, None, None]
+    centre, support = (to_device(one.float(), device) for one in (centre, support))
+    position = torch.arange(source, dtype=torch.float32, device=device)
+    distance = (position - centre[..., None]).abs_() / support[:, None, None]
     weight = (1 - distance).clamp_min_(0)
     if confined:
-        inside = (position >= low[:, None] - 0.5) & (position <= high[:, None] - 0.5)
-        weight = weight * inside[:, None, :]
+        pixel = torch.arange(source)
+        inside = (pixel >= low[:, None] - 0.5) & (pixel <= high[:, None] - 0.5)
+        weight = weight * to_device(inside, device)[:, None, :]
     return weight / weight.sum(dim=2, keepdim=True)
 
 

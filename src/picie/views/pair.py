@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from picie.config import Config
-from picie.runtime.devices import for_each
+from picie.runtime.devices import for_each, to_device
 from picie.runtime.random import uniform_draws
 from picie.types import Batch, ViewPair
 from picie.views import geometric, photometric
@@ -66,19 +66,19 @@ def stretch_crops(
         sigma = torch.zeros_like(sigma)  # blurred already
     size, device = images.shape[-1], images.device
     blurred = sigma.nonzero()[:, 0]
-    blur = blur_matrix(sigma[blurred].to(device), size)
-    matrices = []
+    blur = blur_matrix(to_device(sigma[blurred], device), size)
+    rows, matrices = to_device(blurred, device), []
     for start, mirrored in ((boxes[:, 0], torch.zeros_like(flip)), (boxes[:, 1], flip)):
         matrix = resampling_matrix(
-            (start / size).to(device),
-            (boxes[:, 2] / size).to(device),
-            mirrored.to(device),
+            start / size,
+            boxes[:, 2] / size,
+            mirrored,
             source=size,
             target=target,
             antialias=antialias,
             confined=confined,
+            device=device,
         )
-        rows = blurred.to(device)
         matrix[rows] = torch.bmm(matrix[rows], blur)
         matrices.append(matrix)
     return resample(images, matrices[0], matrices[1])
@@ -206,8 +206,8 @@ class Views:
             matrices.append(
                 geometric.resampling_matrix(
                     start, side, flip, source=cells, target=cells, antialias=False,
-                    confined=rounded,
-                ).to(device, non_blocking=True)
+                    confined=rounded, device=device,
+                )
             )  # fmt: skip
         return matrices[0], matrices[1]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from picie.config import Config
+from picie.runtime.devices import to_device
 from picie.runtime.moved import forwarding
 
 __all__ = [
@@ -172,7 +173,7 @@ def _per_level(params: PhotometricParams) -> Tensor:
 
 
 def _on(images: Tensor, values: Tensor) -> Tensor:
-    return values.to(images.device, non_blocking=True)[:, None, None, None]
+    return to_device(values, images.device)[:, None, None, None]
 
 
 def _luma(images: Tensor) -> Tensor:

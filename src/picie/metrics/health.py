@@ -1,0 +1,96 @@
+"""The measures of a model's health: their names, and what is certainly wrong.
+
+`evaluation.health` takes them; nothing here loads torch, so that they can be shown at once.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["MEASURES", "Measure", "health_warnings"]
+
+_DOMINANT = 0.9
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one label-free measure is named and explained to people.
+
+    Attributes:
+        label: a short name.
+        meaning: a clause without a full stop, with the range where it is not obvious.
+    """
+
+    label: str
+    meaning: str
+
+
+MEASURES = {
+    "view_information": Measure(
+        "view information",
+        "how much the cluster in one view of an image says about the cluster in another, 0 to 1",
+    ),
+    "view_agreement": Measure(
+        "view agreement", "share of pixels that get the same cluster in two views of an image"
+    ),
+    "position_information": Measure(
+        "position information", "how much the position in the image says about the cluster, 0 to 1"
+    ),
+    "half_agreement": Measure(
+        "agreement of halves",
+        "how well clusterings of two halves of the images agree (adjusted Rand index; 1 = the "
+        "same, 0 = unrelated)",
+    ),
+    "silhouette": Measure(
+        "silhouette",
+        "how much closer pixel features are to their own cluster than to the next one, -1 to 1",
+    ),
+    "effective_clusters": Measure(
+        "effective clusters", "number of clusters of equal size whose sizes have the same entropy"
+    ),
+    "largest_cluster": Measure("largest cluster", "share of the pixels in the largest cluster"),
+    "lighting_clusters": Measure(
+        "lighting clusters",
+        "number of clusters that hold most of the darkest, or of the brightest, images and little "
+        "else",
+    ),
+    "constant_images": Measure(
+        "images of one colour", "share of the images that are of (nearly) one colour"
+    ),
+    "pictures": Measure("images", "number of images that were measured"),
+}
+"""The measures of a model's health by their key in health.json."""
+
+
+def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:
+    """What is certainly wrong; an empty tuple does not mean that a model is good.
+
+    Args:
+        health: from health.json; measures that are missing or not finite are skipped.
+    """
+    found = []
+    largest, constant, lighting = (
+        _number(health, key) for key in ("largest_cluster", "constant_images", "lighting_clusters")
+    )
+    if largest > _DOMINANT:
+        found.append(
+            f"one cluster holds {largest:.0%} of the pixels: the masks tell little apart, and high "
+            "agreement of views means nothing"
+        )
+    if constant > 0:
+        found.append(
+            f"{constant:.0%} of the images are of (nearly) one colour: they show nothing, and the "
+            "numbers count them too"
+        )
+    if lighting >= 1:
+        many = "one cluster holds" if lighting < 2 else f"{lighting:.0f} clusters each hold"
+        found.append(
+            f"{many} most of the darkest, or of the brightest, images and little else: lighting "
+            "may have been clustered, not things"
+        )
+    return tuple(found)
+
+
+def _number(health: Mapping[str, float], key: str) -> float:
+    value = health.get(key, 0)
+    return value if isinstance(value, int | float) and math.isfinite(value) else 0.0

@@ -1,0 +1,14 @@
+"""The warnings about a model's health."""
+
+from picie.metrics.health import health_warnings
+
+
+def test_warnings_say_only_what_is_certain() -> None:
+    assert health_warnings({"largest_cluster": 0.9, "view_information": 0.0}) == ()
+    [warning] = health_warnings({"largest_cluster": 0.91, "view_agreement": 1.0})
+    assert warning.startswith("one cluster holds 91% of the pixels")
+    [warning] = health_warnings({"constant_images": 0.5})
+    assert warning.startswith("50% of the images are of (nearly) one colour")
+    [warning] = health_warnings({"lighting_clusters": 2.0})
+    assert warning.startswith("2 clusters each hold most of the darkest")
+    assert health_warnings({"largest_cluster": float("nan"), "constant_images": 0.0}) == ()
