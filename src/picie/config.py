@@ -89,7 +89,7 @@ _PAPER: dict[str, Any] = _REFERENCE | {
 }
 
 # The best masks on few images: longer training, and slower prediction.
-_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.2,), "refine": 10}
+_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.1,), "refine": 10}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

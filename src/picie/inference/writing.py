@@ -33,6 +33,7 @@ _Made = tuple[dict[str, Any], dict[str, bytes]]
 """The line of an image, and its files by their paths."""
 
 _TOGETHER = 32  # images that are written together where lists cannot grow
+_STRIP = 2**18  # pixels of a mask that are counted together
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,10 @@ class MaskWriter:
 
 def _shares(mask: NDArray[Any]) -> dict[str, float]:
     """Share of the pixels of each id, by its number in the file; "void" = ignored."""
-    counts = np.bincount(mask.reshape(-1) + 1)
+    flat = mask.reshape(-1)
+    counts = np.zeros(int(flat.max()) + 2, np.int64)
+    for start in range(0, len(flat), _STRIP):  # bincount makes a copy of 64 bits
+        counts += np.bincount(flat[start : start + _STRIP] + 1, minlength=len(counts))
     shares = {
         "void" if number == 0 else str(number - 1): count
         for number, count in enumerate(counts.tolist())
