@@ -131,7 +131,8 @@ def _processor() -> Mapping[str, Any]:
     """What torch's convolutions can use of the processor; empty if that is unknown."""
     if not torch.backends.mkldnn.is_available():
         return {}
-    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
+    ask = getattr(torch.cpu, "get_capabilities", dict)  # not every version of torch can tell
+    capabilities: Mapping[str, Any] = ask()
     return capabilities
 
 
