@@ -53,7 +53,8 @@ class Audit {
   /** @param {Store} store */
   constructor(store) {
     this.store = store;
-    this.busy = false;
+    /** Number of the question whose answer is on its way. @type {number|null} */
+    this.sending = null;
     this.asked = 0;
     this.target = 7.5;
     this.checks = CHECKS;
@@ -185,20 +186,22 @@ class Audit {
    */
   async answer(right, title = "") {
     const question = this.question;
-    if (question === null || this.busy) return;
-    this.busy = true;
+    // The next question may be here before the server's reply: news of it came first.
+    if (question === null || this.sending === question.number) return;
+    this.sending = question.number;
     const truly = right || title === question.predicted;
     this._flash(truly);
     this.asked += 1;
+    const number = this.asked;
     try {
       const check = await post("/api/check/answer", {
         number: question.number, right: truly, title: truly ? "" : title,
       });
-      this.store.put({ check });
+      if (number === this.asked) this.store.put({ check });
     } catch (error) {
       this.store.fail(error);
     } finally {
-      this.busy = false;
+      if (this.sending === question.number) this.sending = null;
     }
   }
 
