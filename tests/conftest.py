@@ -1,6 +1,7 @@
 """Shared data: a tiny labelled folder, and tiny runs trained on it."""
 
 import gc
+import importlib.util
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ from importlib import import_module
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -126,6 +128,22 @@ def toml() -> Callable[[Any], str]:
         return tomli_w.dumps({"a": value}).removeprefix("a = ").strip()
 
     return write
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """Gives a script of the repository as a module; it takes its path from the root."""
+
+    def load(place: str) -> ModuleType:
+        path = Path(__file__).parents[1] / place
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

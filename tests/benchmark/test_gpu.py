@@ -1,11 +1,11 @@
 """The script for GPUs in benchmarks/: it runs on a CPU, and no part of it can end the others."""
 
-import importlib.util
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,19 +13,13 @@ import torch
 
 from picie.cli.app import main
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 SPEEDS = ("training", "waiting", "prediction", "kmeans")
 
 
 @pytest.fixture(scope="module")
-def gpu() -> Any:
+def gpu(load_script: Callable[[str], ModuleType]) -> Any:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/gpu.py")
 
 
 @pytest.fixture

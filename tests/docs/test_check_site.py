@@ -1,6 +1,6 @@
 """The check of the built site sees what it is there for."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,13 +13,8 @@ FINE = (
 
 
 @pytest.fixture(scope="module")
-def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_site", ROOT / "docs" / "check_site.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def check(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("docs/check_site.py")
 
 
 @pytest.fixture

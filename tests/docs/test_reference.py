@@ -1,9 +1,9 @@
 """The generated reference pages say what the program says."""
 
 import contextlib
-import importlib.util
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,17 +13,12 @@ import picie
 from picie.cli.parsing import VERBS
 from picie.config import Config
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "reference.py"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def reference(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("docs/reference.py")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +78,7 @@ def test_pages_do_not_depend_on_the_machine(pages: dict[str, str]) -> None:
     for page in pages.values():
         assert str(Path.home()) not in page
         assert " at 0x" not in page
-        assert str(SCRIPT.parents[1]) not in page
+        assert str(ROOT) not in page
 
 
 def test_tables_have_as_many_cells_in_every_row(pages: dict[str, str]) -> None:

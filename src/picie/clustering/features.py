@@ -231,17 +231,14 @@ def fit_clean_centroids(
         processes: the processes that share the work.
         stages: maps of images that were kept in earlier passes.
     """
-    epoch = _CLEAN + repeat
+    epoch, kept = _CLEAN + repeat, stages or KeptStages()
     batch_statistics = config.batchnorm == "batch"
     model.train(batch_statistics)
     network = model if batch_statistics else folded(model)
 
     def features(batch: Batch) -> tuple[Tensor, Tensor]:
         images = clean_view(batch.images, config.size)
-        if stages is None:
-            maps = network(images)
-        else:
-            maps = network.decoder(stages(network.backbone, batch.indices, images))
+        maps = network.decoder(kept(network.backbone, batch.indices, images))
         return smooth_features(maps, images, config), images
 
     order = cluster_order(config, epoch, count)

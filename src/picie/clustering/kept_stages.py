@@ -26,12 +26,14 @@ class KeptStages:
 
     Args:
         passes: indices of the images of each pass that is planned; maps are kept while a later
-            pass will read them.
+            pass will read them, so without passes none are.
         folder: folder of the file, created if missing.
         most: maximum size of the file in bytes.
     """
 
-    def __init__(self, passes: Iterable[Sequence[int]], folder: Path, most: int) -> None:
+    def __init__(
+        self, passes: Iterable[Sequence[int]] = (), folder: Path = Path(), most: int = 0
+    ) -> None:
         """Store the arguments; the file is created when there is something to keep."""
         self._uses = Counter(index for order in passes for index in order)
         self._folder, self._most = folder, most

@@ -153,12 +153,11 @@ def cluster_groups(
         ConfigError: the model cannot be cut into K clusters.
     """
     groups = centroids.groups
-    trained = int(groups.max()) + 1
-    if clusters == trained:
+    if clusters == centroids.clusters:
         return groups
     if centroids.learnt and centroids.tree is None:
         raise ConfigError(
-            f"{origin}: clusters = {clusters}, but this model has {trained} clusters "
+            f"{origin}: clusters = {clusters}, but this model has {centroids.clusters} clusters "
             "from a learnt classifier and cannot be cut; set clusters to that number"
         )
     if not 2 <= clusters <= len(groups):

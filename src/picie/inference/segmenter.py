@@ -42,7 +42,13 @@ from picie.postprocessing.refinement import average_scales, refine_boundaries
 from picie.postprocessing.tiling import blended, check_tile
 from picie.postprocessing.upsampling import Mask, upsample
 from picie.runs import CLASSES_FILE
-from picie.runtime.devices import autocast, choose_device, for_each, network_precision
+from picie.runtime.devices import (
+    autocast,
+    choose_device,
+    for_each,
+    network_precision,
+    to_device,
+)
 from picie.types import LabelsUsed
 from picie.visualization.palette import Colours, palette
 
@@ -707,9 +713,7 @@ class Segmenter:
 
     def _fractions(self, pixels: Tensor) -> Tensor:
         """(B, 3, h, w) float in [0, 1] on the device, from uint8."""
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()  # so that the copy overlaps with computation
-        return pixels.to(self.device, non_blocking=True).float().div_(255)
+        return to_device(pixels, self.device).float().div_(255)
 
 
 def _pixels(image: LoadedPhoto) -> Tensor:

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["EvenStride", "FusedConvolution", "can_fuse", "is_activation", "is_fusable"]
+__all__ = [
+    "EvenStride",
+    "FusedConvolution",
+    "can_fuse",
+    "is_activation",
+    "is_fusable",
+    "pads_as_tensorflow",
+]
 
 _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
     nn.Hardswish: ("hardswish", []),
@@ -65,6 +72,7 @@ class FusedConvolution(nn.Module):
         self.layer, self.activation = layer, activation
         self._even = isinstance(layer, EvenStride)
         self._own = cast(nn.Conv2d, layer.convolution if self._even else layer)
+        self._pads = pads_as_tensorflow(self._own)
         self._name, self._values = _ACTIVATIONS[type(activation)]
         self._ordered: tuple[object, Tensor, Tensor | None] | None = None
 
@@ -78,7 +86,7 @@ class FusedConvolution(nn.Module):
         if self._even:
             kernel = cast(Tensor, self.layer.kernel)
             margins = [side // 2 for side in own.kernel_size]
-        elif _pads_as_tensorflow(own):
+        elif self._pads:
             from timm.layers.padding import pad_same
 
             maps = pad_same(maps, list(own.kernel_size), list(own.stride), list(own.dilation))
@@ -140,14 +148,14 @@ def is_activation(module: nn.Module) -> bool:
 def is_fusable(module: nn.Module) -> bool:
     """Whether it is a convolution of float32 that pads with zeros."""
     own = module.convolution if isinstance(module, EvenStride) else module
-    if not isinstance(own, nn.Conv2d) or not (type(own) is nn.Conv2d or _pads_as_tensorflow(own)):
+    if not isinstance(own, nn.Conv2d) or not (type(own) is nn.Conv2d or pads_as_tensorflow(own)):
         return False
     padded = own.padding_mode == "zeros" and not isinstance(own.padding, str)
     return padded and own.weight.dtype == torch.float32 and not module._forward_hooks
 
 
-def _pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
-    """Whether its padding depends on the size of the maps."""
+def pads_as_tensorflow(module: nn.Module) -> bool:
+    """Whether it is a convolution whose padding depends on the size of the maps."""
     from timm.layers import Conv2dSame
 
-    return type(convolution) is Conv2dSame
+    return type(module) is Conv2dSame

@@ -20,6 +20,7 @@ from picie.models.cpu_convolutions import (
     can_fuse,
     is_activation,
     is_fusable,
+    pads_as_tensorflow,
 )
 from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, torch_generator
@@ -71,22 +72,18 @@ def fix_padding(network: nn.Module) -> None:
     The result is valid for images whose sides are multiples of the coarsest stride. An exported
     graph then needs no arithmetic on sizes.
     """
-    from timm.layers import Conv2dSame
-
     for parent in list(network.modules()):
         if isinstance(parent, EvenStride):
             continue  # replaced as a unit by its parent
         for name, layer in list(parent.named_children()):
             inner = layer.convolution if isinstance(layer, EvenStride) else layer
-            if type(inner) is Conv2dSame:
+            if pads_as_tensorflow(inner):
                 parent.add_module(name, _FixedPadding(cast(nn.Conv2d, inner)))
 
 
 def _is_strided(module: nn.Module) -> bool:
     """Whether it is a depthwise "same" convolution of stride 2 with an odd square kernel."""
-    from timm.layers import Conv2dSame
-
-    if type(module) is not Conv2dSame:
+    if not pads_as_tensorflow(module):
         return False
     layer = cast(nn.Conv2d, module)
     kernel, other = layer.kernel_size
@@ -211,9 +208,8 @@ def _observed(
 
 def _is_convolution(module: nn.Module) -> bool:
     """Whether it applies its weights unchanged; some subclasses normalise them first."""
-    from timm.layers import Conv2dSame
-
-    return type(module) in (nn.Conv2d, Conv2dSame) and not module._forward_hooks
+    known = type(module) is nn.Conv2d or pads_as_tensorflow(module)
+    return known and not module._forward_hooks
 
 
 def _is_norm(module: nn.Module) -> bool:

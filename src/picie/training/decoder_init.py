@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -52,7 +51,7 @@ def start_decoder(
     Returns:
         Whether there was any image.
     """
-    processes, stages = processes or Processes(), stages or KeptStages((), Path(), 0)
+    processes, stages = processes or Processes(), stages or KeptStages()
     balanced = config.objective != "frozen"
     moments = StageMoments(model.backbone.channels, model.backbone.strides, processes.sum)
     backbone = folded(model.eval()).backbone
