@@ -3,6 +3,7 @@
 PicieError                 exit code 1
 ├── ConfigError            exit code 2: a flag, a key or a value that cannot be used
 ├── DataError              a folder, an image, a mask or a list file that cannot be used
+│   └── LayoutError        a folder that is not laid out as a known data set
 ├── ModelError             a backbone, a run folder or a weight file that cannot be used
 │   └── NotFittedError     a model without centroids was asked for clusters
 └── MissingExtraError      an optional package is needed and absent
@@ -13,6 +14,7 @@ Every message says what is wrong, where, and what to do next.
 __all__ = [
     "ConfigError",
     "DataError",
+    "LayoutError",
     "MissingExtraError",
     "ModelError",
     "NotFittedError",
@@ -34,6 +36,10 @@ class ConfigError(PicieError):
 
 class DataError(PicieError):
     """Images, masks or list files that are missing, unreadable or inconsistent."""
+
+
+class LayoutError(DataError):
+    """A folder without the tree of a known data set, which the message draws on several lines."""
 
 
 class ModelError(PicieError):

@@ -15,6 +15,7 @@ from picie.benchmark.records import State
 from picie.benchmark.run import Benchmark, open_benchmark
 from picie.cli.app import main
 from picie.errors import ConfigError, DataError
+from picie.runs import Run
 from picie.runtime.locks import locked
 from picie.runtime.progress import Reporter
 from picie.training.trainer import Trainer
@@ -249,6 +250,35 @@ def test_fresh_centroids_and_drawn_scenes(
     assert "| system | seeds | accuracy | mIoU | fresh accuracy | fresh mIoU | minutes |" in text
     assert "| default | 1 of 2 |" in text
     assert "Trained on train (4 images) without labels, scored on val (2 images)" in text
+
+
+def test_a_summary_probes_the_floor_once(
+    write_suite: WriteSuite, out: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (out / "table.md").read_text()
+    scenes = values["data"][0]
+    others = {"name": "others", "train": "!scene_0002*", "eval": "scene_0002*+val"}
+    data = [scenes, scenes | others]
+    suite = write_suite(summary={"floor": "default"}, data=data)
+    bench = open_benchmark(suite, out, only="scenes--")
+    with monkeypatch.context() as patch:
+        patch.setattr("picie.benchmark.run.train", None)  # what was trained is only scored
+        assert bench.status(bench.jobs[0]).state is State.TRAINED
+        assert bench.run(QUIET) == []
+    assert record(bench)["probe"]["images"] == 6
+    assert ["probe" in record(bench, number) for number in range(4)] == [True, False, False, False]
+    assert open_benchmark(suite, out, only="others--default*seed0").run(QUIET) == []
+    other = next(job for job in bench.jobs if job.data.name == "others")
+    assert Run.open(other.folder).config.split == "!scene_0002*"
+    with monkeypatch.context() as patch:
+        patch.setattr("picie.benchmark.run.probe_features", None)
+        assert open_benchmark(suite, out, only="default*seed0").run(QUIET) == []
+    text = (out / "table.md").read_text()
+    assert "Trained on !scene_0002* (8 images) without labels, scored on scene_0002*+val" in text
+    assert text.index("## others") < text.index("## All data sets") < text.index("## Systems")
+    # without the summary, the tables are those of before
+    assert open_benchmark(write_suite(), out).run(QUIET) == []
+    assert (out / "table.md").read_text() == before
 
 
 @pytest.mark.usefixtures("no_training")

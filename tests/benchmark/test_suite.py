@@ -18,7 +18,8 @@ def test_what_is_left_out_has_its_default(write_suite: WriteSuite) -> None:
     assert suite.systems[0].preset == "default"
     assert suite.grid.seeds == (0,)
     assert suite.grid.backbones == ("tf_efficientnet_lite0",)
-    assert (suite.evaluate, suite.published) == ({}, ())
+    assert (suite.evaluate, suite.published, suite.summary) == ({}, (), None)
+    assert suite.probe(suite.systems[0], 0) == ""
 
 
 def test_the_later_table_wins(write_suite: WriteSuite) -> None:
@@ -30,6 +31,13 @@ def test_the_later_table_wins(write_suite: WriteSuite) -> None:
     assert (config.clusters, config.temperature, config.balance) == (5, 0.3, "none")
     assert config.label_rule == "l2"  # of the preset
     assert (config.seed, config.backbone, config.split) == (7, "resnet18", "all")
+
+
+def test_the_floor_s_first_seed_is_probed(write_suite: WriteSuite) -> None:
+    systems = [{"name": "a"}, {"name": "b", "seeds": [7, 0]}]
+    suite = read_suite(write_suite(systems=systems, summary={"floor": "b"}))
+    probes = [[suite.probe(system, seed) for seed in (0, 1, 7)] for system in suite.systems]
+    assert probes == [["", "", ""], ["", "", "linear"]]
 
 
 # --- suite files: what is refused before anything runs
@@ -72,6 +80,13 @@ def one(**changes: Any) -> list[Values]:
             "[defaults]: unknown setting 'epohcs'; did you mean 'epochs'?",
         ),
         ({"defaults": {"split": "a"}}, "[defaults]: 'split' is set for each run; give it as"),
+        ({"summary": {"floor": "defualt"}}, "[summary] floor 'defualt' is not in [[systems]]; did"),
+        ({"summary": {}}, "[summary]: 'floor' is missing; add it"),
+        (
+            {"summary": {"floor": "default", "prob": "knn"}},
+            "[summary]: unknown key 'prob'; did you mean 'probe'?",
+        ),
+        ({"summary": {"floor": "default", "probe": "both"}}, "[summary]: probe = 'both': Input"),
         ({"data": one(trian="a")}, "[[data]] 1: unknown key 'trian'; did you mean 'train'?"),
         ({"data": one(path="a", synthetic={})}, "[[data]] 1: give synthetic, or path and dataset"),
         (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
+from picie.benchmark.comparison import Comparison
 from picie.benchmark.summary import (
     Row,
     Section,
@@ -115,6 +116,44 @@ def test_every_row_is_as_wide_as_the_headings(make_record: MakeRecord) -> None:
     records = [make_record(scores={"fresh": fresh, "other_views": views})]
     table = section(records, [one], planned).scores
     assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_a_comparison_adds_the_probe_the_worst_seed_and_small_classes(
+    make_record: MakeRecord,
+) -> None:
+    probe = {"kind": "linear", "miou": 40.0, "halves": False, "images": 6}
+    found = {"iou": {"sky": 90.0, "pole": 6.0}, "share": {"sky": 99.0, "pole": 1.0}}
+    views = found | {"other_views": [{"accuracy": 1.0, "miou": 1.0}]}
+    records = [
+        make_record(system="floor", miou=10.0, probe=probe),
+        make_record(seed=0, miou=20.0, scores=views),
+        make_record(seed=1, miou=16.0),
+    ]
+    one = {"system": "x", "data": "photos", "accuracy": 1.0, "source": "s", "verified": True}
+    planned = {Row("photos", "floor", "resnet18"): 1, MINE: 2}
+    [section] = summarise(planned, records, [one], Comparison.of("floor", records))
+    table = section.scores
+    assert table.columns[4:] == ("probe", "of probe", "worst seed", "small classes", "minutes")
+    assert table.rows[0][4:] == ("40.0", "0.25", "10.0 (seed 0)", "-", "1.0")
+    assert table.rows[1][3:] == ("18.0 ± 2.8", "40.0", "0.45", "16.0 (seed 1)", "6.0", "1.0")
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert section.protocol[1:] == (
+        "Probe: linear, learnt from all labels of 6 training images, on the features of floor. Of "
+        "probe: mIoU over that of the probe.",
+    )
+
+
+def test_a_probe_by_halves_is_told_and_one_that_is_missing_is_not_guessed(
+    make_record: MakeRecord,
+) -> None:
+    probe = {"kind": "knn", "miou": 40.0, "halves": True, "images": 6}
+    records = [make_record(probe=probe)]
+    [section] = summarise({MINE: 1}, records, [], Comparison.of("mine", records))
+    assert section.scores.rows[0][4] == "40.0, by halves"
+    assert "was scored on the others, and the other way round" in section.protocol[2]
+    [section] = summarise({MINE: 1}, records, [], Comparison.of("floor", records))
+    assert section.scores.rows[0][4:6] == ("-", "-")
+    assert len(section.protocol) == 1
 
 
 def test_correlations_need_five_runs(make_record: MakeRecord) -> None:

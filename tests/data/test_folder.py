@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from picie.data.folder import open_folder
+from picie.data.folder import lists_of, open_folder
 from picie.data.masks import read_mask
 from picie.errors import DataError
 
@@ -182,6 +182,70 @@ def test_list_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"val\.txt: cannot be read \(it is not UTF-8 text\)"):
         open_folder(tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train+val", "day/1 day/2 dusk1"),
+        ("day/*", "day/1 day/2"),
+        ("dusk?", "dusk1 dusk2"),
+        ("!dusk*", "day/1 day/2 odd[1]"),
+        ("!dusk*+!odd[1]*", "day/1 day/2"),
+        ("train+!dusk*", "day/1"),
+        ("!dusk*+train", "day/1"),
+        ("val+dusk*", "day/2 dusk1 dusk2"),
+        ("!train", "day/2 dusk2 odd[1]"),
+        ("odd[1]*", "odd[1]"),
+    ],
+)
+def test_parts_of_a_split_are_joined_or_taken_away(
+    tmp_path: Path, split: str, expected: str
+) -> None:
+    for name in ("day/1", "day/2", "dusk1", "dusk2", "odd[1]"):
+        touch(tmp_path, f"images/{name}.jpg")
+    (tmp_path / "train.txt").write_text("dusk1\nday/1\n")
+    (tmp_path / "val.txt").write_text("day/2\n")
+    assert names(tmp_path, split) == expected.split()
+    assert open_folder(tmp_path, split).split == split
+
+
+@pytest.mark.parametrize("split", ["a+b", "a*", "!a", "a+b+c*"])
+def test_a_list_of_that_very_name_comes_first(tmp_path: Path, split: str) -> None:
+    touch(tmp_path, "a.jpg", "a1.jpg", "z.jpg")
+    (tmp_path / f"{split}.txt").write_text("z\n")
+    assert names(tmp_path, split) == ["z"]
+
+
+def test_a_list_may_be_named_like_a_pattern_in_a_part_too(tmp_path: Path) -> None:
+    touch(tmp_path, "a1.jpg", "b.jpg", "z.jpg")
+    (tmp_path / "a*.txt").write_text("z\n")
+    assert names(tmp_path, "a*+b*") == ["b", "z"]
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("c*", r"split 'c\*': no image has a name like 'c\*'; names look like 'a'"),
+        ("!c*", r"split '!c\*': no image has a name like 'c\*'"),
+        ("a*+test", r"test\.txt: does not exist; lists here: val\.txt"),
+        ("!test", r"test\.txt: does not exist"),
+        ("val+", r"split 'val\+' has an empty part; join lists as in 'train\+val'"),
+        ("!", "has an empty part"),
+        ("val+!a*", r"split 'val\+!a\*' leaves no image"),
+    ],
+)
+def test_parts_that_cannot_be_used(tmp_path: Path, split: str, message: str) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "val.txt").write_text("a\n")
+    with pytest.raises(DataError, match=message):
+        open_folder(tmp_path, split)
+
+
+def test_lists_of_a_split_are_named() -> None:
+    assert lists_of("") == []
+    assert lists_of("val") == ["val.txt"]
+    assert lists_of("a+!b*") == ["a+!b*.txt", "a.txt", "!b*.txt", "b*.txt"]
 
 
 # --- labels

@@ -5,6 +5,7 @@ data       name, dataset, synthetic, splits, number of images and a digest of th
 evaluate   the protocol of the suite
 config     every setting
 scores     Evaluation.to_json()
+probe      of the runs whose features a probe learns from: its scores, from `probe_features`
 curves     the records of metrics.jsonl
 health     health.json of the run folder, or null
 seconds    train, evaluate, and the sums of the epochs' parts; resumed: train was interrupted
@@ -86,6 +87,7 @@ def make_record(
     scores: Mapping[str, Any],
     seconds: Mapping[str, Any],
     around: Mapping[str, Any],
+    probe: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of a scored run.
 
@@ -97,6 +99,7 @@ def make_record(
         scores: `Evaluation.to_json()`.
         seconds: train, evaluate and resumed.
         around: from `surroundings`.
+        probe: from `probe_features`, if one learns from the features of this run.
     """
     run = Run.open(job.folder)
     curves = run.metrics()
@@ -112,6 +115,7 @@ def make_record(
         "evaluate": dict(evaluate),
         "config": job.config.model_dump(mode="json"),
         "scores": dict(scores),
+        **({"probe": dict(probe)} if probe else {}),
         "curves": curves,
         "health": run.health() or None,
         "seconds": dict(seconds) | {"parts": _parts(curves)},
@@ -277,7 +281,11 @@ class JobStatus:
 
 
 def find_standing(
-    job: Job, *, images: Mapping[str, Any] | None, evaluate: Mapping[str, Any]
+    job: Job,
+    *,
+    images: Mapping[str, Any] | None,
+    evaluate: Mapping[str, Any],
+    probe: str = "",
 ) -> JobStatus:
     """Determine the progress of a run from its record, or else from its run folder.
 
@@ -285,6 +293,7 @@ def find_standing(
         job: the run.
         images: from `describe_images`; None if they are missing.
         evaluate: the protocol of the suite.
+        probe: kind of the probe that learns from the features of this run; "" = none.
 
     Raises:
         ModelError: its record is damaged or too new.
@@ -294,7 +303,8 @@ def find_standing(
         return _unfinished(job, images)
     changes = differences(record, job, images=images, evaluate=evaluate)
     if not changes:
-        return JobStatus(State.DONE, State.DONE)
+        lacks_probe = probe and record.get("probe", {}).get("kind") != probe
+        return _unfinished(job, images) if lacks_probe else JobStatus(State.DONE, State.DONE)
     # A different protocol alone needs no new training.
     trained = _unfinished(job, images).todo is State.TRAINED
     if trained and all(change.startswith(_PROTOCOL) for change in changes):

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -23,6 +23,7 @@ from picie.benchmark.plan import (
     plan,
     select,
 )
+from picie.benchmark.probe import check_probe, probe_features
 from picie.benchmark.records import (
     JobStatus,
     State,
@@ -36,13 +37,16 @@ from picie.benchmark.records import (
 from picie.benchmark.suite import Suite, read_suite
 from picie.benchmark.tables import make_document, write_pages
 from picie.config import MACHINE
-from picie.errors import ConfigError, DataError
+from picie.data.datasets.dataset import drawn
+from picie.data.datasets.registry import DATASETS
+from picie.errors import ConfigError, DataError, LayoutError
 from picie.evaluation.scoring import evaluate
 from picie.inference.segmenter import Segmenter, load
 from picie.runs import Run
 from picie.runtime.files import remove_parts
 from picie.runtime.locks import locked
 from picie.runtime.outputs import check_output
+from picie.runtime.printable import printable
 from picie.runtime.progress import Reporter
 from picie.training.loop import resume, train
 
@@ -96,7 +100,7 @@ class Benchmark:
             DataError: a split or labels are missing.
             ModelError: its record is damaged.
         """
-        status = find_standing(job, images=self._known(job), evaluate=self.suite.evaluate)
+        status = self._standing(job, self._known(job))
         if status.state is not State.DONE and absence(job):
             return JobStatus(State.ABSENT, status.todo, status.changes)
         return status
@@ -122,6 +126,8 @@ class Benchmark:
         jobs = self._at_hand(reporter, skip_missing=skip_missing)
         for job in jobs:  # raises for data that cannot be used, before anything is written
             self._known(job)
+            if self._probe(job) and is_at_hand(job):
+                check_probe(job)
         with locked(self.out, "picie bench", inside=True):
             for folder in (self.out, self.out / "records", self.out / "runs"):
                 remove_parts(folder, ".json", ".md", ".html")
@@ -148,6 +154,13 @@ class Benchmark:
             _free_memory()
         return failures
 
+    def _standing(self, job: Job, images: Mapping[str, Any] | None) -> JobStatus:
+        evaluate, probe = self.suite.evaluate, self._probe(job)
+        return find_standing(job, images=images, evaluate=evaluate, probe=probe)
+
+    def _probe(self, job: Job) -> Literal["", "linear", "knn"]:
+        return self.suite.probe(job.system, job.seed)
+
     def _known(self, job: Job) -> dict[str, Any] | None:
         name = job.data.name
         if name not in self._images and is_at_hand(job):
@@ -155,14 +168,16 @@ class Benchmark:
         return self._images.get(name)
 
     def _at_hand(self, reporter: Reporter, *, skip_missing: bool) -> list[Job]:
-        missing = {job.data.name: absence(job) for job in self.chosen if absence(job)}
-        for reason in missing.values():
+        missing = {job.data.name: job for job in self.chosen if absence(job)}
+        for job in missing.values():
             if not skip_missing:
-                raise DataError(
-                    f"{reason}, which does not exist; give the folder that the suite's paths start "
-                    "from as --data ROOT, or skip the data set with --skip-missing"
+                known = DATASETS.get(job.data.dataset)
+                raise LayoutError(
+                    f"{printable(absence(job))}, which does not exist; give the folder that the "
+                    "suite's paths start from as --data ROOT, or skip the data set with "
+                    f"--skip-missing{drawn(known) if known else ''}"
                 )
-            reporter.say(f"skipped: {reason}")
+            reporter.say(f"skipped: {absence(job)}")
         jobs = [job for job in self.chosen if job.data.name not in missing]
         if not jobs:
             raise DataError(f"{self.suite.path}: none of its data sets exists; give --data ROOT")
@@ -192,14 +207,18 @@ class Benchmark:
             reporter=reporter,
             **self.suite.evaluate,
         )
+        seconds["evaluate"] = round(time.monotonic() - began, 2)
+        probe = self._probe(job)
+        protocol = self.suite.evaluate
         record = make_record(
             job,
             suite=self.suite.title,
             images=images,
-            evaluate=self.suite.evaluate,
+            evaluate=protocol,
             scores=evaluation.to_json(),
-            seconds=seconds | {"evaluate": round(time.monotonic() - began, 2)},
+            seconds=seconds,
             around=around,
+            probe=probe_features(model, job, probe, protocol, reporter) if probe else None,
         )
         write_json(job.record_path, record)
         scores = evaluation.scores
@@ -231,9 +250,7 @@ class Benchmark:
 
     def _is_done(self, job: Job) -> bool:
         """Whether a run is finished. Images of data sets that were not selected are not checked."""
-        images = self._images.get(job.data.name)
-        status = find_standing(job, images=images, evaluate=self.suite.evaluate)
-        return status.state is State.DONE
+        return self._standing(job, self._images.get(job.data.name)).state is State.DONE
 
 
 def _train(

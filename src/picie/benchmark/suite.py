@@ -6,6 +6,7 @@
     [[systems]]     one row of the table: a preset and settings
     [grid]          seeds, backbones
     [evaluate]      protocol: arguments of `evaluate`
+    [summary]       optional: a floor and a probe to compare with, over all data sets
     [[published]]   published numbers to compare with
 
 Settings are fields of `Config`. If several tables set one, the later in this order wins: preset,
@@ -14,7 +15,7 @@ defaults, data, system.
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -33,6 +34,7 @@ __all__ = [
     "Part",
     "Published",
     "Suite",
+    "Summary",
     "Synthetic",
     "System",
     "check_settings",
@@ -138,6 +140,19 @@ class Grid(Part):
     backbones: tuple[_Text, ...] = Field((DEFAULT_BACKBONE,), min_length=1, max_length=_MOST)
 
 
+class Summary(Part):
+    """What every run is compared with, and a table over all data sets.
+
+    Attributes:
+        floor: a system that trains nothing; runs are compared with its run of the same seed.
+        probe: the classifier that learns the labels of the training images, on the features of the
+            floor's first seed: once for each data set and backbone.
+    """
+
+    floor: _Name
+    probe: Literal["linear", "knn"] = "linear"
+
+
 class Published(Part):
     """A result measured by others.
 
@@ -168,6 +183,7 @@ class Suite(Part):
     systems: tuple[System, ...] = Field(min_length=1, max_length=_MOST)
     grid: Grid = Grid()
     evaluate: dict[str, Any] = Field(default_factory=dict)
+    summary: Summary | None = None
     published: tuple[Published, ...] = Field((), max_length=_MOST)
 
     def config(self, system: System, data: Data, *, seed: int, backbone: str) -> Config:
@@ -190,6 +206,12 @@ class Suite(Part):
             raise ConfigError(
                 f"{self.path}: system {system.name!r} on {data.name!r}: {error}"
             ) from None
+
+    def probe(self, system: System, seed: int) -> Literal["", "linear", "knn"]:
+        """The probe that learns from the features of this run; "" = none."""
+        if self.summary is None or system.name != self.summary.floor:
+            return ""
+        return self.summary.probe if seed == (system.seeds or self.grid.seeds)[0] else ""
 
 
 def check_settings(names: set[str]) -> None:
@@ -255,6 +277,12 @@ def _check_names(suite: Suite) -> None:
                 f"{suite.path}: [[published]] data {published.data!r} is not in [[data]]; "
                 f"{suggest(published.data, known)}"
             )
+    systems = [system.name for system in suite.systems]
+    if suite.summary is not None and suite.summary.floor not in systems:
+        raise ConfigError(
+            f"{suite.path}: [summary] floor {suite.summary.floor!r} is not in [[systems]]; "
+            f"{suggest(suite.summary.floor, systems)}"
+        )
 
 
 def _check_protocol(suite: Suite) -> None:
@@ -326,6 +354,7 @@ def _nearest(name: str, location: tuple[str | int, ...]) -> str:
         "data": Data,
         "systems": System,
         "grid": Grid,
+        "summary": Summary,
         "published": Published,
         "synthetic": Synthetic,
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from picie.benchmark.comparison import Comparison, small_classes
 from picie.visualization.charts import PANELS, Line, epoch_points, is_number, stroke
 
 __all__ = [
@@ -54,10 +55,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """One data set.
+    """One data set, or what is said of all of them.
 
     Attributes:
-        title: its name.
+        title: name of the data set.
         protocol: sentences on what was scored and how.
         scores: the main table.
         sources: of published numbers, numbered as in the table.
@@ -83,7 +84,7 @@ class Document:
 
     Attributes:
         title: of the suite.
-        sections: one for each data set.
+        sections: one for each data set, and those on all of them.
         systems: their settings.
         notes: versions, machines and failures.
     """
@@ -128,7 +129,10 @@ def spread(values: Sequence[float]) -> str:
 
 
 def summarise(
-    planned: Mapping[Row, int], records: Iterable[Record], published: Sequence[Record]
+    planned: Mapping[Row, int],
+    records: Iterable[Record],
+    published: Sequence[Record],
+    comparison: Comparison | None = None,
 ) -> tuple[Section, ...]:
     """One section for each data set, in the order of `planned`.
 
@@ -136,6 +140,7 @@ def summarise(
         planned: the rows in order, each with its number of runs.
         records: of the finished runs; each belongs to one of these rows.
         published: published results: system, data, accuracy, miou, source, verified.
+        comparison: gives the tables columns for the probe, the worst seed and small classes.
     """
     done: dict[Row, list[Record]] = {row: [] for row in planned}
     for record in records:
@@ -146,13 +151,18 @@ def summarise(
             {row: runs for row, runs in done.items() if row.data == name},
             planned,
             [entry for entry in published if entry["data"] == name],
+            comparison,
         )
         for name in dict.fromkeys(row.data for row in planned)
     )
 
 
 def _section(
-    name: str, done: _Runs, planned: Mapping[Row, int], published: Sequence[Record]
+    name: str,
+    done: _Runs,
+    planned: Mapping[Row, int],
+    published: Sequence[Record],
+    comparison: Comparison | None,
 ) -> Section:
     records = [record for runs in done.values() for record in runs]
     sources = tuple(dict.fromkeys(str(entry["source"]) for entry in published))
@@ -163,8 +173,8 @@ def _section(
     )
     return Section(
         title=name,
-        protocol=protocol(records),
-        scores=_scores(done, planned, published, sources),
+        protocol=(*protocol(records), *_about_probe(name, comparison)),
+        scores=_scores(done, planned, published, sources, comparison),
         sources=tuple(f"[{number}] {source}" for number, source in enumerate(sources, 1)),
         correlations=_correlations(records),
         runs=_single_runs(records),
@@ -181,6 +191,7 @@ def _scores(
     planned: Mapping[Row, int],
     published: Sequence[Record],
     sources: Sequence[str],
+    comparison: Comparison | None,
 ) -> Table:
     fresh = any(record["scores"].get("fresh") for runs in done.values() for record in runs)
     several = len({row.backbone for row in done}) > 1
@@ -189,24 +200,31 @@ def _scores(
     for system in dict.fromkeys([row.system for row in done] + [p["system"] for p in published]):
         for row in (row for row in done if row.system == system):
             label = (system, *[row.backbone] * several)
-            rows += _own_rows(label, done[row], planned[row], fresh=fresh)
+            rows += _own_rows(label, done[row], planned[row], fresh=fresh, comparison=comparison)
         for entry in (entry for entry in published if entry["system"] == system):
             foreign.add(len(rows))
             name = (_foreign_name(entry, sources), *[""] * several)
             numbers = [_published(entry, key) for key in _SCORES]
-            rows.append((*name, "", *numbers, *["", ""] * fresh, ""))
+            rows.append((*name, "", *numbers, *_blank(comparison), *["", ""] * fresh, ""))
     columns = ["system", *["backbone"] * several, "seeds", "accuracy", "mIoU"]
+    columns += _COMPARED if comparison else ()
     columns += [*["fresh accuracy", "fresh mIoU"] * fresh, "minutes"]
     return Table(tuple(columns), tuple(rows), 1 + several, frozenset(foreign))
 
 
 def _own_rows(
-    label: tuple[str, ...], runs: Sequence[Record], planned: int, *, fresh: bool
+    label: tuple[str, ...],
+    runs: Sequence[Record],
+    planned: int,
+    *,
+    fresh: bool,
+    comparison: Comparison | None,
 ) -> list[tuple[str, ...]]:
     """A row for the model, and one for each further view with its own centroids."""
     seeds = str(len(runs)) if len(runs) == planned else f"{len(runs)} of {planned}"
     scores = [record["scores"] for record in runs]
     cells = [spread([score[key] for score in scores]) for key in _SCORES]
+    cells += _compared(runs, comparison) if comparison else ()
     if fresh:
         repeated = [score["fresh"] for score in scores if score.get("fresh")]
         cells += [spread([score[key]["mean"] for score in repeated]) for key in _SCORES]
@@ -218,8 +236,47 @@ def _own_rows(
         view_scores = [others[view] for others in views if len(others) > view]
         cells = [spread([score[key] for score in view_scores]) for key in _SCORES]
         named = (f"— the same, view {view + 2}", *label[1:])
-        rows.append((*named, str(len(view_scores)), *cells, *["", ""] * fresh, ""))
+        blank = (*_blank(comparison), *["", ""] * fresh, "")
+        rows.append((*named, str(len(view_scores)), *cells, *blank))
     return rows
+
+
+_COMPARED = ("probe", "of probe", "worst seed", "small classes")
+
+
+def _blank(comparison: Comparison | None) -> tuple[str, ...]:
+    return ("",) * len(_COMPARED) if comparison else ()
+
+
+def _compared(runs: Sequence[Record], comparison: Comparison) -> tuple[str, ...]:
+    """Cells of `_COMPARED`: mIoU of the probe, ratio to it, lowest mIoU, IoU of small classes."""
+    probe = next((found for run in runs if (found := comparison.probe(run))), None)
+    ratios = [ratio for run in runs if (ratio := comparison.ratio(run)) is not None]
+    worst = min(runs, key=lambda run: float(run["scores"]["miou"]), default=None)
+    small = [iou for run in runs if (iou := small_classes(run["scores"])) is not None]
+    return (
+        f"{probe['miou']:.1f}" + ", by halves" * bool(probe["halves"]) if probe else _NONE,
+        f"{statistics.mean(ratios):.2f}" if ratios else _NONE,
+        f"{worst['scores']['miou']:.1f} (seed {worst['seed']})" if worst else _NONE,
+        spread(small),
+    )
+
+
+def _about_probe(name: str, comparison: Comparison | None) -> tuple[str, ...]:
+    """What the probe of a data set learnt from."""
+    found = comparison.probes.items() if comparison else ()
+    probes = [one for (data, _), one in found if data == name]
+    if comparison is None or not probes:
+        return ()
+    told = (
+        f"Probe: {probes[0]['kind']}, learnt from all labels of {probes[0]['images']} training "
+        f"images, on the features of {comparison.floor}. Of probe: mIoU over that of the probe."
+    )
+    halves = (
+        "The training images are scored too: the probe learnt from every second of them and was "
+        "scored on the others, and the other way round."
+    )
+    return (told, halves) if probes[0]["halves"] else (told,)
 
 
 def _foreign_name(published: Record, sources: Sequence[str]) -> str:

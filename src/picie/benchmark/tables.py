@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from picie.benchmark.comparison import Comparison
+from picie.benchmark.overview import overview
 from picie.benchmark.plan import Job
 from picie.benchmark.suite import Suite
 from picie.benchmark.summary import Document, Record, Row, Section, Table, provenance, summarise
@@ -52,13 +54,16 @@ def make_document(
         records: of the finished runs.
         failures: failed runs that are still unfinished.
     """
-    rows = [Row(job.data.name, job.system.name, job.backbone) for job in jobs]
-    planned = Counter(rows)
+    planned = Counter(Row(job.data.name, job.system.name, job.backbone) for job in jobs)
     names = [system.name for system in suite.systems]
     order = sorted(planned, key=lambda row: names.index(row.system))
     by_data = sorted(order, key=lambda row: [data.name for data in suite.data].index(row.data))
     published = [entry.model_dump() for entry in suite.published]
-    sections = summarise({row: planned[row] for row in by_data}, records, published)
+    rows = {row: planned[row] for row in by_data}
+    comparison = Comparison.of(suite.summary.floor, records) if suite.summary else None
+    sections = summarise(rows, records, published, comparison)
+    if comparison is not None:
+        sections += overview([*rows], records, comparison)
     return Document(suite.title, sections, _systems(suite), _notes(suite, records, failures))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from picie.cli.interrupts import stoppable, stopped_text
-from picie.errors import ConfigError, PicieError
+from picie.errors import ConfigError, LayoutError, PicieError
 from picie.runtime.launch import follows, launched
 from picie.runtime.printable import printable
 from picie.version import EARLIER, __version__
@@ -58,10 +58,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except PicieError as error:
         if verbose:
             raise
-        _fail(str(error), error.exit_code, told=getattr(error, "told", False))
+        # Only that message has lines of its own; elsewhere a line break is part of a name.
+        lines = str(error).split("\n") if isinstance(error, LayoutError) else [str(error)]
+        _fail(*lines, code=error.exit_code, told=getattr(error, "told", False))
     except KeyboardInterrupt as error:
         told = getattr(error, "told", follows())  # the first process speaks for all of them
-        _fail(*stopped_text("".join(args[:1]), error), told=told)
+        text, code = stopped_text("".join(args[:1]), error)
+        _fail(text, code=code, told=told)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         reason = "".join(str(error).splitlines()[:1])
         text = f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback"
-        _fail(text, 1, told=getattr(error, "told", False))
+        _fail(text, code=1, told=getattr(error, "told", False))
 
 
 def _show_any_text() -> None:
@@ -152,12 +155,13 @@ def _check_paths(verb: str, options: dict[str, Any]) -> None:
         check_local(f"picie {verb} reads", address)
 
 
-def _fail(message: str, code: int, *, told: bool = False) -> None:
-    """Show a message, unless another process of this run has told it, and exit."""
+def _fail(*lines: str, code: int, told: bool = False) -> None:
+    """Show the lines of a message, unless another process of this run has told it, and exit."""
     if told:
         sys.exit(code)
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "picie"
     program = "picie" if program in ("__main__.py", "-c") else program
     with suppress(OSError):  # the terminal may be gone
-        sys.stderr.write(f"{program}: error: {printable(message)}\n")
+        text = "\n".join(printable(line) for line in lines)
+        sys.stderr.write(f"{program}: error: {text}\n")
     sys.exit(code)

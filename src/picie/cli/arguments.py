@@ -194,8 +194,8 @@ class Evaluate:
     data: Annotated[Positional[Location], tyro.conf.arg(metavar="DATA")]
     """Labelled folder, or its address: s3://bucket/labelled."""
     split: str = ""
-    """List file inside DATA, by stem: val reads val.txt; empty = all. With --dataset one of its
-    splits, or several joined by +."""
+    """List file inside DATA, by stem: val reads val.txt; empty = all; train+val, 0001* and !0001*
+    as in picie train. With --dataset one of its splits, or several joined by +."""
     dataset: Annotated[str, tyro.conf.arg(help=Config.model_fields["dataset"].description)] = ""
     clusters: int | None = None
     """Another number of clusters than in training, as in picie predict."""
@@ -327,8 +327,9 @@ class Info:
     run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None
     """Run folder."""
     backbones: str = ""
-    """Instead of a run: list the networks with weights whose names contain this, for --backbone;
-    * and ? are wildcards. docs/backbones.md says which kinds work."""
+    """Instead of a run: list the networks with weights whose names contain this, for --backbone,
+    and which settings the names imply; * and ? are wildcards. docs/backbones.md says which kinds
+    work."""
 
 
 @dataclass(frozen=True)

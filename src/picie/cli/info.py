@@ -1,5 +1,6 @@
 """`picie info`."""
 
+import fnmatch
 import json
 import shlex
 import sys
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from picie.cli.arguments import Info
 from picie.clustering.tree import suggest_clusters
-from picie.config import MACHINE, PRESETS, Config, make_config
+from picie.config import BACKBONES, MACHINE, PRESETS, Config, implied_settings, make_config
 from picie.errors import ConfigError
 from picie.metrics.health import MEASURES, health_warnings
 from picie.models.class_names import read_classes
@@ -35,7 +36,7 @@ def run(options: Info) -> None:
     config, metrics = opened.config, opened.metrics()
     console = PlainConsole()
     console.print(f"{opened.folder} (picie {opened.version})")
-    console.print(f"images     {config.data}" + (f", {config.split}.txt" if config.split else ""))
+    console.print(f"images     {config.data}" + (f", split {config.split}" if config.split else ""))
     layers = " ".join(map(str, config.backbone_layers))
     network = config.backbone + f" (layers {layers})" * bool(layers)
     console.print(f"network    {network}, {config.clusters} clusters, {config.size} px")
@@ -74,6 +75,10 @@ def _print_backbones(pattern: str) -> None:
             "part of the name, or * for all"
         )
     sys.stdout.write("\n".join(names) + "\n")
+    for kind, settings in BACKBONES.items():
+        if fnmatch.filter(names, kind):
+            values = ", ".join(f"{name} {value}" for name, value in settings.items())
+            sys.stderr.write(f"{kind}: {values}, unless you give others\n")
 
 
 def _state(opened: Run) -> str:
@@ -96,12 +101,17 @@ def _names(opened: Run) -> str:
 
 
 def _nearest_preset(config: Config) -> tuple[str, list[str]]:
-    """The preset with the fewest differences, and these differences; data settings do not count."""
+    """The preset with the fewest differences, and these differences; data settings do not count.
+
+    Settings that the objective or the backbone implies are none.
+    """
+    implied = implied_settings(config.backbone)
     excluded = {"data", "split", "dataset", "clusters", "seed", "eval_split", *MACHINE}
     values = config.model_dump(exclude=excluded)
     differences = {}
     for name in PRESETS:
-        preset = make_config(name, objective=config.objective).model_dump(exclude=excluded)
+        chosen = make_config(name, objective=config.objective, **implied)
+        preset = chosen.model_dump(exclude=excluded)
         differences[name] = [f"{k} = {json.dumps(v)}" for k, v in values.items() if preset[k] != v]
     nearest = min(differences, key=lambda name: len(differences[name]))
     return nearest, differences[nearest]

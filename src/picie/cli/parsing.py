@@ -156,8 +156,8 @@ def _flag(name: str, config: Config) -> tuple[str, Any, Any]:
 
 
 def _starting_point(args: list[str]) -> Config:
-    flags = ("--config", "--preset", "--resume", "--objective")
-    file, preset, run, objective = (_value(args, flag) for flag in flags)
+    flags = ("--config", "--preset", "--resume", "--objective", "--backbone")
+    file, preset, run, objective, backbone = (_value(args, flag) for flag in flags)
     if run and (file or preset):
         raise ConfigError("a resumed run keeps its settings; remove --preset, --config")
     if file and preset:
@@ -166,6 +166,7 @@ def _starting_point(args: list[str]) -> Config:
         elsewhere = follows() and not Run.is_run(Path(run))  # the first process sends it later
         return make_config() if elsewhere else Run.open(Path(run)).config
     overrides = {"objective": objective} if objective in get_args(Objective) else {}
+    overrides |= {"backbone": backbone} if backbone else {}
     if file:
         return read_config(Path(file), **overrides)
     return make_config(preset or "default", **overrides)

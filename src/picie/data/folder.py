@@ -6,6 +6,10 @@ photos/
 ├── classes.txt        optional: one class name per line, in the order of the ids (`lists`)
 └── train.txt, ...     optional: splits, one image per line
 
+A split is the name of a list, a pattern of names with * or ?, or several of them joined by "+";
+those that begin with ! are taken away from the others, or from all images if there are no others.
+A list whose name is the whole text, or a whole part of it, comes first.
+
 The name of an image is its path inside the image folder without the extension. If images differ in
 the extension only, the first gets the short name and the others keep their extension: a.jpg is `a`,
 a.png beside it is `a.png`.
@@ -15,6 +19,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,7 +37,7 @@ from picie.data.trees import Tree, open_tree
 from picie.errors import DataError
 from picie.runtime.storage import Store, check_local, local_path, path_or_address
 
-__all__ = ["Photo", "PhotoFolder", "open_folder"]
+__all__ = ["Photo", "PhotoFolder", "lists_of", "open_folder"]
 
 _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.txt"
 
@@ -82,7 +87,7 @@ class PhotoFolder:
 
     Attributes:
         root: the folder, or the image file, that was opened; of a storage, its address.
-        split: name of the list file without .txt, or "" for all images.
+        split: as it was asked for; "" for all images.
         photos: sorted by name.
         classes: class names in the order of their ids; empty without classes.txt.
         code: meaning of the ids stored in masks; None = they are the class ids.
@@ -178,14 +183,16 @@ def open_folder(
         root: a folder with the layout shown at the top of this module, or one image file; a path
             or an address, such as s3://bucket/photos.
         split: "train" takes the images listed in train.txt, by name or by path with extension, as
-            `lists` reads it. "" takes all.
+            `lists` reads it; "train+val" joins lists; "0001*" takes the images of such names, and
+            "!0001*" all others. "" takes all.
         labelled: require class names and a mask for every image.
         reading: how the images are read; the headers of all, and the values of some, decide what it
             leaves open. None = the images are only listed.
 
     Raises:
         DataError: the path does not exist, there are no images, a list file is missing or names
-            unknown images, classes.txt is invalid, or required labels are missing.
+            unknown images, a pattern matches none, classes.txt is invalid, or required labels are
+            missing.
     """
     path, pages = local_path(root), reading is not None and reading.pages == "all"
     place = str(root).rstrip("/") if path is None else path
@@ -296,11 +303,57 @@ def _paged(photos: Collection[Photo], masks: Tree | None) -> dict[str, Photo]:
     return paged
 
 
+def lists_of(split: str) -> list[str]:
+    """File names of the lists that a split may read.
+
+    Example:
+        >>> lists_of("train+!dusk*")
+        ['train+!dusk*.txt', 'train.txt', '!dusk*.txt', 'dusk*.txt']
+    """
+    parts = split.split("+")
+    names = [split, *(name for part in parts for name in (part, part.removeprefix("!")))]
+    return [f"{name}.txt" for name in dict.fromkeys(names) if name]
+
+
 def _select(photos: tuple[Photo, ...], tree: Tree, split: str) -> tuple[Photo, ...]:
-    path = tree.at(f"{split}.txt")
-    if not tree.is_file(f"{split}.txt"):
-        texts = (name for name in tree.top() if name.endswith(".txt") and name != "classes.txt")
-        lists = sorted(name for name in texts if not name.startswith("."))
+    """The photos of the parts of a split, without those of the parts that begin with !."""
+    parts = [split] if tree.is_file(f"{split}.txt") else split.split("+")
+    joined: list[Photo] = []
+    without: list[Photo] = []
+    for part in parts:
+        if part.startswith("!") and not tree.is_file(f"{part}.txt"):
+            without += _part(photos, tree, split, part[1:])
+        else:
+            joined += _part(photos, tree, split, part)
+    chosen = set(joined or photos).difference(without)
+    if not chosen:
+        raise DataError(f"{tree.root}: split {split!r} leaves no image; take away fewer")
+    return tuple(sorted(chosen, key=lambda photo: photo.name))
+
+
+def _part(photos: tuple[Photo, ...], tree: Tree, split: str, part: str) -> Collection[Photo]:
+    """The photos of a list, or of a pattern; at least one."""
+    if not part:
+        raise DataError(
+            f"{tree.root}: split {split!r} has an empty part; join lists as in 'train+val'"
+        )
+    if tree.is_file(f"{part}.txt") or not {"*", "?"} & set(part):
+        return _listed(photos, tree, part)
+    pattern = part.replace("[", "[[]")  # only * and ? are wildcards
+    matching = [photo for photo in photos if fnmatchcase(photo.name, pattern)]
+    if not matching:
+        raise DataError(
+            f"{tree.root}: split {split!r}: no image has a name like {part!r}; names look like "
+            f"{photos[0].name!r}"
+        )
+    return matching
+
+
+def _listed(photos: tuple[Photo, ...], tree: Tree, name: str) -> set[Photo]:
+    path = tree.at(f"{name}.txt")
+    if not tree.is_file(f"{name}.txt"):
+        texts = (file for file in tree.top() if file.endswith(".txt") and file != "classes.txt")
+        lists = sorted(file for file in texts if not file.startswith("."))
         available = f"lists here: {', '.join(lists)}" if lists else "there are no lists here"
         raise DataError(f"{path}: does not exist; {available}")
     folder = tree.at(image_folder(tree))
@@ -323,8 +376,7 @@ def _select(photos: tuple[Photo, ...], tree: Tree, split: str) -> tuple[Photo, .
         )
     if not keys:
         raise DataError(f"{path}: lists no image; write one name per line")
-    chosen = {photo for key in keys for photo in known[key]}
-    return tuple(sorted(chosen, key=lambda photo: photo.name))
+    return {photo for key in keys for photo in known[key]}
 
 
 def _check_labels(tree: Tree, photos: tuple[Photo, ...], classes: tuple[str, ...]) -> None:

@@ -115,8 +115,9 @@ def evaluate(
     Args:
         model: a trained model, or its folder.
         data: labelled folder: `images/`, `masks/<same stem>.png` (255 = void), `classes.txt`.
-        split: list file inside it, by stem; of a known data set one of its splits, or several
-            joined by "+".
+        split: list file inside it, by stem, or several joined by "+", or a pattern of names, as
+            `open_folder` reads it; of a known data set one of its splits, or several joined by
+            "+".
         dataset: name of a known data set, such as `cocostuff27`, whose own tree and label map are
             used; "" = any labelled folder.
         size: short side in pixels at which the network sees an image; as in training if None.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from picie.config import Config
-from picie.data.folder import Photo, PhotoFolder
+from picie.data.folder import Photo, PhotoFolder, lists_of
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.errors import ConfigError
 from picie.inference.manifest import Manifest
@@ -76,8 +76,8 @@ def images_of(folder: PhotoFolder) -> Iterator[str | Path]:
         if photo.mask_file is not None:
             yield photo.mask_file
     yield joined(folder.root, CLASS_LIST)
-    if folder.split:
-        yield joined(folder.root, f"{folder.split}.txt")
+    for name in lists_of(folder.split):
+        yield joined(folder.root, name)
 
 
 def check_paths(place: Place, folder: PhotoFolder, beside: Collection[str] = ()) -> None:

@@ -207,7 +207,7 @@ def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
     if model.class_names is not None:
         what += f" with names, {model.clusters} ids in masks"
     root = check_local("picie report reads", folder.root)
-    where = root.resolve().name + (f" ({folder.split}.txt)" if folder.split else "")
+    where = root.resolve().name + (f" (split {folder.split})" if folder.split else "")
     photos = f"{portraits.photos:,} photo{'s' * (portraits.photos != 1)}"
     labels = model.network.labels
     found = "found without labels" if labels is None else f"taught with labels ({labels})"
@@ -216,9 +216,9 @@ def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
 
 def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tuple[str, str], ...]:
     config = model.config
-    learnt = config.data + (f", {config.split}.txt" if config.split else "")
+    learnt = config.data + (f", split {config.split}" if config.split else "")
     facts = [
-        ("photos", f"{folder.root}" + (f", {folder.split}.txt" if folder.split else "")),
+        ("photos", f"{folder.root}" + (f", split {folder.split}" if folder.split else "")),
         ("trained on", learnt or "unknown"),
         ("network", f"{config.backbone}, {config.feature_size} features, {config.size} px"),
         ("objective", f"{config.objective}, {config.epochs} epochs"),

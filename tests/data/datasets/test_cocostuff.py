@@ -121,9 +121,9 @@ def test_splits(opened: Opened, tmp_path: Path) -> None:
     derived = opened("cocostuff27", "val-derived", labelled=False)
     assert [photo.name for photo in derived.photos] == ["val2017/000000000002"]
     (tmp_path / LIST).unlink()
-    with pytest.raises(DataError, match=r"_7\.txt: does not exist; put IIC's list there, or use "):
+    with pytest.raises(DataError, match=r"_7\.txt: does not exist; put the folder curated/ of "):
         opened("cocostuff15", "val")
-    with pytest.raises(DataError, match="split train: there is no images/train2017/; put"):
+    with pytest.raises(DataError, match=r"no images/train2017/; unzip train2017\.zip \(http://im"):
         opened("cocostuff15", "train")
 
 

@@ -1,6 +1,7 @@
 """The colour map of VOC, and which trees a layout fits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,20 @@ PARTS = {
     "train": Part("images/train", "labels/train"),
     "val": Part("images/val", "labels/val", image_end="_rgb.png", mask_end="_ids.png"),
     "test": Part("images/test", ""),
-    "listed": Part("images/train", "labels/train", names="lists/a.txt", instead="take train"),
+    "listed": Part("images/train", "labels/train", names="lists/a.txt"),
     "fixed": Part("images/train", "labels/train", stems=("a", "c")),
     "empty": Part("images/train", "labels/train", keep=lambda mask: False),
     "none": Part("images/train", "labels/train", image_end=".gif"),
 }
 TREE = "images/{train,val,test}/<name>.jpg\nlabels/{train,val}/<name>.png"
 MINE = Dataset(("a", "b"), LabelCode("mine", (0, 1)), (Layout(TREE, PARTS),), ())
+SOURCES = {
+    "images/train": "unzip photos.zip",
+    "images/val": "unzip photos.zip",
+    "labels/train": "unzip labels.zip",
+    "lists/a.txt": "take train",
+}
+FETCHED = replace(MINE, layouts=(Layout(TREE, PARTS, sources=SOURCES),))
 BOTH = Dataset(
     ("a", "b"),
     LabelCode("both", (0, 1, 255)),
@@ -132,8 +140,30 @@ def test_a_list_file(root: Path) -> None:
         names(root, "listed")
 
 
-def test_a_missing_list_file_says_what_else_could_be_taken(root: Path) -> None:
-    with pytest.raises(DataError, match=r"lists/a\.txt: does not exist; take train$"):
+def test_what_is_missing_comes_with_its_source(root: Path) -> None:
+    def message(split: str, *, labelled: bool = False) -> str:
+        with pytest.raises(DataError) as caught:
+            open_known(FETCHED, root, split, labelled=labelled)
+        return str(caught.value)
+
+    assert message("listed") == f"{root}/lists/a.txt: does not exist; take train"
+    (root / "lists" / "a.txt").write_text("q\n")
+    assert message("listed").endswith("(q, each with .jpg); unzip photos.zip")
+    (root / "labels/train/a.png").unlink()
+    assert "no mask (train/a); unzip labels.zip\nexpected:" in message("train+val", labelled=True)
+    (root / "images/val").rename(root / "images/old")
+    assert "there is no images/val/; unzip photos.zip\nexpected:" in message("val")
+    (root / "images").rename(root / "photos")
+    to_do = f"  {TREE.splitlines()[1]}\nto get there:\n  unzip photos.zip\n  unzip labels.zip\n"
+    assert to_do + "  take train\nfound:" in message("train")
+    (root / "photos").rename(root.parent / "photos")
+    gone = root / "gone"
+    with pytest.raises(DataError, match=r"labels\.zip\n  take train$"):
+        open_known(FETCHED, gone, "train", labelled=False)
+
+
+def test_a_list_file_that_is_not_there(root: Path) -> None:
+    with pytest.raises(DataError, match=r"lists/a\.txt: does not exist; put the list there$"):
         names(root, "listed")
 
 
@@ -277,6 +307,7 @@ def test_own_form(put: Put, tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("c\n")
     assert names(tmp_path, "", BOTH) == ["a", "b", "c"]
     assert names(tmp_path, "two+one", BOTH) == ["a", "c"]
+    assert names(tmp_path, "b*+two+!one", BOTH) == ["b", "c"]
     folder = open_known(BOTH, tmp_path, "", labelled=True)  # without classes.txt
     assert folder.classes == ("a", "b")
     (tmp_path / "masks/b.png").unlink()

@@ -1,9 +1,10 @@
 """Cityscapes (Cordts et al., CVPR 2016), with 27 or 19 classes.
 
 cityscapes/
-├── leftImg8bit/{train,val,test,train_extra}/<city>/<frame>_leftImg8bit.png
-├── gtFine/{train,val}/<city>/<frame>_gtFine_labelIds.png
-└── gtCoarse/train_extra/<city>/<frame>_gtCoarse_labelIds.png
+├── leftImg8bit/{train,val,test}/<city>/<frame>_leftImg8bit.png   leftImg8bit_trainvaltest.zip
+├── leftImg8bit/train_extra/<city>/<frame>_leftImg8bit.png        leftImg8bit_trainextra.zip
+├── gtFine/{train,val}/<city>/<frame>_gtFine_labelIds.png         gtFine_trainvaltest.zip
+└── gtCoarse/train_extra/<city>/<frame>_gtCoarse_labelIds.png     gtCoarse.zip
 
 Splits: train (2,975), val (500), test (1,525, labels not published) and train_extra (19,998, coarse
 labels). PiCIE's code trains on test+train_extra and evaluates on train+val.
@@ -72,6 +73,13 @@ _THINGS = [
     "motorcycle",
     "bicycle",
 ]
+_DOWNLOADS = "https://www.cityscapes-dataset.com/downloads/, with a free account"
+_ARCHIVES = {
+    "leftImg8bit_trainvaltest": ("leftImg8bit/train", "leftImg8bit/val", "leftImg8bit/test"),
+    "leftImg8bit_trainextra": ("leftImg8bit/train_extra",),
+    "gtFine_trainvaltest": ("gtFine/train", "gtFine/val"),
+    "gtCoarse": ("gtCoarse/train_extra",),
+}
 
 
 def _part(split: str, kind: str) -> Part:
@@ -94,6 +102,11 @@ _LAYOUT = Layout(
         "val": _part("val", "gtFine"),
         "test": _part("test", ""),
         "train_extra": _part("train_extra", "gtCoarse"),
+    },
+    sources={
+        folder: f"unzip {archive}.zip ({_DOWNLOADS}) in the root"
+        for archive, folders in _ARCHIVES.items()
+        for folder in folders
     },
 )
 

@@ -1,8 +1,8 @@
 """COCO-Stuff (Caesar, Uijlings and Ferrari, CVPR 2018) on the images of COCO 2017.
 
 cocostuff/
-├── images/{train2017,val2017}/<id>.jpg
-├── annotations/{train2017,val2017}/<id>.png             from stuffthingmaps_trainval2017.zip
+├── images/{train2017,val2017}/<id>.jpg                  train2017.zip, val2017.zip
+├── annotations/{train2017,val2017}/<id>.png             stuffthingmaps_trainval2017.zip
 └── curated/{train2017,val2017}/Coco164kFull_Stuff_Coarse_7.txt
 
 Masks hold 182 fine ids, COCO's category ids less one (things 0 to 90, stuff 91 to 181); 255 is
@@ -14,9 +14,10 @@ void.
   eleven never occur, and would be void.
 
 Splits: train (49,629 images) and val (2,175) are the lists of IIC, which PiCIE uses; they are in
-the authors' repositories. train2017 (118,287) and val2017 (5,000) are all images. train-derived and
-val-derived apply the rule behind the lists (IIC, coco164k_prepare.py): both sides at least 360
-pixels, and at least 75 % of all pixels stuff. They read every mask of the split each time.
+the folder curated/ of PiCIE's repository. train2017 (118,287) and val2017 (5,000) are all images.
+train-derived and val-derived apply the rule behind the lists (IIC, coco164k_prepare.py): both sides
+at least 360 pixels, and at least 75 % of all pixels stuff. They read every mask of the split each
+time.
 """
 
 from pathlib import Path
@@ -99,6 +100,17 @@ _THINGS = 12  # coarse classes before the first stuff class
 _STUFF_SHARE = 0.75
 _SHORTEST = 360
 _LIST = "Coco164kFull_Stuff_Coarse_7.txt"
+_FOLDERS = ("train2017", "val2017")
+_COCO = "http://images.cocodataset.org/zips/"
+_MAPS = (
+    "stuffthingmaps_trainval2017.zip (http://calvin.inf.ed.ac.uk/wp-content/uploads/data/"
+    "cocostuffdataset/stuffthingmaps_trainval2017.zip)"
+)
+_LISTS = (
+    "put the folder curated/ of https://github.com/janghyuncho/PiCIE beside images/; or use the "
+    "splits train-derived and val-derived (the rule behind its lists), or train2017 and val2017 "
+    "(all images)"
+)
 
 
 def is_curated(mask: Path | str) -> bool:
@@ -118,9 +130,8 @@ def is_curated(mask: Path | str) -> bool:
 def _parts(name: str) -> dict[str, Part]:
     folder = f"{name}2017"
     images, masks = f"images/{folder}", f"annotations/{folder}"
-    other = f"put IIC's list there, or use the split {name}-derived (its rule) or {folder} (all)"
     return {
-        name: Part(images, masks, names=f"curated/{folder}/{_LIST}", instead=other),
+        name: Part(images, masks, names=f"curated/{folder}/{_LIST}"),
         folder: Part(images, masks),
         f"{name}-derived": Part(images, masks, keep=is_curated),
     }
@@ -133,6 +144,11 @@ _LAYOUT = Layout(
         f"curated/{{train2017,val2017}}/{_LIST}   (train, val)"
     ),
     parts=_parts("train") | _parts("val"),
+    sources={
+        **{f"images/{one}": f"unzip {one}.zip ({_COCO}{one}.zip) in images/" for one in _FOLDERS},
+        **{f"annotations/{one}": f"unzip {_MAPS} in annotations/" for one in _FOLDERS},
+        **{f"curated/{one}/{_LIST}": _LISTS for one in _FOLDERS},
+    },
 )
 _COARSE_OF = {fine: coarse for coarse, (_, members) in enumerate(COARSE) for fine in members}
 _USED = [fine for fine in range(len(FINE)) if fine not in UNUSED]

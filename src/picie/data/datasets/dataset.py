@@ -11,9 +11,10 @@ from picie.data.listing import LeftOut, few, inside, walk
 from picie.data.lists import read_entries
 from picie.data.masks import Colour, LabelCode
 from picie.data.search import left_out_notes
-from picie.errors import ConfigError, DataError
+from picie.errors import ConfigError, DataError, LayoutError
+from picie.runtime.printable import printable
 
-__all__ = ["Dataset", "Layout", "Part", "class_map", "open_known", "voc_colours"]
+__all__ = ["Dataset", "Layout", "Part", "class_map", "drawn", "open_known", "voc_colours"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Part:
         stems: the stems; empty = no fixed list.
         keep: predicate on the mask file; images for which it is False are skipped. None = keep
             all. It needs the masks even for training.
-        instead: advice in the error message if the list file is missing.
     """
 
     images: str
@@ -43,7 +43,6 @@ class Part:
     names: str = ""
     stems: tuple[str, ...] = ()
     keep: Callable[[Path | str], bool] | None = None
-    instead: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,14 @@ class Layout:
         tree: drawing of the layout in a few lines, for messages.
         parts: by name of the split. Empty = picie's own layout: images/, masks/ and list files.
         stored: number of lines of classes.txt, if there is one; only for picie's own layout.
+        sources: by folder or list file of `parts`, what to do if it is missing: which archive to
+            unpack, from where, and to which place.
     """
 
     tree: str
     parts: Mapping[str, Part] = field(default_factory=dict)
     stored: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def fits(self, root: Path) -> bool:
         """Whether `root` has an image folder of this layout."""
@@ -137,14 +139,15 @@ def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> P
         labelled: require a mask for every image.
 
     Raises:
-        DataError: another layout (the message shows the expected and the actual one), a list file
-            that is missing or names missing images, missing masks.
+        LayoutError: another layout, or missing masks; the message shows the expected and the actual
+            tree.
+        DataError: a list file that is missing or names missing images.
         ConfigError: an unknown split.
     """
     layout = _layout(dataset, root)
     by_name: dict[str, Photo] = {}
     notes: list[str] = []
-    for name in split.split("+"):
+    for name in split.split("+") if layout.parts else [split]:
         listed, more = _photos(dataset, layout, root, name)
         by_name |= {photo.name: photo for photo in listed}
         notes += more
@@ -166,11 +169,12 @@ def open_known(dataset: Dataset, root: Path, split: str, *, labelled: bool) -> P
 def _layout(dataset: Dataset, root: Path) -> Layout:
     if not root.is_dir():
         reason = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"{root}: {reason}; give the root of {dataset.name}{_drawn(dataset)}")
+        problem = f"{printable(str(root))}: {reason}; give the root of {dataset.name}"
+        raise LayoutError(problem + drawn(dataset))
     for layout in dataset.layouts:
         if layout.fits(root):
             return layout
-    raise _wrong_tree(dataset, root, _advice(dataset, root))
+    raise _wrong_tree(dataset, root, _advice(dataset, root), drawn(dataset))
 
 
 def _advice(dataset: Dataset, root: Path) -> str:
@@ -192,12 +196,13 @@ def _photos(
         problem = f"unknown split {split!r}" if split else "no split given"
         raise ConfigError(f"{dataset.name}: {problem}; {hint} (join several with +)")
     part = layout.parts[split]
+    advice = layout.sources.get(part.images, "put the images there")
     if not (root / part.images).is_dir():
-        problem = f"split {split}: there is no {part.images}/; put the images there"
+        problem = f"split {split}: there is no {part.images}/; {advice}"
         raise _wrong_tree(dataset, root, problem)
-    stems, notes = _stems(part, root)
+    stems, notes = _stems(layout, part, root)
     if not stems:
-        problem = f"split {split}: no *{part.image_end} in {part.images}/; put the images there"
+        problem = f"split {split}: no *{part.image_end} in {part.images}/; {advice}"
         raise _wrong_tree(dataset, root, problem)
     photos = [_photo(part, root, stem) for stem in stems]
     if part.keep is not None:
@@ -220,7 +225,7 @@ def _own_form(
     return folder.photos, folder.notes
 
 
-def _stems(part: Part, root: Path) -> tuple[list[str], tuple[str, ...]]:
+def _stems(layout: Layout, part: Part, root: Path) -> tuple[list[str], tuple[str, ...]]:
     folder = root / part.images
     if not part.stems and not part.names:
         end = part.image_end
@@ -233,7 +238,8 @@ def _stems(part: Part, root: Path) -> tuple[list[str], tuple[str, ...]]:
     if part.names:
         source = root / part.names
         if not source.is_file():
-            raise DataError(f"{source}: does not exist; {part.instead or 'put the list there'}")
+            advice = layout.sources.get(part.names, "put the list there")
+            raise DataError(f"{source}: does not exist; {advice}")
         entries = read_entries(source)
         stems = tuple(dict.fromkeys(entry.removesuffix(part.image_end) for entry in entries))
         if not stems:
@@ -242,7 +248,8 @@ def _stems(part: Part, root: Path) -> tuple[list[str], tuple[str, ...]]:
     if missing:
         raise DataError(
             f"{source}: {len(missing)} of {len(stems)} images are not in {folder} "
-            f"({few(missing, 3)}, each with {part.image_end}); add the missing images"
+            f"({few(missing, 3)}, each with {part.image_end}); "
+            + layout.sources.get(part.images, "add the missing images")
         )
     return list(stems), ()
 
@@ -270,16 +277,28 @@ def _check_labels(
         )
     bare = [photo.name for photo in photos if photo.mask is None]
     if bare:
-        count = f"{len(bare)} of {len(photos)} images have no mask ({few(bare, 3)})"
-        raise _wrong_tree(dataset, root, f"labels are needed, but {count}")
+        problem = f"labels are needed, but {len(bare)} of {len(photos)} images have no mask "
+        folders = dict.fromkeys(
+            layout.parts[one].masks for one in split.split("+") if one in layout.parts
+        )
+        advice = [layout.sources[folder] for folder in folders if folder in layout.sources]
+        problem += "; ".join([f"({few(bare, 3)})", *dict.fromkeys(advice)])
+        raise _wrong_tree(dataset, root, problem)
 
 
-def _wrong_tree(dataset: Dataset, root: Path, problem: str) -> DataError:
-    content = "\n".join(f"  {line}" for line in _found(root)) or "  nothing"
-    return DataError(f"{root}: {dataset.name}: {problem}{_drawn(dataset)}\nfound:\n{content}")
+def drawn(dataset: Dataset) -> str:
+    """Lines of a message: the layouts of a data set, and where its files come from."""
+    steps = dict.fromkeys(f"  {one}" for tree in dataset.layouts for one in tree.sources.values())
+    return "\n".join([_trees(dataset), *["to get there:"] * bool(steps), *steps])
 
 
-def _drawn(dataset: Dataset) -> str:
+def _wrong_tree(dataset: Dataset, root: Path, problem: str, expected: str = "") -> LayoutError:
+    content = "\n".join(f"  {printable(line)}" for line in _found(root)) or "  nothing"
+    problem = printable(f"{root}: {dataset.name}: {problem}")
+    return LayoutError(f"{problem}{expected or _trees(dataset)}\nfound:\n{content}")
+
+
+def _trees(dataset: Dataset) -> str:
     trees = ["\n".join(f"  {line}" for line in one.tree.splitlines()) for one in dataset.layouts]
     return "\nexpected:\n" + "\nor:\n".join(trees)
 

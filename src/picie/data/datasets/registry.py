@@ -52,8 +52,8 @@ def open_dataset(
         name: a key of `DATASETS`; "" = any folder (`open_folder`).
         root: the folder, in a layout shown in the data set's module; an address only without a
             name.
-        split: a split of the data set, or several separated by "+"; for any folder, the name of a
-            list file.
+        split: a split of the data set, or several separated by "+"; for any folder, as
+            `open_folder` reads it.
         labelled: require a mask for every image. Training needs none.
         reading: how the images are read, as in `open_folder`; a known data set has no pages.
 
