@@ -52,6 +52,7 @@ from torch.nn.functional import normalize
 import picie
 from picie.clustering.features import ClusterFit, keep_centroids
 from picie.clustering.kmeans.kmeans import KMeans
+from picie.clustering.vote import Vote
 from picie.config import Config, make_config
 from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, load_batches
@@ -216,10 +217,10 @@ def _side(trainer: Trainer, before: list[Found]) -> Found:
     groups = torch.arange(8, device=points.device)
     clusters = Clusters(kmeans.cluster_centers_, kmeans.counts_)
     tree = torch.empty(0, 3, dtype=torch.float64)
-    fit = ClusterFit(clusters, groups, tree, kmeans.history_[-1], len(points))
+    fit = ClusterFit(clusters, groups, Vote(tree), kmeans.history_[-1], len(points))
     if before:  # labels and masks by the same centroids
         clusters = Clusters(before[0]["centroids"].to(points), clusters.counts)
-        fit = ClusterFit(clusters, groups, tree, fit.objective, fit.points)
+        fit = ClusterFit(clusters, groups, Vote(tree), fit.objective, fit.points)
     keep_centroids(model, fit)
     masks = [Segmenter(model, config).predict(photo.path) for photo in trainer.photos[:4]]
     targets = trainer.fit_targets(views, 0)

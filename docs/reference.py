@@ -25,7 +25,7 @@ import tyro
 
 import picie
 from picie.cli.parsing import VERBS
-from picie.config import OBJECTIVES, PRESETS, Config, Reading
+from picie.config import BACKBONES, OBJECTIVES, PRESETS, Config, Reading
 
 __all__ = ["PAGES", "main"]
 
@@ -185,6 +185,9 @@ def settings() -> str:
         "## What an objective brings along",
         "After the preset, and before what is given by flag, file or keyword.",
         _changes(OBJECTIVES),
+        "## What a backbone brings along",
+        "By a pattern of its name, in the same place; [why](../backbones.md#settings-by-name).",
+        _changes(BACKBONES),
     ]
     return _page(lines)
 

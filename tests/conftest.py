@@ -156,7 +156,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings() -> Settings:
     """Arguments of `train`, by preset."""
     return {
-        "default": _COMMON | {"preset": "default", "overclusters": 8, "kmeans_pixels": 16},
+        "default": _COMMON
+        | {
+            "preset": "default",
+            "overclusters": 8,
+            "kmeans_pixels": 16,
+            "learning_rate": 3e-3,  # with a larger one, its training is undone
+            "refine": 0,
+        },
         "reference": _COMMON | {"preset": "reference", "kmeans_images": 6, "kmeans_pixels": 16},
     }
 

@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.config import (
+    DEFAULT_BACKBONE,
     PRESETS,
     RETIRED,
     Config,
@@ -232,6 +234,51 @@ def test_picie_h_clusters_twice() -> None:
     assert make_config(objective="picie-h", clusters=11).levels == [(64, 11), (100, 100)]
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_backbone_brings_settings_that_the_user_can_replace(preset: str) -> None:
+    small = "vit_small_patch14_dinov2.lvd142m"
+    changed = make_config(preset).model_dump() | {"backbone": small, "size": 448, "base_size": 448}
+    assert make_config(preset, backbone=small).model_dump() == changed
+    kept = make_config(preset, backbone=small, size=224)
+    assert (kept.size, kept.base_size) == (224, 448)
+    assert make_config(preset, backbone=DEFAULT_BACKBONE) == make_config(preset)
+    both = make_config(preset, backbone=small, objective="mdc")
+    assert (both.size, both.final_centroids) == (448, "clean")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vit_base_patch14_reg4_dinov2.lvd142m", 448),
+        ("vit_small_patch14_dinov2", 448),  # with weights from a file
+        ("vit_small_plus_patch16_dinov3_qkvb.lvd1689m", 512),
+        ("vit_large_patch16_dinov3.sat493m", 512),
+        ("convnext_tiny.dinov3_lvd1689m", 320),  # has stages, and the size of the default
+        ("convnext_tiny.fb_in22k_ft_in1k", 320),
+        ("vit_small_patch8_224.dino", 320),
+        (DEFAULT_BACKBONE, 320),
+    ],
+)
+def test_sizes_that_backbones_imply_are_whole_patches(name: str, size: int) -> None:
+    config = make_config(backbone=name)
+    assert (config.size, config.base_size) == (size, size)
+    patch = re.search(r"_patch(\d+)", name)
+    assert not patch or size % int(patch[1]) == 0
+
+
+def test_a_config_file_may_name_its_backbone(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    small = "vit_small_patch16_dinov3.lvd1689m"
+    path.write_text(f'clusters = 5\nbackbone = "{small}"\n')
+    assert read_config(path) == make_config(backbone=small, clusters=5)
+    assert read_config(path, backbone=DEFAULT_BACKBONE) == make_config(clusters=5)
+    write_config(make_config(backbone=small, size=256), path)
+    assert read_config(path) == make_config(backbone=small, size=256)
+    path.write_text("backbone = 3\n")
+    with pytest.raises(ConfigError, match="backbone"):
+        read_config(path)
+
+
 def test_a_config_file_may_name_its_objective(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('preset = "reference"\nobjective = "mdc"\n')
@@ -393,7 +440,9 @@ def translated(values: dict[str, Any], tmp_path: Path) -> tuple[Config, str]:
 def test_an_earlier_preset_is_that_of_today(tmp_path: Path, preset: str, objective: str) -> None:
     values = EARLIER_PRESETS[preset] | EARLIER_OBJECTIVES[objective]
     config, warning = translated(values, tmp_path)
-    kept = EARLIER_POST_PROCESSING if preset == "best" else {}
+    kept: dict[str, Any] = {"refine": 0}
+    if preset == "best":
+        kept = EARLIER_POST_PROCESSING | {"epochs": 0 if objective == "frozen" else 4}
     assert config == make_config(preset, objective=objective, **kept)
     assert "training no longer offers" not in warning
     assert lost_settings(tmp_path / "config.toml") == {}
@@ -425,6 +474,8 @@ def test_a_file_of_an_earlier_version_may_hold_few_settings(
     if own.get("predict_rule") == "dot" and preset in ("default", "best"):
         today = today | {"similarity": "dot"}  # these keep no classifier: of the centroids
     config, _ = translated({"preset": preset} | own, tmp_path)
+    if preset == "default":
+        today = today | {"refine": 0}
     assert config == make_config(preset, **today)
 
 
@@ -507,7 +558,7 @@ def test_what_training_lost_is_named(
     tmp_path: Path, own: dict[str, Any], today: dict[str, Any], lost: str
 ) -> None:
     config, warning = translated(EARLIER | own, tmp_path)
-    assert config == make_config(**today)
+    assert config == make_config(**today | {"refine": 0})
     assert config.predict_rule == own.get("predict_rule", "cosine")
     named = warning.partition("; training no longer offers ")[2]
     assert named.startswith(lost)
@@ -570,7 +621,7 @@ def test_settings_of_today_pass_without_a_word(tmp_path: Path) -> None:
 def test_settings_of_today_win_beside_earlier_ones(tmp_path: Path) -> None:
     both = {"jitter": 0.1, "brightness": 0.2, "similarity": "l2", "label_rule": "dot"}
     config, _ = translated(both | {"view_rule": "exact", "crop_rule": "rounded"}, tmp_path)
-    assert config == make_config(jitter=0.1, similarity="l2")
+    assert config == make_config(jitter=0.1, similarity="l2", refine=0)
 
 
 @pytest.mark.parametrize("text", ["preset = [1]", "objective = 3", "objective = ['mdc']"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import fnmatch
 import warnings
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -24,6 +25,7 @@ from picie.runtime.printable import printable, shown
 from picie.version import EARLIER
 
 __all__ = [
+    "BACKBONES",
     "DEFAULT_BACKBONE",
     "FIRST",
     "GROUPS",
@@ -43,6 +45,7 @@ __all__ = [
     "Similarity",
     "check_cells",
     "check_together",
+    "implied_settings",
     "lost_settings",
     "lost_text",
     "make_config",
@@ -76,6 +79,7 @@ _REFERENCE: dict[str, Any] = {
     "learning_rate": 1e-4,
     "backbone_rate": 1.0,
     "batchnorm": "batch",
+    "refine": 0,
 }
 
 # Where the paper differs from the code.
@@ -88,8 +92,8 @@ _PAPER: dict[str, Any] = _REFERENCE | {
     "balance": "inverse",
 }
 
-# The best masks on few images: longer training, and slower prediction.
-_BEST: dict[str, Any] = {"epochs": 4, "predict_scales": (1.1,), "refine": 10}
+# The best masks on few images: the training of `default`, and slower prediction.
+_BEST: dict[str, Any] = {"predict_scales": (1.1,)}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -101,13 +105,23 @@ PRESETS: dict[str, dict[str, Any]] = {
 predict), `reference` (the authors' code), `paper` (the paper's text)."""
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
-    "frozen": {"epochs": 0, "overclusters": 0, "kmeans_smoothing": 0},
+    "frozen": {"epochs": 0, "overclusters": 0, "kmeans_smoothing": 0, "refine": 0},
     "mdc": {"final_centroids": "clean"},
     "mdc-prototypes": {"final_centroids": "clean"},
     "iic": {"unit_features": False, "final_centroids": "trained"},
 }
 """Settings that an objective implies; they override the preset, and users override them."""
 
+# From what others published; not measured with pretrained weights (docs/backbones.md). Layers and
+# projection stay the usual ones.
+BACKBONES: dict[str, dict[str, Any]] = {
+    # timm's weights are set up for 518 px; 448 is the largest multiple of 32 and 14 below that.
+    "vit_*patch14*dinov2*": {"size": 448, "base_size": 448},
+    # The teacher's last training stage used 512 and 768 px, and the authors segment at 512 px.
+    "vit_*patch16*dinov3*": {"size": 512, "base_size": 512},
+}
+"""Settings that a backbone implies, by a pattern of its timm name; they override the preset, and
+users override them. Other networks suit the preset as it is, ConvNeXt among them."""
 
 TRACKERS = ("tensorboard", "wandb")
 """Valid names in the setting `track`."""
@@ -302,7 +316,8 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     split: str = Field(
         "",
         max_length=_TEXT,
-        description="list file inside the folder, by stem: `train` reads train.txt; empty = all",
+        description="list file inside the folder, by stem: `train` reads train.txt, `train+val` "
+        "joins two, `0001*` and `!0001*` choose by name; empty = all",
     )
     dataset: str = Field(
         "",
@@ -343,7 +358,9 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 
     # --- network
     backbone: str = Field(
-        DEFAULT_BACKBONE, max_length=_TEXT, description="any timm backbone, by name"
+        DEFAULT_BACKBONE,
+        max_length=_TEXT,
+        description="any timm backbone, by name; DINOv2 and DINOv3 imply a size",
     )
     pretrained: bool = Field(
         True, description="start the backbone from pretrained weights; without them, at random"
@@ -453,7 +470,7 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         "are averaged",
     )
     refine: int = Field(
-        0,
+        10,
         ge=0,
         le=1000,
         description="iterations of boundary refinement at prediction, which aligns masks with "
@@ -596,7 +613,8 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 def make_config(preset: str = "default", **settings: Any) -> Config:
     """A preset with some settings changed.
 
-    An objective may imply further settings (`OBJECTIVES`), which those given here override.
+    An objective and a backbone may imply further settings (`OBJECTIVES`, `BACKBONES`), which those
+    given here override.
 
     Args:
         preset: a key of `PRESETS`.
@@ -611,6 +629,23 @@ def make_config(preset: str = "default", **settings: Any) -> Config:
     """
     _check_preset(preset)
     return _build(_defaults(preset, settings) | settings, where="settings")
+
+
+def implied_settings(backbone: Any) -> dict[str, Any]:
+    """The settings that a backbone implies (`BACKBONES`).
+
+    Args:
+        backbone: its timm name; what is not text implies nothing, and is refused elsewhere.
+
+    Returns:
+        Fields of `Config`; empty for most networks.
+
+    Example:
+        >>> implied_settings("vit_small_patch14_dinov2.lvd142m")
+        {'size': 448, 'base_size': 448}
+    """
+    named = backbone if isinstance(backbone, str) else ""
+    return next((one for key, one in BACKBONES.items() if fnmatch.fnmatchcase(named, key)), {})
 
 
 def read_config(path: Path, **settings: Any) -> Config:
@@ -645,7 +680,8 @@ def _check_preset(preset: Any, where: str = "") -> None:
 
 
 def _defaults(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
-    return PRESETS[preset] | _entry(OBJECTIVES, settings.get("objective"))
+    implied = implied_settings(settings.get("backbone"))
+    return PRESETS[preset] | _entry(OBJECTIVES, settings.get("objective")) | implied
 
 
 def _entry(table: dict[str, dict[str, Any]], key: Any) -> dict[str, Any]:
@@ -791,6 +827,8 @@ _OBJECTIVES_EARLIER: dict[str, dict[str, Any]] = {
 def _translated(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Current settings, and old settings whose value has no equivalent today."""
     new = {name: value for name, value in values.items() if name not in RETIRED}
+    if values.get("preset", "default") == "default":
+        new.setdefault("refine", 0)  # the default of that time
     lost = {name: values[name] for name, now in _FIXED.items() if values.get(name, now) != now}
     old = (
         _DEFAULTS_EARLIER

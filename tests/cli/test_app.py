@@ -431,6 +431,19 @@ def test_an_objective_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
     assert found == make_config(data="photos", clusters=5, objective="iic")
 
 
+def test_a_backbone_sets_defaults_as_a_preset_does(tmp_path: Path) -> None:
+    flag, small = "--backbone", "vit_small_patch14_dinov2.lvd142m"
+    assert settings(flag, small) == make_config(data="photos", backbone=small)
+    assert settings(f"{flag}={small}").size == 448
+    assert settings("--size=224", flag, small).size == 224
+    best = make_config("best", data="photos", backbone=small)
+    assert settings("--preset=best", flag, small) == best
+    file = tmp_path / "own.toml"
+    file.write_text("clusters = 5\nsize = 224\n")
+    found = settings("--config", str(file), flag, small)
+    assert found == make_config(data="photos", clusters=5, size=224, backbone=small)
+
+
 # --- what is left out of a folder
 
 
@@ -488,6 +501,17 @@ def test_an_error_cannot_command_the_terminal(failure: Failure, tmp_path: Path) 
         _, text = failure(*args)
         assert ESCAPED in text
         assert text.rstrip("\n").isprintable()
+
+
+def test_a_tree_is_drawn_on_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / HOSTILE).mkdir()
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path), "--dataset=camvid11", f"--out={tmp_path / 'out'}"])
+    lines = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert ": camvid11: the images are not in the expected folders; " in lines[0]
+    assert lines[1:3] == ["expected:", "  {train,val,test}/<frame>.png"]
+    assert lines[-2:] == ["found:", f"  {ESCAPED}/"]
+    assert all(line.isprintable() for line in lines)
 
 
 def test_an_unexpected_error_cannot_either(

@@ -16,7 +16,7 @@ def test_a_finished_run(
     main(["info", str(runs["default"])])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{runs['default']} (picie ")
-    assert lines[1].split(maxsplit=1) == ["images", f"{scenes}, train.txt"]
+    assert lines[1].split(maxsplit=1) == ["images", f"{scenes}, split train"]
     assert lines[2].split(maxsplit=1) == ["network", "test_efficientnet, 3 clusters, 32 px"]
     assert lines[3].split(maxsplit=1) == ["objective", "picie"]
     assert lines[4].split(maxsplit=1)[1].startswith("default, except epochs = 3, batch_size = 3")
@@ -89,12 +89,23 @@ def test_scores_are_shown_where_there_are_any(
 
 def test_backbones_are_listed_by_a_part_of_their_name(capsys: pytest.CaptureFixture[str]) -> None:
     main(["info", "--backbones", "patch14_dinov2"])
-    names = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
+    names = out.splitlines()
     assert "vit_small_patch14_dinov2.lvd142m" in names
     assert all("patch14_dinov2" in name for name in names)
     assert names == sorted(names)
+    assert err == "vit_*patch14*dinov2*: size 448, base_size 448, unless you give others\n"
     main(["info", "--backbones", "resnet18.tv*"])
-    assert capsys.readouterr().out == "resnet18.tv_in1k\n"
+    assert capsys.readouterr() == ("resnet18.tv_in1k\n", "")
+
+
+def test_settings_that_a_backbone_implies_are_no_exceptions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config(backbone="vit_small_patch14_dinov2.lvd142m", base_size=512)
+    main(["info", str(Run.create(tmp_path / "run", config, version="0.0").folder)])
+    text = capsys.readouterr().out
+    assert 'default, except base_size = 512, backbone = "vit_small_patch14_dinov2.lvd142m"' in text
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,23 @@ from picie.clustering.affinities import (
     relative_contacts,
     shared_pixels,
 )
-from picie.clustering.linkage import build_tree
+from picie.clustering.linkage import flexible_linkage
 from picie.clustering.tree import cut_tree
+from picie.clustering.vote import vote_tree
 from picie.config import make_config
 
 
 def merged(
     centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
 ) -> Tensor:
-    """(P,) cluster of each centroid when K are left."""
-    return cut_tree(build_tree(centroids, shared, contacts), k)
+    """(P,) cluster of each centroid when K are left, with all cues alike."""
+    unit = normalize(centroids.double(), dim=1)
+    near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(0)
+    distances = near / near.mean()
+    if shared is not None:
+        along = diffusion_distances(shared)
+        distances = distances + along / along.mean()
+    return cut_tree(flexible_linkage(distances, contacts, [0.5, 0.5], -0.1), k)
 
 
 def pixels(count: int = 50, size: int = 6, seed: int = 0) -> Tensor:
@@ -105,7 +112,7 @@ def test_a_cluster_without_pixels_gives_no_nan() -> None:
     shared = torch.zeros(3, 3)
     shared[:2, :2] = 1
     assert diffusion_distances(shared).isfinite().all()
-    assert build_tree(torch.eye(3), shared).isfinite().all()
+    assert vote_tree(torch.eye(3), 2, shared).tree.isfinite().all()
 
 
 def chain() -> tuple[Tensor, Tensor, Tensor]:
@@ -133,29 +140,9 @@ def test_pieces_with_pixels_between_them_join_before_groups_without() -> None:
     assert not torch.equal(merged(centroids, 3), classes)  # by distance alone
 
 
-def test_of_equally_alike_clusters_the_small_ones_join_first() -> None:
-    centroids = torch.eye(4)
-    small = torch.diag(torch.tensor([50.0, 50, 5, 5], dtype=torch.float64))
-    small += 1e-9  # nothing but sizes tells the pairs apart
-    groups = merged(centroids, 3, small)
-    assert groups[2] == groups[3]
-    assert len({groups[0].item(), groups[1].item(), groups[2].item()}) == 3
-
-
-def test_sizes_scale_the_distance_by_a_small_power_of_their_harmonic_mean() -> None:
-    pair = torch.eye(2)
-
-    def height(*pixels: float) -> float:
-        return float(build_tree(pair, torch.diag(torch.tensor(pixels)))[0, 2])
-
-    # 0.2 and 1.8 times the mean: their harmonic mean is 0.36
-    assert height(1, 9) / height(5, 5) == pytest.approx(0.36**0.15, rel=1e-6)
-    assert height(0, 9) > 0  # an empty cluster is not at distance 0
-
-
 def test_the_tree_of_shared_pixels_is_nested_and_never_falls() -> None:
     points, centroids = pixels(400), pixels(20, seed=1)
-    tree = build_tree(centroids, shared_pixels(points, centroids))
+    tree = vote_tree(centroids, 5, shared_pixels(points, centroids)).tree
     assert (tree[1:, 2] >= tree[:-1, 2]).all()
     for k in range(2, 20):
         fine, coarse = cut_tree(tree, k + 1), cut_tree(tree, k)
@@ -275,28 +262,13 @@ def test_a_cut_without_an_edge_is_joined_first() -> None:
     assert len(groups.unique()) == 3
 
 
-@pytest.mark.parametrize("kinds", [1, 2])
-def test_each_contrast_counts_three_quarters(kinds: int) -> None:
-    """Distances are multiples of their means, so only contrast tells the pairs apart."""
-    centroids, shared = torch.eye(2), torch.eye(2, dtype=torch.float64)
-    number = torch.tensor([[0.0, 60], [60, 0]])
-    tree = build_tree(centroids, shared, torch.stack([number, *[number * 5] * kinds]))
-    assert tree[0, 2] == pytest.approx(2 + kinds * 0.75)
-    centroids, shared = torch.eye(3), torch.eye(3, dtype=torch.float64)
-    number = torch.full((3, 3), 1e9)
-    total = torch.tensor([[0.0, 0.4, 1.3], [0.4, 0, 1.3], [1.3, 1.3, 0]]) * 1e9
-    tree = build_tree(centroids, shared, torch.stack([number, *[total] * kinds]))
-    wanted = 2 + kinds * 0.75 * torch.tensor([0.4, 1.3]).double()
-    torch.testing.assert_close(tree[:, 2], wanted, rtol=1e-6, atol=0)
-
-
 def test_without_any_contact_the_groups_are_as_before() -> None:
     draws = torch.Generator().manual_seed(0)
     centroids = normalize(torch.randn(9, 4, generator=draws), dim=1)
     shared = torch.rand(9, 9, generator=draws).double()
     shared = shared + shared.T
-    tree = build_tree(centroids, shared, torch.zeros(3, 9, 9))
-    assert torch.equal(tree[:, :2], build_tree(centroids, shared)[:, :2])
+    tree = vote_tree(centroids, 3, shared, torch.zeros(3, 9, 9)).tree
+    assert torch.equal(tree[:, :2], vote_tree(centroids, 3, shared).tree[:, :2])
 
 
 # --- cells that are kept until clusters are known

@@ -21,6 +21,7 @@ from picie.clustering.features import (
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.clustering.linkage import build_tree
 from picie.clustering.smoothing import smooth_features
+from picie.clustering.vote import vote_tree
 from picie.config import Config, make_config
 from picie.errors import DataError
 from picie.models.picie import PiCIE
@@ -163,12 +164,14 @@ def test_the_tree_is_that_of_distances_shared_pixels_and_contacts() -> None:
     shared = shared_pixels(sample_pixels(points, batch.indices, 10, draws).flatten(0, 1), centroids)
     contacts = cells.contacts(centroids)
     assert contacts[0].sum() == 2 * IMAGES * 24  # 4 x 4 cells of 8 pixels
-    torch.testing.assert_close(found.tree, build_tree(centroids, shared, contacts))
+    assert found.vote.rule
+    torch.testing.assert_close(found.vote.tree, vote_tree(centroids, 3, shared, contacts).tree)
     one_by_one = fit(settings(**changes), loader=in_batches_of(1))
-    torch.testing.assert_close(one_by_one.tree, found.tree)
-    assert not torch.allclose(found.tree, build_tree(centroids, shared))
+    torch.testing.assert_close(one_by_one.vote.tree, found.vote.tree)
+    assert not torch.allclose(found.vote.tree, vote_tree(centroids, 3, shared).tree)
     alone = fit(settings(**changes, merge_rule="distance"))
-    torch.testing.assert_close(alone.tree, build_tree(centroids))
+    torch.testing.assert_close(alone.vote.tree, build_tree(centroids))
+    assert not alone.vote.rule
 
 
 def test_images_that_are_all_unreadable() -> None:

@@ -10,10 +10,11 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from picie.clustering import linkage as module
 from picie.clustering.linkage import build_tree, flexible_linkage
 from picie.clustering.tree import cut_tree, suggest_clusters
 from picie.errors import DataError
+
+WEIGHTS, BETA = (0.5, 1.0), -0.1
 
 
 def pairs(count: int = 14, seed: int = 0) -> Tensor:
@@ -41,11 +42,11 @@ def slow(distances: Tensor, contacts: Tensor | None) -> list[tuple[frozenset[int
         if contacts is None:
             return 0.0
         total = 0.0
-        for kind in (1, 2):
+        for kind, weight in zip((1, 2), WEIGHTS, strict=True):
             mean = float(contacts[kind][others].sum() / contacts[0][others].sum())
             number = sum(float(contacts[0, i, j]) for i in a for j in b)
             amount = sum(float(contacts[kind, i, j]) for i in a for j in b)
-            total += 0.75 * (amount / mean + 20) / (number + 20)
+            total += weight * (amount / mean + 20) / (number + 20)
         return total
 
     found = []
@@ -56,7 +57,7 @@ def slow(distances: Tensor, contacts: Tensor | None) -> list[tuple[frozenset[int
         groups = [group for group in groups if group not in (a, b)]
         for group in groups:
             parts = len(a) * apart[frozenset([a, group])] + len(b) * apart[frozenset([b, group])]
-            value = 1.1 * parts / len(a | b) - 0.1 * apart[frozenset([a, b])]
+            value = (1 - BETA) * parts / len(a | b) + BETA * apart[frozenset([a, b])]
             apart[frozenset([a | b, group])] = value
         groups.append(a | b)
         found.append((a | b, mean + contrast(a, b)))
@@ -76,7 +77,7 @@ def unfolded(tree: Tensor) -> list[frozenset[int]]:
 def test_it_equals_a_slow_one(touching: bool, seed: int) -> None:
     distances = pairs(seed=seed)
     contacts = meetings(seed=seed) if touching else None
-    tree = flexible_linkage(distances, contacts)
+    tree = flexible_linkage(distances, contacts, WEIGHTS if touching else (), BETA)
     wanted = slow(distances, contacts)
     assert unfolded(tree) == [group for group, _ in wanted]
     heights = torch.tensor([height for _, height in wanted]).double().cummax(0).values
@@ -84,10 +85,7 @@ def test_it_equals_a_slow_one(touching: bool, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_without_flexibility_it_is_average_linkage(
-    monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr(module, "_BETA", 0.0)
+def test_without_flexibility_it_is_average_linkage(seed: int) -> None:
     distances = pairs(20, seed)
     wanted = torch.from_numpy(linkage(squareform(distances.numpy()), "average")[:, :3].copy())
     torch.testing.assert_close(flexible_linkage(distances), wanted)
@@ -101,12 +99,12 @@ def families() -> Tensor:
     return distances.fill_diagonal_(0)
 
 
-def test_a_leftover_comes_in_before_large_groups_join(monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = cut_tree(flexible_linkage(families()), 2).tolist()
+def test_a_leftover_comes_in_before_large_groups_join() -> None:
+    groups = cut_tree(flexible_linkage(families(), beta=-0.1), 2).tolist()
     assert groups[0] != groups[8]
     assert len(set(groups[:8])) == len(set(groups[8:16])) == 1
-    monkeypatch.setattr(module, "_BETA", 0.0)  # average linkage leaves it alone
-    assert cut_tree(flexible_linkage(families()), 2).tolist() == [0] * 16 + [1]
+    plain = flexible_linkage(families())  # average linkage leaves it alone
+    assert cut_tree(plain, 2).tolist() == [0] * 16 + [1]
 
 
 def test_contacts_are_those_of_whole_groups() -> None:
@@ -118,14 +116,14 @@ def test_contacts_are_those_of_whole_groups() -> None:
         contacts[:, first, second] = 100
     contacts = contacts + contacts.transpose(1, 2)
     distances = torch.ones(7, 7).double().fill_diagonal_(0)
-    groups = cut_tree(flexible_linkage(distances, contacts), 3)
+    groups = cut_tree(flexible_linkage(distances, contacts, [0.75]), 3)
     assert groups.tolist() == [0, 0, 0, 0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_cut_of_the_tree_has_its_number_of_groups(seed: int) -> None:
     """Contacts put mergers out of order, and rows of one height could not be told apart."""
-    tree = flexible_linkage(pairs(24, seed), 30 * meetings(24, seed))
+    tree = flexible_linkage(pairs(24, seed), 30 * meetings(24, seed), WEIGHTS, BETA)
     assert (tree[1:, 2] > tree[:-1, 2]).all()
     for k in range(1, 25):
         assert len(cut_tree(tree, k).unique()) == k
@@ -134,11 +132,22 @@ def test_every_cut_of_the_tree_has_its_number_of_groups(seed: int) -> None:
 def test_the_order_of_the_clusters_does_not_matter() -> None:
     distances, contacts = pairs(), meetings()
     order = torch.randperm(14, generator=torch.Generator().manual_seed(5))
-    turned = flexible_linkage(distances[order][:, order], contacts[:, order][:, :, order])
-    straight = flexible_linkage(distances, contacts)
+    turned = flexible_linkage(
+        distances[order][:, order], contacts[:, order][:, :, order], WEIGHTS, BETA
+    )
+    straight = flexible_linkage(distances, contacts, WEIGHTS, BETA)
     back = [frozenset(order[list(group)].tolist()) for group in unfolded(turned)]
     assert back == unfolded(straight)
     torch.testing.assert_close(turned[:, 2], straight[:, 2])
+
+
+def test_each_contrast_counts_by_its_weight() -> None:
+    distances = torch.ones(3, 3).double().fill_diagonal_(0)
+    number = torch.full((3, 3), 1e9)
+    total = torch.tensor([[0.0, 0.4, 1.3], [0.4, 0, 1.3], [1.3, 1.3, 0]]) * 1e9
+    tree = flexible_linkage(distances, torch.stack([number, total, number]), WEIGHTS)
+    wanted = 1 + 0.5 * torch.tensor([0.4, 1.3]).double() + 1
+    torch.testing.assert_close(tree[:, 2], wanted, rtol=1e-6, atol=0)
 
 
 def test_one_cluster_and_two() -> None:
@@ -151,11 +160,9 @@ def test_one_cluster_and_two() -> None:
 # --- merging
 
 
-def merged(
-    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
-) -> Tensor:
+def merged(centroids: Tensor, k: int) -> Tensor:
     """(P,) cluster of each centroid when K are left."""
-    return cut_tree(build_tree(centroids, shared, contacts), k)
+    return cut_tree(build_tree(centroids), k)
 
 
 def centroids(count: int = 24, size: int = 6, seed: int = 0) -> Tensor:

@@ -53,7 +53,7 @@ class Colours(PiCIE):
 
 
 def perfect(order: list[int] | None = None) -> Segmenter:
-    return Segmenter(Colours(order or [2, 0, 3, 1]), make_config(size=32, device="cpu"))
+    return Segmenter(Colours(order or [2, 0, 3, 1]), make_config(size=32, device="cpu", refine=0))
 
 
 def write_labelled(root: Path, masks: dict[str, Ids], classes: int = 4) -> Path:
@@ -320,7 +320,9 @@ def test_a_split_that_is_not_there(labelled: Path) -> None:
 
 
 def test_a_model_that_learnt_nothing(labelled: Path, tmp_path: Path) -> None:
-    config = make_config(backbone="test_efficientnet", feature_size=8, size=32, device="cpu")
+    config = make_config(
+        backbone="test_efficientnet", feature_size=8, size=32, device="cpu", refine=0
+    )
     bare = Segmenter(PiCIE(config.backbone, 8, pretrained=False), config)
     with pytest.raises(NotFittedError, match="train it first"):
         evaluate(bare, labelled)

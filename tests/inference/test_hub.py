@@ -70,7 +70,7 @@ def test_the_card_counts_the_images_and_tells_the_health(
     assert "6 images, without labels" in text
     assert "## Health" in text
     assert "| silhouette |" in text
-    assert "| learning_rate | 0.01 |" in text
+    assert "| learning_rate | 0.003 |" in text
     assert "## Scores" not in text
 
 

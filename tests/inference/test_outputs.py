@@ -14,11 +14,9 @@ from picie.models.picie import PiCIE
 from picie.visualization.palette import palette
 
 
-def merged(
-    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
-) -> Tensor:
+def merged(centroids: Tensor, k: int) -> Tensor:
     """(P,) cluster of each centroid when K are left."""
-    return cut_tree(build_tree(centroids, shared, contacts), k)
+    return cut_tree(build_tree(centroids), k)
 
 
 # Angles of six centroids: (0, 1) and (2, 3) are pairs that join first, then 4 joins 2 and 3.

@@ -332,7 +332,9 @@ def test_paths_that_are_no_image(model: Segmenter, tmp_path: Path) -> None:
 
 
 def test_a_model_without_centroids_says_so() -> None:
-    config = make_config(backbone="test_efficientnet", feature_size=8, size=32, device="cpu")
+    config = make_config(
+        backbone="test_efficientnet", feature_size=8, size=32, device="cpu", refine=0
+    )
     bare = Segmenter(PiCIE(config.backbone, 8, pretrained=False), config)
     with pytest.raises(NotFittedError, match=r"no centroids for view 1 .* train it first"):
         bare.predict(make_image())

@@ -14,6 +14,8 @@ from torch import Tensor
 from picie.config import DEFAULT_BACKBONE
 from picie.errors import ConfigError, ModelError
 from picie.models.backbones import Backbone, packaged_weights
+from picie.runs import Run
+from picie.training.loop import train
 
 DATA = Path(
     os.environ.get("PICIE_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared/data"
@@ -237,3 +239,25 @@ def test_large_images_are_computed_apart(
     hook = backbone.stages.register_forward_hook(lambda *_: None)  # threads would share it
     assert [len(one) for one in backbone(images)] == [3, 3, 3, 3]
     hook.remove()
+
+
+def test_clusters_of_positions_show_in_the_health(
+    scenes: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only sign that a user has of features that say where they are, as transformers' may."""
+    real = Backbone._maps
+
+    def maps(self: Backbone, images: Tensor) -> list[Tensor]:
+        found = real(self, images)
+        table = torch.tensor([[-1.0, 1.0], [-1.0, 1.0]]).expand(1, 1, 2, 2)  # left and right
+        size = found[0].shape[2:]
+        found[0] += strength * found[0].std() * torch.nn.functional.interpolate(table, size)
+        return found
+
+    monkeypatch.setattr(Backbone, "_maps", maps)
+    position = []
+    options = settings["default"] | {"backbone": "test_vit", "size": 64, "epochs": 0}
+    for strength in (0, 4):
+        train(scenes, tmp_path / str(strength), **options)
+        position.append(Run.open(tmp_path / str(strength)).health()["position_information"])
+    assert position[0] < 0.5 < 0.9 < position[1]

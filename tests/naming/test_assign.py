@@ -16,11 +16,9 @@ from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
 from picie.naming.parts import Part, parse_assignments, parse_parts
 
 
-def merged(
-    centroids: Tensor, k: int, shared: Tensor | None = None, contacts: Tensor | None = None
-) -> Tensor:
+def merged(centroids: Tensor, k: int) -> Tensor:
     """(P,) cluster of each centroid when K are left."""
-    return cut_tree(build_tree(centroids, shared, contacts), k)
+    return cut_tree(build_tree(centroids), k)
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,14 @@ FULL = {
     "largest_cluster": 0.26,
     "position_information": 0.48,
     "silhouette": -0.16,
+    "relighting": 0.94,
     "lighting_clusters": 0.0,
     "constant_images": 0.125,
     "pictures": 64.0,
     "half_agreement": 0.55,
+    "tree_agreement": 0.81,
+    "border_contrast": 2.2,
+    "training_undone": 1.0,
 }
 
 
@@ -53,3 +57,9 @@ def test_broken_and_unknown_numbers() -> None:
         ("other thing", None),
     ]
     assert shown_measures({}) == ()
+
+
+def test_a_health_from_before_a_measure_is_shown_without_it() -> None:
+    old = {key: value for key, value in FULL.items() if key != "relighting"}
+    shown = [one for one in shown_measures(FULL) if one.key != "relighting"]
+    assert list(shown_measures(old)) == shown

@@ -61,7 +61,9 @@ def test_one_tile_of_a_transformer_is_the_whole(kind: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = PiCIE("test_vit", 4, pretrained=False)
     model.set_centroids([torch.eye(4)], [torch.arange(4)])
-    segmenter = Segmenter(model, make_config(backbone="test_vit", pretrained=False, clusters=4))
+    segmenter = Segmenter(
+        model, make_config(backbone="test_vit", pretrained=False, clusters=4, refine=0)
+    )
     image = torch.rand(3, 128, 96)
     whole = segmenter.logits(image[None])
     found = blended(segmenter.logits, image, 128)

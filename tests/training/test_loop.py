@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,16 @@ from torch import Tensor
 import picie.models.storage
 import picie.training.checkpoint
 from picie.cli.app import main
+from picie.clustering.vote import Vote
 from picie.config import Reading, make_config, read_config
 from picie.data.synthetic.scenes import draw_scene, write_scenes
 from picie.errors import ConfigError, DataError, ModelError, PicieError
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.files import write_atomically
 from picie.runtime.storage import Store
+from picie.training import trainer
 from picie.training.loop import resume, train
+from picie.training.validation import cluster_clean_images
 
 Settings = dict[str, dict[str, Any]]
 
@@ -449,6 +453,43 @@ def test_no_epochs_give_a_model_too(untrained: Path, scenes: Path) -> None:
     before = weights(untrained)
     resume(untrained)
     assert weights(untrained) == before
+
+
+@pytest.mark.parametrize(("touching", "undone"), [(0.04, True), (0.06, False)])
+def test_training_that_learns_images_is_undone(
+    scenes: Path,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    touching: float,
+    undone: bool,
+) -> None:
+    """A trained model whose clusters touch less than half as often as without training."""
+    found = iter([touching, 0.1])  # trained, then without training
+    cluster = cluster_clean_images
+
+    def clustered(*args: Any, **options: Any) -> Vote:
+        return replace(cluster(*args, **options), touching=next(found))
+
+    values = settings["default"] | {"epochs": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "cluster_clean_images", clustered)
+        model = train(scenes, tmp_path / "run", **values)
+    log = (tmp_path / "run" / "train.log").read_text()
+    health = json.loads((tmp_path / "run" / "health.json").read_text())
+    message = (
+        "training is undone: its clusters hold whole images (4.0% of neighbouring cells are in two "
+        "clusters, without training 10.0%)"
+    )
+    assert (message in log) == undone
+    assert health.get("training_undone", 0) == undone
+    untrained = train(scenes, tmp_path / "untrained", **values | {"epochs": 0})
+    same = {
+        name: torch.equal(tensor, untrained.network.state_dict()[name])
+        for name, tensor in model.network.state_dict().items()
+    }
+    assert all(same.values()) == undone
+    assert same["decoder.laterals.0.weight"] == undone
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics(

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from picie.clustering.features import ClusterFit
 from picie.clustering.pseudo_labels import nearest
+from picie.clustering.vote import Vote
 from picie.config import Config, make_config
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
@@ -23,7 +24,7 @@ CLUSTERS, FEATURES, SIZE = 5, 16, 64
 def make_fit(seed: int) -> ClusterFit:
     centroids = torch.randn(CLUSTERS, FEATURES, generator=torch.Generator().manual_seed(seed))
     counts = torch.ones(CLUSTERS, dtype=torch.int64)
-    groups, no_tree = torch.arange(CLUSTERS), torch.empty(0, 3)
+    groups, no_tree = torch.arange(CLUSTERS), Vote(torch.empty(0, 3))
     return ClusterFit(Clusters(centroids, counts), groups, no_tree, 0.0, CLUSTERS)
 
 

@@ -13,9 +13,9 @@ from picie.clustering.affinities import ContactCells, measure_affinities
 from picie.clustering.kept_stages import KeptStages
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.clustering.kmeans.points import Metric
-from picie.clustering.linkage import build_tree
 from picie.clustering.smoothing import smooth_features
 from picie.clustering.tree import cut_tree
+from picie.clustering.vote import Vote, vote_tree
 from picie.config import Config
 from picie.data.crop_loader import Loader
 from picie.errors import DataError
@@ -96,14 +96,14 @@ class ClusterFit:
         clusters: centroids (P, D) and counts (P,).
         groups: (P,) int64, the cluster 0..K-1 of each centroid; P = K unless over-clusters were
             merged.
-        tree: (P - 1, 3) float64, the order in which centroids merge (`build_tree`).
+        vote: its tree, (P - 1, 3) float64, is the order in which centroids merge.
         objective: mean distance of a pixel to its centroid, in the metric of k-means.
         points: number of pixels clustered, over all processes.
     """
 
     clusters: Clusters
     groups: Tensor
-    tree: Tensor
+    vote: Vote
     objective: float
     points: int
 
@@ -199,9 +199,10 @@ def _merged(
         affinities = measure_affinities(
             kmeans.cluster_centers_, points, cells, reduce=processes.sum
         )
-    tree = build_tree(kmeans.cluster_centers_, *affinities)
+    vote = vote_tree(kmeans.cluster_centers_, clusters, *affinities)
     clustering = Clusters(kmeans.cluster_centers_, kmeans.counts_)
-    return ClusterFit(clustering, cut_tree(tree, clusters), tree, kmeans.history_[-1], total)
+    groups = cut_tree(vote.tree, clusters)
+    return ClusterFit(clustering, groups, vote, kmeans.history_[-1], total)
 
 
 def clean_sample(config: Config, count: int) -> list[int]:
@@ -254,7 +255,7 @@ def keep_centroids(model: PiCIE, *fits: ClusterFit) -> None:
     model.set_centroids(
         [fit.clusters.centroids for fit in fits],
         [fit.groups for fit in fits],
-        trees=[fit.tree for fit in fits],
+        trees=[fit.vote.tree for fit in fits],
     )
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from picie.clustering.affinities import ContactCells, measure_affinities
 from picie.clustering.features import cluster_order, nothing_read, sample_pixels
+from picie.clustering.kept_stages import KeptStages
 from picie.clustering.kmeans.kmeans import KMeans
-from picie.clustering.linkage import build_tree
 from picie.clustering.pseudo_labels import nearest
 from picie.clustering.smoothing import smooth_features
 from picie.clustering.tree import cut_tree
@@ -22,20 +22,30 @@ from picie.clustering.validity import (
     lighting_clusters,
     silhouette,
 )
+from picie.clustering.vote import vote_tree
 from picie.config import Config
 from picie.data.crop_loader import Loader
 from picie.inference.segmenter import Segmenter
 from picie.metrics.health import MEASURES, health_warnings
+from picie.models.folding import folded
+from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, numpy_generator, torch_seed
 from picie.types import Batch
 from picie.views.geometric import resample
 from picie.views.pair import Views, clean_view
+from picie.views.relighting import relit
 
-__all__ = ["HEALTH_IMAGES", "health_text", "measure_health"]
+__all__ = [
+    "HEALTH_IMAGES",
+    "health_sample",
+    "health_text",
+    "measure_health",
+]
 
 HEALTH_IMAGES = 64
 """Maximum number of images measured."""
 
+_RELIT = 32  # images seen in another light; this costs less than kept maps of 64 images save
 _EPOCH = 2**30  # no training epoch or clustering uses the random draws of this number
 _PIXELS = 200  # features sampled per image
 _POINTS = 2_000  # for the silhouette, which needs all pairwise distances
@@ -72,15 +82,26 @@ class _Sample:
     labels: list[Tensor] = field(default_factory=list)  # (n,) of each image
     shares: list[Tensor] = field(default_factory=list)  # (K,) of each image
     brightness: list[Tensor] = field(default_factory=list)  # () of each image
+    relighting: list[Tensor] = field(default_factory=list)  # () of each of the first images
 
 
-def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, float]:
+def health_sample(config: Config, count: int) -> list[int]:
+    """Indices of the images that `measure_health` reads, of N = `count`."""
+    return cluster_order(config, _EPOCH, count)[:HEALTH_IMAGES]
+
+
+def measure_health(
+    model: Segmenter, loader: Loader, count: int, stages: KeptStages | None = None
+) -> dict[str, float]:
     """Measure a trained model on a sample of its own images.
+
+    The network computes in float32.
 
     Args:
         model: the trained model.
         loader: reads the images it was trained on.
         count: number of images N.
+        stages: maps of images that were kept in earlier passes.
 
     Returns:
         view_agreement: share of pixels that get the same cluster in two views, 0..1.
@@ -93,13 +114,15 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         half_agreement: adjusted Rand index between clusterings of two halves of the sample, up to
             1; low values mean that other images or another seed would give other clusters.
         silhouette: mean silhouette of pixel features, -1..1.
+        relighting: share of pixels that keep their cluster in another light, 0..1; each of the
+            first 32 images is seen in one of `views.relighting.LIGHTS`, in turn.
         lighting_clusters: number of clusters that stand for the lighting of a group of images.
         pictures: number of images measured.
 
     Raises:
         DataError: no image can be read.
     """
-    sample = _collect(model, loader, count)
+    sample = _collect(model, loader, count, stages or KeptStages())
     if not sample.features:
         raise nothing_read()
     clusters = sample.places.sum(0)
@@ -114,6 +137,7 @@ def measure_health(model: Segmenter, loader: Loader, count: int) -> dict[str, fl
         "largest_cluster": float(clusters.max() / clusters.sum()),
         "position_information": explained_share(sample.places),
         "silhouette": silhouette(features[chosen], labels[chosen], cosine=cosine),
+        "relighting": float(torch.stack(sample.relighting).mean()),
         "lighting_clusters": float(
             len(lighting_clusters(torch.stack(sample.shares), torch.stack(sample.brightness)))
         ),
@@ -144,26 +168,32 @@ def health_text(health: Mapping[str, float], clusters: int) -> str:
             "(adjusted Rand)"
         )
     lines.append(f"  {MEASURES['silhouette'].label} {health['silhouette']:.2f}")
+    lines.append(f"  in other light {health['relighting']:.0%} of the pixels keep their cluster")
     lines += [f"  warning: {warning}" for warning in health_warnings(health)]
     return "\n".join(lines)
 
 
-def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
+@torch.no_grad()
+def _collect(model: Segmenter, loader: Loader, count: int, stages: KeptStages) -> _Sample:
     config = model.config
     cells = -(-config.size // model.network.stride)
     views = Views(config.model_copy(update=_VIEWS), _EPOCH, cells)
-    order = cluster_order(config, _EPOCH, count)[:HEALTH_IMAGES]
-    k = model.clusters
+    order = health_sample(config, count)
+    network, k = folded(model.network), model.clusters
     counts = torch.zeros(k, k).double(), torch.zeros(_PLACES**2, k).double()
     sample = _Sample(*counts, (_Half(ContactCells(config.size)), _Half(ContactCells(config.size))))
     places = _place_numbers(cells)
     rank_of = {index: rank for rank, index in enumerate(order)}
     for batch in loader(order, config.sample_batch_size):
-        first, second = _view_labels(model, views, batch)
+        first, second = _view_labels(model, network, views, batch)
         sample.agreement += contingency(first, second, (k, k))
         images = clean_view(batch.images, config.size)
-        maps = model.features(images)
+        maps = network.decoder(stages(network.backbone, batch.indices, images))
         labels = model.classify(maps).argmax(1).cpu()
+        ranks = torch.tensor([rank_of[index] for index in batch.indices.tolist()])
+        if few := max(0, _RELIT - len(sample.relighting)):
+            others = model.classify(network(relit(images[:few], ranks[:few]))).argmax(1).cpu()
+            sample.relighting += (others == labels[:few]).double().mean((1, 2))
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2).cpu()  # (B, h w, D)
         for index, points, label_map in zip(batch.indices.tolist(), rows, labels, strict=True):
             clusters = label_map.flatten()
@@ -178,7 +208,6 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
         surfaces = smooth.permute(0, 2, 3, 1).flatten(1, 2)
         draws = partial(numpy_generator, Stream.HEALTH_HALVES, config.seed)
         pixels = sample_pixels(surfaces, batch.indices, _PIXELS, draws).cpu()
-        ranks = torch.tensor([rank_of[index] for index in batch.indices.tolist()])
         middle = len(order) // 2
         for number, half in enumerate(sample.halves):
             inside = (ranks >= middle) == bool(number)
@@ -187,10 +216,12 @@ def _collect(model: Segmenter, loader: Loader, count: int) -> _Sample:
     return sample
 
 
-def _view_labels(model: Segmenter, views: Views, batch: Batch) -> tuple[Tensor, Tensor]:
+def _view_labels(
+    model: Segmenter, network: PiCIE, views: Views, batch: Batch
+) -> tuple[Tensor, Tensor]:
     """(N,) clusters of the same pixels in view 1 and view 2."""
     pair = views(batch)
-    first, second = model.features(pair.first), model.features(pair.second)
+    first, second = network(pair.first), network(pair.second)
     second = resample(second, pair.rows, pair.columns)
     labels = [model.classify(maps).argmax(1).flatten().cpu() for maps in (first, second)]
     return labels[0], labels[1]
@@ -218,7 +249,8 @@ def _half_agreement(sample: _Sample, config: Config) -> float | None:
         affinities: tuple[Tensor, ...] = ()
         if config.merge_rule == "pixels":
             affinities = measure_affinities(kmeans.cluster_centers_, pixels, half.cells)
-        groups = cut_tree(build_tree(kmeans.cluster_centers_, *affinities), config.clusters)
+        vote = vote_tree(kmeans.cluster_centers_, config.clusters, *affinities)
+        groups = cut_tree(vote.tree, config.clusters)
         unit = config.unit_features
         near = nearest(points, kmeans.cluster_centers_, "cosine" if unit else "l2", unit=unit)
         labellings.append(groups[near])

@@ -41,6 +41,16 @@ MEASURES = {
         "how well clusterings of two halves of the images agree (adjusted Rand index; 1 = the "
         "same, 0 = unrelated)",
     ),
+    "tree_agreement": Measure(
+        "agreement of trees",
+        "how well the clusters agree with those of other ways to merge the centroids (adjusted "
+        "Rand index; 1 = the same)",
+    ),
+    "border_contrast": Measure(
+        "contrast at borders",
+        "how much features differ across the borders of clusters, in multiples of how much they "
+        "differ inside",
+    ),
     "silhouette": Measure(
         "silhouette",
         "how much closer pixel features are to their own cluster than to the next one, -1 to 1",
@@ -49,6 +59,11 @@ MEASURES = {
         "effective clusters", "number of clusters of equal size whose sizes have the same entropy"
     ),
     "largest_cluster": Measure("largest cluster", "share of the pixels in the largest cluster"),
+    "relighting": Measure(
+        "agreement in other light",
+        "share of pixels that keep their cluster when an image is seen brighter, darker, in half "
+        "or double contrast, or in a warm or cold tint",
+    ),
     "lighting_clusters": Measure(
         "lighting clusters",
         "number of clusters that hold most of the darkest, or of the brightest, images and little "
@@ -56,6 +71,11 @@ MEASURES = {
     ),
     "constant_images": Measure(
         "images of one colour", "share of the images that are of (nearly) one colour"
+    ),
+    "training_undone": Measure(
+        "training undone",
+        "1 if the clusters of the trained network held whole images, so that the network without "
+        "training was kept",
     ),
     "pictures": Measure("images", "number of images that were measured"),
 }

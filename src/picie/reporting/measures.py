@@ -54,6 +54,8 @@ _DISPLAYS = {
         "so some is right.",
     ),
     "half_agreement": _Display("Low values mean that other photos would give other clusters."),
+    "tree_agreement": _Display("Low values mean that the number of clusters cuts classes apart."),
+    "border_contrast": _Display("1 means that borders follow nothing.", share=False),
     "silhouette": _Display(share=False),
     "effective_clusters": _Display(
         "Far fewer than the number of clusters means that some absorb the others.",
@@ -61,6 +63,12 @@ _DISPLAYS = {
         share=False,
     ),
     "largest_cluster": _Display("Near 100 %, view agreement says nothing.", form=".0%"),
+    "relighting": _Display(
+        "Low values mean that the light decides the cluster; that is right where brightness or "
+        "colour is what tells things apart.",
+        form=".0%",
+    ),
+    "training_undone": _Display(form=".0f", share=False),
     "lighting_clusters": _Display("It should be 0.", form=".0f", share=False),
     "constant_images": _Display("It should be 0: such images show nothing.", form=".0%"),
 }

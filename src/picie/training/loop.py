@@ -54,8 +54,9 @@ def train(
         data: any folder of images, searched recursively; if it contains `images/`, only that. An
             address of a storage, such as s3://bucket/photos, is one, too.
         out: the run folder to create.
-        split: name of a list file in `data` without extension: `train` reads train.txt. With
-            `dataset=`, a split of that data set, or several separated by "+".
+        split: name of a list file in `data` without extension: `train` reads train.txt; "train+val"
+            joins lists, "0001*" and "!0001*" choose by name. With `dataset=`, a split of that data
+            set, or several separated by "+".
         preset: `default`, `best`, `reference` or `paper`.
         overwrite: replace an existing run.
         quiet: show no progress.

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from picie.clustering.features import clean_sample, cluster_order
 from picie.clustering.kept_stages import KeptStages
+from picie.clustering.vote import Vote
 from picie.config import Config
 from picie.data.crop_loader import counted, image_loader, open_crops
 from picie.data.folder import Photo
 from picie.errors import DataError, ModelError
-from picie.evaluation.health import health_text
+from picie.evaluation.health import health_sample, health_text
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
@@ -47,6 +48,7 @@ __all__ = ["Trainer"]
 
 _LOG = logging.getLogger("picie")
 _CHECKPOINT = "state.safetensors"
+_LEAST_TOUCHING = 0.5  # of the share without training; below, clusters became those of images
 
 
 class Trainer:
@@ -210,14 +212,27 @@ class Trainer:
 
     def result(self) -> Segmenter:
         """The final model, saved in the run folder."""
+        vote = Vote(torch.empty(0))
         if self.config.final_centroids == "clean" or not self.config.epochs:
-            self._keep_clean()
+            vote = self._keep_clean()
+        undone = self._undo_training(vote)
         share = self._report_constant()
         if self.processes.main:
             health = check_health(
-                self.model, self.crops, len(self.photos), self.config, self.device, self.reporter
+                self.model,
+                self.crops,
+                len(self.photos),
+                self.config,
+                self.device,
+                self.reporter,
+                self.stages if self._in_float32 else None,
             )
             health["constant_images"] = share
+            if undone:
+                vote, health["training_undone"] = undone, 1.0
+            if vote.rule:
+                self._say(f"tree of the centroids: {vote}")
+                health |= {"tree_agreement": vote.agreement, "border_contrast": vote.contrast}
             self._say_lines(health_text(health, self.model.clusters))
             write_atomically(self.run.health_path, json.dumps(health, indent=1).encode())
             self.tracking.result(self.model, health)
@@ -248,7 +263,13 @@ class Trainer:
         if config.final_centroids == "clean" or not config.epochs:
             rounds = 1 + config.epochs * bool(config.eval_split)
             passes += [clean_sample(config, count)] * rounds
-        return passes
+            passes += [self._pca_sample(), clean_sample(config, count)] * bool(config.epochs)
+        return passes + [health_sample(config, count)] * self._in_float32
+
+    @property
+    def _in_float32(self) -> bool:
+        """Whether maps that were kept are as exact as those that health is measured with."""
+        return network_precision(self.device, self.config.precision)[0] == "fp32"
 
     def _pca_sample(self) -> list[int]:
         return cluster_order(self.config, 0, len(self.photos))[: self.config.kmeans_images]
@@ -262,12 +283,41 @@ class Trainer:
             if not any_image:
                 raise DataError(f"{config.data}: none of the {len(self.photos)} images can be read")
 
-    def _keep_clean(self) -> None:
+    def _keep_clean(self) -> Vote:
         with self._autocast(), self.clock.part("last clustering"):
             count, processes = len(self.photos), self.processes
-            cluster_clean_images(
+            return cluster_clean_images(
                 self.model, self.loader, count, self.config, self.reporter, processes, self.stages
             )
+
+    def _undo_training(self, vote: Vote) -> Vote | None:
+        """Return to the network without training if its clusters hold whole images since.
+
+        They then tell one kind of image from another, and touch less often than before. Where the
+        backbone is trained or the start is random, there is nothing to return to.
+
+        Args:
+            vote: of the trained network.
+
+        Returns:
+            That of the untrained network, if the model is that one now.
+        """
+        config = self.config
+        if not (vote.touching and config.epochs and config.decoder_init == "pca"):
+            return None
+        if config.backbone_rate or config.batchnorm != "running":
+            return None
+        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self._start_from_pca()
+        before = self._keep_clean()
+        if vote.touching >= _LEAST_TOUCHING * before.touching:
+            self.model.restore(state)
+            return None
+        self._say(
+            f"training is undone: its clusters hold whole images ({vote.touching:.1%} of "
+            f"neighbouring cells are in two clusters, without training {before.touching:.1%})"
+        )
+        return before
 
     def _curve_values(self) -> dict[str, Any]:
         """Scores on labelled images, for curves; the training state does not change."""

@@ -6,6 +6,7 @@ import torch
 
 from picie.clustering.features import fit_clean_centroids, keep_centroids
 from picie.clustering.kept_stages import KeptStages
+from picie.clustering.vote import Vote
 from picie.config import Config
 from picie.data.crop_loader import BaseCrops, Loader, counted, image_loader
 from picie.evaluation.health import HEALTH_IMAGES, measure_health
@@ -54,7 +55,7 @@ def cluster_clean_images(
     reporter: Reporter,
     processes: Processes,
     stages: KeptStages | None = None,
-) -> None:
+) -> Vote:
     """Replace the centroids of the model by those of unaugmented images.
 
     Args:
@@ -65,6 +66,9 @@ def cluster_clean_images(
         reporter: shows the progress.
         processes: the processes that share the work.
         stages: maps of images that were kept in earlier passes.
+
+    Returns:
+        How their tree was chosen.
     """
     with reporter.task("clustering", min(count, config.kmeans_images)) as advance:
         counting = counted(loader, advance)
@@ -72,6 +76,7 @@ def cluster_clean_images(
             model, counting, count, config, processes=processes, stages=stages
         )
     keep_centroids(model, fit)
+    return fit.vote
 
 
 def check_health(
@@ -81,6 +86,7 @@ def check_health(
     config: Config,
     device: torch.device,
     reporter: Reporter,
+    stages: KeptStages | None = None,
 ) -> dict[str, float]:
     """Measure the label-free health of a trained model; returns the result of `measure_health`.
 
@@ -91,8 +97,9 @@ def check_health(
         config: as for training.
         device: device of the network.
         reporter: shows the progress.
+        stages: maps, in float32, of images that were kept in earlier passes.
     """
     segmenter = Segmenter(model, config.model_copy(update={"device": str(device)}))
     with reporter.task("health", min(count, HEALTH_IMAGES)) as advance:
         loader = counted(image_loader(crops, config, device), advance)
-        return measure_health(segmenter, loader, count)
+        return measure_health(segmenter, loader, count, stages)

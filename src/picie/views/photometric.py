@@ -21,6 +21,7 @@ __all__ = [
     "blur_images",
     "blur_matrix",
     "draw_photometric",
+    "luma",
 ]
 
 __getattr__ = forwarding(__name__)  # for names of 0.1
@@ -102,14 +103,14 @@ def adjust_colours(images: Tensor, params: PhotometricParams) -> Tensor:
     if bool((params.brightness > 1).any()):
         out.clamp_max_(1)
     if bool((params.contrast != 1).any()):
-        mean = _luma(out).mean(dim=(2, 3), keepdim=True)
+        mean = luma(out).mean(dim=(2, 3), keepdim=True)
         out = torch.lerp(mean, out, _on(out, params.contrast)).clamp_(0, 1)
     if bool((params.saturation != 1).any()):
-        out = torch.lerp(_luma(out), out, _on(out, params.saturation)).clamp_(0, 1)
+        out = torch.lerp(luma(out), out, _on(out, params.saturation)).clamp_(0, 1)
     if bool((params.hue != 0).any()):
         out = _shift_hue(out, _on(out, params.hue)[:, 0])
     if bool((params.grayscale != 0).any()):
-        out = torch.lerp(out, _luma(out), _on(out, params.grayscale))
+        out = torch.lerp(out, luma(out), _on(out, params.grayscale))
     return out
 
 
@@ -176,10 +177,11 @@ def _on(images: Tensor, values: Tensor) -> Tensor:
     return to_device(values, images.device)[:, None, None, None]
 
 
-def _luma(images: Tensor) -> Tensor:
+def luma(images: Tensor) -> Tensor:
+    """The brightness (B, 1, H, W) of images (B, 3, H, W), as Pillow's "L"."""
     red, green, blue = images.unbind(1)
-    luma = (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
-    return luma[:, None]
+    grey = (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
+    return grey[:, None]
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:

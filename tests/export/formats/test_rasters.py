@@ -74,7 +74,7 @@ def test_windows_give_the_mask_of_the_whole_image(
     model: Segmenter, write: Write, monkeypatch: pytest.MonkeyPatch, across: int
 ) -> None:
     monkeypatch.setattr(rasters, "_ACROSS", across)
-    image = scene(288, 416)
+    image, model = scene(288, 416), model.cut(8)
     expected = model.predict(image.transpose(1, 2, 0), size=288, tile=128)
     found = segmented(model, write(image), tile=128)
     assert (found == expected).mean() > 0.9999
