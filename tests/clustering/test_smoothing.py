@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from picie.clustering.smoothing import smooth_features
+from picie.clustering.smoothing import cell_stages, smooth_features
 from picie.config import Config, make_config
 from picie.models.picie import PiCIE
 from picie.postprocessing.refinement import refine_boundaries, rings
@@ -119,3 +119,36 @@ def test_both_views_are_smoothed_in_the_frame_of_the_crop(network: PiCIE, view: 
     torch.testing.assert_close(found, smooth_features(maps, colours, config))
     torch.testing.assert_close(F.adaptive_avg_pool2d(given, 16), colours)
     assert found.shape == (2, 8, 8, 8)
+
+
+def test_coarse_maps_keep_what_is_one_cell_wide() -> None:
+    """Resized to a finer grid and averaged back, they would be blurred."""
+    fine = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    cells = torch.rand(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    coarse = torch.rand(2, 5, 4, 4)
+    found = cell_stages([fine, cells, coarse], settings())
+    torch.testing.assert_close(found[0], F.avg_pool2d(fine, 2))
+    assert torch.equal(found[1], cells)
+    assert torch.equal(found[2], coarse)
+    plain = cell_stages([fine, cells, coarse], settings(kmeans_smoothing=0))
+    assert all(one is other for one, other in zip(plain, (fine, cells, coarse), strict=True))
+
+
+def test_the_last_clustering_sees_sharp_cells() -> None:
+    """Stripes one cell of 8 pixels wide: half of the cells are of either kind, none in between."""
+    network = PiCIE("test_efficientnet", 8, pretrained=False).eval()
+    stripes = torch.arange(8).remainder(2).float().mul(2).sub(1).expand(1, 1, 8, 8)
+    stages = [
+        torch.zeros(1, channels, SIZE // stride, SIZE // stride)
+        for channels, stride in zip(
+            network.backbone.channels, network.backbone.strides, strict=True
+        )
+    ]
+    at_cells = network.backbone.strides.index(8)
+    stages[at_cells][:, :1] = stripes
+    with torch.no_grad():
+        sharp = network.decoder(cell_stages(stages, settings()))
+        blurred = F.avg_pool2d(network.decoder(stages), 2)
+    assert sharp.shape == blurred.shape == (1, 8, 8, 8)
+    contrast = [float((one[..., 1:] - one[..., :-1]).abs().mean()) for one in (sharp, blurred)]
+    assert contrast[1] < 0.7 * contrast[0]

@@ -13,7 +13,7 @@ from picie.clustering.affinities import ContactCells, measure_affinities
 from picie.clustering.kept_stages import KeptStages
 from picie.clustering.kmeans.kmeans import KMeans
 from picie.clustering.kmeans.points import Metric
-from picie.clustering.smoothing import smooth_features
+from picie.clustering.smoothing import cell_stages, smooth_features
 from picie.clustering.tree import cut_tree
 from picie.clustering.vote import Vote, vote_tree
 from picie.config import Config
@@ -239,7 +239,7 @@ def fit_clean_centroids(
 
     def features(batch: Batch) -> tuple[Tensor, Tensor]:
         images = clean_view(batch.images, config.size)
-        maps = network.decoder(kept(network.backbone, batch.indices, images))
+        maps = network.decoder(cell_stages(kept(network.backbone, batch.indices, images), config))
         return smooth_features(maps, images, config), images
 
     order = cluster_order(config, epoch, count)

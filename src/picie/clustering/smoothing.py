@@ -1,5 +1,7 @@
 """Edge-preserving smoothing of the features that k-means clusters."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from picie.config import Config
 from picie.postprocessing.refinement import refine_boundaries, rings
 
-__all__ = ["cell_grid", "smooth_features"]
+__all__ = ["cell_grid", "cell_stages", "smooth_features"]
 
 _NEIGHBOURS = rings(1, 2, 4, 8, 16)
 _CELL = 8  # pixels per clustered cell: the finest stride that the PCA start of the decoder uses
@@ -40,6 +42,25 @@ def smooth_features(maps: Tensor, images: Tensor, config: Config) -> Tensor:
     if config.unit_features:
         features, smooth = F.normalize(features, dim=1), F.normalize(smooth, dim=1)
     return (features + smooth).div_(2)
+
+
+def cell_stages(stages: Sequence[Tensor], config: Config) -> list[Tensor]:
+    """Average the maps of a backbone that are finer than the clustered cells.
+
+    The decoder resizes coarse maps to the grid of the finest one. Averaged over cells afterwards,
+    they would be blurred, and small things would vanish.
+
+    Args:
+        stages: (B, C_i, h_i, w_i) per stage, of square images.
+        config: reads `kmeans_smoothing` and `size`.
+
+    Returns:
+        The same stages, none of them finer than cells of 8 pixels; unchanged if
+        `kmeans_smoothing` is 0, which clusters the cells of the feature map itself.
+    """
+    if not config.kmeans_smoothing:
+        return list(stages)
+    return [F.adaptive_avg_pool2d(one, cell_grid(one, config.size)) for one in stages]
 
 
 def cell_grid(maps: Tensor, size: int) -> tuple[int, int]:
