@@ -107,9 +107,10 @@ def test_masks_of_another_model_are_replaced_only_if_asked(
     assert code == 2
     assert f"{NAMES[0]}.png (and 2 more like it): was made by another model or with other " in text
     assert "pass --overwrite to replace it" in text
-    before = (tmp_path / "masks" / f"{NAMES[1]}.png").read_bytes()
-    predict(*args, "--size", 64, "--overwrite")
-    assert (tmp_path / "masks" / f"{NAMES[1]}.png").read_bytes() != before
+    masks = [tmp_path / "masks" / f"{name}.png" for name in NAMES]
+    before = [mask.read_bytes() for mask in masks]
+    predict(*args, "--clusters", 8, "--overwrite")
+    assert [mask.read_bytes() for mask in masks] != before
 
 
 @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
