@@ -10,7 +10,7 @@ wrong (a consensus by the medoid; mean agreement with all members is how Strehl 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.spatial.distance import pdist, squareform
@@ -97,12 +97,12 @@ def vote_tree(
     along = _of_mean_one(diffusion_distances(shared.cpu()))
     trees, rules = [], []
     for weight, cue, beta in itertools.product(_DIFFUSION, _CONTRASTS, _BETAS):
-        tree = flexible_linkage(near + weight * along, contacts, _CONTRASTS[cue], beta)
-        trees.append(tree.to(centroids.device))
+        trees.append(flexible_linkage(near + weight * along, contacts, _CONTRASTS[cue], beta))
         rules.append(f"diffusion {weight:g}, contrasts of {cue}, beta {beta:g}")
-    groups = [cut_tree(tree, clusters).cpu() for tree in trees]
+    groups = [cut_tree(tree, clusters) for tree in trees]
     # The memberships of a pixel sum to 1, so a row sum is the number of pixels of that centroid.
-    return _chosen(trees, rules, groups, shared.cpu().sum(1), contacts)
+    vote = _chosen(trees, rules, groups, shared.cpu().sum(1), contacts)
+    return replace(vote, tree=vote.tree.to(centroids.device))
 
 
 def _chosen(

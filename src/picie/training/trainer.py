@@ -263,8 +263,17 @@ class Trainer:
         if config.final_centroids == "clean" or not config.epochs:
             rounds = 1 + config.epochs * bool(config.eval_split)
             passes += [clean_sample(config, count)] * rounds
-            passes += [self._pca_sample(), clean_sample(config, count)] * bool(config.epochs)
+        if self._has_start:
+            passes += [self._pca_sample(), clean_sample(config, count)]
         return passes + [health_sample(config, count)] * self._in_float32
+
+    @property
+    def _has_start(self) -> bool:
+        """Whether the network without training can be had again, to be compared with the result."""
+        config = self.config
+        frozen = not config.backbone_rate and config.batchnorm == "running"
+        clustered = config.final_centroids == "clean" and config.merge_rule == "pixels"
+        return config.epochs > 0 and config.decoder_init == "pca" and frozen and clustered
 
     @property
     def _in_float32(self) -> bool:
@@ -293,8 +302,7 @@ class Trainer:
     def _undo_training(self, vote: Vote) -> Vote | None:
         """Return to the network without training if its clusters hold whole images since.
 
-        They then tell one kind of image from another, and touch less often than before. Where the
-        backbone is trained or the start is random, there is nothing to return to.
+        They then tell one kind of image from another, and touch less often than before.
 
         Args:
             vote: of the trained network.
@@ -302,10 +310,7 @@ class Trainer:
         Returns:
             That of the untrained network, if the model is that one now.
         """
-        config = self.config
-        if not (vote.touching and config.epochs and config.decoder_init == "pca"):
-            return None
-        if config.backbone_rate or config.batchnorm != "running":
+        if not (self._has_start and vote.touching):
             return None
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self._start_from_pca()
