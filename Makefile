@@ -4,6 +4,8 @@
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
+# All extras but the programs fiftyone and napari, which bring a hundred packages: `make release-check` tries them.
+LOCKED := $(addprefix --extra ,cvat export geo heif hub onnx ray studio tables track)
 FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
 	elif $(PYTHON) -m pip install --quiet uv 2>/dev/null; then uv="$(PYTHON) -m uv"; \
 	else $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv && uv=.venv-uv/bin/uv; fi
@@ -37,7 +39,7 @@ format: .venv/.ready  ## rewrite the code in the one format
 	$(BIN)/ruff check --fix
 
 lock:  ## renew requirements.lock from pyproject.toml
-	@$(FIND_UV); $$uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
+	@$(FIND_UV); $$uv pip compile pyproject.toml --group dev $(LOCKED) --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet -o requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml
