@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test storm check docs format lock browser
+.PHONY: help demo test storm check docs release-check format lock browser
 # Tests start many programs; without compiled modules each would need seconds more to import torch.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
+PYTHONS ?= 3.11 3.12 3.13
 BIN := .venv/bin
 # All extras but the programs fiftyone and napari, which bring a hundred packages: `make release-check` tries them.
 LOCKED := $(addprefix --extra ,cvat export geo heif hub onnx ray studio tables track)
@@ -11,7 +12,7 @@ FIND_UV := if uv --version >/dev/null 2>&1; then uv=uv; \
 	else $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv && uv=.venv-uv/bin/uv; fi
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile
 
 demo: .venv/.ready  ## train, score and predict on generated scenes: runs/demo
 	$(BIN)/picie demo --out runs/demo --overwrite
@@ -33,6 +34,9 @@ docs: .venv/.ready  ## the documentation as a site: site/index.html
 	$(BIN)/python docs/reference.py
 	NO_COLOR=1 $(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/check_site.py site
+
+release-check:  ## build, and install what a release would publish: PYTHONS="3.11 3.12 3.13"
+	@$(FIND_UV); UV="$$uv" $(PYTHON) release/check.py --pythons $(PYTHONS)
 
 format: .venv/.ready  ## rewrite the code in the one format
 	$(BIN)/ruff format
