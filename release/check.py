@@ -200,9 +200,12 @@ def bill(options: argparse.Namespace, failures: Failures) -> None:
              "--with-urls", "--output-file", str(licences)])  # fmt: skip
     parts = json.loads(materials.read_text("utf-8"))["components"]
     rows = list(csv.DictReader(licences.open(encoding="utf-8", newline="")))
-    unknown = [row["Name"] for row in rows if row["License"] in ("", "UNKNOWN")]
-    if unknown:
-        failures.append(f"no licence is stated by {', '.join(unknown)}: see THIRD_PARTY.md")
+    told = (ROOT / "THIRD_PARTY.md").read_text("utf-8")  # what packages do not state themselves
+    for row in rows:
+        if row["License"] in ("", "UNKNOWN") and f"| {row['Name']} |" not in told:
+            failures.append(
+                f"{row['Name']} states no licence; find it, and add it to THIRD_PARTY.md"
+            )
     say(f"   {len(parts)} parts in {materials.name}, {len(rows)} licences in {licences.name}")
 
 
