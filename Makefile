@@ -33,6 +33,7 @@ check: .venv/.ready node_modules/.ready  ## format, lint, types, direction of im
 docs: .venv/.ready  ## the documentation as a site: site/index.html
 	$(BIN)/python docs/reference.py
 	NO_COLOR=1 $(BIN)/zensical build --clean --strict
+	$(BIN)/python docs/make_search.py site
 	$(BIN)/python docs/check_site.py site
 
 release-check:  ## build, and install what a release would publish: PYTHONS="3.11 3.12 3.13"

@@ -121,7 +121,11 @@ class Bench:
 
     def config(self, preset: str = "default", **settings: Any) -> Config:
         """Settings on the device."""
-        common = {"size": self.size, "base_size": self.base, "device": str(self.device)}
+        common: dict[str, Any] = {
+            "size": self.size,
+            "base_size": self.base,
+            "device": str(self.device),
+        }
         backbone = {"backbone": self.backbones["lite0"], "pretrained": not self.quick}
         small = {"overclusters": 16, "feature_size": 16, "batch_size": 4} if self.quick else {}
         data = str(self.args.data or self.folder / "photos")

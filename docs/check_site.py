@@ -57,6 +57,8 @@ def problems(site: Path) -> list[str]:
         if path.name != "404.html"  # its links are relative to the root of the server
         for problem in _of_page(path, page, pages)
     ]
+    if (site / "search.js").is_file() and not (site / "search_index.js").is_file():
+        found.append(f"{site}: has no search_index.js; write it with docs/make_search.py")
     return found + [
         f"{path.relative_to(site)}: loads {target} from another machine"
         for path in sorted(site.rglob("*.css"))

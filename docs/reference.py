@@ -9,7 +9,6 @@ in the repository; a test generates and checks them.
 
 import argparse
 import ast
-import contextlib
 import dataclasses
 import inspect
 import itertools
@@ -19,12 +18,11 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-from unittest import mock
 
 import tyro
 
 import picie
-from picie.cli.parsing import VERBS
+from picie.cli.parsing import VERBS, record_of
 from picie.config import BACKBONES, OBJECTIVES, PRESETS, Config, Reading
 
 __all__ = ["PAGES", "main"]
@@ -38,10 +36,6 @@ _SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Ex
 # --- the command line
 
 
-class _Captured(Exception):
-    """Stops a verb once its dataclass has been captured."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Argument:
     """One argument of a verb, as in its help."""
@@ -50,19 +44,6 @@ class Argument:
     values: str
     default: str
     meaning: str
-
-
-def record(verb: str) -> type[Any]:
-    """The dataclass that the parser of a verb fills."""
-    captured: list[type[Any]] = []
-
-    def show(made: type[Any], **_: Any) -> None:
-        captured.append(made)
-        raise _Captured
-
-    with mock.patch.object(tyro, "cli", show), contextlib.suppress(_Captured):
-        VERBS[verb]([])
-    return captured[0]
 
 
 def arguments(made: type[Any]) -> Iterator[Argument]:
@@ -130,7 +111,7 @@ def command_line() -> str:
         "without values are off unless given.",
     ]
     for verb in VERBS:
-        made = record(verb)
+        made = record_of(verb)
         found = list(arguments(made))
         own = [one for one in found if _key(one) not in settings or _key(one) == "data"]
         own = found if verb != "train" else own

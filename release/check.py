@@ -46,7 +46,7 @@ USES = {
     "geo": "picie export RUN --format geotiff --images RASTERS --out OUT",
     "heif": "picie predict RUN HEIC --out OUT",
     "hub": 'python -c "import huggingface_hub, picie.inference.hub"',
-    "napari": 'python -c "import napari; from picie.integrations.napari import segment"',
+    "napari": 'python -c "import napari; from picie.integrations.napari import predict"',
     "onnx": "picie export RUN --model onnx --out OUT.onnx",
     "ray": "picie predict RUN PHOTOS --out OUT --engine ray --workers 1",
     "studio": 'python -c "import picie.studio.server"',

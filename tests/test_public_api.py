@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -109,3 +110,11 @@ def test_functions_are_short() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (SRC / "py.typed").is_file()
+
+
+if TYPE_CHECKING:  # a type checker says that these are wrong; `make check` fails if it does not
+    picie.train("photos", "run", clusters="8")  # type: ignore[arg-type]
+    picie.train("photos", "run", objective="picnic")  # type: ignore[arg-type]
+    picie.train("photos", "run", clutsers=8)  # type: ignore[call-arg]
+    picie.make_config("best", predict_scales=1.5)  # type: ignore[arg-type]
+    picie.make_config(predict_scales=[1, 1.5], reading={"bands": (4, 3, 2)}, split="train")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from picie.inference.segmenter import Segmenter
 from picie.models.class_names import ClassNames, NamedClass
@@ -118,6 +118,52 @@ def test_the_slider_moves_by_keys_and_the_filter_hides(open_report: Open) -> Non
     expected = sum(wanted in own.split(" ") for own in ids)
     assert photos.count() == expected
     assert page.locator("#count").text_content() == f"{expected} of 9 photos"
+
+
+def test_a_node_below_the_cut_is_found_with_its_pictures(open_report: Open) -> None:
+    page = open_report()
+    row = page.locator("#n1")
+    assert not row.locator("summary").first.is_visible()  # its cluster is closed
+    page.locator("#node").fill("99999")
+    page.locator("#node").press("Enter")
+    assert not page.locator("#node").evaluate("field => field.checkValidity()")
+    page.locator("#node").fill("1")
+    page.locator("#node").press("Enter")
+    expect(row.locator("summary").first).to_be_in_viewport()
+    expect(row.locator("summary").first).to_be_focused()
+    assert (row.locator("b").first.text_content(), row.get_attribute("open")) == ("n1", "")
+    assert "picie name" in (row.locator("code").first.text_content() or "")
+    pictures = row.locator(".crops img")
+    assert pictures.count() > 0
+    shown = "image => getComputedStyle(image).backgroundImage.startsWith('url(\"data:image/webp')"
+    assert all(picture.evaluate(shown) for picture in pictures.all())
+    assert all(picture.evaluate("image => image.naturalWidth") == 40 for picture in pictures.all())
+    row.locator("summary").first.press("Enter")  # by keyboard
+    assert row.get_attribute("open") is None
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    row.locator("summary").first.press("Enter")
+    row.locator(".command button").first.click()
+    assert page.evaluate("copied").endswith(" --set n1=NAME")
+
+
+def test_a_link_to_a_node_opens_it(open_report: Open) -> None:
+    page = open_report()
+    page.locator('.tree a[href="#n2"]').click()
+    expect(page.locator("#n2 > summary")).to_be_in_viewport()
+    page.locator("#n2 > summary").click()
+    page.locator('.tree a[href="#n2"]').click()  # the same address again
+    expect(page.locator("#n2")).to_have_attribute("open", "")
+
+
+def test_photos_are_sorted_by_doubt_and_back(open_report: Open) -> None:
+    page = open_report()
+    doubts = "[...document.querySelectorAll('.shot')].map(shot => Number(shot.dataset.doubt))"
+    names = "[...document.querySelectorAll('.shot b')].map(name => name.textContent)"
+    by_name, first = page.evaluate(names), page.evaluate(doubts)
+    page.locator("#order").select_option("doubt")
+    assert page.evaluate(doubts) == sorted(first, reverse=True)
+    page.locator("#order").select_option("name")
+    assert page.evaluate(names) == by_name == sorted(by_name)
 
 
 def test_in_print_photo_and_mask_stand_side_by_side(open_report: Open) -> None:

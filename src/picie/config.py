@@ -4,8 +4,9 @@ import dataclasses
 import difflib
 import fnmatch
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin
 
 import tomli_w
 from pydantic import (
@@ -22,6 +23,7 @@ from pydantic.dataclasses import dataclass
 from picie.errors import ConfigError
 from picie.runtime.documents import read_toml
 from picie.runtime.printable import printable, shown
+from picie.runtime.wording import in_words, suggest_value
 from picie.version import EARLIER
 
 __all__ = [
@@ -42,8 +44,12 @@ __all__ = [
     "MachineSettings",
     "Objective",
     "Reading",
+    "Settings",
     "Similarity",
+    "TrainSettings",
+    "allowed",
     "check_cells",
+    "check_setting",
     "check_together",
     "implied_settings",
     "lost_settings",
@@ -141,6 +147,7 @@ MOST_PIXELS = 2**28
 _TEXT = 4096  # longest text, in characters: that of a path
 _LISTED = 64  # most entries of a list
 _PROBLEMS = 5  # most problems in one message
+_ALLOWED = "give what is allowed"  # in a message, the words of `allowed` take its place
 
 
 def check_together(config: Any) -> None:
@@ -163,25 +170,19 @@ def _check_kind(value: Any, kind: Any) -> None:
     """Refuse values that would be converted in silence, and text that no file can hold."""
     if kind is bool:
         if not isinstance(value, bool):
-            raise ValueError("give true or false")
+            raise ValueError(_ALLOWED)
     elif isinstance(value, str):
         if kind in (int, float):
-            raise ValueError("give a number, without quotes")
+            raise ValueError(_ALLOWED)
         if "\0" in value or any("\ud800" <= one <= "\udfff" for one in value):
             raise ValueError("holds a null character or is not valid UTF-8; rename it")
     else:
         values = value if isinstance(value, list | tuple) else (value,)
         if any(isinstance(one, bool | str) for one in values):
-            raise ValueError("give numbers, without quotes" if value is values else "give a number")
+            raise ValueError(_ALLOWED)
 
 
 def _check_ranges(config: Any) -> None:
-    scales = config.predict_scales
-    if not scales or not all(0.25 <= scale <= 4 for scale in scales):
-        raise ValueError(
-            f"predict_scales {list(scales)}: give one or more factors from 0.25 to 4, such as 1 "
-            "and 1.5"
-        )
     check_cells(config.size, max(count for count, _ in config.levels))
 
 
@@ -288,7 +289,7 @@ class Reading:
     def _plain(cls, value: Any) -> Any:
         values = value if isinstance(value, list | tuple) else (value,)
         if any(isinstance(one, bool | str) for one in values):
-            raise ValueError("give numbers, without quotes")
+            raise ValueError(_ALLOWED)
         return value
 
     @field_validator("stretch")
@@ -304,6 +305,70 @@ class Reading:
         if len(bands) not in (0, 1, 3) or not all(1 <= band <= 65_535 for band in bands):
             raise ValueError("give three bands (red, green, blue) or one, counted from 1")
         return bands
+
+
+class TrainSettings(TypedDict, total=False):
+    """The fields of `Config` as keyword arguments of `picie.train`, for editors and type checkers.
+
+    `train` itself takes `data` and `split`. A test compares names and types with those of `Config`.
+    """
+
+    dataset: str
+    eval_split: str
+    clusters: int
+    seed: int
+    epochs: int
+    batch_size: int
+    size: int
+    base_size: int
+    reading: Reading | Mapping[str, Any]
+    backbone: str
+    pretrained: bool
+    backbone_layers: Sequence[int]
+    backbone_weights: str
+    feature_size: int
+    decoder_init: Literal["pca", "random"]
+    jitter: float
+    hue: float
+    grayscale: float
+    blur: float
+    view_rule: Literal["exact", "authors"]
+    crop_min: float
+    flip: float
+    kmeans_init: Literal["k-means++", "pca", "random"]
+    kmeans_images: int
+    kmeans_pixels: int
+    kmeans_smoothing: int
+    overclusters: int
+    merge_rule: Literal["pixels", "distance"]
+    final_centroids: Literal["clean", "trained"]
+    objective: Objective
+    auxiliary_clusters: int
+    similarity: Similarity
+    unit_features: bool
+    predict_scales: Sequence[float]
+    refine: int
+    temperature: float
+    balance: Literal["none", "frequency", "inverse"]
+    learning_rate: float
+    backbone_rate: float
+    batchnorm: Literal["running", "training", "batch"]
+    device: str
+    precision: Literal["auto", "fp32", "bf16"]
+    compile: bool
+    workers: int
+    cache_mb: int
+    cache_disk_mb: int
+    cache_dir: str
+    track: str
+    track_images: int
+
+
+class Settings(TrainSettings, total=False):
+    """All fields of `Config` as keyword arguments of `make_config`."""
+
+    data: str
+    split: str
 
 
 class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -604,13 +669,20 @@ class Config(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         _check_kind(value, cls.model_fields[str(info.field_name)].annotation)
         return value
 
+    @field_validator("predict_scales")
+    @classmethod
+    def _factors(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if not scales or not all(0.25 <= scale <= 4 for scale in scales):
+            raise ValueError(_ALLOWED)
+        return scales
+
     @model_validator(mode="after")
     def _together(self) -> "Config":
         check_together(self)
         return self
 
 
-def make_config(preset: str = "default", **settings: Any) -> Config:
+def make_config(preset: str = "default", **settings: Unpack[Settings]) -> Config:
     """A preset with some settings changed.
 
     An objective and a backbone may imply further settings (`OBJECTIVES`, `BACKBONES`), which those
@@ -628,7 +700,7 @@ def make_config(preset: str = "default", **settings: Any) -> Config:
         'frequency'
     """
     _check_preset(preset)
-    return _build(_defaults(preset, settings) | settings, where="settings")
+    return _build({**_defaults(preset, settings), **settings}, where="settings")
 
 
 def implied_settings(backbone: Any) -> dict[str, Any]:
@@ -679,7 +751,7 @@ def _check_preset(preset: Any, where: str = "") -> None:
         raise ConfigError(f"{where}unknown preset {shown(preset)}; {hint}")
 
 
-def _defaults(preset: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _defaults(preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     implied = implied_settings(settings.get("backbone"))
     return PRESETS[preset] | _entry(OBJECTIVES, settings.get("objective")) | implied
 
@@ -709,7 +781,78 @@ def _problem(item: Any) -> str:
         known = [f"reading.{field.name}" for field in dataclasses.fields(Reading)]
         return f"unknown setting {shown(name)}; {suggest(name, known)}"
     message = item["msg"].removeprefix("Value error, ")
+    setting = _setting(item["loc"])
+    if setting and (item["type"] != "value_error" or message == _ALLOWED):
+        return f"{setting} = {shown(item['input'])}: {_instead(setting, item['input'])}"
     return f"{name} = {shown(item['input'])}: {message}" if name else message
+
+
+def _setting(place: Sequence[int | str]) -> str:
+    """The setting that a place of pydantic lies in, or "" if it is of no setting alone."""
+    names = [part for part in place if isinstance(part, str)]
+    return ".".join(names[: 2 if names[:1] == ["reading"] else 1])
+
+
+def _instead(setting: str, given: Any) -> str:
+    """What to give instead of a value."""
+    kind = _field(setting).annotation
+    if get_origin(kind) is Literal:
+        return suggest_value(given, get_args(kind))
+    parts = given if isinstance(given, list | tuple) else (given,)
+    quoted = kind not in (str, Reading) and any(isinstance(part, str) for part in parts)
+    return f"give {allowed(setting)}" + ", without quotes" * quoted
+
+
+_OWN_WORDS = {
+    "predict_scales": "one to 16 numbers from 0.25 to 4",
+    "reading": "a table with stretch, bands, pages, max_pixels",
+    "reading.bands": "three bands (red, green, blue) or one, counted from 1",
+    "reading.stretch": "two finite numbers, the smaller one first",
+}
+
+
+def allowed(name: str) -> str:
+    """What values a setting takes, in words.
+
+    Args:
+        name: a field of `Config`, or one of `Reading` such as "reading.bands".
+
+    Example:
+        >>> allowed("clusters")
+        'a whole number from 2 to 4096'
+    """
+    if name in _OWN_WORDS:
+        return _OWN_WORDS[name]
+    field = _field(name)
+    names = ("ge", "gt", "le", "lt", "multiple_of", "max_length")
+    found = ((key, getattr(one, key, None)) for one in field.metadata for key in names)
+    return in_words(field.annotation, {key: value for key, value in found if value is not None})
+
+
+def _field(name: str) -> Any:
+    first, _, second = name.partition(".")
+    fields: Any = Reading
+    return fields.__pydantic_fields__[second] if second else Config.model_fields[first]
+
+
+def check_setting(name: str, value: Any) -> None:
+    """Refuse a value that a setting can never have, whatever the others are.
+
+    Args:
+        name: a field of `Config`, or one of `Reading` such as "reading.bands".
+        value: for it.
+
+    Raises:
+        ConfigError: says which values are allowed, without name and value.
+    """
+    first, _, second = name.partition(".")
+    values: dict[str, Any] = {first: {second: value} if second else value}
+    try:
+        Config(**values)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            if item["loc"]:  # else it is about several settings
+                raise ConfigError(_problem(item).partition(": ")[2]) from None
 
 
 _FIXED: dict[str, Any] = {

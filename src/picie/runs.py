@@ -39,6 +39,7 @@ from picie.errors import ConfigError, ModelError
 from picie.runtime.documents import parse_object, read_json
 from picie.runtime.files import PART, open_regular, remove_parts, write_atomically, writing
 from picie.runtime.locks import LOCK, locked
+from picie.runtime.nearby import no_folder
 from picie.runtime.outputs import Inputs, check_folder_apart, check_not_read
 from picie.runtime.printable import PrintableFormatter, shown
 
@@ -174,7 +175,7 @@ class Run:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise ModelError(f"{folder}: no such folder; give one that `picie train --out` wrote")
+            raise ModelError(no_folder(folder, "give one that `picie train --out` wrote"))
         if not (folder / _HEADER).exists():
             raise ModelError(
                 f"{folder} is not a run folder (it has no {_HEADER} of picie); give one that "

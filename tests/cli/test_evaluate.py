@@ -140,7 +140,7 @@ def test_intervals_and_probes_are_shown_and_written(
         (["--probe-split", "train"], 2, "add --probe linear, knn or both, or remove"),
         (["--probe=knn", "--probe-split=train", "--neighbours=0"], 2, "0 neighbours cannot vote"),
         (["--probe=knn", "--probe-split=train"], 1, "6 images are both in the probe split 'train'"),
-        (["--seed", "-1"], 2, "seed -1: give 0 or more"),
+        (["--seed", "-1"], 2, "--seed -1: give a whole number from 0 to"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -80,7 +80,10 @@ def test_it_says_how_near_the_file_is_and_what_is_not_in_it(
         (["--model", "onnx", "--out", "model.onnx", "--overwrite"], "that this command reads"),
         (["--model", "onnx", "--out", "-"], "picie export cannot write to standard output"),
         (["--model", "onnx", "--out", "m.onnx", "--opset", "9"], "--opset 9: the graph can be"),
-        (["--model", "onnx", "--out", "m.onnx", "--size", "100"], "must be a multiple of 32"),
+        (
+            ["--model", "onnx", "--out", "m.onnx", "--size", "100"],
+            "--size 100: give a multiple of 32 from 32",
+        ),
         (["--model", "onnx", "--out", "m.onnx", "--images", "."], "--images is for masks"),
         (["--model", "onnx", "--out", "m.onnx", "--clusters", "99"], "99 clusters: the model has"),
     ],

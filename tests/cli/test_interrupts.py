@@ -22,6 +22,7 @@ Flags = Callable[[str], list[str]]
 SAID = {
     "train": "stopped; training had not begun; run the same command again",
     "predict": "stopped; finished masks are kept; run the same command again to write the others",
+    "serve": "stopped; what Label Studio sent is saved; run the same command again to go on",
     "studio": "stopped; everything you did is saved; run the same command again to go on",
     "name": "stopped; names change completely or not at all; see them with picie name RUN",
     "queue": "stopped; nothing was changed",
@@ -30,6 +31,8 @@ SAID = {
     "evaluate": "stopped; scores are written at the end; run the same command again",
     "report": "stopped; the page is written at the end; run the same command again",
     "export": "stopped; an export appears whole or not at all; run the same command again to go on",
+    "measure": "stopped; the table is written at the end; run the same command again to go on",
+    "completion": "stopped; nothing was changed",
     "bench": "stopped; finished runs are kept; run the same command again to go on",
     "demo": "stopped; run the same command again with --overwrite",
     "info": "stopped; nothing was changed",

@@ -188,17 +188,22 @@ def test_labels_fill_in_what_has_no_name_unless_it_begins_anew(
     assert not any(one.clusters for one in again)
 
 
-def test_another_cut_does_not_turn_numbers_into_others(
-    run: Path, say: Say, failure: Failure
-) -> None:
+def test_another_cut_does_not_turn_numbers_into_others(run: Path, say: Say) -> None:
     say("--set", "n3=part")
     say("--clusters", 5, "--set", "4=five")
-    code, text = failure("name", run, "--clusters", 3, "--set", "1=a")
-    assert code == 2
-    assert "--clusters 3: the numbers in" in text
-    assert (
-        "are those of 5 clusters and would mean others; remove --clusters, name nodes, or" in text
-    )
+    before = load(run)
+    text = say("--clusters", 8)
+    assert f"5 clusters are now 8; every name stays where it was\n{run / 'classes.toml'}: " in text
+    assert len(rows(text)) == 8
+    assert load(run).names[:2] == ("part", "five")
+    text = say("--clusters", 3, "--quiet")
+    assert load(run).centroid_ids.tolist() != before.centroid_ids.tolist()  # what has no name
+    assert [row[2] for row in rows(text)].count("-") < 3
+    say("--undo")
+    say("--undo")
+    assert load(run).names == before.names
+    assert load(run).centroid_ids.tolist() == before.centroid_ids.tolist()
+    assert "nothing changed" not in say("--clusters", 5)
     say("--clusters", 3, "--set", "1=a", "--overwrite")
     names = read_classes(run / "classes.toml")
     assert (names.clusters, names.classes) == (3, (NamedClass("a", (1,)),))
@@ -260,7 +265,11 @@ def test_masks_of_a_named_model(
             assert image.getpalette("RGB")[:3] == [0, 0, 255]  # type: ignore[index]
     main([*args, "--overwrite", "--clusters", "2"])
     text = capsys.readouterr().err
-    assert f"ignoring the names in {run / 'classes.toml'}: with --clusters, masks hold" in text
+    note = (
+        f"--clusters 2: ids are cluster numbers, not the classes of {run / 'classes.toml'}; leave"
+    )
+    assert note in text
+    assert f"carry the names to that cut with picie name '{run}' --clusters 2\n" in text
     assert f"{out / 'classes.txt'} does not describe these masks: they hold cluster numbers" in text
     say("--set", "1=tree")
     shutil.copytree(out, tmp_path / "other")

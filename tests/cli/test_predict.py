@@ -1,6 +1,7 @@
 """`picie predict`: the files that it writes, and those that it does not touch."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,8 @@ from picie.data.synthetic.scenes import draw_scene
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.progress import Advance, Reporter
+from picie.visualization.labelled import labelled_overlay
 from picie.visualization.masks import overlay
-from picie.visualization.palette import palette
 
 Failure = Callable[..., tuple[int, str]]
 NAMES = ["a b", "sub folder/deeper/ä ö", "sub folder/日本"]
@@ -61,7 +62,7 @@ def test_masks_hold_the_clusters_under_the_names_of_the_photos(
     for name in NAMES:
         ids, image = read(out / f"{name}.png")
         assert image.mode == "P"
-        assert image.getpalette("RGB")[:9] == palette(3).ravel().tolist()  # type: ignore[index]
+        assert image.getpalette("RGB")[:9] == model.colours.ravel().tolist()  # type: ignore[index]
         assert np.array_equal(ids, model.predict(photos / f"{name}.png"))
 
 
@@ -77,12 +78,64 @@ def test_overlays_lie_beside_the_masks(
     runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "masks"
-    predict(runs["default"], photos, "--out", out, "--overlay")
-    expected = [f"{name}.png" for name in NAMES] + [f"overlays/{name}.png" for name in NAMES]
-    assert files(out) == sorted(expected)
+    predict(runs["default"], photos, "--out", out, "--overlay", "--plain-overlay")
+    folders = ("", "overlays/", "plain_overlays/")
+    assert files(out) == sorted(f"{folder}{name}.png" for folder in folders for name in NAMES)
     photo, _ = read(photos / "a b.png")
-    blended, _ = read(out / "overlays" / "a b.png")
-    assert np.array_equal(blended, overlay(photo, model.predict(photo), palette(3)))
+    mask = model.predict(photo)
+    plain, _ = read(out / "plain_overlays" / "a b.png")
+    assert np.array_equal(plain, overlay(photo, mask, model.colours))
+    labelled, _ = read(out / "overlays" / "a b.png")
+    shown = labelled_overlay(photo, mask, model.colours, [""] * 3)
+    assert np.array_equal(labelled, np.asarray(shown))
+    assert len(open_folder(out.parent).photos) == len(NAMES)  # none of them is a photo
+
+
+def test_each_kind_of_overlay_is_added_to_finished_masks(
+    runs: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "masks"
+    predict(runs["default"], photos, "--out", out, "--overlay")
+    before = (out / "overlays" / "a b.png").read_bytes()
+    predict(runs["default"], photos, "--out", out, "--plain-overlay")
+    assert (out / "overlays" / "a b.png").read_bytes() == before
+    assert (out / "plain_overlays" / "a b.png").read_bytes() != before
+    main(["predict", *map(str, [runs["default"], photos, "--out", out, "--plain-overlay"])])
+    assert "kept 3 masks" in capsys.readouterr().err
+
+
+def test_overlays_show_the_names_of_classes(
+    runs: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(runs["default"], tmp_path / "run")
+    main(["name", str(run), "--set", "0=sky"])
+    predict(run, photos, "--out", tmp_path / "masks", "--overlay")
+    named = load(run)
+    assert named.names == ("sky", "cluster 1", "cluster 2")
+    photo, _ = read(photos / "a b.png")
+    shown = labelled_overlay(photo, named.predict(photo), named.colours, ["sky", "", ""])
+    found, _ = read(tmp_path / "masks" / "overlays" / "a b.png")
+    assert np.array_equal(found, np.asarray(shown))
+
+
+def test_fast_turns_refinement_and_scales_off(
+    failure: Failure, runs: dict[str, Path], model: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    predict(runs["default"], photos, "--out", tmp_path / "fast", "--fast")
+    plain = model.post_processed(scales=(1,), refine=0)
+    name = NAMES[1]
+    assert np.array_equal(
+        read(tmp_path / "fast" / f"{name}.png")[0], plain.predict(photos / f"{name}.png")
+    )
+    images = ("--images", photos, "--out", tmp_path / "export", "--fast", "--quiet")
+    main(["export", *map(str, (runs["default"], "--format", "png", *images))])
+    exported = next((tmp_path / "export").rglob(f"{Path(name).name}.png"))
+    assert np.array_equal(read(exported)[0], read(tmp_path / "fast" / f"{name}.png")[0])
+    for flag, value in (("--refine", 5), ("--scales", 1)):
+        args = (runs["default"], photos, "--out", tmp_path / "masks", "--fast", flag, value)
+        code, text = failure("predict", *args)
+        assert code == 2
+        assert f"--fast and {flag} contradict each other" in text
 
 
 def test_a_single_photo(
@@ -261,7 +314,7 @@ def test_the_rate_is_shown(
     ("flag", "value", "message"),
     [
         ("--workers", -2, "--workers -2: give 0 or more, or -1"),
-        ("--size", 100, "size 100: the side must be a multiple of 32"),
+        ("--size", 100, "--size 100: give a multiple of 32 from 32 to 8192"),
         ("--tile", 64, "tile 64: give a multiple of 32 from 128, or 0 for no tiles"),
     ],
 )

@@ -1,6 +1,8 @@
 """`picie train`: what reaches the run folder."""
 
+import io
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,11 @@ import pytest
 from PIL import Image
 
 from picie.cli.app import main
-from picie.config import read_config
+from picie.cli.parsing import VERBS
+from picie.cli.train import ask_clusters, next_lines
+from picie.config import make_config, read_config
 from picie.data.datasets.registry import DATASETS
+from picie.inference.segmenter import load
 
 
 def test_flags_and_preset_reach_the_run(scenes: Path, tmp_path: Path) -> None:
@@ -156,3 +161,119 @@ def test_help_lists_the_known_data_sets(capsys: pytest.CaptureFixture[str]) -> N
             main([verb, flag])
         text = capsys.readouterr().out
         assert [name for name in DATASETS if name not in text] == []
+
+
+# --- how many clusters, and what to do next
+
+
+class Terminal(io.StringIO):
+    """What a person types, or sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def bare(scenes: Path, flags: Callable[[str], list[str]], tmp_path: Path) -> list[str]:
+    """A quick training without --clusters."""
+    given = [flag for flag in flags("default") if not flag.startswith(("--quiet", "--clusters"))]
+    photos = tmp_path / "my photos"
+    photos.symlink_to(scenes)
+    return ["train", str(photos), "--out", str(tmp_path / "my run"), *given, "--epochs=0"]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_the_end_of_training_says_what_to_do_next(
+    bare: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*bare, "--clusters=3"])
+    end = told(capsys).split("done in")[1].splitlines()[1:]
+    run, photos = f"'{tmp_path / 'my run'}'", f"'{tmp_path / 'my photos'}'"
+    assert end[0].startswith("Looks healthy: two views of a photo agree on ")
+    assert end[1:] == [
+        f"3 clusters; any number from 2 to 8 without training: picie name {run} --clusters K",
+        f"model: {tmp_path / 'my run' / 'model.safetensors'}; numbers: picie info {run}",
+        f"next:  picie studio {run} {photos} --split train",
+        f"or:    picie report {run} {photos} --split train --out '{tmp_path}/my run/report.html'",
+    ]
+    assert "health (no labels used)" in (tmp_path / "my run" / "train.log").read_text()
+    for line in end[3:]:  # what is said can be run
+        verb, *args = shlex.split(line.partition("picie ")[2])
+        if verb == "report":
+            main([verb, *args, "--quiet"])
+        else:
+            VERBS[verb](args)
+    main(["name", str(tmp_path / "my run"), "--clusters", "5", "--quiet"])
+    assert load(tmp_path / "my run").clusters == 5
+
+
+def test_without_a_terminal_the_default_is_taken_and_told(
+    bare: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(bare)
+    assert "27 clusters, the default, as --clusters was not given; any number from" in told(capsys)
+
+
+def test_a_person_is_asked(
+    bare: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("many\n1\n4\n"))
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    main(bare)
+    assert read_config(tmp_path / "my run" / "config.toml").clusters == 4
+    shown = screen.getvalue()
+    assert shown.count("You can change this later, without training. [24] ") == 3
+    assert shown.count("give a whole number from 2 to 4096\n") == 2
+
+
+@pytest.mark.parametrize(("typed", "clusters"), [("\n", 24), ("", None)])
+def test_no_number_is_the_suggested_one_and_no_answer_none(
+    typed: str, clusters: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert ask_clusters() == clusters
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr("sys.stdin", Terminal("5\n"))
+    assert ask_clusters() is None
+
+
+@pytest.mark.parametrize(
+    ("more", "chosen"),
+    [
+        ([], False),
+        (["--preset", "best"], False),
+        (["--clusters", "27"], True),
+        (["--clusters=27"], True),
+        (["--preset=paper"], True),
+        (["--preset", "reference"], True),
+        (["--config", "own.toml"], True),
+    ],
+)
+def test_nobody_is_asked_where_the_number_is_fixed(
+    more: list[str], chosen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").touch()
+    assert VERBS["train"](["photos", "--out", "run", *more])[2] is chosen
+
+
+def test_nobody_is_asked_before_a_mistake(
+    bare: list[str], failure: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("5\n"))
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    assert "does not exist" in failure("train", "gone", *bare[2:])[1]
+    assert screen.getvalue() == ""
+
+
+def test_what_is_next_depends_on_the_images(runs: dict[str, Path]) -> None:
+    model, run = load(runs["default"], named=False), Path("run")
+    lines = next_lines(model, run, make_config(data="s3://b/photos"))
+    assert lines[-1] == "next:  picie predict run s3://b/photos --out masks/ --overlay"
+    lines = next_lines(model, run, make_config(data="c", dataset="camvid11"))
+    assert lines[-1] == "next:  picie evaluate run c --dataset camvid11"

@@ -51,6 +51,14 @@ def test_style_sheets_that_load_from_elsewhere_are_named(check: ModuleType, site
     assert check.problems(site) == ["s.css: loads https://fonts.org/x.css from another machine"]
 
 
+def test_a_search_without_its_index_is_named(check: ModuleType, site: Path) -> None:
+    (site / "search.js").touch()
+    [found] = check.problems(site)
+    assert "has no search_index.js" in found
+    (site / "search_index.js").touch()
+    assert check.problems(site) == []
+
+
 def test_an_empty_folder_is_no_site(check: ModuleType, tmp_path: Path) -> None:
     [found] = check.problems(tmp_path)
     assert "has no pages" in found

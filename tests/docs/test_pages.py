@@ -25,6 +25,7 @@ from picie.cli.parsing import VERBS
 from picie.config import PRESETS
 from picie.data.synthetic import scenes as synthetic
 from picie.data.synthetic.scenes import write_scenes
+from picie.errors import ConfigError
 from picie.training.loop import train
 from picie.visualization.masks import mask_image, write_png
 from picie.visualization.palette import palette
@@ -207,7 +208,7 @@ def _there(path: Path) -> bool:
 def test_a_wrong_flag_in_a_page_would_be_seen(place: Path) -> None:
     check: Callable[[str], None] = lambda line: _check(shlex.split(line), place)  # noqa: E731
     for line in ("picie predict a b --out c --nonsense", "picie trian x", "make nothing"):
-        with pytest.raises((SystemExit, KeyError, AssertionError)):
+        with pytest.raises((SystemExit, KeyError, AssertionError, ConfigError)):
             check(line)
 
 

@@ -40,7 +40,7 @@ def test_a_verb_has_exactly_the_flags_of_its_help(verb: str, pages: dict[str, st
     )
     documented = set(re.findall(r"^\| `(--[\w-]+)` ", section, re.MULTILINE))
     # Not from the middle of a sentence: flags begin their line, behind the box, or follow a comma.
-    told = set(re.findall(r"(?:^[│ ]*|, )(--[a-z][\w-]*)(?=[ ,])", help_of(verb), re.MULTILINE))
+    told = set(re.findall(r"(?:^[│ ]*|, )(--[a-z][\w-]*)(?=[ ,\n])", help_of(verb), re.MULTILINE))
     opposites = {f"--no-{flag[2:]}" for flag in documented}
     assert documented <= told
     assert told - documented - opposites <= {"--help"}
@@ -48,13 +48,13 @@ def test_a_verb_has_exactly_the_flags_of_its_help(verb: str, pages: dict[str, st
 
 def test_every_argument_has_a_meaning(reference: ModuleType) -> None:
     for verb in VERBS:
-        for argument in reference.arguments(reference.record(verb)):
+        for argument in reference.arguments(reference.record_of(verb)):
             assert argument.meaning, f"{verb} {argument.shown}"
             assert argument.values, f"{verb} {argument.shown}"
 
 
 def test_defaults_are_those_of_the_records(reference: ModuleType) -> None:
-    found = {one.shown: one for one in reference.arguments(reference.record("predict"))}
+    found = {one.shown: one for one in reference.arguments(reference.record_of("predict"))}
     assert found["--out"].default == "required"
     assert found["--tile"].default == "`1024`"
     assert found["--overlay"].default == "off"

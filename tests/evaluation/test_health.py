@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from picie.clustering.kept_stages import KeptStages
 from picie.clustering.vote import Vote, vote_tree
-from picie.config import make_config
+from picie.config import Similarity, make_config
 from picie.data.cache import CropCache
 from picie.data.crop_loader import BaseCrops, image_loader
 from picie.data.folder import open_folder
 from picie.errors import DataError
 from picie.evaluation import health
-from picie.evaluation.health import health_sample, health_text, measure_health
+from picie.evaluation.health import health_sample, health_text, measure_health, verdict
 from picie.inference.segmenter import Segmenter
 from picie.models.backbones import Backbone
 from picie.models.picie import PiCIE
@@ -149,7 +149,7 @@ class First(nn.Module):
 
 
 def handmade(centroids: list[list[float]], *, texture: bool) -> Segmenter:
-    rule = "cosine" if texture else "l2"
+    rule: Similarity = "cosine" if texture else "l2"
     config = make_config(
         clusters=2, overclusters=0, size=64, base_size=64, backbone="test_efficientnet",
         feature_size=8, pretrained=False, similarity=rule, unit_features=texture, device="cpu",
@@ -251,3 +251,16 @@ def test_the_text_names_every_measure() -> None:
 def test_warnings_are_in_the_text() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"largest_cluster": 0.95}
     assert "  warning: one cluster holds 95%" in health_text(health, 5)
+
+
+def test_the_verdict_is_in_plain_words() -> None:
+    health = dict.fromkeys(NAMES, 0.25) | {"lighting_clusters": 0.0}
+    assert verdict(health) == (
+        "Looks healthy: two views of a photo agree on 25% of the pixels, and 25% keep their "
+        "cluster in other light."
+    )
+    one = verdict(health | {"largest_cluster": 0.95})
+    assert one.startswith("One thing to look at:\n  warning: one cluster holds 95%")
+    assert verdict(health | {"largest_cluster": 0.95, "constant_images": 0.5}).startswith(
+        "2 things"
+    )

@@ -648,3 +648,18 @@ def test_labels_in_a_storage_give_the_same_scores(
     assert found[0] == found[1]
     with pytest.raises(ConfigError, match="--dataset reads local folders; copy the files first"):
         evaluate(model, address, dataset="camvid11", split="val")
+
+
+def test_an_evaluation_in_one_line_and_as_a_page() -> None:
+    better, worse = (score(np.diag([9, wrong]), ["a", "b"], protocol={}) for wrong in (9, 3))
+    assert repr(Evaluation(better)) == f"<Evaluation: {repr(better)[1:-1]}>"
+    found = Evaluation(
+        better, (worse,), (better, worse), probes={"knn": worse}, notes=("<i>",), unreadable=("x",)
+    )
+    assert repr(found).endswith(
+        "; view 2 100.0, 100.0; 2 times fresh clusters 100.0 +- 0.0, 100.0 +- 0.0; "
+        "knn probe (uses labels) 100.0, 100.0>"
+    )
+    html = found._repr_html_()
+    for text in ("Scores: pixel accuracy 100.0 %", "view 2", "note: &lt;i&gt;", "1 unreadable"):
+        assert text in html

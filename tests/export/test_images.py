@@ -82,6 +82,10 @@ def listed(out: Path, format: str) -> list[str]:
             unquote(task["data"]["image"].removeprefix(prefix)).removeprefix("out/images/")
             for task in tasks
         ]
+    if format == "segmentation":
+        parts = [(out / "masks" / part) for part in ("train", "val")]
+        masks = ((one, part) for part in parts for one in part.rglob("*.png"))
+        return [one.relative_to(part).with_suffix("").as_posix() for one, part in masks]
     where = {"yolo": "labels/train", "fiftyone": "labels", "cityscapes": "gtFine/train"}
     top = out / where.get(format, "")
     end = (

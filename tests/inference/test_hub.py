@@ -17,6 +17,7 @@ from picie.inference.hub import Repository, find_repository, local_folder
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames
 from picie.models.picie import PiCIE
+from picie.runs import Run
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
@@ -217,11 +218,12 @@ def test_a_model_without_centroids(model: Segmenter, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("user/name", Repository("user/name")),
-        ("user/name.v2_x-y@v1.0", Repository("user/name.v2_x-y", "v1.0")),
-        ("hf://user/name", Repository("user/name", explicit=True)),
-        ("hf://user/name@refs/pr/1", Repository("user/name", "refs/pr/1", explicit=True)),
-        (Path("hf://user/name"), Repository("user/name", explicit=True)),
+        ("hf://user/name", Repository("user/name")),
+        ("hf://user/name.v2_x-y@v1.0", Repository("user/name.v2_x-y", "v1.0")),
+        ("hf://user/name@refs/pr/1", Repository("user/name", "refs/pr/1")),
+        (Path("hf://user/name"), Repository("user/name")),
+        ("user/name", None),
+        ("user/name@v1", None),
         (Path("user/name"), None),
         ("name", None),
         ("a/b/c", None),
@@ -248,11 +250,11 @@ def test_there_and_back(model: Segmenter, hub: Any) -> None:
     assert address == "https://hub/user/name"
     assert hub.private == {"user/name": True}
     assert hub.tokens == ["secret"]
-    for source in ("user/name", "hf://user/name", Path("hf://user/name")):
+    for source in ("hf://user/name", Path("hf://user/name")):
         again = picie.load(source)
         assert again.names == named.names
         assert (again.predict(IMAGE) == named.predict(IMAGE)).all()
-    assert 'picie.load("user/name")' in (hub.root / "user/name/README.md").read_text()
+    assert 'picie.load("hf://user/name")' in (hub.root / "user/name/README.md").read_text()
 
 
 def test_a_model_that_is_pushed_again_leaves_nothing_of_the_old_one(
@@ -262,39 +264,48 @@ def test_a_model_that_is_pushed_again_leaves_nothing_of_the_old_one(
     model.push_to_hub("user/name")
     assert hub.private == {"user/name": False}
     assert not (hub.root / "user/name/classes.toml").exists()
-    assert picie.load("user/name").names == model.names
+    assert picie.load("hf://user/name").names == model.names
 
 
 def test_a_revision_is_asked_for(model: Segmenter, hub: Any) -> None:
     model.push_to_hub("user/name")
-    picie.load("user/name@v1")
+    picie.load("hf://user/name@v1")
     assert hub.asked == [("user/name", "v1")]
 
 
 def test_only_files_of_a_model_are_taken(model: Segmenter, hub: Any) -> None:
     model.push_to_hub("user/name")
     (hub.root / "user/name/setup.py").write_text("raise SystemExit")
-    folder = local_folder("user/name")
+    folder = local_folder("hf://user/name")
     assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.json"}
 
 
-def test_a_local_folder_wins(
+def test_a_path_is_never_looked_for_on_the_hub(
     model: Segmenter, hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model.save("user/name")
-    assert picie.load("user/name").run == Path("user/name")
+    model.save("runs/first")
+    assert picie.load("runs/first").run == Path("runs/first")
+    for mistyped in ("runs/frist", "rusn/first", Path("runs/frist")):
+        for load_it in (picie.load, lambda path: Run.open(Path(path))):
+            with pytest.raises(ModelError, match=r": no such folder; did you mean runs/first\?$"):
+                load_it(mistyped)
+    model.push_to_hub("user/name")
+    with pytest.raises(ModelError) as caught:
+        picie.load("user/name")
+    assert str(caught.value) == (
+        "user/name: no such folder; check the path and the working directory; a model of that name "
+        "on the Hugging Face Hub is hf://user/name"
+    )
     assert hub.asked == []
 
 
-def test_neither_here_nor_there(hub: Any) -> None:
-    with pytest.raises(ModelError) as caught:
-        picie.load("runs/frist")
-    text = str(caught.value)
-    assert text.startswith(
-        "there is no folder runs/frist here, and hf://runs/frist cannot be loaded"
-    )
-    assert "(404 Client Error: runs/frist); check the name" in text
+def test_a_file_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("user").mkdir()
+    Path("user/model").touch()
+    with pytest.raises(ModelError, match="user/model: no such folder; give the --out folder"):
+        picie.load("user/model")
 
 
 def test_without_a_network(hub: Any) -> None:
@@ -309,16 +320,10 @@ def test_without_a_network(hub: Any) -> None:
     assert "long story" not in text
 
 
-def test_a_missing_folder_given_as_a_path_is_never_looked_for_on_the_hub(hub: Any) -> None:
-    with pytest.raises(ModelError, match="no such folder"):
-        picie.load(Path("runs/frist"))
-    assert hub.asked == []
-
-
 def test_a_repository_that_holds_no_model(hub: Any) -> None:
     (hub.root / "user/name").mkdir(parents=True)
     with pytest.raises(ModelError, match="holds no finished model"):
-        picie.load("user/name")
+        picie.load("hf://user/name")
 
 
 def test_a_hub_that_refuses(model: Segmenter, hub: Any) -> None:
@@ -335,6 +340,6 @@ def test_a_name_that_cannot_be_pushed_to(model: Segmenter, hub: Any, name: str) 
 
 def test_without_the_package(model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    for call in (lambda: picie.load("user/name"), lambda: model.push_to_hub("user/name")):
+    for call in (lambda: picie.load("hf://user/name"), lambda: model.push_to_hub("user/name")):
         with pytest.raises(MissingExtraError, match=r'pip install "picie\[hub\]"'):
             call()

@@ -8,10 +8,10 @@ from torch import Tensor
 from picie.clustering.linkage import build_tree
 from picie.clustering.tree import cluster_groups, cut_tree, node_members
 from picie.errors import ConfigError, NotFittedError
-from picie.inference.outputs import outputs_of
+from picie.inference.outputs import cluster_colours, outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.visualization.palette import palette
+from picie.visualization.palette import blended_distances, palette
 
 
 def merged(centroids: Tensor, k: int) -> Tensor:
@@ -117,6 +117,26 @@ def test_colours_are_those_chosen_and_others_that_differ(network: PiCIE) -> None
     assert found.dtype == np.uint8
     assert found[1].tolist() == palette(1)[0].tolist()
     assert len({tuple(one) for one in found.tolist()}) == 4
+    chosen = (NamedClass("a", (0,), (), "#e69f00"), *(NamedClass(str(n), (n,)) for n in (1, 2, 3)))
+    colours = outputs_of(network.centroid_set(), ClassNames(4, chosen)).colours
+    assert blended_distances(colours[:1], colours[1:]).min() > 15
+
+
+def test_siblings_differ_and_classes_keep_their_colours(bare: PiCIE) -> None:
+    """Twelve pairs of centroids: the two of a pair are siblings in the tree."""
+    angles = tuple(0.5 * pair + 0.01 * one for pair in range(12) for one in (0, 1))
+    points, many = centroids(angles), torch.arange(24)
+    bare.set_centroids([points], [many], trees=[build_tree(points)])
+    colours = cluster_colours(bare.centroid_set())
+    apart = blended_distances(colours, colours)
+    assert min(apart[one, one + 1] for one in range(0, 24, 2)) > 25
+    assert sorted(colours.tolist()) == sorted(palette(24).tolist())
+    no_names = outputs_of(bare.centroid_set(), ClassNames(24))
+    np.testing.assert_array_equal(no_names.colours, colours)
+    few = outputs_of(bare.centroid_set(), ClassNames.of(24, {"a": [7]}))
+    more = outputs_of(bare.centroid_set(), ClassNames.of(24, {"a": [7], "b": [3]}))
+    np.testing.assert_array_equal(few.colours[:1], palette(1))
+    np.testing.assert_array_equal(more.colours[:2], palette(2))
 
 
 @pytest.mark.parametrize(

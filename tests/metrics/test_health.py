@@ -1,6 +1,6 @@
 """The warnings about a model's health."""
 
-from picie.metrics.health import health_warnings
+from picie.metrics.health import Health, health_warnings
 
 
 def test_warnings_say_only_what_is_certain() -> None:
@@ -12,3 +12,19 @@ def test_warnings_say_only_what_is_certain() -> None:
     [warning] = health_warnings({"lighting_clusters": 2.0})
     assert warning.startswith("2 clusters each hold most of the darkest")
     assert health_warnings({"largest_cluster": float("nan"), "constant_images": 0.0}) == ()
+
+
+def test_a_notebook_shows_what_was_measured_and_what_is_wrong() -> None:
+    health = Health({"largest_cluster": 0.9512345, "pictures": 6, "own <b>": 1.0})
+    html = health._repr_html_()
+    assert "warning: one cluster holds 95% of the pixels" in html
+    for text in (
+        "largest cluster",
+        "0.951",
+        "share of the pixels in the largest cluster",
+        "images",
+    ):
+        assert text in html
+    assert "own" not in html
+    assert health.warnings == health_warnings(health)
+    assert "nothing was measured" in Health()._repr_html_()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -215,3 +216,19 @@ def test_the_share_of_void() -> None:
     assert score(matrix, ["a", "b"], protocol={}).to_json()["void_share"] is None
     assert score(matrix, ["a", "b"], protocol={}, pixels=8).to_json()["void_share"] == 25
     assert score_classes(matrix, ["a", "b"], protocol={}, pixels=6).void_share == 0
+
+
+def test_scores_in_one_line_and_as_a_page() -> None:
+    matrix = np.array([[9, 1, 0], [0, 8, 2], [0, 0, 0]])
+    protocol = {"split": "val", "dataset": "", "columns": ["a"]}
+    scores = score(matrix, ["<b>sky", "sea", "gone"], protocol=protocol)
+    found = "accuracy 85.0 %, mIoU 81.4 % of 3 classes"
+    assert repr(scores) == f"<Scores: {found}; matching: hungarian (one-to-one)>"
+    html = scores._repr_html_()
+    assert "<b>" not in html
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)", html)
+    head = ["class", "ids", "share %", "IoU %", "recall %", "precision %"]
+    assert cells[:6] == head
+    assert cells[6:12] == ["&lt;b&gt;sky", "0", "50.0", "90.0", "90.0", "100.0"]
+    assert cells[18:] == ["gone", "2", "0.0", "-", "-", "0.0"]
+    assert ">split val; matching hungarian (one-to-one); K 3<" in html

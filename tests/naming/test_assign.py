@@ -12,7 +12,7 @@ from picie.errors import ConfigError
 from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
-from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
+from picie.naming.assign import ClusterTree, assign, paint, recut, remove, take_away
 from picie.naming.parts import Part, parse_assignments, parse_parts
 
 
@@ -226,3 +226,48 @@ def test_a_learnt_classifier_has_clusters_but_no_nodes() -> None:
     assert found.classes == (NamedClass("a", (0,)), NamedClass("b", (1, 3)))
     with pytest.raises(ConfigError, match="nodes cannot be used: the clusters of this model come"):
         assign(found, cluster_tree, parse_assignments(["n2=a"]))
+
+
+@pytest.mark.parametrize("clusters", range(2, 7))
+def test_at_another_cut_every_centroid_keeps_its_class(
+    network: PiCIE, cluster_tree: ClusterTree, clusters: int
+) -> None:
+    centroids = network.centroid_set()
+    before = names(NamedClass("a", (0,)), NamedClass("b", (2,), (7,), "#102030"), NamedClass("c"))
+    after, said = recut(before, cluster_tree, ClusterTree(centroids, clusters))
+    assert after.clusters == clusters
+    assert [(one.name, one.colour) for one in after.classes] == [
+        *(("a", ""), ("b", "#102030"), ("c", ""))
+    ]
+    classes = [outputs_of(centroids, one).ids.tolist() for one in (before, after)]
+    named = [[min(number, 3) for number in ids] for ids in classes]  # 3: any without a name
+    assert named[0] == named[1]
+    assert said[0] == f"3 clusters are now {clusters}; every name stays where it was"
+
+
+def test_a_finer_cluster_has_the_name_of_the_coarser_one(
+    network: PiCIE, cluster_tree: ClusterTree
+) -> None:
+    finest = ClusterTree(network.centroid_set(), 6)
+    after, said = recut(names(NamedClass("a", (0, 2)), NamedClass("b", (1,))), cluster_tree, finest)
+    assert after.classes == (NamedClass("a", (5,), (6,)), NamedClass("b", (), (8,)))
+    assert len(said) == 1
+    again, _ = recut(after, finest, cluster_tree)
+    assert again.classes == (NamedClass("a", (0, 2)), NamedClass("b", (1,)))
+
+
+def test_names_that_meet_in_a_coarser_cluster_stay_and_are_told(
+    network: PiCIE, cluster_tree: ClusterTree
+) -> None:
+    coarse = ClusterTree(network.centroid_set(), 2)
+    after, said = recut(names(NamedClass("a", (0,)), NamedClass("b", (1,))), cluster_tree, coarse)
+    assert after.classes == (NamedClass("a", (0,)), NamedClass("b", (), (8,)))
+    assert said[1] == (
+        "1 cluster holds several names, which stay on nodes below: 1 (b, no name); to merge one, "
+        "name it: --set 1=NAME"
+    )
+
+
+def test_without_names_only_the_cut_changes(network: PiCIE, cluster_tree: ClusterTree) -> None:
+    after, said = recut(names(), cluster_tree, ClusterTree(network.centroid_set(), 4))
+    assert (after, said) == (ClassNames(4), ["3 clusters are now 4"])

@@ -139,3 +139,37 @@ def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
         with pytest.raises(PicieError):
             picie.name(tmp_path / "gone", {"0": "sky"}, undo=undo)
     assert not (tmp_path / "gone").exists()
+
+
+def test_names_are_carried_to_another_cut_and_back(run: Path) -> None:
+    coarse = picie.name(run, {"0": "land", "1": "ignore"}, clusters=3)
+    fine = picie.name(run, {"n0": "stone"}, clusters=8)
+    assert fine.changes[0] == "3 clusters are now 8; every name stays where it was"
+    assert read_classes(run / "classes.toml").clusters == 8
+    owners = [one.model.centroid_ids.tolist() for one in (coarse, fine)]
+    titles = [[*one.model.names, "ignored"] for one in (coarse, fine)]
+    for before, after in list(zip(*owners, strict=True))[1:]:  # but n0, which got a name
+        old, new = titles[0][before], titles[1][after]
+        assert old == new or (old.startswith("cluster ") and new.startswith("cluster "))
+    undone = picie.name(run, undo=True)
+    assert undone.model.names == coarse.model.names
+    assert read_classes(run / "classes.toml").clusters == 3
+
+
+def test_a_cut_alone_is_kept_and_undone(run: Path) -> None:
+    done = picie.name(run, clusters=5)
+    assert done.changes == ("3 clusters are now 5",)
+    assert picie.load(run).names == tuple(f"cluster {number}" for number in range(5))
+    picie.name(run, {"4": "five"})
+    picie.name(run, undo=True)
+    picie.name(run, undo=True)
+    assert picie.load(run).clusters == 3
+
+
+def test_names_by_labels_at_another_cut_keep_those_that_exist(run: Path, scenes: Path) -> None:
+    picie.name(run, {"0": "mine"})
+    done = picie.name(run, clusters=8, labelled=scenes)
+    mine = [number for number, title in enumerate(done.model.names) if title == "mine"]
+    assert mine == [0]
+    before = picie.load(run, named=False).centroid_ids == 0
+    assert ((done.model.centroid_ids == 0) == before).all()

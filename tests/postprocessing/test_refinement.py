@@ -126,7 +126,7 @@ def test_tiles_of_a_processed_image_are_blended(model: Segmenter) -> None:
 
 @pytest.mark.parametrize("scales", [(0.1,), (1, 5), (-1,)])
 def test_scales_that_cannot_be(model: Segmenter, scales: tuple[float, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"predict_scales .* from 0.25 to 4, such as 1 and 1.5"):
+    with pytest.raises(ConfigError, match=r"predict_scales = .*: give one to 16 numbers"):
         model.post_processed(scales=scales)
 
 

@@ -15,40 +15,9 @@ from picie.reporting.collect import (
     HEAT_SIDE,
     PortraitCollector,
     Portraits,
-    _Best,
     closeness,
     make_portraits,
 )
-from picie.reporting.content import Patch
-
-
-def best(values: dict[int, float], *, photos: int, most: int = 2) -> list[str]:
-    found = _Best(1, most, photos)
-    for photo, value in values.items():
-        if found.admits(0, value, photo):
-            found.add(0, value, photo, Patch(str(photo), value, b""))
-    return [patch.name for patch in found.finish()[0]]
-
-
-def test_neighbours_do_not_crowd_out_the_others() -> None:
-    values = {photo: 0.9 - 0.01 * photo for photo in range(8)}  # the first ones are the best
-    assert best(values, photos=8) == ["0", "2"]
-
-
-def test_few_photos_are_each_their_own_stretch() -> None:
-    assert best({0: 0.1, 1: 0.3, 2: 0.2}, photos=3) == ["1", "2"]
-
-
-def test_equal_ones_come_in_their_order() -> None:
-    assert best(dict.fromkeys(range(8), 0.5), photos=8) == ["0", "2"]
-
-
-@pytest.mark.parametrize("photos", [1, 5, 1_000])
-def test_the_best_of_all_is_always_kept(photos: int) -> None:
-    values = np.random.default_rng(0).random(photos)
-    found = best(dict(enumerate(values.tolist())), photos=photos)
-    assert found[0] == str(int(values.argmax()))
-    assert len(found) == min(2, photos)
 
 
 @pytest.mark.parametrize("shown", [1, 200, 1_000])
@@ -88,6 +57,7 @@ def test_shares_and_places_are_those_of_the_masks(
     assert seen.heats.sum(0) == pytest.approx(np.ones((HEAT_SIDE, HEAT_SIDE)))
     assert seen.heats[:, HEAT_SIDE // 2 :].mean((1, 2)) == pytest.approx(lower, abs=0.03)
     assert seen.photos == 9
+    assert all(0 < shot.doubt < 0.7 for shot in seen.shots)
     assert (seen.occurrences[:3] <= 9).all()
     assert seen.occurrences[3] == 0
 
@@ -113,6 +83,7 @@ def test_threads_change_nothing(seen: Portraits, model: Segmenter, scenes: Path)
     assert np.array_equal(seen.shares, again.shares)
     assert np.array_equal(seen.heats, again.heats)
     assert (seen.typical, seen.atypical, seen.shots) == (again.typical, again.atypical, again.shots)
+    assert (seen.nodes, seen.crops) == (again.nodes, again.crops)
 
 
 @pytest.mark.parametrize(("gallery", "shown"), [(0, []), (3, [1, 4, 7]), (9, list(range(9)))])
@@ -137,6 +108,8 @@ def test_named_and_ignored_classes(model: Segmenter, scenes: Path, seen: Portrai
     order = [2, 1, 0]  # a, cluster 1, ignored
     assert found.shares == pytest.approx(seen.shares[order])
     assert np.array_equal(found.occurrences, seen.occurrences[order])
+    shares = {number: node.share for number, node in found.nodes.items()}
+    assert shares == pytest.approx({number: node.share for number, node in seen.nodes.items()})
     assert len(found.typical) == 2
     assert set(dict(found.shots[0].shares)) <= {0, 1, -1}
     assert set(named.centroid_ids.tolist()) == {0, 1, 2}

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from picie.reporting.content import Cluster, Tree
-from picie.reporting.dendrogram import draw_tree, merges_in_words
+from picie.reporting.content import Cluster, Node, Tree
+from picie.reporting.dendrogram import draw_tree
 
 NOTHING = np.zeros((0, 0))
 # 0 and 1 join at 1, 2 and 3 at 2, then with 4 at 3, all at 5.
@@ -49,10 +49,18 @@ def test_names_stand_beside_their_leaves_and_are_text() -> None:
     assert names[1].endswith("…")
 
 
+def test_every_node_has_its_number_and_a_link_where_there_is_a_row() -> None:
+    nodes = {number: Node(number, 1, 0.1, 1) for number in range(3, 9)}
+    svg = draw_tree(Tree(MERGES, TREE.owners, 3, 2, nodes=nodes), {})
+    assert [one.text for one in lines(svg, "node-number")] == [f"n{number}" for number in range(9)]
+    links = [one.attrib["href"] for one in ElementTree.fromstring(svg).iter("a")]
+    assert links == [f"#n{number}" for number in range(3, 9)]
+
+
 def test_the_cut_lies_between_two_mergers() -> None:
     [cut] = [one for one in lines(draw_tree(TREE, CLUSTERS), "cut") if one.tag == "line"]
     [gap] = [one for one in lines(draw_tree(TREE, CLUSTERS), "gap") if one.tag == "line"]
-    x = {height: 12 + 330 * (1 - height / 5) for height in (2, 3, 5)}
+    x = {height: 34 + 330 * (1 - height / 5) for height in (2, 3, 5)}
     assert x[3] < float(cut.attrib["x1"]) < x[2]
     assert x[5] < float(gap.attrib["x1"]) < x[3]
     same = draw_tree(Tree(MERGES, TREE.owners, 3, 3), CLUSTERS)
@@ -76,29 +84,22 @@ def test_leaves_stand_in_an_order_in_which_nothing_crosses() -> None:
             assert not (start < y < end and far < x < near)  # no line through a bar
 
 
-def test_large_trees_begin_at_their_clusters() -> None:
+def test_large_trees_begin_at_their_last_nodes_or_at_their_clusters() -> None:
     count = 400
     merges = [(0, 1, 1.0)] + [(count + row - 1, row + 1, row + 1.0) for row in range(1, count - 1)]
     owners = tuple(max(leaf - 395, 0) for leaf in range(count))
     svg = draw_tree(Tree(tuple(merges), owners, 5, 3), CLUSTERS)
-    assert len(re.findall(r"<path", svg)) < 40
+    assert len(lines(svg, "node-number")) == 2 * 64 - 1
+    assert [one.text for one in lines(svg, "node-number")][-1] == "n798"
     assert "Tree of 400 centroids, cut into 5 clusters" in svg
+    cut = draw_tree(Tree(tuple(merges), owners, 90, 3), CLUSTERS)
+    assert len(lines(cut, "node-number")) == 2 * 90 - 1
     assert draw_tree(Tree(tuple(merges), tuple(range(count)), count, 3), {}) == ""
     assert draw_tree(Tree((), (0,), 1, 1), {}) == ""
 
 
 def test_equal_centroids_are_no_division_by_zero() -> None:
     assert "nan" not in draw_tree(Tree(((0, 1, 0.0),), (0, 1), 2, 2), CLUSTERS)
-
-
-def test_mergers_in_words() -> None:
-    found = merges_in_words(TREE, CLUSTERS)
-    assert found == (
-        "2 clusters left: cluster 2 merges with cluster 1 (distance 3.00)",
-        "1 cluster left: cluster 0 merges with cluster 1 + cluster 2 (distance 5.00)",
-    )
-    assert merges_in_words(Tree(MERGES, (0, 0, 0, 0, 0), 3, 3), CLUSTERS) == ()
-    assert "an ignored cluster" in merges_in_words(TREE, {})[0]
 
 
 @pytest.mark.parametrize("cut", [2, 3, 5])

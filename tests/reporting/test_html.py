@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from picie.reporting.content import Cluster, Document, GalleryImage, Patch, Score, Tree
+from picie.reporting.content import (
+    Cluster,
+    Crop,
+    Document,
+    GalleryImage,
+    Node,
+    Patch,
+    Score,
+    Tree,
+)
 from picie.reporting.html import gallery, is_report, to_html
 from picie.types import IGNORED
 from picie.visualization.palette import palette
@@ -44,6 +53,16 @@ SCORE = Score(
     (0, -1),
     ((BAD, 0), ("cluster 1", IGNORED)),
 )
+TREE = Tree(
+    ((0, 1, 1.0),),
+    (0, 1),
+    2,
+    2,
+    (0, 1),
+    {number: Node(number, 1, 0.5, 3, ((0, IMAGE),)) for number in range(3)},
+    (Crop(BAD, IMAGE),),
+    f"picie name {BAD}",
+)
 DOCUMENT = Document(
     title=BAD,
     lede=BAD,
@@ -57,7 +76,7 @@ DOCUMENT = Document(
     health={"view_information": 0.5, BAD: 1.0},
     health_note=BAD,
     charts=('<svg role="img"></svg>',),
-    tree=Tree(((0, 1, 1.0),), (0, 1), 2, 2),
+    tree=TREE,
     tree_note=BAD,
     score=SCORE,
 )
@@ -112,7 +131,8 @@ def test_names_are_text_wherever_they_stand() -> None:
 
 def test_nothing_comes_from_elsewhere_and_only_its_own_script_runs() -> None:
     html = to_html(DOCUMENT)
-    assert not re.search(r"https?:|<link|@import|url\(|<iframe|<form[^>]+action", html)
+    outside = r"https?:|<link|@import|url\((?!data:image/)|<iframe|<form[^>]+action"
+    assert not re.search(outside, html)
     assert all(
         str(attrs["src"]).startswith("data:image/")
         for _, attrs in checked(DOCUMENT)
@@ -249,6 +269,23 @@ def test_the_filter_offers_clusters_that_occur_with_their_number_of_photos() -> 
 
 def test_without_photos_there_is_only_the_note() -> None:
     assert gallery([], SHOWN, "Nothing <here>.") == '<p class="quiet">Nothing &lt;here&gt;.</p>'
+
+
+def test_photos_can_be_sorted_by_their_doubt() -> None:
+    html = gallery([GalleryImage("a", (4, 3), b"", b"", SHARES, 0.2345)], SHOWN, "")
+    assert 'data-doubt="0.2345"' in html
+    assert "doubt 23.4 %" in html
+    assert '<select id="order"><option value="name">name</option>' in html
+
+
+def test_the_tree_has_its_rows_and_says_where_they_end() -> None:
+    html = to_html(DOCUMENT)
+    assert html.count('<details class="node"') == 3
+    assert "The page shows the nodes from" not in html
+    assert "Nodes above the cut" in html
+    later = dataclasses.replace(TREE, nodes={2: TREE.nodes[2]})
+    html = to_html(dataclasses.replace(DOCUMENT, tree=later))
+    assert "The page shows the nodes from n2 on, the last to merge." in html
 
 
 def test_traces_are_counted_not_called_zero() -> None:

@@ -10,8 +10,11 @@ import picie
 from picie.errors import ConfigError
 from picie.inference.segmenter import Segmenter, load
 from picie.models.class_names import ClassNames, NamedClass
-from picie.reporting.make import make_report
+from picie.reporting.collect import Portraits
+from picie.reporting.content import Tree
+from picie.reporting.make import _parts, _tree, make_report
 from picie.runs import Run
+from picie.types import IGNORED
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,7 @@ def test_everything_is_on_it(page: str, runs: dict[str, Path]) -> None:
     assert "view_information" in page
     assert "on 6 of the training photos, with 3 clusters" in page
     assert "cut at 3" in page
+    assert page.count('<details class="node"') == 2 * page.count(', 1 centroid"') - 1
     assert '<table class="matrix">' in page
     assert str(runs["default"]) in page
 
@@ -65,6 +69,49 @@ def test_names(model: Segmenter, scenes: Path) -> None:
     assert "background:#804080" in html
     ignored = re.search(r'<article class="card" id="cluster-ignored".*?</article>', html, re.S)
     assert ignored is None or "hood: void in masks" in ignored.group()
+
+
+def tree_and_parts(
+    model: Segmenter, run: Run | None = None
+) -> tuple[Tree, dict[int, tuple[int, ...]]]:
+    nothing = np.zeros(0)
+    portraits = Portraits(1, (), nothing, np.zeros(0, np.int64), nothing, (), (), ())
+    tree, _ = _tree(model, run, portraits)
+    assert tree is not None
+    return tree, _parts(model, tree)
+
+
+def test_a_class_is_made_of_its_clusters_and_nodes(model: Segmenter) -> None:
+    plain, parts = tree_and_parts(model)
+    assert len(plain.owners) == len(plain.groups)
+    whole = max(range(3), key=lambda number: plain.owners.count(number))
+    [node] = parts[whole]  # a cluster is one node
+    assert {plain.owners[leaf] for leaf in plain.members[node]} == {whole}
+    left, right, _ = plain.merges[node - len(plain.owners)]
+    first, second = sorted({0, 1, 2} - {whole})
+    names = ClassNames(
+        3,
+        (
+            NamedClass("both", (first, second)),
+            NamedClass("half", nodes=(left,)),
+            NamedClass("void", nodes=(right,), ignore=True),
+        ),
+    )
+    _, named = tree_and_parts(model.named(names))
+    assert named == {0: tuple(sorted(parts[first] + parts[second])), 1: (left,), IGNORED: (right,)}
+    rest, split = tree_and_parts(model.named(ClassNames(3, (NamedClass("half", nodes=(left,)),))))
+    assert (split[0], split[rest.owners[rest.members[right][0]]]) == ((left,), (right,))
+
+
+def test_the_command_of_a_node_is_that_of_the_cut(
+    model: Segmenter, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    run = Run.open(runs["default"])
+    assert tree_and_parts(model, run)[0].command == f"picie name {runs['default']}"
+    assert tree_and_parts(model.cut(5), run)[0].command.endswith(" --clusters 5")
+    assert tree_and_parts(model.cut(5))[0].command == "picie name RUN"
+    model.named(ClassNames.of(3, {"road": [0]})).save(tmp_path / "my model")
+    assert tree_and_parts(load(tmp_path / "my model"))[0].command.startswith("picie name '")
 
 
 def test_two_sets_of_centroids_show_the_first(scenes: Path, runs: dict[str, Path]) -> None:

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -195,3 +196,41 @@ def test_lines_and_tables_of_results_are_plain(capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert out.count(ESCAPED) == 3
     assert all(line.isprintable() for line in out.split("\n"))
+
+
+IN_A_NOTEBOOK = """
+import sys, time
+from picie.runtime.progress import Reporter
+reporter = Reporter()
+reporter.say("begin [b] <b>")
+for label in ("clustering <i>", "epoch 1/1"):
+    with reporter.task(label, 2000) as advance:
+        for _ in range(2000):
+            advance(1, lambda: "loss 0.5")
+Reporter(quiet=True).say("silent")
+assert "torch" not in sys.modules
+"""
+
+
+def test_a_notebook_gets_one_line_that_changes() -> None:
+    start = pytest.importorskip("jupyter_client.manager").start_new_kernel
+    manager, client = start()
+    messages: list[dict[str, Any]] = []
+    try:
+        reply = client.execute_interactive(
+            IN_A_NOTEBOOK, output_hook=messages.append, stop_on_error=True, timeout=60
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    shown = [one for one in messages if "display" in one["msg_type"]]
+    assert not [one for one in messages if one["msg_type"] == "stream"]
+    kinds = [one["msg_type"] for one in shown]
+    assert kinds[:2] == ["display_data", "display_data"]  # what was said, and the line
+    assert set(kinds[2:]) == {"update_display_data"}
+    assert len(shown) < 12  # of 4000 advances
+    lines = [one["content"]["data"]["text/html"] for one in shown]
+    assert "begin [b] &lt;b&gt;" in lines[0]
+    assert "clustering &lt;i&gt;: 1/2000 loss 0.5" in lines[1]
+    assert "epoch 1/1: 2000/2000 loss 0.5" in lines[-1]

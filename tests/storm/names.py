@@ -31,7 +31,7 @@ STEMS = (
 )
 FORMATS = (
     *("png", "coco", "voc", "cvat", "labelstudio", "yolo", "cityscapes", "huggingface"),
-    *("fiftyone",),
+    *("segmentation", "fiftyone"),
 )
 
 

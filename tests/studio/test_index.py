@@ -14,7 +14,8 @@ from picie.annotation.queue import spread, summaries
 from picie.data.folder import open_folder
 from picie.data.reading import Reading
 from picie.inference.segmenter import Segmenter
-from picie.reporting.collect import HEAT_SIDE, inner_cells
+from picie.reporting.collect import HEAT_SIDE
+from picie.reporting.leaves import inner_cells
 from picie.studio import index as module
 from picie.studio.index import UNKNOWN, WHOLE, Index
 from picie.studio.photos import Photos

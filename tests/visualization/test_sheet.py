@@ -69,14 +69,16 @@ def test_shares_are_those_of_whole_masks(tmp_path: Path) -> None:
     assert swatches(pixels(tmp_path / "a.png"), palette(2)) == [0, 1]
 
 
-def test_names_and_shares_change_the_legend_only(tmp_path: Path) -> None:
+def test_names_change_overlay_and_legend_only(tmp_path: Path) -> None:
     write_sheet(tmp_path / "ids.png", [scene()], palette(2), height=80)
     write_sheet(tmp_path / "names.png", [scene()], palette(2), names=["sky", "sea"], height=80)
     ids, names = pixels(tmp_path / "ids.png"), pixels(tmp_path / "names.png")
     assert ids.shape == names.shape
-    differing = np.nonzero((ids != names).any((1, 2)))[0]
-    assert len(differing) > 0
-    assert differing.min() > 24 + 22 + 22 + 80  # margin, headings, caption, panel
+    differing = (ids != names).any(2)
+    panels = 24 + 22 + 22 + 80  # margin, headings, caption, panel
+    assert differing[:panels].any()
+    assert not differing[:panels, : 24 + 2 * (120 + 8)].any()  # photo and clusters
+    assert differing[panels:].any()
 
 
 @pytest.mark.parametrize("names", [None, ["a", "b"]])

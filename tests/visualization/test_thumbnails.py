@@ -16,7 +16,11 @@ from picie.visualization.thumbnails import (
     fit_mask,
     fit_photo,
     heat_map,
+    marked_patch,
+    patch_pixels,
+    patch_values,
     text,
+    veil,
 )
 
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -127,3 +131,36 @@ def test_a_white_line_follows_the_border() -> None:
 def test_tiny_and_thin_photos(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 90, np.uint8)
     assert patch(image, np.ones((4, 4), bool)).shape == (PATCH_SIDE, PATCH_SIDE, 3)
+
+
+@pytest.mark.parametrize("shape", [(301, 520), (40, 30), (1000, 1500)])
+def test_a_patch_is_that_part_of_the_whole_photo(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for centre in (MIDDLE, (0.0, 1.0), (0.97, 0.31)):
+        side = min(shape) / 3
+        top, left = (
+            min(max(share * length - side / 2, 0), length - side)
+            for share, length in zip(centre, shape, strict=True)
+        )
+        whole = Image.fromarray(image).resize(
+            (PATCH_SIDE, PATCH_SIDE),
+            Image.Resampling.BILINEAR,
+            (left, top, left + side, top + side),
+        )
+        found = patch_pixels(image, centre)
+        assert np.abs(found.astype(int) - np.array(whole)).mean() < 12  # it shrinks in two steps
+        assert np.abs(found.mean((0, 1)) - np.array(whole).mean((0, 1))).max() < 2
+        values = np.arange(image[..., 0].size).reshape(shape)
+        row, column = np.divmod(patch_values(values, shape, centre, 1)[0, 0], shape[1])
+        assert abs(row + 0.5 - top - side / 2) <= 1
+        assert abs(column + 0.5 - left - side / 2) <= 1
+    assert marked_patch(image, np.ones((2, 2), bool), MIDDLE).shape == found.shape
+
+
+def test_a_veil_is_clear_inside_white_at_the_border_and_grey_beyond() -> None:
+    inside = np.zeros((6, 6), bool)
+    inside[:, :2] = True
+    found = np.array(opened(veil(inside)).convert("RGBA"))
+    assert not found[:, :2, 3].any()
+    assert found[:, 2].min() > 200
+    assert (found[:, 3:] == (112, 112, 112, 185)).all()

@@ -26,6 +26,7 @@ from picie.errors import ConfigError
 from picie.evaluation.scoring import evaluate
 from picie.runtime.documents import read_toml
 from picie.runtime.printable import printable, shown
+from picie.runtime.wording import plain_problem
 
 __all__ = [
     "ELSEWHERE",
@@ -297,7 +298,7 @@ def _check_protocol(suite: Suite) -> None:
         try:
             TypeAdapter(hints[name]).validate_python(value, strict=True)
         except ValidationError as error:
-            message = error.errors(include_url=False)[0]["msg"]
+            message = plain_problem(error.errors(include_url=False)[0])
             raise ConfigError(f"{where} = {shown(value)}: {message}") from None
         if isinstance(value, int) and not 0 <= value <= _MOST_PIXELS:
             raise ConfigError(f"{where} = {shown(value)}: give 0 to {_MOST_PIXELS}")
@@ -332,7 +333,7 @@ def _problem(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         nearest = _nearest(str(item["loc"][-1]), item["loc"][:-1])
         return f"{place}: unknown key {shown(name)}; {nearest}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = plain_problem(item)
     if item["type"] == "value_error":
         return ": ".join([place, *[name] * bool(name), message])
     return f"{place}: {name} = {shown(item['input'])}: {message}"

@@ -31,9 +31,12 @@ picie: semantic segmentation without labels
   picie evaluate runs/first LABELLED --split val      score against labels, if you have some
   picie report runs/first PHOTOS --out report.html    an HTML page that shows each cluster
   picie export runs/first --format coco --help        masks for other tools, or the model
+  picie measure runs/first PHOTOS --out areas.csv     a table: areas and regions per photo
+  picie serve runs/first PHOTOS --label-studio        masks for Label Studio while you annotate
   picie bench SUITE.toml --out results/               compare systems over data sets and seeds
   picie info runs/first                               settings and progress of a run
   picie demo --out runs/demo                          the whole workflow on generated scenes
+  picie completion bash                               completion by the tab key
 
   picie VERB --help    every option of a verb, with its default
   picie --version      the version

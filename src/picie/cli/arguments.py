@@ -14,17 +14,20 @@ from picie.runtime.storage import path_or_address
 __all__ = [
     "Audit",
     "Bench",
+    "Completion",
     "Demo",
     "Evaluate",
     "Export",
     "Info",
     "Location",
     "MaskFlags",
+    "Measure",
     "Name",
     "Predict",
     "Queue",
     "ReadingFlags",
     "Report",
+    "Serve",
     "Studio",
     "Teach",
     "Train",
@@ -120,8 +123,8 @@ class Predict:
     """Write a mask for a photo, or for every photo of a folder.
 
     Masks are PNG files of the photo's size; the value of a pixel is its cluster (an index into a
-    palette that colour-blind people can read, so viewers show colours). The same cluster has the
-    same colour in every image. If the command was stopped, run it again: finished masks are kept.
+    palette, so viewers show colours). The same cluster has the same colour in every image. If the
+    command was stopped, run it again: finished masks are kept.
     """
 
     run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -136,7 +139,11 @@ class Predict:
     split: str = ""
     """List file inside the folder, by stem."""
     overlay: bool = False
-    """Also write photo and mask blended, to OUT/overlays/."""
+    """Also write photo and mask blended, to OUT/overlays/, with a name or number in large regions
+    and a legend below the photo."""
+    plain_overlay: bool = False
+    """Also write photo and mask blended at the size of the photo, without any text, to
+    OUT/plain_overlays/."""
     confidence: bool = False
     """Also write how probable it is that the class of each pixel is right, to OUT/confidence/: grey
     images, 0 = 0 %, 255 = 100 %. OUT/masks.jsonl then holds the mean of each photo."""
@@ -159,6 +166,8 @@ class Predict:
     refine: int | None = None
     """Iterations of boundary refinement, which aligns masks with edges of the photo, say 10; 0 =
     none. As in training if left out."""
+    fast: bool = False
+    """Faster and less exact: no boundary refinement, and one scale."""
     min_region: int = 0
     """Give the pixels of smaller regions, in pixels, to the classes around them; 0 = keep all."""
     tile: int = 1024
@@ -170,6 +179,57 @@ class Predict:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Precision of the network; auto = bf16 on a CUDA device that has it, else fp32. On a processor
     made for bf16 (AVX512-BF16, AMX), bf16 is faster and changes a few percent of the pixels."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
+    quiet: bool = False
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Write a table of what masks hold: how much of each class is in each photo.
+
+    Each row is a class of a photo: its pixels, its share of the photo, its number of regions, and
+    how sure the model is. With --regions each row is a connected region: area, box, centroid,
+    perimeter, mean colour. Areas are in real units too, if the size of a pixel is known.
+    docs/measure.md describes all columns. If the command was stopped, run it again: it goes on.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model, best with names."""
+    source: Annotated[Positional[Location], tyro.conf.arg(metavar="PHOTOS")]
+    """A photo or a folder of them, or its address."""
+    out: Path
+    """The table, a file that ends in .parquet or .csv."""
+    regions: bool = False
+    """A row for each connected region, instead of one for each class of a photo."""
+    pixel_size: Annotated[str, tyro.conf.arg(metavar="0.05|0.65um")] = ""
+    """Side of a pixel: a number in metres, or with one of the units nm, um, mm, cm, m, km. Left
+    out, it is read from GeoTIFFs in a projected coordinate system, and unknown for other photos."""
+    clusters: int | None = None
+    """Another number of clusters than in training, as in picie predict."""
+    split: str = ""
+    """List file inside the folder, by stem."""
+    overwrite: bool = False
+    """Replace a table that picie wrote; other files are never replaced."""
+    batch_size: int = 8
+    """Maximum number of photos in a batch; a batch holds photos of one size."""
+    size: int | None = None
+    """Short side in pixels at which the network sees a photo, as in picie predict."""
+    scales: tuple[float, ...] = ()
+    """Sizes at which the network sees a photo, as factors of --size, as in picie predict."""
+    refine: int | None = None
+    """Iterations of boundary refinement, as in picie predict."""
+    min_region: int = 0
+    """Give the pixels of smaller regions, in pixels, to the classes around them; 0 = keep all."""
+    tile: int = 1024
+    """Longest side processed at once, as in picie predict."""
+    workers: int = -1
+    """Threads that read photos, and as many that measure, while the network computes; 0 = none,
+    -1 = chosen from the cores."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of the network, as in picie predict."""
     device: str = ""
     """auto, cpu, cuda or mps; as in training if empty."""
     reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
@@ -333,6 +393,21 @@ class Info:
 
 
 @dataclass(frozen=True)
+class Completion:
+    """Print a script with which a shell completes verbs, flags and values of picie.
+
+    docs/completion.md says where each shell looks for it. For bash:
+
+      picie completion bash > ~/.local/share/bash-completion/completions/picie
+
+    The script starts no Python: it holds all flags of this version.
+    """
+
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], tyro.conf.arg(metavar="SHELL")]
+    """bash, zsh or fish."""
+
+
+@dataclass(frozen=True)
 class Demo:
     """Run the whole workflow on generated scenes: write, train, score, predict, show.
 
@@ -356,7 +431,8 @@ class Export:
     With --format the photos of --images are segmented and the folder --out is written:
     png (indexed PNG), coco (JSON, run-lengths or polygons), voc (Pascal VOC), cvat ("Segmentation
     mask 1.1" archive), labelstudio (brush predictions), yolo (polygons), cityscapes, huggingface
-    (a folder for datasets.load_dataset), fiftyone, geotiff and geopackage (rasters keep their
+    (a folder for datasets.load_dataset), segmentation (images and masks of train and val, for
+    LightlyTrain, MMSegmentation and SMP), fiftyone, geotiff and geopackage (rasters keep their
     coordinate system). docs/export.md says what opens each of them, and how. The export is atomic:
     the folder appears complete or not at all. With --model the network itself is written to the
     file --out instead. Pass one of the two.
@@ -376,6 +452,7 @@ class Export:
             "yolo",
             "cityscapes",
             "huggingface",
+            "segmentation",
             "fiftyone",
             "geotiff",
             "geopackage",
@@ -393,6 +470,10 @@ class Export:
     """How photos enter layouts that contain them: copied, hard-linked (no extra space, but editing
     one in place edits yours), or not at all. Photos stored rotated are rewritten upright, like
     their masks. With none, lists hold the paths of your photos."""
+    val: str = "0.2"
+    """segmentation: which photos are kept for validation. A share takes runs of neighbours in the
+    order of their names, so that nearly equal photos stay together; otherwise a list file or a
+    pattern of names, as for --split."""
     polygons: bool = False
     """coco: a polygon for each connected region, instead of run-lengths for each class."""
     tolerance: float = 0.0
@@ -401,6 +482,8 @@ class Export:
     min_area: int | None = None
     """Smallest polygon in pixels, 20 if left out; 0 = any. coco and yolo give the pixels of smaller
     regions to the classes around them, geopackage leaves them out."""
+    fast: bool = False
+    """Faster and less exact masks: no boundary refinement, and one scale."""
     min_region: int = 0
     """Give the pixels of smaller regions, in pixels, to the classes around them, as in picie
     predict; 0 = keep all. Not for geotiff and geopackage."""
@@ -591,6 +674,34 @@ class Report:
     reading: Annotated[ReadingFlags, tyro.conf.OmitArgPrefixes] = ReadingFlags()
     quiet: bool = False
     """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Answer another program that asks for masks while people annotate.
+
+    With --label-studio it is a machine-learning backend of Label Studio: connect the printed
+    address in Settings > Model. Label Studio then shows brush masks, and what is submitted or
+    updated there becomes annotations of the run, which picie teach learns from. Images are never
+    fetched: those of the tasks are looked for in PHOTOS by the end of their address. Ctrl-C ends
+    it. docs/label-studio.md says how to set it up.
+    """
+
+    run: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder of a trained model, best with names; RUN/taught for what was learnt since."""
+    photos: Annotated[Positional[Path], tyro.conf.arg(metavar="PHOTOS")]
+    """The folder of photos that the tasks show."""
+    label_studio: bool = False
+    """Speak with Label Studio."""
+    port: int = 9090
+    """Port to answer at; 0 = a free one."""
+    host: str = "127.0.0.1"
+    """Address to answer at. Other than this one lets other machines reach it, over a connection
+    that is not encrypted; they need the secret in the printed address."""
+    device: str = ""
+    """auto, cpu, cuda or mps; as in training if empty."""
+    quiet: bool = False
+    """Print nothing but the address."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from picie.runtime.places import open_place
 from picie.runtime.progress import Reporter
 from picie.training.loop import train
 from picie.visualization.masks import is_signed_png
-from picie.visualization.palette import palette
 from picie.visualization.sheet import write_sheet
 
 __all__ = ["draw_sheet", "run"]
@@ -72,7 +71,7 @@ def draw_sheet(model: Segmenter, scenes: Path, path: Path, *, rows: int) -> None
         for prediction in predictions
         if prediction.mask is not None
     )
-    write_sheet(path, shown, palette(model.clusters))
+    write_sheet(path, shown, model.colours)
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:

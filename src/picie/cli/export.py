@@ -119,6 +119,7 @@ def _export_masks(options: Export) -> None:
             options.polygons,
             options.tolerance,
             MIN_AREA if options.min_area is None else options.min_area,
+            options.val,
         ),
         raster_view=raster_view,
         overwrite=options.overwrite,
@@ -140,6 +141,7 @@ def _check_flags(options: Export, format: str) -> None:
         ("--polygons", options.polygons, format == "coco", "coco"),
         ("--tolerance", options.tolerance, polygons, "coco --polygons, yolo, geopackage"),
         ("--min-area", options.min_area, polygons, "coco --polygons, yolo, geopackage"),
+        ("--val", options.val != Export.val, format == "segmentation", "segmentation"),
         ("--min-region", options.min_region, not raster, "photos, and gdal_sieve.py for rasters"),
     ):
         if given and not fits:

@@ -49,7 +49,7 @@ def run(options: Info) -> None:
     if tree is not None:
         console.print(
             f"clusters   {config.clusters}; any number up to {len(tree) + 1} with picie predict "
-            f"--clusters; suggested: {suggest_clusters(tree)} (widest gap in the tree)"
+            f"--clusters; widest gap in the tree: {suggest_clusters(tree)} (a weak hint)"
         )
     if opened.names_path.exists():
         console.print(f"names      {_names(opened)}")

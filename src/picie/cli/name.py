@@ -14,7 +14,7 @@ from picie.inference.outputs import Outputs, cluster_name, outputs_of
 from picie.models.centroids import CentroidSet
 from picie.models.class_names import HEADER, ClassNames
 from picie.naming.assign import ClusterTree
-from picie.naming.name import centroids_of, name, names_of
+from picie.naming.name import centroids_of, name, names_at, names_of
 from picie.naming.parts import Part, parse_assignments, parse_colours, parse_parts, parts_of
 from picie.naming.questions import Question, next_questions
 from picie.naming.votes import Vote
@@ -247,8 +247,12 @@ def run(options: Name) -> None:
     if _changes(options):
         _change(options, path, reporter)
         return
+    if _recuts(options):
+        _change(options, path, reporter)
     centroids = centroids_of(options.run)
-    names = names_of(options.run, options.clusters or centroids.clusters)
+    names = names_of(options.run, centroids.clusters)
+    if options.clusters is not None:
+        names = names_at(names, centroids, options.clusters)
     if options.next is not None:
         _ask(options, centroids, names, reporter)
     elif options.init:
@@ -260,6 +264,16 @@ def run(options: Name) -> None:
 def _changes(options: Name) -> bool:
     given = options.set or options.unset or options.clear or options.colour
     return bool(given or options.from_ or options.overwrite)
+
+
+def _recuts(options: Name) -> bool:
+    """Whether --clusters stands alone, and is to stay: then it carries the names to that cut."""
+    shows = options.list or options.init or options.next is not None
+    on_hub = options.run.as_posix().startswith("hf:")
+    if options.clusters is None or shows or on_hub:
+        return False
+    now = names_of(options.run, centroids_of(options.run).clusters)
+    return options.clusters != now.clusters
 
 
 def _check(options: Name) -> None:
@@ -309,19 +323,19 @@ def _init(folder: Path, path: Path, cluster_tree: ClusterTree, reporter: Reporte
 
 def _show(options: Name, centroids: CentroidSet, names: ClassNames, *, exists: bool) -> None:
     console = PlainConsole()
-    cut = names.clusters if options.clusters is None else options.clusters
     outputs = outputs_of(centroids, names)
     if options.list:
         console.print(class_table(outputs, names))
         return
-    console.print(cluster_table(outputs, ClusterTree(centroids, cut, "--clusters")))
+    console.print(cluster_table(outputs, ClusterTree(centroids, names.clusters)))
     path = options.run / CLASSES_FILE
-    if exists:
-        count = len(names.merged)
+    count = len(names.merged)
+    if exists and count:
         console.print(f"{count} class{'es' * (count != 1)} in {path}")
     else:
         console.print(
-            f"no names yet; give some with picie name {options.run} --set 3=road 7,9=building, or "
+            f"no names yet; give some with picie name {quote(str(options.run))} --set 3=road "
+            "7,9=building, or "
             f"in {path} (--init writes one to fill in)"
         )
 

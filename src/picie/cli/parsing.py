@@ -1,31 +1,36 @@
 """From the arguments of a verb to its options: flags, presets, and the settings of `train`."""
 
 import dataclasses
-import inspect
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import tyro
 
 from picie.cli.arguments import (
     Audit,
     Bench,
+    Completion,
     Demo,
     Evaluate,
     Export,
     Info,
+    Measure,
     Name,
     Predict,
     Queue,
     Report,
+    Serve,
     Studio,
     Teach,
     Train,
 )
+from picie.cli.checking import check_arguments
+from picie.cli.flags import Flag, flags_of
+from picie.cli.help import grouped, help_text
 from picie.config import (
-    FIRST,
     GROUPS,
     MACHINE,
     RETIRED,
@@ -38,31 +43,67 @@ from picie.errors import ConfigError
 from picie.runs import Run
 from picie.runtime.launch import follows
 
-__all__ = ["VERBS", "parse", "parse_train"]
+__all__ = ["VERBS", "parse", "parse_train", "record_of"]
 
 _Verb = TypeVar("_Verb")
 _ABOUT = {
-    "images": "The images to learn from.",
-    "network": "The backbone, the decoder and their numerical precision.",
-    "views": "How the two views of an image differ.",
-    "clustering": "How features become clusters.",
-    "objective": "What training minimises, and how.",
-    "prediction": "Post-processing of masks.",
-    "machine": "Where and how a run executes; none of these changes the result.",
+    "images": "what it learns from",
+    "network": "backbone, decoder and their numerical precision",
+    "views": "how the two views of an image differ",
+    "clustering": "how features become clusters",
+    "objective": "what training minimises, and how",
+    "prediction": "post-processing of masks",
+    "machine": "where and how a run executes; none of these changes the result",
 }
+_SHORT = {
+    "start:": ("data", "out", "clusters", "preset"),
+    "quality and time:": ("epochs", "size", "backbone", "seed", "device"),
+    "again:": ("resume", "config", "overwrite"),
+}
+_BRIEF = {
+    "data": "folder of images, or its address: s3://bucket/photos",
+    "out": "run folder to create",
+    "clusters": "number of clusters; can be changed afterwards",
+    "preset": "default, best, paper or reference: sets all others",
+    "epochs": "passes over the images; 0 = no training",
+    "size": "side of the images in the network, in pixels",
+    "backbone": "pretrained network, by its name in timm",
+    "seed": "of every random draw",
+    "device": "auto, cpu, cuda or mps",
+    "resume": "go on with an interrupted run",
+    "config": "a config.toml to start from; flags override it",
+    "overwrite": "replace the run that is in --out",
+}
+"""Texts of the short help of `train`: one line each on a narrow terminal."""
 
 
 def parse(verb: type[_Verb], args: list[str], *, pairs: bool = False) -> _Verb:
-    """Parse the flags of a verb; invalid ones exit with code 2 and a hint.
+    """Parse the flags of a verb; --help shows them, and exits.
 
     Args:
         verb: the record to fill.
         args: the arguments after the verb.
         pairs: also create the negated form of every switch (--no-pretrained).
+
+    Raises:
+        ConfigError: an unknown flag, a value that it cannot have, or one that is missing.
     """
+    name, flags = verb.__name__.lower(), list(flags_of(verb, pairs=pairs))
+    if _wants_help(args):
+        _show(help_text(name, verb.__doc__ or "", grouped(flags)))
+    args = list(_split_bands(args))
+    check_arguments(name, args, flags)
     config = () if pairs else (tyro.conf.FlagCreatePairsOff,)
-    prog = f"picie {verb.__name__.lower()}"
-    return tyro.cli(verb, prog=prog, args=list(_split_bands(args)), config=config)
+    return tyro.cli(verb, prog=f"picie {name}", args=args, config=config)
+
+
+def _wants_help(args: Sequence[str]) -> bool:
+    return bool({"-h", "--help", "--help-all"} & set(args))
+
+
+def _show(text: str) -> NoReturn:
+    sys.stdout.write(text)
+    sys.exit(0)
 
 
 def _split_bands(args: Sequence[str]) -> Iterator[str]:
@@ -89,10 +130,10 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
     """
     _check_retired(args)
     config = _starting_point(args)
-    if {"-h", "--help", "--help-all"} & set(args):
-        whole = "--help-all" in args
-        parse(_help_of_train(config, whole=whole), ["--help"], pairs=True)
-    made = _with_settings([name for name in Config.model_fields if name != "data"], config)
+    made = _with_settings(config)
+    if _wants_help(args):
+        flags = list(flags_of(made, pairs=True))
+        _show(_help_of_train(flags, whole="--help-all" in args))
     options = parse(made, args, pairs=True)
     names = {field.name for field in dataclasses.fields(Train)}
     values = {k: v for k, v in vars(options).items() if k not in names}
@@ -102,6 +143,13 @@ def parse_train(args: list[str]) -> tuple[Train, Config]:
     if options.resume is not None:
         _refuse_changes(options, config, chosen)
     return options, chosen
+
+
+def _parse_whole(args: list[str]) -> tuple[Train, Config, bool]:
+    """`parse_train`, and whether anyone chose the number of clusters."""
+    options, config = parse_train(args)
+    fixed = options.preset in ("paper", "reference") or options.config or options.resume
+    return options, config, bool(fixed or _value(args, "--clusters"))
 
 
 def _check_retired(args: list[str]) -> None:
@@ -119,8 +167,9 @@ def _check_retired(args: list[str]) -> None:
             )
 
 
-def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
-    """`Train`, extended by settings."""
+def _with_settings(config: Config) -> type[Train]:
+    """`Train`, extended by the settings."""
+    names = [name for name in Config.model_fields if name != "data"]
     made: type[Train] = dataclasses.make_dataclass(
         "Train", [_flag(name, config) for name in names], bases=(Train,), frozen=True
     )
@@ -128,23 +177,23 @@ def _with_settings(names: Sequence[str], config: Config) -> type[Train]:
     return made
 
 
-def _help_of_train(config: Config, *, whole: bool) -> type[Any]:
-    """The fields of the help: the most common settings, or all of them in groups."""
-    count = len(Config.model_fields)
-    fields: list[Any] = [_flag(name, config) for name in FIRST]
-    if whole:
-        for title, names in GROUPS.items():
-            group = dataclasses.make_dataclass(title, [_flag(name, config) for name in names])
-            group.__doc__ = _ABOUT[title]
-            default = dataclasses.field(default_factory=group)
-            fields.append((title, Annotated[group, tyro.conf.OmitArgPrefixes], default))
-    else:
-        rare = ("accept_changes", "quiet", "profile")
-        fields += [(name, Annotated[bool, tyro.conf.Suppress], False) for name in rare]
-    made = dataclasses.make_dataclass("Train", fields, bases=(Train,), frozen=True)
-    rest = f"picie train --help-all shows all {count} settings; each has a good default."
-    made.__doc__ = inspect.cleandoc(Train.__doc__ or "") + ("" if whole else f"\n\n{rest}")
-    return made
+def _help_of_train(flags: Sequence[Flag], *, whole: bool) -> str:
+    """The most common flags on one screen, or all of them in groups."""
+    by_field = {flag.field: flag for flag in flags}
+    if not whole:
+        groups = {title: [by_field[name] for name in names] for title, names in _SHORT.items()}
+        hidden = ("preset", "backbone")  # long, or said by the text
+        hints = {name: by_field[name].hint * (name not in hidden) for name in _BRIEF}
+        brief = {name: f"{text} {hints[name]}".strip() for name, text in _BRIEF.items()}
+        about = "Learn to segment a folder of photos, without labels."
+        rest = f"picie train --help-all describes all {len(Config.model_fields)} settings; each has"
+        return f"{help_text('train', about, groups, brief=brief)}\n{rest} a good default.\n"
+    settings = {name for names in GROUPS.values() for name in names}
+    groups = {"options:": [one for one in flags if one.field.split(".")[0] not in settings]}
+    for title, names in GROUPS.items():
+        inside = [flag for flag in flags if flag.field.split(".")[0] in names]
+        groups[f"{title}: {_ABOUT[title]}"] = inside
+    return help_text("train", Train.__doc__ or "", groups)
 
 
 def _flag(name: str, config: Config) -> tuple[str, Any, Any]:
@@ -165,7 +214,7 @@ def _starting_point(args: list[str]) -> Config:
     if run:
         elsewhere = follows() and not Run.is_run(Path(run))  # the first process sends it later
         return make_config() if elsewhere else Run.open(Path(run)).config
-    overrides = {"objective": objective} if objective in get_args(Objective) else {}
+    overrides: dict[str, Any] = {"objective": objective} if objective in get_args(Objective) else {}
     overrides |= {"backbone": backbone} if backbone else {}
     if file:
         return read_config(Path(file), **overrides)
@@ -204,18 +253,23 @@ def _require(options: Train, config: Config) -> None:
         raise ConfigError("which run folder? Give one: picie train PHOTOS --out runs/first")
 
 
+def record_of(verb: str) -> type[Any]:
+    """The dataclass of a verb, with all its flags."""
+    return _with_settings(make_config()) if verb == "train" else _RECORDS[verb]
+
+
 def _parse_one(verb: type[Any], args: list[str]) -> tuple[Any, ...]:
     return (parse(verb, args),)
 
 
-VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
-    "train": parse_train,
-    **{
-        verb.__name__.lower(): partial(_parse_one, verb)
-        for verb in (
-            *(Predict, Studio, Name, Queue, Teach, Audit, Report, Evaluate, Export),
-            *(Bench, Info, Demo),
-        )
-    },
+_RECORDS: dict[str, type[Any]] = {
+    verb.__name__.lower(): verb
+    for verb in (
+        *(Train, Predict, Studio, Name, Queue, Teach, Audit, Report, Evaluate, Export),
+        *(Measure, Serve, Bench, Info, Demo, Completion),
+    )
 }
+VERBS: dict[str, Callable[[list[str]], tuple[Any, ...]]] = {
+    name: partial(_parse_one, verb) for name, verb in _RECORDS.items()
+} | {"train": _parse_whole}
 """For each verb, the function from its arguments to the parameters of its command's `run`."""

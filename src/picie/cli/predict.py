@@ -1,6 +1,8 @@
 """`picie predict`."""
 
-from picie.cli.arguments import Evaluate, Export, Predict, Report
+from shlex import quote
+
+from picie.cli.arguments import Evaluate, Export, Measure, Predict, Report
 from picie.errors import ConfigError
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import Segmenter, load
@@ -18,17 +20,13 @@ def run(options: Predict) -> None:
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)
-    if model.class_names is not None and options.clusters is not None:
-        reporter.say(
-            f"ignoring the names in {model.class_names.origin}: with --clusters, masks hold "
-            "cluster numbers; remove --clusters to get classes"
-        )
     predict_folder(
         adjusted(model, options),
         options.source,
         options.out,
         split=options.split,
         overlays=options.overlay,
+        plain_overlays=options.plain_overlay,
         confidence=options.confidence,
         overwrite=options.overwrite,
         batch_size=options.batch_size,
@@ -42,7 +40,7 @@ def run(options: Predict) -> None:
     )
 
 
-def check_counts(options: Predict | Export) -> None:
+def check_counts(options: Predict | Export | Measure) -> None:
     """Refuse impossible batch sizes and numbers of threads.
 
     Raises:
@@ -54,13 +52,30 @@ def check_counts(options: Predict | Export) -> None:
         raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
 
 
-def adjusted(model: Segmenter, options: Predict | Evaluate | Export | Report) -> Segmenter:
+def adjusted(
+    model: Segmenter, options: Predict | Evaluate | Export | Report | Measure
+) -> Segmenter:
     """The model with the clusters, post-processing and reading of the flags.
 
-    --clusters removes the names, because masks then hold cluster numbers.
+    --clusters removes the names, because ids are then cluster numbers; a note says so.
     """
     if options.clusters is not None:
+        named = model.class_names
+        if named is not None and named.classes:
+            Reporter(quiet=options.quiet).say(
+                f"--clusters {options.clusters}: ids are cluster numbers, not the classes of "
+                f"{named.origin}; leave it out to get classes, or carry the names to that cut with "
+                f"picie name {quote(str(options.run))} --clusters {options.clusters}"
+            )
         model = model.cut(options.clusters)
+    if isinstance(options, Predict | Export) and options.fast:
+        if options.scales or options.refine is not None:
+            flag = "--scales" if options.scales else "--refine"
+            raise ConfigError(
+                f"--fast and {flag} contradict each other: --fast turns boundary refinement and "
+                "scales off; remove one of the two"
+            )
+        model = model.post_processed(scales=(1,), refine=0)
     if options.scales or options.refine is not None:
         model = model.post_processed(scales=options.scales or None, refine=options.refine)
     return model.read_as(**options.reading.given())

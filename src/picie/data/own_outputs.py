@@ -34,6 +34,7 @@ EXPORT_PART = ".picie-export.part.json"
 """File that marks an export whose upload to a storage has not ended."""
 MASKS_MANIFEST = "masks.jsonl"
 """List of the files that `picie predict` wrote into a folder."""
+_KINDS = ("mask", "overlay", "plain_overlay", "confidence")  # of files in the list
 _LISTS = re.compile(r"masks(?:\.[a-z0-9-]+)*\.jsonl")
 
 _RUN_HEADER = "run.json"
@@ -126,7 +127,7 @@ def written_files(manifest: str | Path) -> Iterator[str]:
                 return
             while line := file.readline(_MOST_BYTES):
                 record = parse_object(line) or {}
-                names = (record.get(kind) for kind in ("mask", "overlay", "confidence"))
+                names = (record.get(kind) for kind in _KINDS)
                 yield from (name for name in names if isinstance(name, str) and _is_inside(name))
     except OSError:
         return

@@ -26,7 +26,7 @@ from picie.clustering.vote import vote_tree
 from picie.config import Config
 from picie.data.crop_loader import Loader
 from picie.inference.segmenter import Segmenter
-from picie.metrics.health import MEASURES, health_warnings
+from picie.metrics.health import MEASURES, Health, health_warnings
 from picie.models.folding import folded
 from picie.models.picie import PiCIE
 from picie.runtime.random import Stream, numpy_generator, torch_seed
@@ -40,6 +40,7 @@ __all__ = [
     "health_sample",
     "health_text",
     "measure_health",
+    "verdict",
 ]
 
 HEALTH_IMAGES = 64
@@ -92,7 +93,7 @@ def health_sample(config: Config, count: int) -> list[int]:
 
 def measure_health(
     model: Segmenter, loader: Loader, count: int, stages: KeptStages | None = None
-) -> dict[str, float]:
+) -> Health:
     """Measure a trained model on a sample of its own images.
 
     The network computes in float32.
@@ -144,7 +145,7 @@ def measure_health(
         "pictures": float(len(sample.features)),
     }
     halves = _half_agreement(sample, model.config)
-    return measures if halves is None else measures | {"half_agreement": halves}
+    return Health(measures if halves is None else measures | {"half_agreement": halves})
 
 
 def health_text(health: Mapping[str, float], clusters: int) -> str:
@@ -171,6 +172,22 @@ def health_text(health: Mapping[str, float], clusters: int) -> str:
     lines.append(f"  in other light {health['relighting']:.0%} of the pixels keep their cluster")
     lines += [f"  warning: {warning}" for warning in health_warnings(health)]
     return "\n".join(lines)
+
+
+def verdict(health: Mapping[str, float]) -> str:
+    """The measures in plain words: what to look at, or that nothing is certainly wrong.
+
+    Args:
+        health: from `measure_health`.
+    """
+    warnings = health_warnings(health)
+    if not warnings:
+        return (
+            f"Looks healthy: two views of a photo agree on {health['view_agreement']:.0%} of the "
+            f"pixels, and {health['relighting']:.0%} keep their cluster in other light."
+        )
+    many = "One thing" if len(warnings) == 1 else f"{len(warnings)} things"
+    return "\n".join([f"{many} to look at:", *(f"  warning: {warning}" for warning in warnings)])
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from picie.metrics.confusion import Confusion
 from picie.metrics.groups import Groups, check_groups
 from picie.metrics.matching import Matching, check_matching
 from picie.metrics.scores import Scores, score, score_classes
+from picie.runtime import notebook
 from picie.runtime.progress import Reporter
 
 __all__ = ["Crop", "Evaluation", "Matching", "evaluate"]
@@ -52,6 +53,35 @@ class Evaluation:
     probes: dict[str, Scores] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        more = [f"{what} {number}" for what, number in self._further()]
+        return f"<Evaluation: {'; '.join([repr(self.scores)[1:-1], *more])}>"
+
+    def _repr_html_(self) -> str:
+        further = self._further()
+        return notebook.card(
+            "Evaluation",
+            self.scores._repr_html_(),
+            notebook.table(further, ("also", "accuracy %, mIoU %")) if further else "",
+            *(notebook.paragraph(f"note: {note}") for note in self.notes),
+            notebook.paragraph(f"{len(self.unreadable)} unreadable" * bool(self.unreadable)),
+        )
+
+    def _further(self) -> list[tuple[str, str]]:
+        """What other scores are of, and their accuracy and mIoU."""
+        rows = [(f"view {view}", _both(one)) for view, one in enumerate(self.other_views, 2)]
+        if self.intervals is not None:
+            accuracy, miou = self.intervals.accuracy, self.intervals.miou
+            ends = [f"{low:.1f} to {high:.1f}" for low, high in (accuracy, miou)]
+            rows.append(("95 % interval", ", ".join(ends)))
+        if self.fresh:
+            spreads = [self.spread("accuracy"), self.spread("miou")]
+            text = ", ".join(f"{one['mean']:.1f} +- {one['sd']:.1f}" for one in spreads)
+            rows.append((f"{len(self.fresh)} times fresh clusters", text))
+        return rows + [
+            (f"{kind} probe (uses labels)", _both(one)) for kind, one in self.probes.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `Scores.to_json`, and one for each other non-empty attribute."""
@@ -194,6 +224,10 @@ def evaluate(
     others, unreadable = tuple(views[1:]), tuple(scoring.images.problems.values())
     notes = (*scoring.notes, *_lonely(views[0]))
     return Evaluation(views[0], others, tuple(fresh), intervals, probes, notes, unreadable)
+
+
+def _both(scores: Scores) -> str:
+    return f"{scores.accuracy:.1f}, {scores.miou:.1f}"
 
 
 def _lonely(scores: Scores) -> list[str]:

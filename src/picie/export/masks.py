@@ -25,6 +25,7 @@ from picie.export.formats.layout import (
 from picie.export.formats.rasters import RasterView, settled
 from picie.export.images import Images
 from picie.export.upload import export_folder
+from picie.export.validation import validation_names
 from picie.inference.manifest import model_digest
 from picie.inference.plan import inputs_of
 from picie.inference.predict_each import Then, tell_unreadable
@@ -47,6 +48,7 @@ _WRITERS = {
     "yolo": "YoloWriter",
     "cityscapes": "CityscapesWriter",
     "huggingface": "HuggingFaceWriter",
+    "segmentation": "SegmentationWriter",
     "fiftyone": "FiftyOneWriter",
     "geotiff": "GeoTiffWriter",
     "geopackage": "GeoPackageWriter",
@@ -116,15 +118,8 @@ def export_masks(
         >>> export_masks(model, "coco", "photos/", "coco/")  # doctest: +SKIP
         120
     """
-    if format not in FORMATS:
-        raise ConfigError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
     model, options, raster_view = loaded(model), options or Options(), raster_view or RasterView()
-    if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
-        raise ConfigError(f"tolerance {options.tolerance:g}: give 0 or more pixels")
-    check_area("min_area", options.min_area)
-    check_area("min_region", min_region)
-    if min_region and format in RASTER_FORMATS:
-        raise ConfigError(f"min_region: not for {format}; use gdal_sieve.py on its masks")
+    _check(format, options, min_region)
     reporter = reporter or Reporter(quiet=True)
     reading = model.config.reading
     if format in RASTER_FORMATS:  # read by windows, by another library
@@ -138,6 +133,10 @@ def export_masks(
     mark: dict[str, Any] = {"picie": __version__, "format": format, "classes": list(model.names)}
     listed = joined(out, EXPORT_MARK)
     options = replace(options, title=Path(os.path.realpath(out)).name)
+    if format == "segmentation":
+        kept = validation_names(folder, images, options.val)
+        stems = frozenset(exported.naming.stems[name] for name in kept)
+        options = replace(options, validation=stems)
     sources = (images, *keep, *inputs_of(model, folder))
     with export_folder(out, mark, overwrite=overwrite, sources=sources) as part:
         if format in RASTER_FORMATS:
@@ -160,6 +159,17 @@ def export_masks(
     skipped = f", skipped {unread} unreadable image{'s' * (unread > 1)}" if unread else ""
     reporter.say(f"{count} images in {out} ({format}){skipped}")
     return count
+
+
+def _check(format: str, options: Options, min_region: int) -> None:
+    if format not in FORMATS:
+        raise ConfigError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
+        raise ConfigError(f"tolerance {options.tolerance:g}: give 0 or more pixels")
+    check_area("min_area", options.min_area)
+    check_area("min_region", min_region)
+    if min_region and format in RASTER_FORMATS:
+        raise ConfigError(f"min_region: not for {format}; use gdal_sieve.py on its masks")
 
 
 def _maker(format: str) -> Any:

@@ -22,6 +22,7 @@ from picie.postprocessing.upsampling import Mask
 from picie.runs import CLASSES_FILE, MODEL_CONFIG_FILE, WEIGHTS_FILE, Run
 from picie.runtime.documents import read_json
 from picie.runtime.files import write_atomically, writing
+from picie.runtime.nearby import no_folder
 from picie.runtime.outputs import has_content
 from picie.version import __version__
 from picie.visualization.masks import is_signed_png
@@ -139,7 +140,7 @@ def write_pretrained(
     if shown is not None:
         write_sheet(folder / _SHEET, _rows(shown), model.colours, names=model.names)
     card = Card(
-        source=source,
+        source=source and _PREFIX + source.removeprefix(_PREFIX),
         version=__version__,
         names=model.names,
         colours=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in model.colours],
@@ -268,56 +269,60 @@ class Repository:
     Attributes:
         name: user/name.
         revision: branch, tag or commit; "" = the newest.
-        explicit: whether it was given as hf://user/name, which cannot be a folder.
     """
 
     name: str
     revision: str = ""
-    explicit: bool = False
 
     def __str__(self) -> str:
         return f"{_PREFIX}{self.name}" + f"@{self.revision}" * bool(self.revision)
 
 
 def find_repository(source: str | Path) -> Repository | None:
-    """Parse hf://user/name or user/name, optionally with @revision.
-
-    A `Path` is a repository only if it begins with hf:, because user/name may be a missing folder.
+    """Parse hf://user/name, optionally with @revision.
 
     Args:
         source: as given by the user.
 
     Returns:
-        None for anything else.
+        None for anything else: it is the path of a folder.
 
     Raises:
         ConfigError: hf:// not followed by user/name.
     """
     text = source if isinstance(source, str) else source.as_posix()
-    if text.startswith("hf:/"):
-        match = _NAME.fullmatch(text.removeprefix("hf:").lstrip("/"))
-        if match is None:
-            raise ConfigError(f"{text}: give a model on the hub as hf://user/name")
-        return Repository(match[1], match[2] or "", explicit=True)
-    match = _NAME.fullmatch(text) if isinstance(source, str) else None
-    return Repository(match[1], match[2] or "") if match else None
+    if not text.startswith("hf:/"):  # a Path has one slash less
+        return None
+    match = _NAME.fullmatch(text.removeprefix("hf:").lstrip("/"))
+    if match is None:
+        raise ConfigError(f"{text}: give a model on the hub as hf://user/name")
+    return Repository(match[1], match[2] or "")
 
 
 def local_folder(source: str | Path) -> Path:
-    """The folder of a model, downloaded from the hub if it does not exist here.
+    """The folder of a model, downloaded from the hub if that is asked for.
 
     Args:
-        source: an existing folder, or what `find_repository` accepts.
+        source: a folder, or what `find_repository` accepts.
 
     Raises:
         ConfigError: hf:// not followed by user/name.
         MissingExtraError: huggingface_hub is not installed.
-        ModelError: the hub has no such model, or is unreachable and the model is not cached.
+        ModelError: no such folder; or the hub has no such model, or is unreachable and the model is
+            not cached.
     """
     if Path(source).is_dir():
         return Path(source)
     repository = find_repository(source)
     if repository is None:
+        if isinstance(source, str) and _NAME.fullmatch(source) and not Path(source).exists():
+            raise ModelError(
+                no_folder(
+                    Path(source),
+                    "check the path and the working directory; a model of that name on the "
+                    f"Hugging Face Hub is {_PREFIX}{source}",
+                )
+            )
         return Path(source)
     hub = _hub("picie.load of a model on the hub")
     try:
@@ -325,9 +330,8 @@ def local_folder(source: str | Path) -> Path:
             repository.name, revision=repository.revision or None, allow_patterns=list(FILES)
         )
     except Exception as error:  # the client raises many network errors without a common base
-        folder_too = "" if repository.explicit else f"there is no folder {source} here, and "
         raise ModelError(
-            f"{folder_too}{repository} cannot be loaded from the Hugging Face Hub "
+            f"{repository} cannot be loaded from the Hugging Face Hub "
             f"({_reason(error)}); check the name, connect to the network, log in for a "
             "private model (hf auth login), or give the folder of a model"
         ) from None
@@ -339,7 +343,7 @@ def upload_folder(folder: Path, name: str, *, private: bool, token: str | None) 
 
     Args:
         folder: written by `save_pretrained`.
-        name: user/name; created if missing.
+        name: user/name, with or without hf://; created if missing.
         private: whether a newly created repository is private.
         token: of the hub; the token stored on this machine if None.
 
@@ -351,9 +355,10 @@ def upload_folder(folder: Path, name: str, *, private: bool, token: str | None) 
         MissingExtraError: huggingface_hub is not installed.
         ModelError: the hub refuses or is unreachable.
     """
-    repository = find_repository(name)
-    if repository is None or repository.revision:
+    match = _NAME.fullmatch(name.removeprefix(_PREFIX))
+    if match is None or match[2]:
         raise ConfigError(f"{name!r}: give the name of a repository on the hub as user/name")
+    repository = Repository(match[1])
     api = _hub("push_to_hub").HfApi(token=token)
     try:
         address = api.create_repo(repository.name, private=private, exist_ok=True)

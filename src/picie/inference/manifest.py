@@ -43,7 +43,7 @@ class Written:
 
     Attributes:
         image: name of the image; "" for classes.txt.
-        kind: mask, overlay, confidence or classes.
+        kind: mask, overlay, plain_overlay, confidence or classes.
         digest: SHA-256 of the file.
         bytes: its size; -1 = unknown.
         model: digest of model and settings.
@@ -213,7 +213,7 @@ class Manifest:
             self.unreadable[image or record["unreadable"]] = record["unreadable"]
         model = self._models.setdefault(model, model)
         state = _state(record.get("photo"))
-        for kind in ("mask", "classes", "overlay", "confidence"):
+        for kind in ("mask", "classes", "overlay", "plain_overlay", "confidence"):
             prefix = "" if kind in ("mask", "classes") else f"{kind}_"
             path, digest = record.get(kind), record.get(f"{prefix}digest")
             if isinstance(path, str) and isinstance(digest, str) and digest:

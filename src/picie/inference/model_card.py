@@ -29,7 +29,7 @@ class Card:
     """The content of a card. It must not contain any path.
 
     Attributes:
-        source: user/name on the hub, or "" for a folder.
+        source: hf://user/name, or "" for a folder.
         version: of picie.
         names: of the classes by id.
         colours: "#rrggbb" of each.

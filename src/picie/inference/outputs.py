@@ -15,12 +15,16 @@ from picie.clustering.tree import cluster_groups, node_members
 from picie.errors import ConfigError
 from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, NamedClass
-from picie.visualization.palette import Colours, palette
+from picie.visualization.arrangement import arranged
+from picie.visualization.palette import Colours, blended_distances, palette
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Outputs", "cluster_name", "outputs_of"]
+__all__ = ["Outputs", "cluster_colours", "cluster_name", "outputs_of"]
+
+_ALIKE = 15.0  # distance of blended colours below which they are easily confused
+_LEAST_CHOICE = 32  # colours of the palette that are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +102,27 @@ def outputs_of(centroids: CentroidSet, names: ClassNames) -> Outputs:
     labels = [named_class.name for named_class in shown] + [
         cluster_name(cluster) for cluster in unnamed
     ]
-    return Outputs(
-        tuple(labels), _colours([named_class.colour for named_class in shown], count), ids
-    )
+    colours = _colours([named_class.colour for named_class in shown], count)
+    # Classes have the first colours, in their order, so that they keep them as others are named.
+    colours = _apart(colours, ids, centroids, fixed=len(visible))
+    return Outputs(tuple(labels), colours, ids)
+
+
+def cluster_colours(centroids: CentroidSet) -> Colours:
+    """(K, 3) uint8 sRGB of the clusters of a model without names.
+
+    Args:
+        centroids: of the first view.
+    """
+    return _apart(palette(centroids.clusters), centroids.groups, centroids)
+
+
+def _apart(
+    colours: Colours, ids: NDArray[np.int64], centroids: CentroidSet, fixed: int = 0
+) -> Colours:
+    """`arranged` in the tree of a model, if it is stored."""
+    tree = centroids.tree
+    return colours if tree is None else arranged(colours, ids, tree[:, :2].astype(int), fixed)
 
 
 def _owners(
@@ -163,9 +185,10 @@ def _check_free(
 def _colours(chosen: list[str], count: int) -> Colours:
     """(count, 3) uint8: the chosen colours, and palette colours unlike them for the others."""
     fixed = {number: _rgb(colour) for number, colour in enumerate(chosen) if colour}
-    free = palette(count + len(fixed)).astype(np.int64)
-    for colour in fixed.values():
-        free = np.delete(free, np.square(free - colour).sum(1).argmin(), 0)
+    free = palette(max(count + len(fixed), _LEAST_CHOICE))
+    if fixed:  # what looks like a chosen colour comes last
+        apart = blended_distances(np.array(list(fixed.values()), dtype=np.uint8), free).min(0)
+        free = free[np.argsort(apart < _ALIKE, kind="stable")]
     rest = iter(free)
     rows = [fixed[number] if number in fixed else next(rest) for number in range(count)]
     return np.array(rows, dtype=np.uint8)

@@ -31,7 +31,11 @@ __all__ = [
 CLASS_LIST = "classes.txt"
 """Names by id, one per line, beside the masks."""
 
-BESIDE = {"overlay": "overlays", "confidence": "confidence"}
+BESIDE = {
+    "overlay": "overlays",
+    "plain_overlay": "plain_overlays",
+    "confidence": "confidence",
+}
 """Kinds of images that can be written for each mask, and their folders."""
 
 
@@ -91,7 +95,7 @@ def check_paths(place: Place, folder: PhotoFolder, beside: Collection[str] = ())
     Raises:
         ConfigError: names the path and both images.
     """
-    others = "".join(f", or leave out the {BESIDE[kind]}" for kind in beside)
+    others = "".join(f", or leave out the {BESIDE[kind].replace('_', ' ')}" for kind in beside)
     advice = f"rename one of the photos{others}"
     place.check_distinct(lambda: _files(folder, beside), advice)
 
@@ -101,7 +105,7 @@ def _files(folder: PhotoFolder, beside: Collection[str]) -> Iterator[tuple[str, 
     yield MASKS_MANIFEST, "the list of masks"
     for photo in folder.photos:
         for kind, path in paths_of(photo.name, beside).items():
-            yield path, f"the {kind} of {photo.file}"
+            yield path, f"the {kind.replace('_', ' ')} of {photo.file}"
 
 
 def paths_of(name: str, beside: Collection[str] = ()) -> dict[str, str]:

@@ -51,6 +51,7 @@ def predict_folder(
     *,
     split: str = "",
     overlays: bool = False,
+    plain_overlays: bool = False,
     confidence: bool = False,
     overwrite: bool = False,
     batch_size: int = 8,
@@ -74,7 +75,10 @@ def predict_folder(
         source: a photo or a folder of them, here or at an address.
         out: folder to create, or an address in a storage.
         split: list file of the folder.
-        overlays: also write photo and mask blended, OUT/overlays/<name>.png.
+        overlays: also write photo and mask blended, with names or numbers in large regions and a
+            legend below: OUT/overlays/<name>.png.
+        plain_overlays: also write them at the size of the photo, without any text:
+            OUT/plain_overlays/<name>.png.
         confidence: also write OUT/confidence/<name>.png, 8-bit grey: the probability that the class
             of each pixel is right, in 255ths; the list then holds its mean over each image.
         overwrite: compute all masks again, and replace those that picie wrote; other files are
@@ -107,7 +111,7 @@ def predict_folder(
     folder = open_folder(source, split, reading=model.config.reading)
     model = model.read_as(stretch=folder.reading.stretch)  # part of the digest of the masks
     reporter.tell(folder.notes)
-    wanted = {"overlay": overlays, "confidence": confidence}
+    wanted = {"overlay": overlays, "plain_overlay": plain_overlays, "confidence": confidence}
     job = MaskJob(
         str(place), model_digest(model, size, tile, min_region), folder.reading,
         tuple(kind for kind, is_wanted in wanted.items() if is_wanted), batch_size=batch_size,

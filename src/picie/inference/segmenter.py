@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, Self, get_args, overload
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, Self, get_args, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageShow
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,8 +23,15 @@ from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import DEFAULT, as_array, check_size, network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
-from picie.errors import ConfigError
+from picie.errors import ConfigError, DataError, PicieError
 from picie.inference.confidence import Confidence, confidence_map, mean_confidence, sharpness
+from picie.inference.display import (
+    model_html,
+    model_line,
+    photo_html,
+    photo_line,
+    photo_overlay,
+)
 from picie.inference.hub import (
     FILES,
     check_replaceable,
@@ -33,7 +40,8 @@ from picie.inference.hub import (
     upload_folder,
     write_pretrained,
 )
-from picie.inference.outputs import cluster_name, outputs_of
+from picie.inference.outputs import cluster_colours, cluster_name, outputs_of
+from picie.metrics.health import Health
 from picie.models.class_names import IGNORED, ClassNames, read_classes, write_classes
 from picie.models.folding import FoldedCopy
 from picie.models.picie import PiCIE
@@ -41,7 +49,7 @@ from picie.models.storage import load_model, save_model
 from picie.postprocessing.refinement import average_scales, refine_boundaries
 from picie.postprocessing.tiling import blended, check_tile
 from picie.postprocessing.upsampling import Mask, upsample
-from picie.runs import CLASSES_FILE
+from picie.runs import CLASSES_FILE, Run
 from picie.runtime.devices import (
     autocast,
     choose_device,
@@ -49,8 +57,9 @@ from picie.runtime.devices import (
     network_precision,
     to_device,
 )
+from picie.runtime.notebook import in_notebook, show
 from picie.types import LabelsUsed
-from picie.visualization.palette import Colours, palette
+from picie.visualization.palette import Colours
 
 __all__ = [
     "TAUGHT",
@@ -95,6 +104,8 @@ class Prediction:
         mean_confidence: its mean over the grid of the network, 0..1, without what is ignored.
         seconds: that reading and its share of the network took.
         loaded: the photo as it was read.
+        names: of the ids, by id.
+        colours: (N, 3) uint8 sRGB by id; None = those of the palette.
     """
 
     name: str
@@ -105,7 +116,41 @@ class Prediction:
     confidence: Confidence | None = None
     mean_confidence: float = 0.0
     seconds: float = 0.0
-    loaded: LoadedPhoto | None = field(default=None, repr=False)
+    loaded: LoadedPhoto | None = None
+    names: tuple[str, ...] = ()
+    colours: Colours | None = None
+
+    def overlay(self) -> Image.Image:
+        """The mask over the photo, with names in large regions and a legend below.
+
+        Raises:
+            DataError: the photo could not be read.
+        """
+        if self.mask is None:
+            raise DataError(f"{self.name}: has no mask to show ({self.problem})")
+        return photo_overlay(self.image, self.mask, self.names, self.colours)
+
+    def show(self) -> None:
+        """Show photo, overlay and classes in a notebook; elsewhere the overlay in a viewer.
+
+        Raises:
+            DataError: the photo could not be read, and there is no notebook to say so.
+            PicieError: no program here shows images.
+        """
+        if in_notebook():
+            show(self)
+        elif not ImageShow.show(self.overlay(), self.name):
+            raise PicieError(
+                "no program on this machine shows images; write a file: "
+                'prediction.overlay().save("overlay.png")'
+            )
+
+    def __repr__(self) -> str:
+        return photo_line(self.name, self.problem, self.mask, self.names)
+
+    def _repr_html_(self) -> str:
+        shown = self.name, self.image, self.mask, self.names, self.colours, self.problem
+        return photo_html(*shown)
 
 
 class Teacher(Protocol):
@@ -167,6 +212,12 @@ class Segmenter:
             check_cells(config.size, self.clusters)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def __repr__(self) -> str:
+        return model_line(self)
+
+    def _repr_html_(self) -> str:
+        return model_html(self)
 
     @overload
     def predict(
@@ -283,6 +334,34 @@ class Segmenter:
         )
         return self._predictions(images, batch_size, view, tile, confidence=confidence)
 
+    @torch.no_grad()
+    def predict_image(
+        self, source: Pixels, *, size: int | None = None, tile: int = TILE
+    ) -> Prediction:
+        """The mask of one image in memory, with the confidence of each pixel.
+
+        Args:
+            source: as in `predict`, but one image.
+            size: as in `predict`.
+            tile: as in `predict`.
+
+        Returns:
+            a prediction without name and path.
+
+        Raises:
+            DataError: a value that is not an image.
+            ConfigError: an impossible size or tile.
+        """
+        image, logits = self._seen(source, 0, self._checked(size, tile, 0), tile)
+        shape = image.shape[:2]
+        return Prediction(
+            "", Path(), image, self._mask(logits, shape),
+            confidence=self.confidence(logits, shape),
+            mean_confidence=mean_confidence(logits, self.sharpness, self.clusters),
+            names=self.names,
+            colours=self.colours,
+        )  # fmt: skip
+
     @property
     def precision(self) -> Precision:
         """Precision of the network, as it was asked for."""
@@ -303,7 +382,9 @@ class Segmenter:
     @property
     def colours(self) -> Colours:
         """(N, 3) uint8 sRGB by id."""
-        return palette(self.clusters) if self._outputs is None else self._outputs.colours
+        if self._outputs is None:
+            return cluster_colours(self.network.centroid_set())
+        return self._outputs.colours
 
     @property
     def centroid_ids(self) -> Tensor:
@@ -361,6 +442,11 @@ class Segmenter:
     def labels(self) -> LabelsUsed | None:
         """What it has learnt from a person; None = it has learnt without labels."""
         return self.network.labels
+
+    @property
+    def health(self) -> Health:
+        """Measures of its training run that need no labels; empty if there are none."""
+        return Health({} if self.run is None else Run(self.run, self.config, "").health())
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
@@ -571,7 +657,7 @@ class Segmenter:
             license: an identifier of the hub such as `apache-2.0`; "" = none is named.
             scores: as written by `picie evaluate --json`, or such a file; scores.json of the run
                 if None, where it exists.
-            source: the user/name in the card's code example.
+            source: hf://user/name, which the card's code example loads; "" = a folder.
 
         Raises:
             ConfigError: a folder with other files, or a license that is not an identifier.
@@ -643,6 +729,8 @@ class Segmenter:
         *,
         confidence: bool,
     ) -> Iterator[Prediction]:
+        legend = self.names, self.colours  # colours take a while to choose
+
         def predicted(batch: Sequence[LoadedPhoto]) -> list[Prediction]:
             start, lean, parts = time.perf_counter(), self._lean(), self._parts(batch, tile)
             made: dict[int, Prediction] = {}
@@ -652,7 +740,8 @@ class Segmenter:
                 pixels = torch.stack([_pixels(batch[number]) for number in own])
                 maps = self._maps(pixels, view, tile, lean)
                 for number, logits in zip(own, maps, strict=True):
-                    made[number] = self._prediction(logits, batch[number], confidence=confidence)
+                    one = self._prediction(logits, batch[number], confidence=confidence)
+                    made[number] = replace(one, names=legend[0], colours=legend[1])
 
             for_each(work, parts, self.device)
             share = (time.perf_counter() - start) / len(batch)
@@ -691,9 +780,16 @@ class Segmenter:
         )
 
     def _predict_image(self, source: Any, view: int, size: int, tile: int) -> Mask:
+        image, logits = self._seen(source, view, size, tile)
+        return self._mask(logits, image.shape[:2])
+
+    def _seen(
+        self, source: Any, view: int, size: int, tile: int
+    ) -> tuple[NDArray[np.uint8], Tensor]:
+        """(H, W, 3) pixels of one image, and its logits (N, h, w)."""
         image = as_array(source, self.config.reading)
         pixels = network_input(image, size)[None]
-        return self._mask(next(self._maps(pixels, view, tile, self._lean())), image.shape[:2])
+        return image, next(self._maps(pixels, view, tile, self._lean()))
 
     def _maps(self, pixels: Tensor, view: int, tile: int, lean: PiCIE) -> Iterator[Tensor]:
         """Logits (N, h, w) of each image, from (B, 3, h, w) uint8."""
@@ -728,14 +824,14 @@ def load(
 
     Args:
         folder: the `--out` folder of a training run, or one written by `Segmenter.save`; or
-            "user/name" or "hf://user/name" (optionally with "@revision"), a model on the Hugging
-            Face Hub. An existing folder of that name is preferred.
+            "hf://user/name" (optionally with "@revision"), a model on the Hugging Face Hub.
         device: auto, cpu, cuda or mps; as in training if empty.
         precision: of the network, as in `Segmenter`.
         named: apply the names; otherwise ids are cluster numbers.
 
     Raises:
-        ModelError: missing, broken or newer files, or an unreachable hub.
+        ModelError: no such folder (a near one is proposed), missing, broken or newer files, or an
+            unreachable hub.
         MissingExtraError: huggingface_hub is not installed.
         ConfigError: an unknown device or precision, or names that do not fit the model.
     """

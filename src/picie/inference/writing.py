@@ -24,6 +24,8 @@ from picie.inference.plan import CLASS_LIST, paths_of
 from picie.inference.predict_each import Done, predict_each
 from picie.inference.segmenter import TILE, Precision, Prediction, Segmenter, load
 from picie.runtime.places import Place, open_place
+from picie.visualization.labelled import labelled_overlay
+from picie.visualization.legend import own_names
 from picie.visualization.masks import mask_image, overlay, png_bytes
 from picie.visualization.palette import Colours
 
@@ -244,8 +246,11 @@ class MaskWriter:
         if kind == "confidence":
             assert prediction.confidence is not None  # asked for with its files
             return Image.fromarray(prediction.confidence)
-        if kind == "overlay":
+        if kind == "plain_overlay":
             return Image.fromarray(overlay(prediction.image, prediction.mask, self._colours))
+        if kind == "overlay":
+            names = own_names(prediction.names)
+            return labelled_overlay(prediction.image, prediction.mask, self._colours, names)
         return mask_image(prediction.mask, self._colours)
 
     def _write(self, ready: Sequence[_Made]) -> None:

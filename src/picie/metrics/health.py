@@ -7,7 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["MEASURES", "Measure", "health_warnings"]
+from picie.runtime import notebook
+
+__all__ = ["MEASURES", "Health", "Measure", "health_warnings"]
 
 _DOMINANT = 0.9
 
@@ -80,6 +82,26 @@ MEASURES = {
     "pictures": Measure("images", "number of images that were measured"),
 }
 """The measures of a model's health by their key in health.json."""
+
+
+class Health(dict[str, float]):
+    """Measures of a model by their key in health.json; a notebook shows them as a table."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is certainly wrong, as `health_warnings` finds it."""
+        return health_warnings(self)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (measure.label, f"{self[key]:.3g}", measure.meaning)
+            for key, measure in MEASURES.items()
+            if key in self
+        ]
+        lines = [notebook.paragraph(f"warning: {warning}") for warning in self.warnings]
+        head = ("measure", "value", "meaning")
+        about = notebook.table(rows, head) if rows else notebook.paragraph("nothing was measured")
+        return notebook.card("Health (no labels used)", *lines, about)
 
 
 def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from picie.errors import DataError
 from picie.metrics.confusion import Matrix, Percent, iou, mean, percent
 from picie.metrics.groups import READINGS, Groups, GroupScores, Reading, score_groups
 from picie.metrics.matching import MATCHINGS, Matching, in_class_order, match_clusters
+from picie.runtime import notebook
+from picie.runtime.printable import printable
 
 __all__ = ["Scores", "score", "score_classes"]
 
@@ -48,6 +50,34 @@ class Scores:
     confusion: list[list[int]]
     groups: dict[str, dict[Reading, GroupScores]] = field(default_factory=dict)
     void_share: float | None = None
+
+    def __repr__(self) -> str:
+        classes, matching = len(self.classes), self.protocol.get("matching", "unknown")
+        found = f"accuracy {self.accuracy:.1f} %, mIoU {self.miou:.1f} % of {classes} classes"
+        return printable(f"<Scores: {found}; matching: {matching}>")
+
+    def _repr_html_(self) -> str:
+        found = f"pixel accuracy {self.accuracy:.1f} %, dataset mIoU {self.miou:.1f} %"
+        return notebook.card(f"Scores: {found}", self._table(), self._conditions())
+
+    def _table(self) -> str:
+        """What is known of each class, in per cent, as HTML."""
+        ids: dict[str | None, list[str]] = {}
+        for cluster, name in self.mapping.items():
+            ids.setdefault(name, []).append(str(cluster))
+        columns = (self.share, self.iou, self.recall, self.precision)
+        rows = [
+            (name, ", ".join(ids.get(name, "-")), *(_number(values[name]) for values in columns))
+            for name in self.classes
+        ]
+        head = ("class", "ids", "share %", "IoU %", "recall %", "precision %")
+        return notebook.table(rows, head)
+
+    def _conditions(self) -> str:
+        """The protocol in one line of HTML, without its lists."""
+        plain = {name: one for name, one in self.protocol.items() if isinstance(one, str | int)}
+        known = [f"{name} {value}" for name, value in plain.items() if value != ""]
+        return notebook.paragraph("; ".join(known), quiet=True)
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values that survive a round trip through JSON.
@@ -172,6 +202,10 @@ def _scores(
         groups=groups,
         void_share=None if pixels is None else 100.0 * (1 - float(matrix.sum() / pixels)),
     )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _checked(matrix: Matrix, class_names: Sequence[str]) -> tuple[Matrix, tuple[str, ...]]:

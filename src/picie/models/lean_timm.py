@@ -3,8 +3,10 @@
 import contextlib
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -25,12 +27,19 @@ def import_timm() -> Any:
     another version needs more, the import is repeated with the compiler.
     """
     with _TURN:
-        if "timm" not in sys.modules and _COMPILER not in sys.modules:
-            with contextlib.suppress(ImportError, AttributeError), _without_compiler():
-                import timm
-        import timm
+        if "timm" not in sys.modules:
+            _import()
+        return sys.modules["timm"]
 
-        return timm
+
+def _import() -> None:
+    with warnings.catch_warnings():
+        # In notebooks without widgets, what timm imports would speak of bars that nobody sees.
+        warnings.filterwarnings("ignore", "IProgress not found")
+        if _COMPILER not in sys.modules:
+            with contextlib.suppress(ImportError, AttributeError), _without_compiler():
+                import_module("timm")
+        import_module("timm")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from picie.models.centroids import (
 from picie.runs import MODEL_CONFIG_FILE, WEIGHTS_FILE
 from picie.runtime.documents import read_json
 from picie.runtime.files import open_regular
+from picie.runtime.nearby import no_folder
 from picie.runtime.printable import shown
 from picie.types import LabelsUsed
 
@@ -79,7 +80,7 @@ def read_card(folder: Path) -> tuple[Config, str, LabelsUsed | None]:
     """
     path = folder / MODEL_CONFIG_FILE
     if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; give the --out folder of a picie train")
+        raise ModelError(no_folder(folder, "give the --out folder of a picie train"))
     if not path.exists():
         raise ModelError(
             f"{folder}: holds no finished model (no {MODEL_CONFIG_FILE}); give the --out folder of "

@@ -16,7 +16,7 @@ from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, NamedClass, check_name
 from picie.naming.parts import Part, parts_of, with_parts
 
-__all__ = ["ClusterTree", "assign", "paint", "remove", "take_away"]
+__all__ = ["ClusterTree", "assign", "paint", "recut", "remove", "take_away"]
 
 _Members = frozenset[int]
 
@@ -210,6 +210,56 @@ def paint(names: ClassNames, colours: Sequence[tuple[str, str]]) -> tuple[ClassN
         names = replace(names, classes=painted)
         said.append(f"class {name!r}: {colour or 'a colour of the palette'}")
     return names, said
+
+
+def recut(
+    names: ClassNames, before: ClusterTree, after: ClusterTree
+) -> tuple[ClassNames, list[str]]:
+    """Carry names to another cut of the same tree; the class of no centroid changes.
+
+    A finer cluster has the name of the coarser one that holds it. A coarser cluster may hold
+    several names: they stay, on nodes below it. Parts become clusters of the new cut where it has
+    them, and nodes elsewhere.
+
+    Args:
+        names: the current names.
+        before: at their cut.
+        after: at the wanted cut.
+
+    Returns:
+        the names at the wanted cut, and a sentence for each thing to know.
+    """
+    classes, owners = [], dict[int, str]()
+    for one in names.classes:
+        parts: list[Part] = []
+        for part in parts_of(one):
+            members = before.members(part, names.origin)
+            parts += after.cover(members)
+            owners |= dict.fromkeys(members, one.name)
+        parts.sort(key=lambda part: part.number)
+        classes.append(with_parts(one, list(dict.fromkeys(parts))))
+    count = len(after.clusters)
+    said = [f"{names.clusters} clusters are now {count}"]
+    if owners:
+        said[0] += "; every name stays where it was"
+        said += _shared(after, owners)
+    return replace(names, clusters=count, classes=tuple(classes)), said
+
+
+def _shared(cluster_tree: ClusterTree, owners: Mapping[int, str]) -> list[str]:
+    """A sentence on the clusters that hold several names, if there are any."""
+    shared = []
+    for number, members in enumerate(cluster_tree.clusters):
+        held = dict.fromkeys(owners.get(centroid, "no name") for centroid in sorted(members))
+        if len(held) > 1:
+            shared.append(f"{number} ({', '.join(held)})")
+    if not shared:
+        return []
+    several = "cluster holds" if len(shared) == 1 else "clusters hold"
+    return [
+        f"{len(shared)} {several} several names, which stay on nodes below: {', '.join(shared)}; "
+        f"to merge one, name it: --set {shared[0].partition(' ')[0]}=NAME"
+    ]
 
 
 def _check_orders(cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]) -> None:

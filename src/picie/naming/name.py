@@ -15,7 +15,7 @@ from picie.inference.outputs import Outputs, outputs_of
 from picie.models.centroids import CentroidSet
 from picie.models.class_names import ClassNames, read_classes
 from picie.models.stored import read_centroids
-from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
+from picie.naming.assign import ClusterTree, assign, paint, recut, remove, take_away
 from picie.naming.file import edited, retitled
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
 from picie.naming.votes import LabelCounts, Vote, add_votes, count_labels, open_labelled, votes
@@ -33,6 +33,7 @@ __all__ = [
     "centroids_of",
     "change_classes",
     "name",
+    "names_at",
     "names_of",
     "weights_state",
 ]
@@ -95,7 +96,8 @@ def name(
     """Name clusters, and nodes of their tree, in the classes.toml of a run folder.
 
     Clusters with the same name form one class. Existing names stay, except on clusters that get a
-    new name. Comments in the file stay. Every change can be undone.
+    new name; at another cut, every centroid keeps the name that it has. Comments in the file stay.
+    Every change can be undone.
 
     Args:
         run: the run folder of a trained model.
@@ -104,7 +106,8 @@ def name(
         unset: clusters and nodes that lose their name: ["3", "n70"].
         clear: classes to remove; their clusters lose their names.
         colours: colour by class: {"road": "#804080"}; "auto" reverts to the palette.
-        clusters: the cut that cluster numbers refer to; as in training if there are no names yet.
+        clusters: the cut that cluster numbers refer to from now on; None = as before, or as in
+            training if there are no names yet.
         labelled: a few labelled images, in a folder with images/, masks/ and classes.txt: each
             cluster gets the majority class of its labelled pixels.
         split: list file inside `labelled`, or split of the data set.
@@ -141,11 +144,10 @@ def name(
         )
     state = weights_state(folder)
     centroids = centroids_of(folder)
-    trained = centroids.clusters if clusters is None else clusters
     counts, photos = None, None
     if labelled is not None:  # this may take long, so others may change the names meanwhile
-        after = _changed(names_of(folder, trained), clusters, overwrite=overwrite)[0]
-        ClusterTree(centroids, after.clusters, after.origin)  # raises for an impossible cut
+        before = names_of(folder, centroids.clusters)
+        after = _changed(before, centroids, clusters, overwrite=overwrite)[0]
         unnamed = load(None)
         photos = open_labelled(Path(labelled), split, dataset, unnamed.config.reading)
         shown = reporter or Reporter(quiet=True)
@@ -157,7 +159,7 @@ def name(
         if weights_state(folder) != state:
             raise ModelError(f"{folder}: another process has replaced the model; name it again")
         outputs_of(centroids, before)  # raises if the existing names do not fit the model
-        after, recorded = _changed(before, clusters, overwrite=overwrite)
+        after, recorded = _changed(before, centroids, clusters, overwrite=overwrite)
         changes.extend(recorded)
         cluster_tree = ClusterTree(centroids, after.clusters, after.origin)
         if counts is not None and photos is not None:
@@ -169,7 +171,7 @@ def name(
         changes.extend(more)
         return after, [*recorded, *more]
 
-    after, changed = change_classes(folder, centroids, step, by="picie name", clusters=clusters)
+    after, changed = change_classes(folder, centroids, step, by="picie name")
     after = replace(after, origin=str(folder / CLASSES_FILE))
     outputs, model = outputs_of(centroids, after), partial(load, after)
     share = None if counts is None else counts.void_share
@@ -182,7 +184,6 @@ def change_classes(
     step: Callable[[ClassNames], tuple[ClassNames, list[str]]],
     *,
     by: str,
-    clusters: int | None = None,
     renamed: tuple[str, str] | None = None,
 ) -> tuple[ClassNames, bool]:
     """Change the classes.toml of a run folder, and record it; no other process does meanwhile.
@@ -192,7 +193,6 @@ def change_classes(
         centroids: of the first view of its model.
         step: maps the present names to the new ones, and a sentence for each change.
         by: who changes them.
-        clusters: the cut of names that do not exist yet; as in training if None.
         renamed: as in `annotation.log.change_names`.
 
     Returns:
@@ -204,7 +204,7 @@ def change_classes(
     """
     path = folder / CLASSES_FILE
     with changing_names(folder, by):
-        after, said = step(names_of(folder, centroids.clusters if clusters is None else clusters))
+        after, said = step(names_of(folder, centroids.clusters))
         outputs_of(centroids, replace(after, origin=str(path)))  # raises if they do not fit
         text = read_text(path) if path.exists() else ""
         if renamed is not None:
@@ -302,28 +302,35 @@ def _pairs(given: Pairs) -> Sequence[tuple[str, str]]:
     return list(given.items()) if isinstance(given, Mapping) else given
 
 
+def names_at(names: ClassNames, centroids: CentroidSet, clusters: int) -> ClassNames:
+    """The names at another cut, where every centroid keeps its name.
+
+    Raises:
+        ConfigError: an impossible cut.
+    """
+    return _recut(names, centroids, clusters)[0]
+
+
 def _changed(
-    names: ClassNames, clusters: int | None, *, overwrite: bool
+    names: ClassNames, centroids: CentroidSet, clusters: int | None, *, overwrite: bool
 ) -> tuple[ClassNames, list[str]]:
-    """The names to begin with, at the wanted cut, and a sentence if old ones are removed."""
-    if not overwrite or not names.classes:
-        return _recut(names, clusters), []
-    count = len(names.merged)
-    said = [f"removed {count} class{'es' * (count != 1)}"]
-    return _recut(replace(names, classes=()), clusters), said
+    """The names to begin with, at the wanted cut, and a sentence for each change."""
+    said: list[str] = []
+    if overwrite and names.classes:
+        count = len(names.merged)
+        said = [f"removed {count} class{'es' * (count != 1)}"]
+        names = replace(names, classes=())
+    after, more = _recut(names, centroids, clusters or names.clusters)
+    return after, said + more
 
 
-def _recut(names: ClassNames, clusters: int | None) -> ClassNames:
-    """Move the names to another cut; refused if any name refers to cluster numbers."""
-    if clusters is None or clusters == names.clusters:
-        return names
-    if any(named_class.clusters for named_class in names.classes):
-        raise ConfigError(
-            f"--clusters {clusters}: the numbers in {names.origin} are those of "
-            f"{names.clusters} clusters and would mean others; remove --clusters, name nodes, or "
-            "pass --overwrite to start without names"
-        )
-    return replace(names, clusters=clusters)
+def _recut(
+    names: ClassNames, centroids: CentroidSet, clusters: int
+) -> tuple[ClassNames, list[str]]:
+    before = ClusterTree(centroids, names.clusters, names.origin)  # raises for an impossible cut
+    if clusters == names.clusters:
+        return names, []
+    return recut(names, before, ClusterTree(centroids, clusters, "--clusters"))
 
 
 def _summary(counts: LabelCounts, folder: "PhotoFolder", decided: list[Vote]) -> list[str]:

@@ -58,13 +58,22 @@ def index(clusters: Sequence[Cluster]) -> str:
     return f'<ul class="index">\n{items}\n</ul>'
 
 
-def card(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
+def card(
+    cluster: Cluster,
+    clusters: Mapping[int, Cluster],
+    photos: int,
+    *,
+    node: str = "",
+    members: str = "",
+) -> str:
     """What a cluster looks like, where in the image it lies, and which clusters are most similar.
 
     Args:
         cluster: the cluster.
         clusters: all of them by id, for links.
         photos: number of photos that were read.
+        node: the node that it is, as HTML.
+        members: the parts that it is made of, as HTML.
     """
     note = f'<p class="note">{text(cluster.note)}</p>' if cluster.note else ""
     anchor = _anchor(cluster.id)
@@ -72,10 +81,12 @@ def card(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
         f'<article class="card" id="{anchor}" aria-labelledby="name-{anchor}">',
         f'<header>{swatch(cluster)}<h3 id="name-{anchor}">{text(cluster.name)}</h3>{note}'
         f'<p class="share number">{percent(cluster.share)} <span>of the pixels</span></p></header>',
-        f'<div class="facts">{_heat(cluster)}<dl>{_facts(cluster, clusters, photos)}</dl></div>',
+        f'<div class="facts">{_heat(cluster)}'
+        f"<dl>{_facts(cluster, clusters, photos, node)}</dl></div>",
         '<div class="strips">',
         _strip("Most typical", cluster.typical, cluster),
         _strip("Least typical", cluster.atypical, cluster),
+        members,
         "</div>",
         "</article>",
     ]
@@ -122,7 +133,7 @@ def _heat(cluster: Cluster) -> str:
     )
 
 
-def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> str:
+def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int, node: str) -> str:
     where = ""
     if cluster.heat.size and cluster.heat.any():
         where = f"<dt>Where</dt><dd>{whereabouts(cluster.heat)}</dd>"
@@ -136,7 +147,7 @@ def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int) -> st
     return (
         f'<dt>Found in</dt><dd><a href="#gallery" data-show="{cluster.id}">'
         f"{cluster.photos:,} of {photos:,} photos</a></dd>"
-        f"{where}{alike}"
+        f"{where}{f'<dt>Node</dt><dd>{node}</dd>' if node else ''}{alike}"
     )
 
 

@@ -3,7 +3,7 @@
 Memory does not grow with the number of photos.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,35 +14,37 @@ from PIL import Image
 from torch.nn.functional import normalize, one_hot
 
 from picie.clustering.pseudo_labels import scores
+from picie.clustering.tree import tree_of
 from picie.data.constant import is_constant
 from picie.data.folder import PhotoFolder
 from picie.data.images import check_size
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
 from picie.data.prefetch import photo_workers
 from picie.errors import ConfigError
+from picie.inference.confidence import mean_confidence
 from picie.inference.segmenter import Segmenter
 from picie.postprocessing.upsampling import Mask, upsample
-from picie.reporting.content import GalleryImage, Patch
+from picie.reporting.content import Crop, GalleryImage, Node, Patch
+from picie.reporting.leaves import OCCURS, Ints, LeafCollector, inner_cells
+from picie.reporting.pieces import BestPieces, Piece
+from picie.reporting.treetop import Merge
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
-from picie.visualization.thumbnails import cut_patch, fit_mask, fit_photo
+from picie.visualization.thumbnails import fit_mask, fit_photo, marked_patch
 
 __all__ = [
     "HEAT_SIDE",
     "MOST_IMAGES",
-    "OCCURS",
     "PortraitCollector",
     "Portraits",
     "SegmentedPhoto",
     "closeness",
-    "inner_cells",
     "make_portraits",
+    "merges_of",
 ]
 
 HEAT_SIDE = 32
 """Cells of a heat map along each side of a photo."""
-OCCURS = 0.001
-"""Smallest share of a photo's pixels at which a cluster counts as occurring in it."""
 
 _PATCHES = 8  # typical, and as many atypical, per cluster; fewer if there are many clusters
 _ALL_PATCHES = 1_600
@@ -51,7 +53,6 @@ _SHOT_BYTES = 6_000_000, 24_000  # maximum of the gallery, and of one photo with
 _SHOT_SIDES = (352, 256)  # longest side in pixels, up to _FEW_SHOTS photos and beyond
 _FEW_SHOTS = 300
 _MASK_PART = 0.4  # share of the bytes of a photo with its mask
-_MARGIN = 1 / 16  # of a side, avoided
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Portraits:
         atypical: the same for its least typical pixels.
         shots: the photos of the gallery, sorted by name.
         constant: names of photos of (nearly) one colour.
+        nodes: of the tree of centroids by number; empty without a tree.
+        crops: which the nodes show.
     """
 
     photos: int
@@ -80,6 +83,8 @@ class Portraits:
     atypical: tuple[tuple[Patch, ...], ...]
     shots: tuple[GalleryImage, ...]
     constant: tuple[str, ...] = ()
+    nodes: Mapping[int, Node] = field(default_factory=dict)
+    crops: tuple[Crop, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,44 +94,12 @@ class SegmentedPhoto:
     Attributes:
         mask: (H, W) ids at the input size of the network; N = ignored.
         similarity: (P, h, w) cosine of each feature and each centroid.
+        doubt: mean probability, 0..1, that the id of a pixel is wrong.
     """
 
     mask: Mask
     similarity: NDArray[np.float32]
-
-
-class _Best:
-    """The best patches of each cluster.
-
-    Neighbours by name are often similar, as in video. The photos are therefore divided into twice
-    as many stretches as patches are wanted, and each stretch contributes at most one patch.
-
-    Args:
-        clusters: N.
-        most: patches per cluster.
-        photos: number of photos.
-    """
-
-    def __init__(self, clusters: int, most: int, photos: int) -> None:
-        self._most, self._photos = most, photos
-        self._entries: list[dict[int, tuple[float, Patch]]] = [{} for _ in range(clusters)]
-
-    def admits(self, cluster: int, value: float, photo: int) -> bool:
-        best = self._entries[cluster].get(self._stretch(photo))
-        return best is None or value > best[0]
-
-    def add(self, cluster: int, value: float, photo: int, patch: Patch) -> None:
-        self._entries[cluster][self._stretch(photo)] = value, patch
-
-    def finish(self) -> tuple[tuple[Patch, ...], ...]:
-        ranked = (
-            sorted(entries.items(), key=lambda item: (-item[1][0], item[0]))
-            for entries in self._entries
-        )
-        return tuple(tuple(patch for _, (_, patch) in entries[: self._most]) for entries in ranked)
-
-    def _stretch(self, photo: int) -> int:
-        return photo * min(2 * self._most, self._photos) // self._photos
+    doubt: float = 0.0
 
 
 @dataclass
@@ -159,9 +132,11 @@ class PortraitCollector:
         self.occurrences = np.zeros(count + 1, np.int64)
         self.shares = np.zeros(count + 1)
         most = max(2, min(_PATCHES, _ALL_PATCHES // (2 * count)))
-        self.typical, self.atypical = (_Best(count, most, self.expected) for _ in range(2))
+        self.typical, self.atypical = (BestPieces(count, most, self.expected) for _ in range(2))
         self.patch_bytes = min(_PATCH_BYTES[0] // (2 * most * count), _PATCH_BYTES[1])
         self.shot_bytes = min(_SHOT_BYTES[0] // max(self.shown, 1), _SHOT_BYTES[1])
+        merges = merges_of(self.model)
+        self.leaves = LeafCollector(merges, self.ids, self.expected) if merges else None
 
     def add(
         self, photo: LoadedPhoto, segmented: SegmentedPhoto, number: int, *, shown: bool
@@ -184,21 +159,24 @@ class PortraitCollector:
         self._add_heat(segmented.mask)
         self._add_patches(photo, segmented, number)
         if shown:
-            self.shots.append(self._shot(photo, segmented.mask, shares))
+            self.shots.append(self._shot(photo, segmented, shares))
 
     def finish(self) -> Portraits:
         """The collected data, after all photos; at least one must have been added."""
         side = (len(self.shares), HEAT_SIDE, HEAT_SIDE)
+        shares = self.shares / self.photos
+        nodes = self.leaves.finish(shares) if self.leaves is not None else ({}, ())
         return Portraits(
             self.photos,
             tuple(self.problems),
-            self.shares / self.photos,
+            shares,
             self.occurrences,
             (self.heats / self.photos).reshape(side),
-            self.typical.finish(),
-            self.atypical.finish(),
+            self._patches(self.typical),
+            self._patches(self.atypical),
             tuple(self.shots),
             tuple(self.constant),
+            *nodes,
         )
 
     def _add_heat(self, mask: Mask) -> None:
@@ -216,25 +194,49 @@ class PortraitCollector:
             for cells, length in zip((height, width), segmented.mask.shape, strict=True)
         )
         labels = segmented.mask[np.ix_(down, across)]  # at the centres of the cells of features
-        inner = inner_cells(height, width)
+        leaves, values = self._winners(labels, segmented.similarity)
+        if self.leaves is not None:
+            self.leaves.add(photo, leaves, values, number)
+        inner, flat = inner_cells(height, width), values.ravel()
         for cluster in np.unique(labels[labels < len(self.shares) - 1]).tolist():
             members = labels == cluster
             inside = members & inner
             where = np.flatnonzero(inside if inside.any() else members)
-            own_centroids = segmented.similarity[self.ids == cluster].reshape(-1, height * width)
-            values = own_centroids[:, where].max(0)
             for best, sign in ((self.typical, 1.0), (self.atypical, -1.0)):
-                position = int((sign * values).argmax())
-                value = float(values[position])
+                cell = int(where[(sign * flat[where]).argmax()])
+                value = float(flat[cell])
                 if best.admits(cluster, sign * value, number):
-                    row, column = divmod(int(where[position]), width)
+                    row, column = divmod(cell, width)
                     centre = (row + 0.5) / height, (column + 0.5) / width
-                    belongs = segmented.mask == cluster
-                    piece = cut_patch(photo.image, belongs, centre, self.patch_bytes)
-                    patch = Patch(photo.photo.name, value, piece)
-                    best.add(cluster, sign * value, number, patch)
+                    pixels = marked_patch(photo.image, segmented.mask == cluster, centre)
+                    piece = Piece(photo.photo.name, value, pixels)
+                    best.add(cluster, sign * value, number, piece)
 
-    def _shot(self, photo: LoadedPhoto, mask: Mask, shares: NDArray[np.float64]) -> GalleryImage:
+    def _winners(
+        self, labels: Mask, similarity: NDArray[np.float32]
+    ) -> tuple[Ints, NDArray[np.float32]]:
+        """(h, w) the nearest centroid of each cell, among those of its id, and its similarity."""
+        flat, own_labels = similarity.reshape(len(similarity), -1), labels.ravel()
+        leaves, values = np.zeros(labels.size, np.int64), np.zeros(labels.size, np.float32)
+        for number in np.unique(labels).tolist():
+            rows, cells = np.flatnonzero(self.ids == number), np.flatnonzero(own_labels == number)
+            own = flat[np.ix_(rows, cells)]
+            best = own.argmax(0)
+            leaves[cells], values[cells] = rows[best], own[best, np.arange(len(cells))]
+        return leaves.reshape(labels.shape), values.reshape(labels.shape)
+
+    def _patches(self, best: BestPieces) -> tuple[tuple[Patch, ...], ...]:
+        return tuple(
+            tuple(
+                Patch(one.name, one.value, fit_photo(one.pixels, self.patch_bytes)) for one in own
+            )
+            for own in best.finish()
+        )
+
+    def _shot(
+        self, photo: LoadedPhoto, segmented: SegmentedPhoto, shares: NDArray[np.float64]
+    ) -> GalleryImage:
+        mask = segmented.mask
         height, width = photo.image.shape[:2]
         side = _SHOT_SIDES[self.shown > _FEW_SHOTS]
         scale = min(1.0, side / max(height, width))
@@ -251,7 +253,7 @@ class PortraitCollector:
         order = sorted(np.flatnonzero(shares >= OCCURS).tolist(), key=lambda k: (-shares[k], k))
         ids = [k if k < len(self.colours) else IGNORED for k in order]
         id_shares = tuple((k, float(shares[n])) for k, n in zip(ids, order, strict=True))
-        return GalleryImage(photo.photo.name, size, small_photo, drawn, id_shares)
+        return GalleryImage(photo.photo.name, size, small_photo, drawn, id_shares, segmented.doubt)
 
 
 MOST_IMAGES = 1_000
@@ -315,14 +317,6 @@ def make_portraits(
     return collector.finish()
 
 
-def inner_cells(height: int, width: int) -> NDArray[np.bool_]:
-    """(h, w), the cells away from the edges of a photo, where patches mostly show that edge."""
-    inner = np.zeros((height, width), bool)
-    rows, columns = round(height * _MARGIN), round(width * _MARGIN)
-    inner[rows : height - rows, columns : width - columns] = True
-    return inner
-
-
 def closeness(model: Segmenter) -> NDArray[float64]:
     """(N, N) mean cosine of the centroids of two ids; 0 for an id without centroids."""
     unit = normalize(model.network.view_centroids(0)[0].double(), dim=1).cpu()
@@ -330,6 +324,15 @@ def closeness(model: Segmenter) -> NDArray[float64]:
     sizes = member.sum(1, keepdim=True).clamp_min(1)
     means: NDArray[float64] = (member @ unit @ unit.T @ member.T / sizes / sizes.T).numpy()
     return means
+
+
+def merges_of(model: Segmenter) -> tuple[Merge, ...]:
+    """The tree of the centroids, a row for each merge; () if there is none."""
+    try:
+        rows = tree_of(model.network.centroid_set()).tolist()
+    except ConfigError:
+        return ()
+    return tuple((int(left), int(right), distance) for left, right, distance in rows)
 
 
 def _look(model: Segmenter, batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto]:
@@ -340,9 +343,19 @@ def _look(model: Segmenter, batch: Sequence[LoadedPhoto]) -> list[SegmentedPhoto
     logits = model.classify(features) if plain else model.logits(fractions)
     similar = scores(features, model.network.view_centroids(0)[0], "cosine")
     return [
-        SegmentedPhoto(upsample(photo_logits, fractions.shape[2:]), similarity.cpu().numpy())
+        SegmentedPhoto(
+            upsample(photo_logits, fractions.shape[2:]),
+            similarity.cpu().numpy(),
+            _doubt(photo_logits, model),
+        )
         for photo_logits, similarity in zip(logits, similar, strict=True)
     ]
+
+
+def _doubt(logits: torch.Tensor, model: Segmenter) -> float:
+    """Mean probability that the id of a cell is wrong; 0 where all of them are ignored."""
+    confidence = mean_confidence(logits, model.sharpness, model.clusters)
+    return 1 - confidence if confidence else 0.0
 
 
 def _evenly(count: int, wanted: int) -> frozenset[int]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cluster", "Document", "GalleryImage", "Patch", "Score", "Tree"]
+__all__ = ["Cluster", "Crop", "Document", "GalleryImage", "Node", "Patch", "Score", "Tree"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Cluster:
         typical: patches around its most typical pixels, most typical first.
         atypical: patches around its least typical pixels, least typical first.
         nearest: ids and mean cosines of the most similar clusters, most similar first.
+        parts: the clusters and nodes that it is made of, each as a node; () if there is no tree.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Cluster:
     typical: tuple[Patch, ...] = ()
     atypical: tuple[Patch, ...] = ()
     nearest: tuple[tuple[int, float], ...] = ()
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class GalleryImage:
         photo: WebP file.
         mask: PNG file with a palette.
         shares: ids that occur in it and their shares of its pixels, largest first.
+        doubt: mean probability, 0..1, that the id of a pixel is wrong.
     """
 
     name: str
@@ -70,6 +74,39 @@ class GalleryImage:
     photo: bytes
     mask: bytes
     shares: tuple[tuple[int, float], ...]
+    doubt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square piece of a photo, which several nodes may show.
+
+    Attributes:
+        name: of the photo.
+        image: WebP file.
+    """
+
+    name: str
+    image: bytes
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the tree, as the photos show it.
+
+    Attributes:
+        number: 0..2P-2, as scipy numbers nodes.
+        centroids: how many are below it.
+        share: of the pixels, 0..1.
+        photos: number of photos that it occurs in.
+        crops: numbers of crops, and for each a WebP file to lay over it, clear where the node is.
+    """
+
+    number: int
+    centroids: int
+    share: float
+    photos: int
+    crops: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,12 +119,28 @@ class Tree:
         owners: the id that each centroid belongs to.
         cut: number of clusters that the ids come from.
         suggested: number of clusters at the widest gap in the tree.
+        groups: (P,) number of the cluster of the cut that each centroid belongs to.
+        nodes: what the photos show of the nodes; of a large tree, of the last ones only.
+        crops: which they show.
+        command: what `--set n79=NAME` is written after to name a node.
     """
 
     merges: tuple[tuple[int, int, float], ...]
     owners: tuple[int, ...]
     cut: int
     suggested: int
+    groups: tuple[int, ...] = ()
+    nodes: Mapping[int, Node] = field(default_factory=dict)
+    crops: tuple[Crop, ...] = ()
+    command: str = "picie name RUN"
+
+    @cached_property
+    def members(self) -> tuple[tuple[int, ...], ...]:
+        """The centroids below each of the 2P - 1 nodes."""
+        found: list[tuple[int, ...]] = [(leaf,) for leaf in range(len(self.owners))]
+        for left, right, _ in self.merges:
+            found.append(found[left] + found[right])
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tree of clusters as an SVG element, and in words.
+"""The tree of clusters as an SVG element.
 
 Text and lines inherit the surrounding text colour, so the tree is readable in light and dark mode.
 """
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from picie.reporting.content import Cluster, Tree
+from picie.reporting.treetop import top_of
 from picie.visualization.thumbnails import colour_code, text
 
-__all__ = ["draw_tree", "merges_in_words"]
+__all__ = ["draw_tree"]
 
 _ROW = 14  # height of a leaf
-_LEFT, _TREE, _GAP = 12, 330, 10  # widths: before the root, the tree, between leaves and names
-_WIDTH, _TOP, _BOTTOM = 600, 34, 30
-_MOST_LEAVES = 160  # larger trees are drawn from their clusters on
+_LEFT, _TREE, _GAP = 34, 330, 40  # widths: before the root, the tree, numbers of leaves
+_WIDTH, _TOP, _BOTTOM = 650, 34, 30
+_MOST_LEAVES, _LEAVES = 160, 64  # larger trees are drawn from their last 64 leaves on
 _LONGEST_NAME = 32  # characters
-_MOST_LINES = 30
 _MARK = 10  # side of a square
 
 
@@ -32,8 +32,8 @@ class _Node:
 def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     """An SVG element: the root at the left, centroids at the right beside their clusters' names.
 
-    A dashed line marks the cut. Branches within one cluster have its colour. Trees of more than 160
-    centroids start at their clusters.
+    A dashed line marks the cut. Branches within one cluster have its colour. Of more than
+    160 centroids, the last 64 nodes to merge are the leaves, or the clusters if they are more.
 
     Args:
         tree: how the centroids merge.
@@ -42,7 +42,11 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     Returns:
         the element, or "" for fewer than 2 or more than 160 leaves.
     """
-    merges, owners = _collapsed(tree) if len(tree.owners) > _MOST_LEAVES else _whole(tree)
+    count = len(tree.owners)
+    top = top_of(tree.merges, count if count <= _MOST_LEAVES else max(tree.cut, _LEAVES))
+    merges = top.merges
+    owner = dict(zip(top.places, tree.owners, strict=True))
+    owners = [owner[leaf] for leaf in range(len(merges) + 1)]
     if not 2 <= len(owners) <= _MOST_LEAVES:
         return ""
     order = _order(merges, len(owners))
@@ -58,11 +62,12 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
         lines += [_branch(node, distance, most, clusters) for node in pair]
         lines.append(_bar(pair, distance, most, joined.owners, clusters))
         nodes.append(joined)
+    numbers = _numbers(tree, top.numbers, nodes, most)
     root = nodes[-1]
     stub = f"M{_x(root.height, most):g} {root.y:g}H{_LEFT - 8}"
     label = (
         f"Tree of {len(tree.owners)} centroids, cut into {tree.cut} clusters; the list below it "
-        "describes the merges in words"
+        "holds the same nodes"
     )
     return "\n".join(
         [
@@ -72,54 +77,11 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
             # Some colours, such as black and yellow, need an edge to stand out from the background.
             *(line.replace('class="own"', 'class="edge"') for line in lines if "own" in line),
             *lines,
+            *numbers,
             *_names([owners[leaf] for leaf in order], clusters),
             "</svg>",
         ]
     )
-
-
-def merges_in_words(tree: Tree, clusters: Mapping[int, Cluster]) -> tuple[str, ...]:
-    """A line for each merge above the cut, in order; at most the last 30.
-
-    Args:
-        tree: how the centroids merge.
-        clusters: by id.
-    """
-    count = len(tree.owners)
-    groups = [{owner} for owner in tree.owners]
-    lines = []
-    for row, (left, right, distance) in enumerate(tree.merges):
-        first, second = groups[left], groups[right]
-        groups.append(first | second)
-        left_over = count - row - 1
-        if left_over < tree.cut and first != second:
-            lines.append(
-                f"{left_over} cluster{'s' * (left_over > 1)} left: {_listed(first, clusters)} "
-                f"merges with {_listed(second, clusters)} (distance {distance:.2f})"
-            )
-    return tuple(lines[-_MOST_LINES:])
-
-
-def _whole(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]:
-    return tree.merges, tree.owners
-
-
-def _collapsed(tree: Tree) -> tuple[Sequence[tuple[int, int, float]], Sequence[int]]:
-    """The part of the tree above the cut; its leaves are the clusters of the cut."""
-    count = len(tree.owners)
-    below = count - tree.cut  # merges below the cut
-    owner = [*tree.owners]
-    joined = set()
-    for left, right, _ in tree.merges[:below]:
-        owner.append(owner[left])
-        joined |= {left, right}
-    leaves = [node for node in range(count + below) if node not in joined]
-    number = {node: place for place, node in enumerate(leaves)}
-    merges = []
-    for row, (left, right, distance) in enumerate(tree.merges[below:]):
-        merges.append((number[left], number[right], distance))
-        number[count + below + row] = len(leaves) + row
-    return merges, [owner[node] for node in leaves]
 
 
 def _order(merges: Sequence[tuple[int, int, float]], count: int) -> list[int]:
@@ -157,6 +119,19 @@ def _bar(
 ) -> str:
     path = f"M{_x(height, most):g} {pair[0].y:g}V{pair[1].y:g}"
     return f'<path {_stroke(owners, clusters)} d="{path}"/>'
+
+
+def _numbers(tree: Tree, numbers: Sequence[int], nodes: Sequence[_Node], most: float) -> list[str]:
+    """The number of each node, at its left end or beside a leaf; a link where it has a row."""
+    elements = []
+    leaves = (len(nodes) + 1) // 2
+    for place, (number, node) in enumerate(zip(numbers, nodes, strict=True)):
+        at = f'x="{_LEFT + _TREE + 4}" y="{node.y + 3.5:g}"'
+        if place >= leaves:
+            at = f'x="{_x(node.height, most) - 2:g}" y="{node.y - 2:g}" text-anchor="end"'
+        label = f'<text class="node-number" {at}>n{number}</text>'
+        elements.append(f'<a href="#n{number}">{label}</a>' if number in tree.nodes else label)
+    return elements
 
 
 def _cuts(tree: Tree, most: float, height: int) -> list[str]:
@@ -210,13 +185,3 @@ def _names(owners: Sequence[int], clusters: Mapping[int, Cluster]) -> list[str]:
             )
         start = row
     return elements
-
-
-def _listed(owners: set[int], clusters: Mapping[int, Cluster]) -> str:
-    names = [
-        clusters[owner].name if owner in clusters else "an ignored cluster"
-        for owner in sorted(owners)
-    ]
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more"
-    return " + ".join(names)

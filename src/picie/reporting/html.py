@@ -12,9 +12,10 @@ from pathlib import Path
 
 from picie.metrics.health import health_warnings
 from picie.reporting.clusters import card, index, percent, share_bar, swatch
-from picie.reporting.content import Cluster, Document, GalleryImage
-from picie.reporting.dendrogram import draw_tree, merges_in_words
+from picie.reporting.content import Cluster, Document, GalleryImage, Tree
+from picie.reporting.dendrogram import draw_tree
 from picie.reporting.measures import ShownMeasure, shown_measures
+from picie.reporting.nodes import Nodes, crop_styles
 from picie.reporting.score_tables import score_tables
 from picie.types import IGNORED
 from picie.visualization.thumbnails import data_uri, text
@@ -26,6 +27,11 @@ _MOST_PROBLEMS = 20_000  # lines
 _GROUNDS = (
     "No number here tells good masks from bad ones on all kinds of photos: compare runs on the "
     "same photos, and look at the clusters below."
+)
+_NODES_NOTE = (
+    "Each row opens to the two nodes that it is made of, and holds the command that names it. A "
+    "node has the same number at every number of clusters. Its pieces of photos are dealt by the "
+    "shares of its centroids; what is grey, beyond the white line, belongs to other nodes."
 )
 _SECTIONS = {
     "summary": "Summary",
@@ -44,6 +50,8 @@ def to_html(document: Document) -> str:
         document: the content.
     """
     style, script = _asset("page.css"), _asset("page.js")
+    if document.tree is not None:
+        style += crop_styles(document.tree.crops)
     title = text(document.title)
     links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name in _SECTIONS.items())
     bodies = (_summary, _health, _clusters, _gallery, _tree, _score)
@@ -199,7 +207,17 @@ def _scale(measure: ShownMeasure) -> str:
 
 def _clusters(document: Document) -> str:
     by_id = {cluster.id: cluster for cluster in document.clusters}
-    cards = [card(cluster, by_id, document.photos) for cluster in document.clusters[:_MOST_CARDS]]
+    nodes = None if document.tree is None else Nodes(document.tree, by_id, document.photos)
+    cards = [
+        card(
+            cluster,
+            by_id,
+            document.photos,
+            node=nodes.fact(cluster) if nodes is not None else "",
+            members=nodes.members(cluster) if nodes is not None else "",
+        )
+        for cluster in document.clusters[:_MOST_CARDS]
+    ]
     note = (
         "Largest first. Each patch comes from another photo and is a third of its short side wide; "
         "the ring marks the pixel, the white line the boundary of the cluster. Similarity is the "
@@ -215,21 +233,40 @@ def _gallery(document: Document) -> str:
 
 
 def _tree(document: Document) -> str:
-    if document.tree is None:
+    tree = document.tree
+    if tree is None:
         return f'<p class="quiet">{text(document.tree_note)}</p>'
     by_id = {cluster.id: cluster for cluster in document.clusters}
-    drawn = draw_tree(document.tree, by_id)
-    lines = merges_in_words(document.tree, by_id)
+    drawn = draw_tree(tree, by_id)
     parts = [f'<p class="quiet">{text(document.tree_note)}</p>']
     if drawn:
         parts.append(
             '<div class="wide" tabindex="0" role="region" aria-label="Tree of clusters">'
             f"{drawn}</div>"
         )
-    if lines:
-        items = "".join(f"<li>{text(line)}</li>" for line in lines)
-        parts.append(f"<details><summary>The merges in words</summary><ol>{items}</ol></details>")
+    if tree.nodes:
+        parts.append(_rows(tree, Nodes(tree, by_id, document.photos)))
     return "\n".join(parts)
+
+
+def _rows(tree: Tree, nodes: Nodes) -> str:
+    """The rows of the nodes, from the cut down and above it."""
+    least, most = min(tree.nodes), 2 * len(tree.owners) - 2
+    above = nodes.above_the_cut()
+    note = _NODES_NOTE
+    if least:
+        note += f" The page shows the nodes from n{least} on, the last to merge."
+    return "\n".join(
+        [
+            "<h3>Nodes</h3>",
+            f'<p class="quiet">{note}</p>',
+            '<form class="find js-only"><label for="node">Find a node</label> '
+            f'<input id="node" size="6" placeholder="n{most}" autocomplete="off"> '
+            "<button>Show</button></form>",
+            nodes.at_the_cut(),
+            f"<details><summary>Nodes above the cut</summary>{above}</details>" if above else "",
+        ]
+    )
 
 
 def _score(document: Document) -> str:
@@ -277,6 +314,8 @@ def _tools(shots: Sequence[GalleryImage], clusters: Mapping[int, Cluster]) -> st
         '<label for="mix">Mask</label><output id="mix-value" for="mix">50 %</output></p>'
         '<p><label for="show">With</label><select id="show">'
         f'<option value="">any cluster ({len(shots)})</option>{options}</select></p>'
+        '<p><label for="order">Sort by</label><select id="order">'
+        '<option value="name">name</option><option value="doubt">doubt</option></select></p>'
         '<p><label><input type="checkbox" id="large"> large</label></p>'
         f'<p class="quiet" role="status" id="count">{len(shots)} photos</p>'
         "</form>"
@@ -299,10 +338,11 @@ def _figure(shot: GalleryImage, clusters: Mapping[int, Cluster]) -> str:
     words += f"; {len(named) - _MOST_IN_ALT} more" if len(named) > _MOST_IN_ALT else ""
     ids = " ".join(str(number) for number, _ in shot.shares)
     return (
-        f'<figure class="shot" data-ids="{ids}">'
+        f'<figure class="shot" data-ids="{ids}" data-doubt="{shot.doubt:.4f}">'
         f'<div class="pair"><img class="photo" src="{data_uri("image/webp", shot.photo)}" '
         f'alt="Photo {name}" {sizes}>'
         f'<img class="mask" src="{data_uri("image/png", shot.mask)}" '
         f'alt="Its mask: {text(words)}" {sizes}></div>'
-        f'<figcaption><b>{name}</b><ul class="parts">{parts}</ul></figcaption></figure>'
+        f'<figcaption><b>{name}</b> <span class="quiet number">doubt {percent(shot.doubt)}</span>'
+        f'<ul class="parts">{parts}</ul></figcaption></figure>'
     )

@@ -1,20 +1,21 @@
 """Reports: one HTML page that shows the clusters of a model on a folder of photos."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from picie.clustering.tree import suggest_clusters, tree_of
+from picie.clustering.tree import cluster_groups, suggest_clusters, tree_of
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.masks import MaskMap, MaskOrientation, Void, mask_rule
 from picie.errors import ConfigError
 from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, loaded
-from picie.reporting.collect import Portraits, closeness, make_portraits
+from picie.reporting.collect import Portraits, closeness, make_portraits, merges_of
 from picie.reporting.content import Cluster, Document, Tree
 from picie.reporting.html import is_report, to_html
 from picie.reporting.scores import score_of
-from picie.runs import Run
+from picie.runs import CLASSES_FILE, Run
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import Inputs, check_output
 from picie.runtime.progress import Reporter
@@ -25,6 +26,7 @@ from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
 __all__ = ["Report", "make_report", "report"]
 
 _NEAREST = 3
+_DOUBT = "Doubt is the mean probability that the class of a pixel is wrong, as the model sees it."
 _ENDINGS = (".html", ".htm")
 
 
@@ -94,12 +96,12 @@ def make_report(
         model, folder, gallery=gallery, size=size, workers=workers, reporter=reporter
     )
     score, score_note = score_of(model, folder, size=size, rule=rule, reporter=reporter)
-    every = _clusters(model, portraits)
+    tree, tree_note = _tree(model, run, portraits)
+    every = _clusters(model, portraits, _parts(model, tree))
     clusters = sorted(
         (cluster for cluster in every if cluster.share),
         key=lambda cluster: (-cluster.share, cluster.id),
     )
-    tree, tree_note = _tree(model)
     health_note, health = _health(model, run)
     charts = _charts(run)
     document = Document(
@@ -234,7 +236,9 @@ def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tupl
 # --- clusters
 
 
-def _clusters(model: Segmenter, portraits: Portraits) -> list[Cluster]:
+def _clusters(
+    model: Segmenter, portraits: Portraits, parts: Mapping[int, tuple[int, ...]]
+) -> list[Cluster]:
     """Card data of every output id, in order, then of the ignored pixels if there are any."""
     near, notes = closeness(model), _notes(model)
     clusters = []
@@ -256,13 +260,23 @@ def _clusters(model: Segmenter, portraits: Portraits) -> list[Cluster]:
                 typical=portraits.typical[number],
                 atypical=portraits.atypical[number],
                 nearest=nearest,
+                parts=parts.get(number, ()),
             )
         )
     if portraits.shares[-1]:
         share, photos = float(portraits.shares[-1]), int(portraits.occurrences[-1])
         note = f"{notes['']}: void in masks"
         clusters.append(
-            Cluster(IGNORED, "ignored", note, (128, 128, 128), share, photos, portraits.heats[-1])
+            Cluster(
+                IGNORED,
+                "ignored",
+                note,
+                (128, 128, 128),
+                share,
+                photos,
+                portraits.heats[-1],
+                parts=parts.get(IGNORED, ()),
+            )
         )
     return clusters
 
@@ -281,14 +295,40 @@ def _notes(model: Segmenter) -> dict[str, str]:
     return notes
 
 
+def _parts(model: Segmenter, tree: Tree | None) -> dict[int, tuple[int, ...]]:
+    """The nodes that each id is made of: those of its clusters, and those that were named."""
+    if tree is None:
+        return {}
+    count = len(tree.owners)
+    merged = model.class_names.merged if model.class_names is not None else ()
+    chosen = {node for named_class in merged for node in named_class.nodes}
+    parts: dict[int, list[int]] = {owner: [] for owner in tree.owners}
+
+    def is_part(node: int) -> bool:
+        """Whether a node is of one id, and a cluster, a named node, or what is left of one."""
+        own = tree.members[node]
+        return len({tree.owners[leaf] for leaf in own}) == 1 and (
+            len({tree.groups[leaf] for leaf in own}) == 1 or node in chosen
+        )
+
+    waiting = [2 * count - 2]
+    while waiting:
+        node = waiting.pop()
+        if is_part(node):
+            parts[tree.owners[tree.members[node][0]]].append(node)
+        else:
+            waiting += tree.merges[node - count][:2]
+    return {owner: tuple(sorted(nodes)) for owner, nodes in parts.items()}
+
+
 def _gallery_note(portraits: Portraits) -> str:
     if not portraits.shots:
         return "No photo is shown here, but all are counted above."
     if len(portraits.shots) == portraits.photos:
-        return "All readable photos, sorted by name."
+        return f"All readable photos. {_DOUBT}"
     return (
         f"{len(portraits.shots)} of {portraits.photos:,} photos, evenly spaced by name; all are "
-        "counted above. --gallery shows more."
+        f"counted above. --gallery shows more. {_DOUBT}"
     )
 
 
@@ -333,9 +373,10 @@ def _cut(model: Segmenter) -> int:
     return model.network.clusters if model.class_names is None else model.class_names.clusters
 
 
-def _tree(model: Segmenter) -> tuple[Tree | None, str]:
+def _tree(model: Segmenter, run: Run | None, portraits: Portraits) -> tuple[Tree | None, str]:
+    centroids = model.network.centroid_set()
     try:
-        rows = tree_of(model.network.centroid_set())
+        rows = tree_of(centroids)
     except ConfigError as error:
         return None, f"No tree: {error}"
     if not len(rows):
@@ -343,7 +384,6 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     ids = model.centroid_ids
     owners = [IGNORED if number == model.clusters else number for number in ids.tolist()]
     suggested, cut = suggest_clusters(rows), _cut(model)
-    merges = tuple((int(left), int(right), distance) for left, right, distance in rows.tolist())
     note = (
         f"The order in which the {len(owners)} centroids merge. This page shows the cut at {cut} "
         "clusters"
@@ -351,7 +391,29 @@ def _tree(model: Segmenter) -> tuple[Tree | None, str]:
     note += (
         ", which is also at the widest gap in the tree. "
         if suggested == cut
-        else f"; suggested: {suggested} (widest gap in the tree), with --clusters {suggested}. "
+        else f"; the widest gap in the tree is at {suggested}, a weak hint. "
     )
     note += f"Any number from 2 to {len(owners)} is available without training."
-    return Tree(merges, tuple(owners), cut, suggested), note
+    tree = Tree(
+        merges_of(model),
+        tuple(owners),
+        cut,
+        suggested,
+        tuple(cluster_groups(centroids, cut).tolist()),
+        portraits.nodes,
+        portraits.crops,
+        _command(model, run),
+    )
+    return tree, note
+
+
+def _command(model: Segmenter, run: Run | None) -> str:
+    """How `picie name` is called for this model, at the cut that the page shows."""
+    folder = run.folder if run is not None else model.run
+    if folder is None:
+        return "picie name RUN"
+    command = f"picie name {shlex.quote(str(folder))}"
+    recut = run is not None and model.network.clusters != run.config.clusters
+    if recut and model.class_names is None and not (folder / CLASSES_FILE).exists():
+        command += f" --clusters {model.network.clusters}"
+    return command

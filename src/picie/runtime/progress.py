@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
+"""Progress: bars on a terminal, one line that changes in a notebook, plain lines elsewhere."""
 
 import os
 import time
@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from picie.runtime import notebook
+from picie.runtime.notebook import Line, in_notebook
 from picie.runtime.printable import printable
 
 __all__ = ["PLAIN_SECONDS", "Advance", "PlainConsole", "Reporter"]
@@ -70,6 +72,7 @@ class Reporter:
         self.quiet = quiet
         self._told: set[str] = set()
         self.console: Console = PlainConsole(stderr=True, quiet=quiet)
+        self._line = Line()
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Advance]:
@@ -79,7 +82,8 @@ class Reporter:
             A function to call with the number of items finished since the last call.
         """
         if self.quiet or not self.console.is_terminal:
-            yield _silent if self.quiet else self._plain(label, total)
+            changing = self._changing if in_notebook() else self._plain
+            yield _silent if self.quiet else changing(label, total)
             return
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -103,7 +107,10 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Show one line; what a terminal would take for commands is escaped."""
-        self.console.print(text)
+        if not self.quiet and in_notebook():
+            notebook.say(text)
+        else:
+            self.console.print(text)
 
     def tell(self, notes: Iterable[str]) -> None:
         """Show notes, one line each, and each of them only once: folders are opened repeatedly."""
@@ -127,6 +134,23 @@ class Reporter:
             self.say(f"  {text}")
         if len(texts) > _MOST_LINES:
             self.say(f"  ... and {len(texts) - _MOST_LINES} more; {rest} lists all")
+
+    def _changing(self, label: str, total: int) -> Advance:
+        shown = 0.0
+        count = 0
+        said = ""
+
+        def advance(done: int, note: Callable[[], str] | None = None) -> None:
+            nonlocal shown, count, said
+            count += done
+            now = time.monotonic()
+            if now - shown < _NOTE_SECONDS and count < total:
+                return
+            shown = now
+            said = note() if note is not None else said
+            self._line.write(f"{label}: {count}/{total} {said}", count / max(total, 1))
+
+        return advance
 
     def _plain(self, label: str, total: int) -> Advance:
         start = last = time.monotonic()

@@ -13,8 +13,8 @@ from typing import Any
 from picie.annotation.events import MARKS, Event, new_event
 from picie.errors import ConfigError
 from picie.models.class_names import ClassNames, NamedClass, check_colour, check_name
-from picie.naming.assign import ClusterTree, assign, paint, remove, take_away
-from picie.naming.parts import Part, parts_of, with_parts
+from picie.naming.assign import ClusterTree, assign, paint, recut, remove, take_away
+from picie.naming.parts import Part
 from picie.runtime.printable import shown
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "NAMING",
     "ON_PHOTOS",
     "TREELESS",
-    "as_nodes",
     "mark",
     "naming",
     "text",
@@ -113,20 +112,6 @@ def mark(values: Mapping[str, Any], image: str, size: tuple[int, int], digest: s
         rings: Any = values.get("rings")
         record["rings"] = [_inside(one, size) for one in rings] if _is_list(rings) else rings
     return new_event(BY, **record)
-
-
-def as_nodes(names: ClassNames, tree: ClusterTree) -> ClassNames:
-    """The same names with nodes in place of cluster numbers, which hold at any cut."""
-    if not tree.children:
-        return names
-    classes = []
-    for one in names.classes:
-        parts: list[Part] = []
-        for part in parts_of(one):
-            members = tree.members(part, names.origin)
-            parts += [part] if part.is_node else [Part(n, True) for n in tree.cover_nodes(members)]
-        classes.append(with_parts(one, list(dict.fromkeys(parts))))
-    return replace(names, classes=tuple(classes))
 
 
 def with_class(names: ClassNames, title: str) -> ClassNames:
@@ -226,11 +211,8 @@ def _check_known(title: str, known: Sequence[str]) -> None:
 def _cut(
     names: ClassNames, tree: Callable[[int], ClusterTree], clusters: int
 ) -> tuple[ClassNames, list[str]]:
-    tree(clusters)  # raises for an impossible cut
-    if clusters == names.clusters:
-        return names, []
-    names = as_nodes(names, tree(names.clusters))
-    return replace(names, clusters=clusters), [f"{clusters} clusters"]
+    later = tree(clusters)  # raises for an impossible cut
+    return (names, []) if clusters == names.clusters else recut(names, tree(names.clusters), later)
 
 
 # --- marks

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from picie.data.images import read_reduced
 from picie.errors import ConfigError
-from picie.reporting.collect import OCCURS
+from picie.reporting.leaves import OCCURS
 from picie.studio.index import Index
 from picie.visualization.thumbnails import cut_patch, data_uri, heat_map
 

@@ -1,6 +1,6 @@
 """Colours on screen: of the nodes of the tree, and of classes.
 
-A colour never changes with the cut. The clusters of the training have those of the palette. A node
+A colour never changes with the cut. The clusters of the training have those of their masks. A node
 below such a cluster has a shade of its colour, siblings different ones; a node above has the colour
 of the cluster that most of its centroids are in.
 """
@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from picie.visualization.arrangement import arranged
 from picie.visualization.palette import cielab, palette
 from picie.visualization.thumbnails import colour_code
 
@@ -34,7 +35,8 @@ def node_colours(
         children: the two nodes below each node from P on; none without a tree.
         groups: (P,) the cluster of each centroid in the training.
     """
-    base = palette(max(groups) + 1)
+    every = np.array(groups, np.int64)
+    base = arranged(palette(max(groups) + 1), every, children)
     members: list[tuple[int, ...]] = [(leaf,) for leaf in range(leaves)]
     for left, right in children:
         members.append(members[left] + members[right])

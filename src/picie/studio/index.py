@@ -27,7 +27,8 @@ from torch.nn import functional as F
 from picie.annotation.queue import Summary, spread, summarise
 from picie.errors import ModelError, PicieError
 from picie.inference.segmenter import Segmenter
-from picie.reporting.collect import HEAT_SIDE, inner_cells
+from picie.reporting.collect import HEAT_SIDE
+from picie.reporting.leaves import inner_cells
 from picie.runtime.documents import read_json
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.locks import locked

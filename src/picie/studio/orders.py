@@ -32,6 +32,7 @@ FORMATS = {
     "yolo": "",
     "cityscapes": "",
     "huggingface": "",
+    "segmentation": "",
     "fiftyone": "",
     "geotiff": "geo",
     "geopackage": "geo",

@@ -15,14 +15,24 @@ import asyncio
 import ipaddress
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["HEADERS", "MOST_BODY", "Guard", "Keys", "is_loopback"]
+__all__ = [
+    "HEADERS",
+    "MOST_BODY",
+    "Guard",
+    "Keys",
+    "is_loopback",
+    "is_own_host",
+    "read_body",
+    "refuse",
+    "with_headers",
+]
 
 MOST_BODY = 2_000_000
 """Longest body of a request, in bytes."""
@@ -38,7 +48,7 @@ HEADERS: Mapping[str, str] = {
 }
 """Headers of every answer."""
 
-_MOST_READ = 10 * MOST_BODY
+_MOST_READ = 10  # times the longest body, before a connection is ended
 _MOST_PATH = 500  # characters
 _BODY_SECONDS = 20.0  # for the whole body of a request
 _READS = ("GET", "HEAD")
@@ -78,6 +88,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_own_host(host: str, further: Collection[str]) -> bool:
+    """Whether a Host header names this server; ports may differ (a tunnel has its own).
+
+    Args:
+        host: the header.
+        further: names besides those of the loopback. With some, any numeric address is good as
+            well, since only names can be made to point elsewhere.
+    """
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or host.endswith("]"):
+        name = host.lower()
+    elif not (port.isascii() and port.isdigit()):
+        return False
+    if name in _LOOPBACK or name in further:
+        return True
+    return bool(further) and _is_numeric(name)
+
+
 class Guard:
     """Refuses requests of strangers, and adds the headers of every answer.
 
@@ -85,8 +113,7 @@ class Guard:
         app: what answers the others.
         keys: of this server.
         port: of this server, which names the cookie: cookies do not know ports.
-        hosts: further names that the server may have in requests. With some, any numeric address
-            is good as well, since only names can be made to point elsewhere.
+        hosts: further names that the server may have in requests, as for `is_own_host`.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, port: int, hosts: tuple[str, ...] = ()) -> None:
@@ -101,13 +128,13 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        guarded = _with_headers(send)
+        guarded = with_headers(send)
         headers = Headers(scope=scope)
         refused = self._refusal(scope, headers)
         if refused is None and self._enters(scope):
             await self._enter(headers, guarded)
         elif refused is not None:
-            await _answer(guarded, *refused)
+            await refuse(guarded, *refused)
         else:
             await self._pass(scope, headers, receive, guarded)
 
@@ -115,7 +142,7 @@ class Guard:
         """Status and text of a refusal."""
         method, path = scope["method"], scope["path"]
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
+        if len(hosts) != 1 or not is_own_host(hosts[0], self._hosts):
             return 421, "this server does not have that name; " + _LOST
         if method not in _READS + _WRITES:
             return 405, f"{method[:16]} is not a request that this server answers"
@@ -138,17 +165,6 @@ class Guard:
 
     def _enters(self, scope: Scope) -> bool:
         return scope["path"] == "/" and b"token=" in scope["query_string"]
-
-    def _is_own(self, host: str) -> bool:
-        """Whether a Host header names this server; ports may differ (a tunnel has its own)."""
-        name, colon, port = host.lower().rpartition(":")
-        if not colon or host.endswith("]"):
-            name = host.lower()
-        elif not (port.isascii() and port.isdigit()):
-            return False
-        if name in _LOOPBACK or name in self._hosts:
-            return True
-        return bool(self._hosts) and _is_numeric(name)
 
     def _knows(self, headers: Headers) -> bool:
         """Whether a request holds the cookie."""
@@ -176,16 +192,15 @@ class Guard:
     async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Hand the request on, with its whole body."""
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                body = await _body(headers, receive)
+            body = await read_body(headers, receive)
         except ConnectionError:
             return  # the client has left
         except TimeoutError:
-            await _answer(send, 408, "the request came too slowly; send it again", close=True)
+            await refuse(send, 408, "the request came too slowly; send it again", close=True)
             return
         if body is None:
             limit = f"{MOST_BODY // 1_000_000} MB"
-            await _answer(send, 413, f"the request is larger than {limit}", close=True)
+            await refuse(send, 413, f"the request is larger than {limit}", close=True)
             return
         given = started = False
 
@@ -207,7 +222,7 @@ class Guard:
             task = asyncio.current_task()
             if task is None or task.cancelling() or started:
                 raise
-            await _answer(send, 503, "the model has changed; ask again")
+            await refuse(send, 503, "the model has changed; ask again")
 
 
 def _write_refusal(headers: Headers, host: str, site: str | None) -> tuple[int, str] | None:
@@ -231,34 +246,47 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes | None:
+async def read_body(headers: Headers, receive: Receive, most: int = MOST_BODY) -> bytes | None:
     """The whole body of a request; None if it is too long, whatever its header says.
 
     What is too long is read all the same up to a limit, and forgotten: whoever is still sending
     does not see the answer.
 
+    Args:
+        headers: of the request.
+        receive: its body.
+        most: longest body, in bytes.
+
     Raises:
         ConnectionError: the client has left.
+        TimeoutError: it takes too long.
     """
+    async with asyncio.timeout(_BODY_SECONDS):
+        return await _whole(headers, receive, most)
+
+
+async def _whole(headers: Headers, receive: Receive, most: int) -> bytes | None:
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > _MOST_READ:
+    if not (length.isascii() and length.isdigit()) or int(length) > _MOST_READ * most:
         return None
     parts, total, more = [], 0, True
-    while more and total <= _MOST_READ:
+    while more and total <= _MOST_READ * most:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError
         part = message.get("body", b"")
         total += len(part)
         more = message.get("more_body", False)
-        if total <= MOST_BODY:
+        if total <= most:
             parts.append(part)
         else:
             parts.clear()
-    return b"".join(parts) if total <= MOST_BODY else None
+    return b"".join(parts) if total <= most else None
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send) -> Send:
+    """Sends answers with the headers that each of them has."""
+
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -270,7 +298,15 @@ def _with_headers(send: Send) -> Send:
     return guarded
 
 
-async def _answer(send: Send, status: int, text: str, *, close: bool = False) -> None:
+async def refuse(send: Send, status: int, text: str, *, close: bool = False) -> None:
+    """Answer with an error.
+
+    Args:
+        send: of the request.
+        status: of HTTP.
+        text: what is wrong.
+        close: end the connection.
+    """
     extra = [(b"connection", b"close")] if close else []
     await _send(send, status, json.dumps({"error": text}).encode(), "application/json", extra)
 

@@ -47,11 +47,16 @@ class Address:
         self.keys = Keys.make()
 
     @property
-    def url(self) -> str:
-        """What a browser opens, with the token."""
+    def origin(self) -> str:
+        """The address without a path, such as http://127.0.0.1:9090."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        return f"http://{host}:{self.port}/?token={self.keys.token}"
+        return f"http://{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What a browser opens, with the token."""
+        return f"{self.origin}/?token={self.keys.token}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -73,7 +78,7 @@ def listen(host: str, port: int) -> Address:
             return Address(_listener(host.strip("[]"), port), host)
         except OSError as error:
             problem = f"port {port} of {host} cannot be opened ({error.strerror or error})"
-    raise ConfigError(f"{problem}; give another --port, or leave it out for a free one")
+    raise ConfigError(f"{problem}; give another --port; 0 is any free one")
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -117,6 +122,7 @@ class Server(uvicorn.Server):
         address: where.
         browser: open the page in the browser.
         ending: is called before the server waits for its last answers.
+        line: what it says; the address of the studio if empty.
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class Server(uvicorn.Server):
         *,
         browser: bool = False,
         ending: Callable[[], None] = lambda: None,
+        line: str = "",
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -145,11 +152,12 @@ class Server(uvicorn.Server):
         self._address = address
         self._browser = browser
         self._ending = ending
+        self._line = line or f"picie studio: {address.url}"
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port, and say so."""
         await super().startup(sockets)
-        print(f"picie studio: {self._address.url}", flush=True)
+        print(self._line, flush=True)
         if self._browser:
             threading.Thread(target=_show, args=[self._address.url], daemon=True).start()
 

@@ -5,11 +5,19 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
-from picie.config import MACHINE, Config, MachineSettings, lost_settings, lost_text, make_config
+from picie.config import (
+    MACHINE,
+    Config,
+    MachineSettings,
+    TrainSettings,
+    lost_settings,
+    lost_text,
+    make_config,
+)
 from picie.data.datasets.registry import open_dataset
 from picie.data.folder import Photo, PhotoFolder
 from picie.errors import ConfigError, DataError, ModelError
@@ -46,7 +54,7 @@ def train(
     quiet: bool = True,
     profile: bool = False,
     config: Config | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainSettings],
 ) -> Segmenter:
     """Learn to segment a folder of images, without labels.
 
@@ -78,7 +86,7 @@ def train(
     path = local_path(data)
     place = {"data": str(data) if path is None else str(path.resolve()), "split": split}
     if config is None:
-        config = make_config(preset, **settings, **place)
+        config = make_config(preset, **settings, data=place["data"], split=split)
     elif settings:
         raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
     else:

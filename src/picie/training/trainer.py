@@ -22,7 +22,7 @@ from picie.config import Config
 from picie.data.crop_loader import counted, image_loader, open_crops
 from picie.data.folder import Photo
 from picie.errors import DataError, ModelError
-from picie.evaluation.health import health_sample, health_text
+from picie.evaluation.health import health_sample, health_text, verdict
 from picie.inference.segmenter import Segmenter
 from picie.models.picie import PiCIE
 from picie.models.storage import save_model
@@ -212,7 +212,7 @@ class Trainer:
 
     def result(self) -> Segmenter:
         """The final model, saved in the run folder."""
-        vote = Vote(torch.empty(0))
+        vote, said = Vote(torch.empty(0)), ""
         if self.config.final_centroids == "clean" or not self.config.epochs:
             vote = self._keep_clean()
         undone = self._undo_training(vote)
@@ -233,7 +233,9 @@ class Trainer:
             if vote.rule:
                 self._say(f"tree of the centroids: {vote}")
                 health |= {"tree_agreement": vote.agreement, "border_contrast": vote.contrast}
-            self._say_lines(health_text(health, self.model.clusters))
+            for line in health_text(health, self.model.clusters).splitlines():
+                _LOG.info(line)
+            said = verdict(health)
             write_atomically(self.run.health_path, json.dumps(health, indent=1).encode())
             self.tracking.result(self.model, health)
         self._report_unreadable()
@@ -242,6 +244,7 @@ class Trainer:
         self.processes.wait()
         seconds = time.monotonic() - self.began
         self._say(f"done in {seconds / 60:.1f} min: {self.run.folder}")
+        self._say_lines(said)
         if self.clock.on:
             self._say_lines("where the time went:\n" + self.clock.table(seconds))
         segmenter = Segmenter(self.model, self.config)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from picie.errors import DataError
 from picie.visualization.masks import write_png
-from picie.visualization.palette import FRAME, INK, PAPER, QUIET, Font, palette, shorten
+from picie.visualization.palette import FRAME, INK, PAPER, QUIET, Font, shorten
 
 __all__ = ["Column", "columns_by_class", "draw_confusion", "shade", "write_confusion"]
 
@@ -25,7 +25,7 @@ _SHARE = 48  # width of the column of class shares
 _LEAST_WIDTH = 560  # room for the text above and below small matrices
 _BAR = (180, 12)  # of the scale
 
-_DARK = (6, 42, 72)
+_BLUE, _DARK = (0, 114, 178), (6, 42, 72)
 _TURN = 55.0  # per cent of the fully saturated colour; larger values are darker
 _LIGHT_INK = 46.0  # per cent above which text is white
 
@@ -121,9 +121,8 @@ def draw_confusion(
 
 
 def shade(percent: float) -> tuple[int, int, int]:
-    """Colour of a percentage 0..100: from white to the blue of the palette, then to dark blue."""
-    blue = palette(5)[4].astype(float)
-    ends = (PAPER, blue) if percent <= _TURN else (blue, _DARK)
+    """Colour of a percentage 0..100: from white to blue, then to dark blue."""
+    ends = (PAPER, _BLUE) if percent <= _TURN else (_BLUE, _DARK)
     part = percent / _TURN if percent <= _TURN else (percent - _TURN) / (100 - _TURN)
     mixed = (1 - part) * np.asarray(ends[0]) + part * np.asarray(ends[1])
     red, green, last = (round(float(value)) for value in mixed)

@@ -1,4 +1,7 @@
-"""Colours of clusters that are distinct for normal and red-green colour-blind vision."""
+"""Colours of clusters that are distinct over photos, also for red-green colour-blind vision."""
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,21 +9,58 @@ from PIL import ImageFont
 
 from picie.errors import ConfigError
 
-__all__ = ["FRAME", "INK", "PAPER", "QUIET", "Colours", "Font", "cielab", "palette", "shorten"]
+__all__ = [
+    "FRAME",
+    "INK",
+    "PAPER",
+    "QUIET",
+    "Colours",
+    "Font",
+    "blended_distances",
+    "cielab",
+    "palette",
+    "shorten",
+]
 
 Colours = NDArray[np.uint8]
 """(K, 3) sRGB, one row for each cluster id."""
 
-# Okabe and Ito, "Color Universal Design" (2008); black is last, because overlays with it are dark.
+# Found by a search for the largest least CIEDE2000 of all pairs among the first 8, 12, 16, 24
+# and 32, blended at 50 % over three greys (_BACKGROUNDS); distances for protanopes and deuteranopes
+# count 3.5 times. None is close to black, white or grey.
 _FIRST = (
-    (230, 159, 0),  # orange
-    (86, 180, 233),  # sky blue
-    (0, 158, 115),  # bluish green
-    (240, 228, 66),  # yellow
-    (0, 114, 178),  # blue
-    (213, 94, 0),  # vermilion
-    (204, 121, 167),  # reddish purple
-    (0, 0, 0),
+    (246, 0, 122),
+    (0, 223, 0),
+    (95, 176, 253),
+    (255, 194, 101),
+    (0, 4, 90),
+    (14, 72, 54),
+    (91, 35, 0),
+    (247, 198, 227),
+    (2, 194, 177),
+    (157, 78, 255),
+    (251, 70, 49),
+    (212, 255, 190),
+    (104, 96, 0),
+    (246, 251, 16),
+    (102, 101, 142),
+    (103, 0, 28),
+    (0, 138, 42),
+    (1, 73, 223),
+    (230, 102, 0),
+    (152, 120, 86),
+    (255, 114, 221),
+    (114, 5, 129),
+    (117, 151, 120),
+    (164, 248, 255),
+    (8, 250, 150),
+    (252, 163, 126),
+    (191, 202, 255),
+    (137, 78, 81),
+    (255, 129, 151),
+    (49, 0, 237),
+    (25, 136, 168),
+    (149, 190, 57),
 )
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
@@ -40,18 +80,23 @@ _XYZ = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]],
 )
 _VISIONS = np.stack([np.eye(3), _PROTANOPIA, _DEUTERANOPIA])
+_IMPAIRED = 3.5  # weight of distances for the two other visions; with 1, normal vision suffers
 
-_STEP = 15  # 18 levels per channel: 5832 candidates, enough choice and fast to search
-_LIGHTNESS = (28.0, 93.0)  # L* of candidates: visible on dark and on bright parts of photos
-_SEARCHED = 1024  # here the closest colours differ by one CIELAB unit, about the limit of vision
+_BACKGROUNDS = (40, 128, 215)  # dark, middle and bright parts of photos, under half opaque colours
+_STEP = 15  # 18 levels per channel: enough choice and fast to search
+_LIGHTNESS = (28.0, 93.0)  # L* of further colours: neither black nor white
+_LEAST_CHROMA = 20.0  # grey over a photo looks like a dull photo
+_SEARCHED = 256  # here the closest colours, blended, are at about the limit of vision
 
 
 def palette(k: int) -> Colours:
     """K distinct colours in a fixed order; a longer palette begins with the shorter one.
 
-    The first 8 are those of Okabe and Ito. Each further colour is the candidate farthest in CIELAB
-    from all previous ones, for the worst of normal, protanope and deuteranope vision. Beyond 1024
-    colours, which are visually indistinguishable, colours are only guaranteed to differ.
+    They are made for overlays: what counts is how far apart colours are when blended at 50 % over
+    dark, middle and bright grey, the least of the three, for normal, protanope and deuteranope
+    vision. After the first 32, each further colour is the candidate farthest from all previous
+    ones. Beyond 256 colours, which are visually indistinguishable, colours are only guaranteed to
+    differ. None looks black, white or grey.
 
     Args:
         k: number of colours, 1..65536.
@@ -64,48 +109,63 @@ def palette(k: int) -> Colours:
 
     Example:
         >>> palette(2).tolist()
-        [[230, 159, 0], [86, 180, 233]]
+        [[246, 0, 122], [0, 223, 0]]
     """
     if not 1 <= k <= 65536:
         raise ConfigError(f"no palette of {k} colours; choose 1 to 65536 clusters")
     colours = np.array(_FIRST, dtype=np.uint8)
     if k > len(colours):
-        colours = np.concatenate([colours, _far_apart(colours, min(k, _SEARCHED) - len(colours))])
+        colours = _searched(min(2 ** (k - 1).bit_length(), _SEARCHED))
     if k > len(colours):
         colours = np.concatenate([colours, _unused(colours, k - len(colours))])
-    return colours[:k]
+    return colours[:k].copy()
 
 
-def _far_apart(chosen: Colours, wanted: int) -> Colours:
-    """`wanted` more colours, each the candidate farthest from all chosen so far."""
-    candidates = _candidates()
-    points = _appearance(candidates)
-    nearest = np.min([_distance(points, point) for point in _appearance(chosen)], axis=0)
-    picks: list[int] = []
-    for _ in range(wanted):
-        picks.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, _distance(points, points[picks[-1]]))
-    return candidates[picks]
-
-
-def _candidates() -> Colours:
-    levels = np.arange(0, 256, _STEP, dtype=np.uint8)
+@lru_cache(maxsize=8)
+def _searched(count: int) -> Colours:
+    """The first colours, and further ones, each the candidate farthest from all before it."""
+    first, levels = np.array(_FIRST, dtype=np.uint8), np.arange(0, 256, _STEP, dtype=np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
-    lightness = _appearance(grid)[:, 0, 0]
-    return grid[(lightness >= _LIGHTNESS[0]) & (lightness <= _LIGHTNESS[1])]
+    candidates = grid[_is_usable(grid)]
+    points = _appearance(candidates)
+    nearest = np.min([_squares(points, point) for point in _appearance(first)], axis=0)
+    picks: list[int] = []
+    while len(first) + len(picks) < count:
+        # Rounded, so that equal distances are equal on all machines.
+        picks.append(int(nearest.round(6).argmax()))
+        nearest = np.minimum(nearest, _squares(points, points[picks[-1]]))
+    return np.concatenate([first, candidates[picks]])
+
+
+def _is_usable(colours: Colours) -> NDArray[np.bool_]:
+    """(N,) whether each colour is neither black nor white nor grey."""
+    lightness, *chroma = cielab(colours).T
+    dark, light = _LIGHTNESS
+    usable: NDArray[np.bool_] = (
+        (lightness >= dark) & (lightness <= light) & (np.hypot(*chroma) >= _LEAST_CHROMA)
+    )
+    return usable
 
 
 def _unused(used: Colours, wanted: int) -> Colours:
     """`wanted` colours that differ from all `used`, spread over sRGB."""
     # An odd factor permutes the 24-bit codes; this one is close to 2^24 / golden ratio.
-    codes = np.arange(1, wanted + len(used) + 1, dtype=np.int64) * 10368889 % 2**24
-    taken = used.astype(np.int64) @ (65536, 256, 1)
-    codes = codes[~np.isin(codes, taken)][:wanted]
-    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.uint8)
+    codes = np.arange(1, 2 * (wanted + len(used)) + 1, dtype=np.int64) * 10368889 % 2**24
+    codes = codes[~np.isin(codes, used.astype(np.int64) @ (65536, 256, 1))]
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.uint8)
+    return colours[_is_usable(colours)][:wanted]
 
 
-def _distance(points: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) squared CIE76 differences, each the smallest over the three visions."""
+def blended_distances(colours: Colours, others: Colours) -> NDArray[np.float64]:
+    """(N, M) how far apart N and M colours are over photos, about as CIEDE2000 counts."""
+    points = _appearance(others)
+    squares = np.stack([_squares(points, point) for point in _appearance(colours)])
+    distances: NDArray[np.float64] = np.sqrt(squares)
+    return distances
+
+
+def _squares(points: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) squared distances, each the smallest over backgrounds and visions."""
     offset = points - point
     squares: NDArray[np.float64] = np.einsum("nvi,nvi->nv", offset, offset).min(-1)
     return squares
@@ -113,16 +173,41 @@ def _distance(points: NDArray[np.float64], point: NDArray[np.float64]) -> NDArra
 
 def cielab(colours: Colours) -> NDArray[np.float64]:
     """(N, 3) sRGB to (N, 3) CIELAB under D65 (CIE 15), for normal vision."""
-    seen: NDArray[np.float64] = _appearance(colours)[:, 0]
-    return seen
+    return _cielab(_linear(colours))
 
 
 def _appearance(colours: Colours) -> NDArray[np.float64]:
-    """(N, 3) sRGB to (N, 3 visions, 3) CIELAB under D65 (CIE 15)."""
+    """(N, 3) sRGB to (N, 9, 3): blended over each background, for each vision, in DIN99o.
+
+    In this space (DIN 6176:2018) the Euclidean distance is close to CIEDE2000.
+    """
+    backgrounds = np.array(_BACKGROUNDS)[:, None]
+    linear = _linear((colours[:, None] + backgrounds) / 2)
+    perceived = np.einsum("vij,nbj->nvbi", _VISIONS, linear).clip(0, 1)
+    lightness, red, yellow = np.moveaxis(_cielab(perceived), -1, 0)
+    turn = np.radians(26)
+    across = red * np.cos(turn) + yellow * np.sin(turn)
+    along = 0.83 * (yellow * np.cos(turn) - red * np.sin(turn))
+    chroma = np.log(1 + 0.075 * np.hypot(across, along)) / 0.0435
+    hue = np.arctan2(along, across) + turn
+    place = 303.67 * np.log(1 + 0.0039 * lightness), chroma * np.cos(hue), chroma * np.sin(hue)
+    points = np.stack(place, -1)
+    points[:, 1:] *= _IMPAIRED
+    return points.reshape(len(colours), -1, 3)
+
+
+def _linear(colours: NDArray[Any]) -> NDArray[np.float64]:
+    """0..255 of sRGB to 0..1 of linear RGB."""
     share = colours / 255.0
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    perceived = np.einsum("vij,nj->nvi", _VISIONS, linear).clip(0, 1)
-    ratio = perceived @ _XYZ.T / _XYZ.sum(1)
+    linear: NDArray[np.float64] = np.where(
+        share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4
+    )
+    return linear
+
+
+def _cielab(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 3) linear RGB to CIELAB."""
+    ratio = linear @ _XYZ.T / _XYZ.sum(1)
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     x, y, z = np.moveaxis(root, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)

@@ -3,7 +3,7 @@
 import base64
 import io
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,14 @@ __all__ = [
     "fit_mask",
     "fit_photo",
     "heat_map",
+    "marked_patch",
+    "patch_pixels",
+    "patch_values",
     "text",
+    "veil",
 ]
 
+_Value = TypeVar("_Value", bound=np.generic)
 _QUALITIES = (78, 66, 54, 42, 30, 18)
 _LEAST_SIDE = 8  # pixels; images are not downscaled further
 
@@ -136,6 +141,7 @@ PATCH_SIDE = 112
 """Side of a patch in pixels."""
 
 _PART = 1 / 3  # side of a patch relative to the short side of the photo
+_VEIL, _LINE = (112, 112, 112, 185), (255, 255, 255, 215)  # red, green, blue, opacity
 _SHADE = 0.45  # opacity of the black beside white lines, so that they are visible on white
 _RING = (3.5, 5.0)  # inner and outer radius of the ring around the pixel
 
@@ -157,25 +163,77 @@ def cut_patch(
         centre: position of the pixel as fractions of height and width, 0..1.
         limit: maximum size of the file in bytes.
     """
-    height, width = image.shape[:2]
-    side = max(1.0, min(height, width) * _PART)
-    top, left = (
-        min(max(share * length - side / 2, 0.0), length - side)
-        for share, length in zip(centre, (height, width), strict=True)
-    )
-    box = (left, top, left + side, top + side)
-    patch = Image.fromarray(image).resize(
-        (PATCH_SIDE, PATCH_SIDE), Image.Resampling.BILINEAR, box, reducing_gap=2.0
-    )
-    steps = (np.arange(PATCH_SIDE) + 0.5) / PATCH_SIDE * side
-    rows = ((top + steps) / height * belongs.shape[0]).astype(np.int64)
-    columns = ((left + steps) / width * belongs.shape[1]).astype(np.int64)
-    inside = belongs[np.ix_(rows.clip(0, len(belongs) - 1), columns.clip(0, belongs.shape[1] - 1))]
+    return fit_photo(marked_patch(image, belongs, centre), limit)
+
+
+def marked_patch(
+    image: NDArray[np.uint8], belongs: NDArray[np.bool_], centre: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """The pixels of `cut_patch`, (112, 112, 3) uint8 RGB; its arguments are the same."""
+    top, left, side = _square(image.shape, centre)
     pixel = tuple(
         (share * length - start) / side * PATCH_SIDE
-        for share, length, start in zip(centre, (height, width), (top, left), strict=True)
+        for share, length, start in zip(centre, image.shape, (top, left), strict=False)
     )
-    return fit_photo(_marked(np.array(patch), inside, pixel), limit)
+    inside = patch_values(belongs, image.shape, centre, PATCH_SIDE)
+    return _marked(patch_pixels(image, centre), inside, pixel)
+
+
+def patch_pixels(image: NDArray[np.uint8], centre: tuple[float, float]) -> NDArray[np.uint8]:
+    """(112, 112, 3) uint8 RGB, the patch of `cut_patch` without marks; its arguments as there."""
+    top, left, side = _square(image.shape, centre)
+    margin = 2 + int(2 * side / PATCH_SIDE)  # as far as the filter reaches
+    first_row, first_column = (max(0, int(start) - margin) for start in (top, left))
+    last_row, last_column = (int(start + side) + margin + 1 for start in (top, left))
+    part = np.ascontiguousarray(image[first_row:last_row, first_column:last_column])
+    x, y = left - first_column, top - first_row
+    box = (x, y, min(x + side, part.shape[1]), min(y + side, part.shape[0]))
+    patch = Image.fromarray(part).resize(
+        (PATCH_SIDE, PATCH_SIDE), Image.Resampling.BILINEAR, box, reducing_gap=2.0
+    )
+    return np.array(patch)
+
+
+def patch_values(
+    values: NDArray[_Value], shape: tuple[int, ...], centre: tuple[float, float], side: int
+) -> NDArray[_Value]:
+    """(side, side) of a map of a photo, the nearest ones, for the patch around a pixel.
+
+    Args:
+        values: (h, w) map, at any resolution.
+        shape: (H, W, ...) of the photo.
+        centre: position of the pixel as fractions of height and width, 0..1.
+        side: of the result, in cells.
+    """
+    top, left, width = _square(shape, centre)
+    steps = (np.arange(side) + 0.5) / side * width
+    rows, columns = (
+        ((start + steps) / length * cells).astype(np.int64).clip(0, cells - 1)
+        for start, length, cells in zip((top, left), shape, values.shape, strict=False)
+    )
+    return values[np.ix_(rows, columns)]
+
+
+def veil(inside: NDArray[np.bool_]) -> bytes:
+    """A small WebP file to lay over a patch: clear where it belongs, then a white line, then grey.
+
+    Args:
+        inside: (h, w) what belongs.
+    """
+    over = np.full((*inside.shape, 4), _VEIL, np.uint8)
+    over[_grown(inside)] = _LINE
+    over[inside] = 0
+    return _saved(Image.fromarray(over), "WEBP", lossless=True, method=6)
+
+
+def _square(shape: tuple[int, ...], centre: tuple[float, float]) -> tuple[float, float, float]:
+    """Top, left and side of the patch around a pixel, in pixels of the photo."""
+    side = max(1.0, min(shape[:2]) * _PART)
+    top, left = (
+        min(max(share * length - side / 2, 0.0), length - side)
+        for share, length in zip(centre, shape, strict=False)
+    )
+    return top, left, side
 
 
 def _marked(

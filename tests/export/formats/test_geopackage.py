@@ -1,8 +1,11 @@
 """GeoPackage polygons, read back with pyogrio and shapely."""
 
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -48,6 +51,23 @@ def test_polygons_are_the_mask(
         for number in range(3):
             area = shapely.area(shapes[fields["id"] == number]).sum()
             assert area == pytest.approx(0.25 * (mask == number).sum())
+
+
+def test_qgis_finds_the_style_of_the_layer(model: Segmenter, field: Path, tmp_path: Path) -> None:
+    export_masks(model, "geopackage", field, tmp_path / "out")
+    with closing(sqlite3.connect(tmp_path / "out" / "ü" / "north.gpkg")) as file:
+        [(application,)] = file.execute("PRAGMA application_id")
+        assert application == int.from_bytes(b"GPKG")
+        tables = dict(file.execute("SELECT table_name, data_type FROM gpkg_contents"))
+        assert tables == {LAYER: "features", "layer_styles": "attributes"}
+        asked = (  # by QGIS, for the style of a layer that it opens
+            "SELECT styleQML FROM layer_styles WHERE f_table_schema='' AND f_table_name=? "
+            "AND f_geometry_column=(SELECT column_name FROM gpkg_geometry_columns) "
+            "ORDER BY CASE WHEN useAsDefault THEN 1 ELSE 2 END, update_time DESC LIMIT 1"
+        )
+        [(style,)] = file.execute(asked, (LAYER,))
+    names = [one.get("value") for one in ElementTree.fromstring(style).iter("category")]
+    assert names == list(model.names)
 
 
 def test_small_polygons_are_left_out(model: Segmenter, field: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -35,10 +36,12 @@ def test_the_grid_of_the_raster_is_kept(model: Segmenter, field: Path, tmp_path:
         assert np.array_equal(file.dataset_mask() > 0, valid)
         colours = [file.colormap(1)[number][:3] for number in range(3)]
         assert file.tags(1)["CLASS_2"] == "cluster 2"
-    assert colours == [tuple(row) for row in palette(3).tolist()]
+    assert colours == [tuple(row) for row in model.colours.tolist()]
     assert np.array_equal(mask == 255, ~valid)
     assert set(np.unique(mask)) <= {0, 1, 2, 255}
     assert (out / "classes.txt").read_text().splitlines() == list(model.names)
+    entries = ElementTree.parse(out / "ü" / "north.qml").iter("paletteEntry")
+    assert [entry.get("label") for entry in entries] == list(model.names)
 
 
 def test_ground_control_points_are_kept(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from picie.export.formats.labelstudio import brush
+from picie.export.formats.labelstudio import brush, painted
 from picie.export.formats.layout import ClassTable, Labelled
 
 Export = Callable[..., Path]
@@ -60,6 +60,7 @@ def test_the_stream_of_bits() -> None:
                 inside = np.repeat(inside.ravel()[: inside.size // 50 + 1], 50)[: inside.size]
                 inside = inside.reshape(shape)
             assert np.array_equal(decoded(list(brush(inside)), *shape), 255 * inside)
+            assert np.array_equal(painted(brush(inside), *shape), inside)
 
 
 def test_tasks_hold_a_mask_for_each_class(

@@ -13,6 +13,7 @@ import numpy as np
 from picie.errors import DataError, MissingExtraError
 from picie.export.formats.geotiff import write_geotiff
 from picie.export.formats.layout import ClassTable, Options, in_folder
+from picie.export.formats.qgis import polygon_style
 from picie.export.formats.rasters import RasterView, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
@@ -21,6 +22,8 @@ __all__ = ["LAYER", "GeoPackageWriter"]
 LAYER = "classes"
 """Name of the layer of polygons."""
 
+_STYLES = "layer_styles"  # QGIS's name for it
+_UTC = 100  # GDAL's number for this time zone
 _AT_ONCE = 10_000  # polygons per write
 
 
@@ -28,9 +31,9 @@ class GeoPackageWriter:
     """OUT/<name>.gpkg for each raster: a polygon for each connected region.
 
     Polygons follow the edges of pixels and may have holes. Their attributes are id, name, colour
-    (#rrggbb) and pixels. Pixels without data and of ignored classes have no polygon. Polygons are
-    traced from a temporary mask on disk, so rasters may exceed memory; the polygons of one raster
-    must fit.
+    (#rrggbb) and pixels. The table layer_styles has their style, which QGIS applies by itself.
+    Pixels without data and of ignored classes have no polygon. Polygons are traced from a temporary
+    mask on disk, so rasters may exceed memory; the polygons of one raster must fit.
 
     Args:
         out: the folder.
@@ -88,9 +91,11 @@ class GeoPackageWriter:
             while batch := list(islice(polygons, _AT_ONCE)):
                 self._put(target, file, batch, append=True)
                 count += len(batch)
+        self._put_style(target)
         with _writing():
-            if _vectors()[0].read_info(target, layer=LAYER)["features"] != count:
-                raise OSError("polygons are missing in the file that was written")
+            for layer, features in ((LAYER, count), (_STYLES, 1)):
+                if _vectors()[0].read_info(target, layer=layer)["features"] != features:
+                    raise OSError("polygons are missing in the file that was written")
 
     def _polygons(self, file: Any) -> Iterator[tuple[int, Any]]:
         _, shapely = _vectors()
@@ -127,6 +132,37 @@ class GeoPackageWriter:
                 crs=file.crs.to_wkt(),
                 encoding="utf-8",
                 append=append,
+            )
+
+    def _put_style(self, target: Path) -> None:
+        """Add the table in which QGIS looks for the style of a layer."""
+        texts = {
+            "f_table_catalog": "",
+            "f_table_schema": "",
+            "f_table_name": LAYER,
+            "f_geometry_column": "geom",
+            "styleName": LAYER,
+            "styleQML": polygon_style(self._classes, "name"),
+            "styleSLD": "",
+            "description": "",
+            "owner": "",
+            "ui": "",
+        }
+        with _writing():
+            _vectors()[0].raw.write(
+                target,
+                None,
+                [
+                    *(np.array([text], object) for text in texts.values()),
+                    np.array([True]),
+                    np.array([np.datetime64("now", "ms")]),
+                ],
+                [*texts, "useAsDefault", "update_time"],
+                layer=_STYLES,
+                gdal_tz_offsets={"update_time": np.array([_UTC])},
+                DATETIME_PRECISION="MILLISECOND",
+                driver="GPKG",
+                encoding="utf-8",
             )
 
 

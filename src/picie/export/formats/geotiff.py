@@ -11,6 +11,7 @@ import numpy as np
 from picie.data.lists import class_lines
 from picie.errors import ConfigError
 from picie.export.formats.layout import ClassTable, Options, in_folder
+from picie.export.formats.qgis import raster_style
 from picie.export.formats.rasters import RasterView, masks_of, open_raster, rasterio
 from picie.inference.segmenter import Segmenter
 
@@ -18,7 +19,7 @@ __all__ = ["GeoTiffWriter", "write_geotiff"]
 
 
 class GeoTiffWriter:
-    """OUT/<name>.tif for each raster, and classes.txt.
+    """OUT/<name>.tif for each raster, its style for QGIS (.qml), and classes.txt.
 
     Args:
         out: the folder.
@@ -61,9 +62,12 @@ class GeoTiffWriter:
         write_geotiff(target, path, model, self._classes, raster_view, done)
 
     def close(self) -> None:
-        """Write the names."""
+        """Write names and styles."""
         text = class_lines(self._classes.names)
         (self._out / "classes.txt").write_text(text, encoding="utf-8")
+        style = raster_style(self._classes)
+        for mask in self._out.rglob(f"*{self.extension}"):
+            mask.with_suffix(".qml").write_text(style, encoding="utf-8")
 
 
 def write_geotiff(

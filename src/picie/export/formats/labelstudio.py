@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from picie.export.formats.layout import ClassTable, Labelled, Options, append, put_photo
 from picie.inference.predict_each import Then
+from picie.postprocessing.upsampling import Mask
 
-__all__ = ["LabelStudioWriter", "brush"]
+__all__ = ["LabelStudioWriter", "brush", "brush_result", "label_config", "painted"]
 
 _WIDTHS = (3, 6, 11, 16)  # the last holds 65536 values, 16384 pixels
 _VALUE = 8
@@ -62,7 +63,7 @@ class LabelStudioWriter:
         put_photo(labelled, self._out / "images" / name, self._options.photos)
         place = quote(f"{self._options.title}/images/{name}", errors="surrogateescape")
         results = [
-            self._result(labelled, number)
+            brush_result(labelled.mask, number, self._classes.names[number], _FROM, _TO)
             for number in np.unique(labelled.mask).tolist()
             if number >= 0
         ]
@@ -76,38 +77,57 @@ class LabelStudioWriter:
     def close(self) -> None:
         """Finish the list, and write the labelling interface."""
         append(self._tasks, "\n]\n")
-        labels = "".join(
-            f'    <Label value={quoteattr(name)} background="#{bytes(colour).hex()}"/>\n'
-            for name, colour in zip(
-                self._classes.names, self._classes.colours.tolist(), strict=True
-            )
-        )
-        text = (
-            f'<View>\n  <Image name="{_TO}" value="${_TO}" zoom="true"/>\n'
-            f'  <BrushLabels name="{_FROM}" toName="{_TO}">\n{labels}  </BrushLabels>\n</View>\n'
-        )
+        text = label_config(self._classes)
         (self._out / "label_config.xml").write_text(text, encoding="utf-8")
 
     def _list(self, task: str) -> None:
         append(self._tasks, ",\n" * (self._number > 0) + task)
         self._number += 1
 
-    def _result(self, labelled: Labelled, number: int) -> dict[str, Any]:
-        height, width = labelled.mask.shape
-        return {
-            "id": f"class{number}",
-            "type": "brushlabels",
-            "from_name": _FROM,
-            "to_name": _TO,
-            "original_width": width,
-            "original_height": height,
-            "image_rotation": 0,
-            "value": {
-                "format": "rle",
-                "rle": list(brush(labelled.mask == number)),
-                "brushlabels": [self._classes.names[number]],
-            },
-        }
+
+def label_config(classes: ClassTable) -> str:
+    """The labelling interface of a project: an image, and a brush for each class.
+
+    Args:
+        classes: ids.
+    """
+    labels = "".join(
+        f'    <Label value={quoteattr(name)} background="#{bytes(colour).hex()}"/>\n'
+        for name, colour in zip(classes.names, classes.colours.tolist(), strict=True)
+    )
+    return (
+        f'<View>\n  <Image name="{_TO}" value="${_TO}" zoom="true"/>\n'
+        f'  <BrushLabels name="{_FROM}" toName="{_TO}">\n{labels}  </BrushLabels>\n</View>\n'
+    )
+
+
+def brush_result(
+    mask: Mask, number: int, label: str, from_name: str, to_name: str
+) -> dict[str, Any]:
+    """The pixels of one class as a region of a prediction.
+
+    Args:
+        mask: (H, W) ids.
+        number: the id of the class.
+        label: its name in the labelling interface.
+        from_name: name of the brush there.
+        to_name: name of the image there.
+    """
+    height, width = mask.shape
+    return {
+        "id": f"class{number}",
+        "type": "brushlabels",
+        "from_name": from_name,
+        "to_name": to_name,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {
+            "format": "rle",
+            "rle": list(brush(mask == number)),
+            "brushlabels": [label],
+        },
+    }
 
 
 def brush(inside: NDArray[np.bool_]) -> bytes:
@@ -133,3 +153,61 @@ def brush(inside: NDArray[np.bool_]) -> bytes:
 def _parts(length: int) -> list[int]:
     most = 2 ** _WIDTHS[-1]
     return [most] * (length // most) + [length % most] * bool(length % most)
+
+
+def painted(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
+    """Decode a mask that `brush`, or a person in Label Studio, has painted.
+
+    A pixel belongs to it if its last channel, the opacity, is at least half.
+
+    Args:
+        data: stream of bits as described at the top of this module.
+        height: H.
+        width: W.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        ValueError: it is no such stream, or has another number of pixels.
+    """
+    bits, values = _Bits(data), np.zeros(4 * height * width, np.uint8)
+    if bits.take(32) != len(values) or bits.take(5) + 1 != _VALUE:
+        raise ValueError("a mask of another size")
+    widths = [bits.take(4) + 1 for _ in range(4)]
+    place = 0
+    while place < len(values):
+        repeats = bits.take(1)
+        end = place + bits.take(widths[bits.take(2)]) + 1
+        if end > len(values):
+            raise ValueError("more values than pixels")
+        values[place:end] = bits.take(_VALUE) if repeats else bits.take_bytes(end - place)
+        place = end
+    return values[3::4].reshape(height, width) >= 128
+
+
+class _Bits:
+    """Reads numbers from a stream, high bits first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._place = data, 0
+
+    def take(self, count: int) -> int:
+        """A number of so many bits."""
+        end = self._moved(count)
+        last = -(-end // 8)
+        part = self._data[(end - count) // 8 : last]
+        return int.from_bytes(part, "big") >> (8 * last - end) & ((1 << count) - 1)
+
+    def take_bytes(self, count: int) -> NDArray[np.uint8]:
+        """(count,) bytes, which need not begin where those of the stream do."""
+        start, shift = divmod(self._moved(8 * count) - 8 * count, 8)
+        part = np.frombuffer(self._data[start : start + count + 1] + b"\0", np.uint8)
+        pairs = part[:count].astype(np.uint16) << 8 | part[1 : count + 1]
+        return (pairs >> (8 - shift) & 255).astype(np.uint8)
+
+    def _moved(self, count: int) -> int:
+        self._place += count
+        if self._place > 8 * len(self._data):
+            raise ValueError("the end is missing")
+        return self._place

@@ -92,14 +92,18 @@ class Options:
         tolerance: maximum distance in pixels between polygon and mask boundary; 0 = exact.
         min_area: pixels from which on a region gets a polygon; the pixels of smaller ones go to
             the classes around them. 0 = all.
+        val: what segmentation keeps for validation: a share, or a list or a pattern of names.
         title: name of the output folder.
+        validation: names in the export of the images that are kept for validation.
     """
 
     photos: PhotoPolicy = "copy"
     polygons: bool = False
     tolerance: float = 0.0
     min_area: int = MIN_AREA
+    val: str = "0.2"
     title: str = "export"
+    validation: frozenset[str] = frozenset()
 
 
 class Writer(Protocol):

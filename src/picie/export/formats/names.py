@@ -149,6 +149,11 @@ def _city(name: str) -> str:
     return "/".join(_flat(part).replace("_leftImg8bit", "%5FleftImg8bit") for part in parts)
 
 
+def _one_extension(name: str) -> str:
+    """A name without the extension of photos: readers replace it wherever they find it."""
+    return name.replace(".jpg", "%2Ejpg")
+
+
 @dataclass(frozen=True)
 class _Layout:
     """How a format refers to photos.
@@ -181,6 +186,7 @@ LAYOUTS = {
     "yolo": _Layout("stem", place=_flat, not_in_classes=_IN_YAML),
     "cityscapes": _Layout(stored=True, place=_city),
     "huggingface": _Layout("path"),
+    "segmentation": _Layout(place=_one_extension),
     "fiftyone": _Layout("stem"),
     "geotiff": _Layout(),
     "geopackage": _Layout(),

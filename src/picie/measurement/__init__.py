@@ -1,0 +1,1 @@
+"""Tables of what masks hold: areas, regions, sizes in real units."""

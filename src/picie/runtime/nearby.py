@@ -1,0 +1,49 @@
+"""What a mistyped path may mean."""
+
+import difflib
+from pathlib import Path
+
+__all__ = ["near_folder", "no_folder"]
+
+_MOST = 10_000  # names looked at in a folder
+
+
+def near_folder(path: Path) -> Path | None:
+    """The folder whose path is nearest to one that does not exist, part by part.
+
+    Args:
+        path: of no folder.
+
+    Returns:
+        None if no part that is missing resembles what is there.
+    """
+    found = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        if not (found / part).is_dir():
+            near = difflib.get_close_matches(part, _folders(found), n=1)
+            if not near:
+                return None
+            part = near[0]
+        found /= part
+    return found
+
+
+def no_folder(path: Path, otherwise: str) -> str:
+    """The message about a missing folder.
+
+    Args:
+        path: of no folder.
+        otherwise: what to do if nothing here has a similar name.
+    """
+    near = near_folder(path)
+    advice = otherwise if near is None else f"did you mean {near}?"
+    return f"{path}: no such folder; {advice}"
+
+
+def _folders(place: Path) -> list[str]:
+    """Names of the folders in a place; none if it cannot be read."""
+    try:
+        entries = [entry for _, entry in zip(range(_MOST), place.iterdir(), strict=False)]
+        return [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    except OSError:
+        return []

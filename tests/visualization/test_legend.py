@@ -1,0 +1,60 @@
+"""Legends: which entries, in which order, whatever the names are."""
+
+import numpy as np
+import pytest
+
+from picie.visualization import lettering
+from picie.visualization.legend import draw_legend, legend_entries, line_height, own_names
+from picie.visualization.palette import palette
+
+
+def test_the_most_frequent_first_and_those_that_are_absent_not_at_all() -> None:
+    entries = legend_entries(np.array([10, 0, 30, 1]), palette(4), ["a", "b", "c", "d"], 3000)
+    assert [(one.text, one.share, one.instead) for one in entries] == [
+        ("2  c", "1.0 %", "2"),
+        ("0  a", "0.3 %", "0"),
+        ("3  d", "< 0.1 %", "3"),
+    ]
+    assert entries[0].colour == tuple(palette(4)[2].tolist())
+    assert [one.share for one in legend_entries(np.array([1, 3]), palette(2), "ab")] == [
+        "75.0 %",
+        "25.0 %",
+    ]
+
+
+def test_more_than_sixty_share_one_entry() -> None:
+    entries = legend_entries(np.ones(100, np.int64), palette(100), [""] * 100)
+    assert len(entries) == 61
+    assert (entries[-1].text, entries[-1].share) == ("40 more", "40.0 %")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x" * 70_000, "日本語", "سماء زرقاء", "a\nb\u202e\x1b[31m", "\U000e0041", "🌲", "  "],
+)
+def test_any_name_keeps_its_line(name: str) -> None:
+    entries = legend_entries(np.array([3, 1]), palette(2), [name, "b"])
+    legend = draw_legend(entries, 300, 14)
+    assert legend.width == 300
+    assert legend.height in (line_height(14), 2 * line_height(14))
+    pixels = np.asarray(legend)
+    for colour in palette(2):
+        assert (pixels == colour).all(-1).sum() == 15 * 15
+
+
+def test_a_name_without_a_font_is_shown_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "_OTHERS", ())
+    counts, colours = np.array([0, 1]), palette(2)
+    shown = draw_legend(legend_entries(counts, colours, ["", "Gebäude"]), 200, 14)
+    number = draw_legend(legend_entries(counts, colours, ["", ""]), 200, 14)
+    assert np.array_equal(np.asarray(shown), np.asarray(number))
+
+
+def test_a_heading_takes_a_line() -> None:
+    entries = legend_entries(np.array([1]), palette(1), ["a"])
+    assert draw_legend(entries, 99, 20, "all").height == 2 * line_height(20)
+    assert draw_legend([], 99, 20).size == (99, 1)
+
+
+def test_numbers_stand_for_clusters_without_a_name() -> None:
+    assert own_names(["sky", "cluster 1", "cluster 7"]) == ["sky", "", "cluster 7"]
