@@ -169,7 +169,7 @@ def extras(options: argparse.Namespace, failures: Failures) -> None:
 
 def _use(extra: str, shown: Path, folder: Path) -> str:
     """The command that uses an extra, with its inputs in place."""
-    photo = shown / "scenes" / "images" / "scene_0000.png"
+    photo = min((shown / "scenes" / "images").iterdir())
     for name, script, file in (("RASTERS", RASTER, "a.tif"), ("HEIC", HEIC, "a.heic")):
         if name in USES[extra]:
             (folder / name).mkdir()
