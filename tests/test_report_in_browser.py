@@ -99,6 +99,22 @@ def test_it_is_drawn_on_any_screen(open_report: Open, width: int, dark: bool) ->
     assert page.evaluate(broken) == 0
 
 
+def test_each_link_of_the_navigation_leads_to_its_section(open_report: Open) -> None:
+    page = open_report()
+    page.emulate_media(reduced_motion="reduce")  # no smooth scrolling to wait for
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for link in page.locator("nav a").all():
+        link.click()
+        page.wait_for_timeout(100)
+        key = (link.get_attribute("href") or "").removeprefix("#")
+        top = page.locator(f"#{key}").bounding_box()
+        assert top is not None
+        at_the_end = page.evaluate("scrollY + innerHeight") >= height - 1
+        assert top["y"] == pytest.approx(64, abs=1) or (top["y"] > 64 and at_the_end), key
+    # Nothing grows when it is seen: it would push away what a link has just led to.
+    assert page.evaluate("document.documentElement.scrollHeight") == height
+
+
 def test_the_slider_moves_by_keys_and_the_filter_hides(open_report: Open) -> None:
     page = open_report()
     opacity = "Number(getComputedStyle(document.querySelector('.mask')).opacity)"
@@ -137,7 +153,7 @@ def test_a_node_below_the_cut_is_found_with_its_pictures(open_report: Open) -> N
     assert pictures.count() > 0
     shown = "image => getComputedStyle(image).backgroundImage.startsWith('url(\"data:image/webp')"
     assert all(picture.evaluate(shown) for picture in pictures.all())
-    assert all(picture.evaluate("image => image.naturalWidth") == 40 for picture in pictures.all())
+    assert all(picture.evaluate("image => image.naturalWidth") == 72 for picture in pictures.all())
     row.locator("summary").first.press("Enter")  # by keyboard
     assert row.get_attribute("open") is None
     page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")

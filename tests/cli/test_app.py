@@ -106,7 +106,7 @@ def test_the_help_of_train_shows_what_people_choose_first(
     short = set(re.findall(r"^[│ ]*(--[a-z][a-z-]*)", shown["--help"], re.MULTILINE))
     assert short == {
         *("--out", "--preset", "--config", "--resume", "--overwrite", "--clusters", "--epochs"),
-        *("--size", "--backbone", "--seed", "--device"),
+        *("--size", "--base-size", "--backbone", "--seed", "--device"),
     }
     assert "picie train --help-all describes all 51 settings" in shown["--help"]
     lines = shown["--help"].splitlines()

@@ -38,7 +38,7 @@ def test_table_and_file_hold_the_scores(
     text = capsys.readouterr().out
     scores = found.scores
     assert f"accuracy {scores.accuracy:.1f} %, mIoU {scores.miou:.1f} %" in text
-    assert "(3 images, 64 px, crop none, K = 3, majority (many-to-one" in text
+    assert "(3 images, 64 px, crop none, K = 3, matching majority (many-to-one" in text
     assert "with fresh centroids, mean and sd of 2: accuracy" in text
     for name in scores.classes:
         assert name in text
@@ -246,6 +246,8 @@ def test_names_are_scored_and_said(
     args = ["evaluate", str(run), str(scenes), "--split", "val", "--quiet"]
     main(args)
     before = capsys.readouterr().out
+    said = "crop center, K = 3, matching hungarian (one-to-one), clustered on unaugmented images)"
+    assert said in before
     names = ClassNames.of(3, {"Sky": [0], "road": [1]})
     write_classes(run / "classes.toml", names)
     for flag in ("--clusters-only", "--no-named"):
@@ -254,7 +256,7 @@ def test_names_are_scored_and_said(
     main([*args, f"--json={file}", f"--confusion={tmp_path / 'matrix.png'}"])
     text = capsys.readouterr().out
     assert "named (USES NAMES)" in text
-    assert "(USES NAMES, 3 images, 32 px, crop center, K = 3, none (classes by name)" in text
+    assert "(USES NAMES, 3 images, 32 px, crop center, classes found by name)" in text
     assert "of the labelled pixels are in no class (cluster 2 " in text
     assert "note: in classes.txt, but not named in the model: building, vegetation" in text
     values = json.loads(file.read_text())

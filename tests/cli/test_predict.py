@@ -151,6 +151,20 @@ def test_a_split(runs: dict[str, Path], scenes: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "masks") == [f"scene_{index:04d}.png" for index in (6, 7, 8)]
 
 
+def test_mistyped_photos_are_told_before_the_model_is_loaded(
+    failure: Failure,
+    runs: dict[str, Path],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("picie.cli.predict.load", None)
+    typed = photos.with_name(f"{photos.name}z")
+    code, text = failure("predict", runs["default"], typed, "--out", tmp_path / "masks")
+    assert (code, (tmp_path / "masks").exists()) == (1, False)
+    assert f"{typed}: does not exist; did you mean {photos}?" in text
+
+
 def test_masks_of_another_model_are_replaced_only_if_asked(
     failure: Failure, runs: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +173,7 @@ def test_masks_of_another_model_are_replaced_only_if_asked(
     code, text = failure("predict", *args, "--size", 64)
     assert code == 2
     assert f"{NAMES[0]}.png (and 2 more like it): was made by another model or with other " in text
+    assert "settings, names or colours" in text
     assert "pass --overwrite to replace it" in text
     masks = [tmp_path / "masks" / f"{name}.png" for name in NAMES]
     before = [mask.read_bytes() for mask in masks]

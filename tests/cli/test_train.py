@@ -12,7 +12,7 @@ from PIL import Image
 
 from picie.cli.app import main
 from picie.cli.parsing import VERBS
-from picie.cli.train import ask_clusters, next_lines
+from picie.cli.train import ask_clusters, next_lines, size_hint
 from picie.config import make_config, read_config
 from picie.data.datasets.registry import DATASETS
 from picie.inference.segmenter import load
@@ -96,6 +96,9 @@ def test_progress_is_said_unless_quiet(
     assert captured.out == ""
     assert "6 images, 3 clusters, test_efficientnet on cpu" in captured.err
     assert "epoch 1/1: loss" in captured.err
+    said = ["clustering for the last time", "comparing with the network before training"]
+    places = [captured.err.index(line) for line in (*said, "checking the result")]
+    assert places == sorted(places)
     main(["train", "--resume", str(tmp_path / "loud"), "--workers", "0"])
     assert "loud: is finished (1 epochs); nothing to resume" in capsys.readouterr().err
     (tmp_path / "loud" / "config.json").unlink()
@@ -190,16 +193,21 @@ def test_the_end_of_training_says_what_to_do_next(
     bare: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([*bare, "--clusters=3"])
-    end = told(capsys).split("done in")[1].splitlines()[1:]
+    before, _, after = told(capsys).partition("done in")
+    assert before.splitlines()[-2:] == ["clustering", "checking the result, without labels"]
+    end = [line for line in after.splitlines()[1:] if not line.startswith("  w")]
     run, photos = f"'{tmp_path / 'my run'}'", f"'{tmp_path / 'my photos'}'"
-    assert end[0].startswith("Looks healthy: two views of a photo agree on ")
+    assert end[0].endswith("to look at:") or end[0].startswith("No warnings: two views of a photo ")
     assert end[1:] == [
         f"3 clusters; any number from 2 to 8 without training: picie name {run} --clusters K",
         f"model: {tmp_path / 'my run' / 'model.safetensors'}; numbers: picie info {run}",
         f"next:  picie studio {run} {photos} --split train",
         f"or:    picie report {run} {photos} --split train --out '{tmp_path}/my run/report.html'",
     ]
-    assert "health (no labels used)" in (tmp_path / "my run" / "train.log").read_text()
+    log = (tmp_path / "my run" / "train.log").read_text()
+    assert "health (no labels used)" in log
+    assert "tree of the centroids" in log
+    assert "tree of the centroids" not in before + after
     for line in end[3:]:  # what is said can be run
         verb, *args = shlex.split(line.partition("picie ")[2])
         if verb == "report":
@@ -269,6 +277,24 @@ def test_nobody_is_asked_before_a_mistake(
     monkeypatch.setattr("sys.stdout", screen := Terminal())
     assert "does not exist" in failure("train", "gone", *bare[2:])[1]
     assert screen.getvalue() == ""
+
+
+def test_photos_larger_than_the_view_are_told(tmp_path: Path) -> None:
+    for number, size in enumerate([(640, 480), (480, 700), (100, 90), (20, 600)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    one = tmp_path / "0.png"
+    assert size_hint(make_config(data=str(one))) == (
+        "photos have 480 px on the short side, the network saw 320: if small things matter, train "
+        "with --size 480 --base-size 480 (about 2 times the time)"
+    )
+    assert size_hint(make_config(data=str(tmp_path))) == ""  # most are small
+    for settings in ({"size": 352}, {"base_size": 480}, {"dataset": "camvid11"}):
+        assert size_hint(make_config(data=str(one), **settings)) == ""
+    assert size_hint(make_config(data="s3://b/photos")) == ""
+    assert size_hint(make_config(data=str(tmp_path / "gone"))) == ""
+    Image.new("RGB", (3000, 450)).save(one)
+    assert "--size 448 --base-size 448" in size_hint(make_config(data=str(one)))
 
 
 def test_what_is_next_depends_on_the_images(runs: dict[str, Path]) -> None:

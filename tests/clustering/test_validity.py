@@ -11,6 +11,7 @@ from picie.clustering.validity import (
     effective_clusters,
     explained_share,
     lighting_clusters,
+    one_image_clusters,
     silhouette,
 )
 from picie.errors import DataError
@@ -111,3 +112,13 @@ def test_things_of_all_hours_are_no_lighting() -> None:
     spread[20:, 0], spread[20:, 1] = 0.3, 0.7  # and of the others too
     assert 0 not in lighting_clusters(spread, brightness)
     assert lighting_clusters(shares, torch.full((48,), 0.5)) == []  # all are equally bright
+
+
+def test_clusters_of_one_image_are_large_there_and_nowhere_else() -> None:
+    shares = torch.tensor([[0.5, 0.0, 0.5, 0.0]] * 3 + [[0.2, 0.7, 0.0, 0.1]])
+    assert one_image_clusters(shares) == [1]  # 3 is small where it is, 2 is in three images
+    assert one_image_clusters(shares[1:]) == []  # of three images
+    shares[0, 1] = 0.1  # 0.7 of 0.8 are in the last image
+    assert one_image_clusters(shares) == []
+    shares[0, 1] = 0.05
+    assert one_image_clusters(shares) == [1]

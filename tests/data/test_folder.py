@@ -285,6 +285,13 @@ def test_missing_labels_say_what_is_expected_and_found(
         open_folder(tmp_path, labelled=True)
 
 
+def test_missing_masks_are_told_before_a_missing_list(tmp_path: Path) -> None:
+    labelled_tree(tmp_path)
+    (tmp_path / "masks").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"labels are needed; .*there is no masks/"):
+        open_folder(tmp_path, "val", labelled=True)
+
+
 def test_only_the_split_needs_masks(tmp_path: Path) -> None:
     (labelled_tree(tmp_path) / "masks/a.png").unlink()
     (tmp_path / "val.txt").write_text("b/c\n")

@@ -37,6 +37,7 @@ NAMES = {
     "silhouette",
     "relighting",
     "lighting_clusters",
+    "one_image_clusters",
     "pictures",
 }
 
@@ -60,7 +61,7 @@ def test_every_run_has_its_health(runs: dict[str, Path], scenes: Path, model: Se
         assert set(health) == NAMES | {"constant_images"} | chosen
         assert health["constant_images"] == 0
         assert 1 <= health["effective_clusters"] <= 3
-        counts = {"effective_clusters", "pictures", "lighting_clusters"}
+        counts = {"effective_clusters", "pictures", "lighting_clusters", "one_image_clusters"}
         for name in NAMES - counts - {"half_agreement", "silhouette"}:
             assert 0 <= health[name] <= 1, name
         log = (run / "train.log").read_text()
@@ -248,19 +249,43 @@ def test_the_text_names_every_measure() -> None:
     )
 
 
-def test_warnings_are_in_the_text() -> None:
+def test_warnings_and_weak_numbers_are_in_the_text() -> None:
     health = dict.fromkeys(NAMES, 0.25) | {"largest_cluster": 0.95}
     assert "  warning: one cluster holds 95%" in health_text(health, 5)
+    assert "  weak: agreement of halves 0.25 (1 = the same" in health_text(health, 5)
+
+
+def test_a_cluster_of_one_image_is_counted() -> None:
+    images = torch.full((4, 3, 64, 64), 20, dtype=torch.uint8)
+    images[3, :, :, :40] = 230
+    brightness = handmade([[0.25], [0.75]], texture=False)
+    assert measure_health(brightness, of_images(images), 4)["one_image_clusters"] == 1
+    images[2, :, :, :40] = 230
+    assert measure_health(brightness, of_images(images), 4)["one_image_clusters"] == 0
 
 
 def test_the_verdict_is_in_plain_words() -> None:
-    health = dict.fromkeys(NAMES, 0.25) | {"lighting_clusters": 0.0}
+    health = dict.fromkeys(NAMES, 0.75) | {"lighting_clusters": 0.0, "one_image_clusters": 0.0}
     assert verdict(health) == (
-        "Looks healthy: two views of a photo agree on 25% of the pixels, and 25% keep their "
-        "cluster in other light."
+        "No warnings: two views of a photo agree on 75% of the pixels, and 75% keep their "
+        "cluster in other light. Whether the clusters are things, only a look can tell."
     )
     one = verdict(health | {"largest_cluster": 0.95})
     assert one.startswith("One thing to look at:\n  warning: one cluster holds 95%")
     assert verdict(health | {"largest_cluster": 0.95, "constant_images": 0.5}).startswith(
         "2 things"
     )
+
+
+def test_weak_numbers_are_called_weak() -> None:
+    health = dict.fromkeys(NAMES, 0.75) | {"lighting_clusters": 0.0, "one_image_clusters": 0.0}
+    edge = health | {"half_agreement": 0.5, "view_agreement": 0.67}
+    assert verdict(edge).startswith("No warnings")
+    lines = verdict(health | {"half_agreement": 0.13, "view_agreement": 0.58}).splitlines()
+    assert [line[:35] for line in lines] == [
+        "2 things to look at:",
+        "  weak: agreement of halves 0.13 (1",
+        "  weak: view agreement 58%: the oth",
+    ]
+    del edge["half_agreement"]  # too few pixels for halves
+    assert verdict(edge).startswith("No warnings")

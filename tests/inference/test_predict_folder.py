@@ -232,7 +232,9 @@ def test_another_model_another_setting_other_names_are_noticed(
         (model.named(renamed), {}),
     ]
     for changed, options in calls:
-        with pytest.raises(ConfigError, match="made by another model or with other settings; choo"):
+        with pytest.raises(
+            ConfigError, match="other model or with other settings, names or colours; choo"
+        ):
             predict_folder(changed, photos, out, **options)
         assert contents(out) == before
     assert predict_folder(model, photos, out, batch_size=1, workers=0).kept == 3

@@ -3,7 +3,7 @@
 from picie.metrics.health import Health, health_warnings
 
 
-def test_warnings_say_only_what_is_certain() -> None:
+def test_warnings_say_what_is_wrong_or_needs_a_look() -> None:
     assert health_warnings({"largest_cluster": 0.9, "view_information": 0.0}) == ()
     [warning] = health_warnings({"largest_cluster": 0.91, "view_agreement": 1.0})
     assert warning.startswith("one cluster holds 91% of the pixels")
@@ -11,6 +11,10 @@ def test_warnings_say_only_what_is_certain() -> None:
     assert warning.startswith("50% of the images are of (nearly) one colour")
     [warning] = health_warnings({"lighting_clusters": 2.0})
     assert warning.startswith("2 clusters each hold most of the darkest")
+    [warning] = health_warnings({"one_image_clusters": 5.0})
+    assert warning.startswith("5 clusters lie in one photo each: they may show the light or")
+    [warning] = health_warnings({"one_image_clusters": 1.0})
+    assert warning.startswith("one cluster lies in one photo: it may show")
     assert health_warnings({"largest_cluster": float("nan"), "constant_images": 0.0}) == ()
 
 

@@ -13,7 +13,7 @@ from picie.inference.outputs import outputs_of
 from picie.models.class_names import ClassNames, NamedClass
 from picie.models.picie import PiCIE
 from picie.naming.assign import ClusterTree, assign, paint, recut, remove, take_away
-from picie.naming.parts import Part, parse_assignments, parse_parts
+from picie.naming.parts import Part, parse_assignments, parse_parts, parts_of
 
 
 def merged(centroids: Tensor, k: int) -> Tensor:
@@ -169,8 +169,7 @@ def check_the_last_name_counts(
     ("texts", "message"),
     [
         (["0=a", "0=b"], r"--set names cluster 0 twice \('a' and 'b'\); keep one of the two"),
-        (["1,1=a"], r"--set names cluster 1 twice \('a' and 'a'\)"),
-        (["1=a", "n3=b"], r"--set names cluster 1 and node 3, which overlap \('a' and 'b'\)"),
+        (["1=a", "n8=b"], r"--set names cluster 1 and node 8, which are equal, \('a' and 'b'\)"),
         (["3=a"], "--set: there is no cluster 3; clusters run from 0 to 2"),
         (["n11=a"], "--set: there is no node 11; the tree of 6 centroids has nodes n0 to n10"),
         (["0="], "--set: the name is empty"),
@@ -180,6 +179,33 @@ def check_the_last_name_counts(
 def test_orders_that_cannot_be(cluster_tree: ClusterTree, texts: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         assign(names(), cluster_tree, parse_assignments(texts))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1=page", "n7=text", "n2=ink"],
+        ["n2=ink", "n7=text", "1=page"],
+        ["n7=text", "1,1,n4=page", "n2,n2=ink"],
+    ],
+)
+def test_the_smallest_part_decides_whatever_the_order(
+    cluster_tree: ClusterTree, texts: list[str]
+) -> None:
+    found, said = assign(names(), cluster_tree, parse_assignments(texts))
+    assert {one.name: parts_of(one) for one in found.merged} == {
+        "page": (Part(4, True),),
+        "text": (Part(3, True),),
+        "ink": (Part(2, True),),
+    }
+    assert said[0] == "cluster 1: page"
+    assert "cluster 1 is split: page keeps node 4" in said
+
+
+def test_a_part_whose_parts_all_have_names_is_left_without(cluster_tree: ClusterTree) -> None:
+    found, said = assign(names(), cluster_tree, parse_assignments(["1=page", "n7=a", "n4=b"]))
+    assert [one.nodes for one in found.classes] == [(), (7,), (4,)]
+    assert said[-1] == "class 'page' has no clusters left but keeps its id; --clear removes it"
 
 
 def test_names_are_taken_away(cluster_tree: ClusterTree) -> None:

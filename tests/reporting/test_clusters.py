@@ -13,10 +13,14 @@ NOTHING = np.zeros((0, 0))
 @pytest.mark.parametrize(
     ("rows", "columns", "words"),
     [
-        (slice(0, 9), slice(0, 32), "mostly in the upper third"),
-        (slice(12, 20), slice(12, 20), "mostly in the middle third, mostly in the middle"),
-        (slice(24, 32), slice(24, 32), "mostly in the lower third, mostly at the right"),
-        (slice(0, 32), slice(0, 32), "all over the image"),
+        (slice(0, 9), slice(0, 32), "top"),
+        (slice(0, 15), slice(0, 32), "upper half"),
+        (slice(12, 20), slice(12, 20), "centre"),
+        (slice(12, 20), slice(0, 32), "middle, from left to right"),
+        (slice(0, 32), slice(14, 16), "middle, from top to bottom"),
+        (slice(24, 32), slice(24, 32), "bottom right"),
+        (slice(0, 32), slice(8, 32), "everywhere"),
+        (slice(0, 32), slice(0, 32), "everywhere"),
         (slice(0, 0), slice(0, 0), "nowhere"),
     ],
 )
@@ -24,6 +28,19 @@ def test_where_a_cluster_is_in_words(rows: slice, columns: slice, words: str) ->
     heat = np.zeros((32, 32))
     heat[rows, columns] = 0.5
     assert whereabouts(heat) == words
+
+
+@pytest.mark.parametrize("width", [2, 5])
+def test_edges_are_not_everywhere(width: int) -> None:
+    sides, around = np.zeros((2, 32, 32))
+    sides[:, :width] = sides[:, -width:] = 0.5
+    around[:] = 0.5
+    around[width:-width, width:-width] = 0
+    assert whereabouts(sides) == "both sides"
+    assert whereabouts(sides.T) == "top and bottom"
+    assert whereabouts(around) == "edges all around"
+    assert whereabouts(around + 0.1) == "mostly edges all around"
+    assert whereabouts(np.where(around, 0.5, 0.4)) == "everywhere"
 
 
 def test_small_shares_are_not_called_none() -> None:

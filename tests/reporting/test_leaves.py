@@ -57,7 +57,7 @@ def test_pieces_are_of_what_is_below_a_node_and_the_veil_is_clear_there() -> Non
         assert len({crops[crop].name for crop, _ in nodes[number].crops}) > 3
         for crop, over in nodes[number].crops:
             image = Image.open(io.BytesIO(crops[crop].image)).convert("RGB")
-            pixels = np.array(image.resize((40, 40)), int)
+            pixels = np.array(image.resize((72, 72)), int)
             clear = np.array(Image.open(io.BytesIO(over)).convert("RGBA"))[..., 3] == 0
             colours = np.array(COLOURS)
             nearest = np.abs(pixels[:, :, None] - colours).sum(-1).argmin(-1)

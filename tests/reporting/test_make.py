@@ -1,6 +1,7 @@
 """Reports of whole runs: what stands on the page for each kind of model."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,11 @@ def page(model: Segmenter, scenes: Path, runs: dict[str, Path]) -> str:
 
 
 def test_everything_is_on_it(page: str, runs: dict[str, Path]) -> None:
-    assert "3 clusters, found without labels, on 3 photos of" in page
+    assert "3 clusters, found without labels, on 3 photos (folder " in page
     assert page.count('<figure class="shot"') == 3
     assert page.count("<polyline") >= 4  # loss, its two parts, effective clusters
     assert "view_information" in page
-    assert "on 6 of the training photos, with 3 clusters" in page
+    assert "on square crops of 6 of the training photos, with 3 clusters" in page
     assert "cut at 3" in page
     assert page.count('<details class="node"') == 2 * page.count(', 1 centroid"') - 1
     assert '<table class="matrix">' in page
@@ -47,6 +48,13 @@ def test_a_model_that_is_no_run(model: Segmenter, scenes: Path) -> None:
     assert "There are no labels" in made.html
     assert "No photo is shown here, but all are counted above." in made.html
     assert made.note == ""  # nobody asked for a score
+
+
+def test_two_epochs_make_no_curve(model: Segmenter, scenes: Path, runs: dict[str, Path]) -> None:
+    run = Run.open(runs["default"])
+    short = replace(run, config=run.config.model_copy(update={"epochs": 2}))
+    html = make_report(model, scenes, split="val", run=short, gallery=1).html
+    assert "No curves: 2 epochs make no curve; metrics.jsonl has the numbers." in html
 
 
 def test_another_cut(model: Segmenter, scenes: Path, runs: dict[str, Path]) -> None:

@@ -14,6 +14,7 @@ FULL = {
     "silhouette": -0.16,
     "relighting": 0.94,
     "lighting_clusters": 0.0,
+    "one_image_clusters": 2.0,
     "constant_images": 0.125,
     "pictures": 64.0,
     "half_agreement": 0.55,

@@ -36,6 +36,10 @@ def test_an_absolute_path_too(tmp_path: Path) -> None:
     assert near_folder(tmp_path / "runs" / "secnd") == tmp_path / "runs" / "second"
 
 
+def test_the_last_part_may_be_a_file() -> None:
+    assert near_folder(Path("rusn/frst"), files=True) == Path("runs/frost")
+
+
 def test_the_message_asks_or_advises() -> None:
     asked = no_folder(Path("runs/frist"), "give one")
     assert asked == "runs/frist: no such folder; did you mean runs/first?"

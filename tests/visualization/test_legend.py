@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from picie.visualization import lettering
 from picie.visualization.legend import draw_legend, legend_entries, line_height, own_names
@@ -40,6 +41,21 @@ def test_any_name_keeps_its_line(name: str) -> None:
     pixels = np.asarray(legend)
     for colour in palette(2):
         assert (pixels == colour).all(-1).sum() == 15 * 15
+
+
+def test_names_are_cut_only_where_the_picture_is_too_narrow() -> None:
+    long = "secondary_precipitate"
+    entries = legend_entries(np.array([9, 2, 1]), palette(3), ["matrix", long, "void"])
+
+    def shown(room: int) -> NDArray[np.uint8]:
+        return np.asarray(draw_legend(entries, room, 14))
+
+    assert shown(260).shape[0] == 3 * line_height(14)  # one below the other
+    assert shown(450).shape[0] == 2 * line_height(14)
+    assert shown(600).shape[0] == line_height(14)
+    whole = (shown(600) != 255).any(-1).sum()
+    assert (shown(260) != 255).any(-1).sum() == pytest.approx(whole, rel=0.01)
+    assert (shown(170) != 255).any(-1).sum() < 0.95 * whole
 
 
 def test_a_name_without_a_font_is_shown_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from picie.visualization.thumbnails import (
     marked_patch,
     patch_pixels,
     patch_values,
+    smooth,
     text,
     veil,
 )
@@ -109,22 +110,26 @@ def test_it_shows_a_third_around_the_pixel() -> None:
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 def test_at_a_corner_it_is_moved_inwards(centre: tuple[float, float]) -> None:
     image = np.full((90, 60, 3), 120, np.uint8)
-    found = patch(image, np.zeros((9, 6), bool), centre)
+    found = patch(image, np.ones((9, 6), bool), centre)
     row, column = (round(share * (PATCH_SIDE - 1)) for share in centre)
     corner = found[max(row - 7, 0) : row + 8, max(column - 7, 0) : column + 8]
     assert corner.max() > 230  # part of the ring
     assert abs(int(np.median(found)) - 120) < 6
 
 
-def test_a_white_line_follows_the_border() -> None:
-    image = np.full((90, 90, 3), 60, np.uint8)
+@pytest.mark.parametrize("colour", [(0, 0, 0), (90, 90, 90), (128, 128, 128), (255, 255, 255)])
+def test_what_is_outside_is_told_from_what_is_inside(colour: tuple[int, int, int]) -> None:
+    image = np.full((90, 90, 3), colour, np.uint8)
     belongs = np.zeros((90, 90), bool)
     belongs[:, :40] = True
-    found = patch(image, belongs)[5]  # a row above the mark
-    line = np.flatnonzero(found[:, 0] > 150)
-    border = (40 - 30) / 30 * PATCH_SIDE
-    assert len(line)
-    assert abs(line.mean() - border) < 3
+    found = marked_patch(image, belongs, MIDDLE)[5].astype(int)  # a row above the mark
+    border = round((40 - 30) / 30 * PATCH_SIDE)
+    assert (found[: border - 1] == colour).all()
+    outside = found[border + 4 :]
+    assert (outside[:, 2] - outside[:, 1] > 30).all()  # violet on any grey
+    assert len(np.unique(outside, axis=0)) == 2  # with hatching
+    line = found[border - 1 : border + 4].sum(1)
+    assert line.max() - line.min() > 500  # bright and dark, so that one is seen
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (2, 3)])
@@ -151,16 +156,34 @@ def test_a_patch_is_that_part_of_the_whole_photo(shape: tuple[int, int]) -> None
         assert np.abs(found.astype(int) - np.array(whole)).mean() < 12  # it shrinks in two steps
         assert np.abs(found.mean((0, 1)) - np.array(whole).mean((0, 1))).max() < 2
         values = np.arange(image[..., 0].size).reshape(shape)
-        row, column = np.divmod(patch_values(values, shape, centre, 1)[0, 0], shape[1])
-        assert abs(row + 0.5 - top - side / 2) <= 1
-        assert abs(column + 0.5 - left - side / 2) <= 1
+        cells, box = patch_values(values, shape, centre)
+        row, column = np.divmod(cells[0, 0], shape[1])
+        ends = left, top, left + side, top + side
+        assert np.add(box, (column, row, column, row)) == pytest.approx(ends)
+        assert box[2] <= cells.shape[1]
+        assert box[3] <= cells.shape[0]
     assert marked_patch(image, np.ones((2, 2), bool), MIDDLE).shape == found.shape
 
 
-def test_a_veil_is_clear_inside_white_at_the_border_and_grey_beyond() -> None:
-    inside = np.zeros((6, 6), bool)
+def test_a_veil_is_clear_inside_with_two_lines_around_it() -> None:
+    inside = np.zeros((20, 20), bool)
     inside[:, :2] = True
+    inside[4, 12] = True  # a small part stays whole
     found = np.array(opened(veil(inside)).convert("RGBA"))
-    assert not found[:, :2, 3].any()
+    assert ((found[..., 3] == 0) == inside).all()
     assert found[:, 2].min() > 200
-    assert (found[:, 3:] == (112, 112, 112, 185)).all()
+    assert found[:, 3, :3].max() < 60
+    assert (found[8:, 4:, 3] > 100).all()
+    hole = ~np.zeros((9, 9), bool)
+    hole[4, 4] = False
+    assert np.array(opened(veil(hole)).convert("RGBA"))[4, 4, :3].max() < 60
+
+
+def test_an_area_is_enlarged_without_the_steps_of_its_cells() -> None:
+    slope = np.tri(20, dtype=bool)
+    found = smooth(slope, (0, 0, 20, 20), 80)
+    assert np.diff(found.sum(1)).max() <= 2  # four with steps
+    single = np.zeros((5, 5), bool)
+    single[2, 2] = True
+    assert 0.5 < smooth(single, (0, 0, 5, 5), 50).sum() / 100 < 2
+    assert smooth(single, (1.5, 1.5, 3.5, 3.5), 20)[5:15, 5:15].mean() > 0.5

@@ -136,10 +136,11 @@ def _dispatch(args: list[str]) -> None:
 
 
 def _check_paths(verb: str, options: dict[str, Any]) -> None:
-    """Refuse addresses of storages where only paths are taken.
+    """Refuse addresses of storages where only paths are taken, and photos that are not there.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: there is such an address.
+        DataError: no photos are there; said before torch and the model are loaded.
     """
     from picie.runtime.storage import check_local, is_address
 
@@ -156,6 +157,10 @@ def _check_paths(verb: str, options: dict[str, Any]) -> None:
                 "upload what it holds afterwards"
             )
         check_local(f"picie {verb} reads", address)
+    if options.get("source") is not None and options["run"].exists():  # a missing run comes first
+        from picie.data.folder import check_source
+
+        check_source(options["source"])
 
 
 def _fail(*lines: str, code: int, told: bool = False) -> None:

@@ -23,6 +23,7 @@ from picie.annotation.audit import (
 )
 from picie.annotation.log import append_events, read_annotations, undo
 from picie.cli.arguments import Audit
+from picie.cli.tables import whole_names
 from picie.config import suggest
 from picie.data.folder import open_folder
 from picie.errors import ConfigError
@@ -299,7 +300,7 @@ def _report(
 
 
 def _table(result: AuditResult) -> Table:
-    table = Table("class", "share %", "checks", "precision %", "95 % interval", "wrong ones are")
+    table = Table("class", "pixels %", "checks", "precision %", "95 % interval", "wrong ones are")
     for column in table.columns[1:5]:
         column.justify = "right"
     for name, found in result.precision.items():
@@ -308,7 +309,7 @@ def _table(result: AuditResult) -> Table:
         value = f"{found.value:.0f}" if found.checks else ""
         share, interval = f"{result.share[name]:.1f}", _interval(found, "{:.0f} to {:.0f}")
         table.add_row(name, share, str(found.checks), value, interval, said)
-    return table
+    return whole_names(table, 0)
 
 
 def _lines(result: AuditResult) -> Iterator[str]:

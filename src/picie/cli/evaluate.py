@@ -10,13 +10,14 @@ from rich.table import Table
 
 from picie.cli.arguments import Evaluate
 from picie.cli.predict import adjusted
+from picie.cli.tables import whole_names
 from picie.data.datasets.registry import open_dataset
 from picie.errors import ConfigError
 from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.plan import inputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.metrics.groups import READINGS
-from picie.metrics.scores import Scores
+from picie.metrics.scores import Scores, how_matched
 from picie.runtime.documents import parse_object
 from picie.runtime.files import write_atomically, writing
 from picie.runtime.outputs import NAMELESS, check_distinct, check_output
@@ -111,7 +112,7 @@ def show(evaluation: Evaluation, *, stderr: bool = False) -> None:
     console.print(
         f"{_totals(scores)} "
         f"({names}{protocol['images']} images, {protocol['size']} px, crop {protocol['crop']}, "
-        f"K = {protocol['clusters']}, {protocol['matching']}, {protocol['centroids']})"
+        f"{how_matched(protocol)})"
     )
     if scores.void_share is not None:
         console.print(f"void: {scores.void_share:.1f} % of the pixels, not scored")
@@ -144,7 +145,7 @@ def _class_table(scores: Scores) -> Table:
     for name in scores.classes:
         values = (scores.iou, scores.recall, scores.precision, scores.share)
         table.add_row(name, *(_number(metric[name]) for metric in values), joint.join(owned[name]))
-    return table
+    return whole_names(table, 0)
 
 
 def _outside(scores: Scores) -> list[str]:
@@ -154,6 +155,8 @@ def _outside(scores: Scores) -> list[str]:
         return []
     parts = ", ".join(f"{name} {share:.1f} %" for name, share in shares.items())
     total = sum(shares.values())
+    if total < 0.05:
+        return []
     return [f"{total:.1f} % of the labelled pixels are in no class ({parts}) and count as errors"]
 
 

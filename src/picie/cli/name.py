@@ -9,6 +9,7 @@ from rich.text import Text
 
 from picie.annotation.log import change_names, read_annotations, redo, undo
 from picie.cli.arguments import MaskFlags, Name
+from picie.cli.tables import whole_names
 from picie.errors import ConfigError
 from picie.inference.outputs import Outputs, cluster_name, outputs_of
 from picie.models.centroids import CentroidSet
@@ -64,7 +65,7 @@ def cluster_table(outputs: Outputs, cluster_tree: ClusterTree) -> Table:
             row += [_node(cluster_tree, cluster), _children(cluster_tree, cluster)]
             row += _nearest(cluster_tree, cluster)
         table.add_row(*row)
-    return table
+    return whole_names(table, 2)
 
 
 def class_table(outputs: Outputs, names: ClassNames) -> Table:
@@ -88,7 +89,7 @@ def class_table(outputs: Outputs, names: ClassNames) -> Table:
     for named_class in classes:
         if named_class.ignore:
             table.add_row("void", "", "", Text(named_class.name), made_of[named_class.name])
-    return table
+    return whole_names(table, 3)
 
 
 def vote_table(decided: list[Vote], outputs: Outputs) -> Table:
@@ -98,7 +99,7 @@ def vote_table(decided: list[Vote], outputs: Outputs) -> Table:
         decided: one vote for each cluster.
         outputs: with the names that the votes gave.
     """
-    table = Table("cluster", "colour", "class", "share %", "pixels", "then")
+    table = Table("cluster", "colour", "class", "majority %", "pixels", "then")
     for column in (table.columns[0], *table.columns[3:5]):
         column.justify = "right"
     colours = dict(zip(outputs.names, outputs.colours.tolist(), strict=True))
@@ -113,7 +114,7 @@ def vote_table(decided: list[Vote], outputs: Outputs) -> Table:
             f"{vote.pixels:,}".replace(",", " "),
             Text(printable(then)),
         )
-    return table
+    return whole_names(table, 2)
 
 
 def question_table(asked: Sequence[Question]) -> Table:
@@ -122,7 +123,7 @@ def question_table(asked: Sequence[Question]) -> Table:
     Args:
         asked: from `next_questions`.
     """
-    table = Table("node", "name", "share %", "made of", "most like")
+    table = Table("node", "name", "pixels %", "made of", "most like")
     table.columns[2].justify = "right"
     for one in asked:
         made_of = "one centroid" if one.children is None else " + ".join(map(_part, one.children))
@@ -130,7 +131,7 @@ def question_table(asked: Sequence[Question]) -> Table:
             made_of += " ({:.1f} + {:.1f} %)".format(*(100 * share for share in one.child_shares))
         share = "" if one.share is None else f"{100 * one.share:.1f}"
         table.add_row(_part(one.node), one.name or "-", share, made_of, ", ".join(one.alike))
-    return table
+    return whole_names(table, 1)
 
 
 def answers(run: Path, asked: Sequence[Question]) -> list[str]:

@@ -57,7 +57,7 @@ _ABOUT = {
 }
 _SHORT = {
     "start:": ("data", "out", "clusters", "preset"),
-    "quality and time:": ("epochs", "size", "backbone", "seed", "device"),
+    "quality and time:": ("epochs", "size", "base_size", "backbone", "seed", "device"),
     "again:": ("resume", "config", "overwrite"),
 }
 _BRIEF = {
@@ -67,6 +67,7 @@ _BRIEF = {
     "preset": "default, best, paper or reference: sets all others",
     "epochs": "passes over the images; 0 = no training",
     "size": "side of the images in the network, in pixels",
+    "base_size": "side of the crops of photos, at least --size",
     "backbone": "pretrained network, by its name in timm",
     "seed": "of every random draw",
     "device": "auto, cpu, cuda or mps",

@@ -3,10 +3,14 @@
 import sys
 from pathlib import Path
 from shlex import quote
+from statistics import median
 
 from picie.cli.arguments import Train
 from picie.config import MACHINE, Config, allowed, check_setting, make_config
-from picie.errors import ConfigError
+from picie.data.datasets.registry import open_dataset
+from picie.data.folder import Photo
+from picie.data.images import upright_size
+from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter
 from picie.naming.questions import START
 from picie.runs import WEIGHTS_FILE, Run
@@ -16,12 +20,15 @@ from picie.runtime.progress import Reporter
 from picie.runtime.storage import is_address
 from picie.training.loop import resume, train
 
-__all__ = ["ask_clusters", "next_lines", "run"]
+__all__ = ["ask_clusters", "next_lines", "run", "size_hint"]
 
 _QUESTION = (
     "How many clusters? Two or three times as many as kinds of things to tell apart.\n"
     "You can change this later, without training. [{start}] "
 )
+_HEADERS = 32  # photos whose size is looked up
+_CLEARLY = 1.4  # times the base size: the short side of clearly larger photos
+_LARGEST = 480  # side suggested: more costs much time
 
 
 def run(options: Train, config: Config, chosen: bool = True) -> None:
@@ -109,6 +116,7 @@ def next_lines(model: Segmenter, folder: Path, config: Config, *, chosen: bool =
             "--clusters K"
         )
     lines.append(f"model: {folder / WEIGHTS_FILE}; numbers: picie info {run}")
+    lines += filter(None, [size_hint(config)])
     split = f" --split {quote(config.split)}" if config.split else ""
     if config.dataset:
         lines.append(f"next:  picie evaluate {run} {photos} --dataset {config.dataset}")
@@ -119,3 +127,45 @@ def next_lines(model: Segmenter, folder: Path, config: Config, *, chosen: bool =
         lines.append(f"next:  picie studio {run} {photos}{split}")
         lines.append(f"or:    picie report {run} {photos}{split} --out {report}")
     return lines
+
+
+def size_hint(config: Config) -> str:
+    """What to try if the photos are clearly larger than what the network sees of them.
+
+    The headers of at most 32 photos are read. Nothing is said if anyone chose another size, of a
+    known data set, which is scored at one size, or of photos that are not on this machine.
+
+    Args:
+        config: of the training.
+
+    Returns:
+        "" if there is nothing to say.
+    """
+    base, usual = config.base_size, make_config()
+    if (config.size, base) != (usual.size, usual.base_size):
+        return ""
+    if config.dataset or is_address(config.data):
+        return ""
+    try:
+        photos = open_dataset("", config.data, config.split).photos
+    except DataError:  # moved meanwhile
+        return ""
+    sides = [side for photo in photos[:: -(-len(photos) // _HEADERS)] if (side := _side(photo))]
+    short = median(sides) if sides else 0
+    if short < _CLEARLY * base:
+        return ""
+    larger = min(32 * round(short / 32), _LARGEST)
+    times = (larger / config.size) ** 2
+    return (
+        f"photos have {short:.0f} px on the short side, the network saw {base}: if small things "
+        f"matter, train with --size {larger} --base-size {larger} (about {times:.0f} times the "
+        "time)"
+    )
+
+
+def _side(photo: Photo) -> int:
+    """The short side in pixels; 0 if it is not known from the header."""
+    try:
+        return 0 if photo.page else min(upright_size(photo.path))
+    except DataError:
+        return 0

@@ -14,6 +14,7 @@ __all__ = [
     "effective_clusters",
     "explained_share",
     "lighting_clusters",
+    "one_image_clusters",
     "silhouette",
 ]
 
@@ -126,6 +127,27 @@ def lighting_clusters(shares: Tensor, brightness: Tensor) -> list[int]:
         if float(held[own].sum() / held.sum()) >= _LITTLE_ELSE and ordered >= _APART:
             found.append(cluster)
     return found
+
+
+def one_image_clusters(shares: Tensor) -> list[int]:
+    """Clusters that are (nearly) in one image alone, though they are large there.
+
+    Such a cluster has at least 90 % of its pixels in one image, and holds more of that image than
+    an even share, 1 / K: a rare small thing that one image happens to show is left out. Of fewer
+    than four images nothing is said.
+
+    Args:
+        shares: (N, K) share of each image's pixels in each cluster.
+
+    Example:
+        >>> one_image_clusters(torch.tensor([[0.5, 0.0, 0.5]] * 3 + [[0.2, 0.7, 0.1]]))
+        [1]
+    """
+    if len(shares) < _LEAST:
+        return []
+    most = shares.amax(0)
+    alone = most >= _LITTLE_ELSE * shares.sum(0)
+    return (alone & (most > 1 / shares.shape[1])).nonzero().flatten().tolist()
 
 
 def silhouette(points: Tensor, labels: Tensor, *, cosine: bool = True) -> float:

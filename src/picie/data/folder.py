@@ -35,9 +35,10 @@ from picie.data.search import find_images, image_folder, mask_notes
 from picie.data.survey import page_counts, settle
 from picie.data.trees import Tree, open_tree
 from picie.errors import DataError
+from picie.runtime.nearby import near_folder
 from picie.runtime.storage import Store, check_local, local_path, path_or_address
 
-__all__ = ["Photo", "PhotoFolder", "lists_of", "open_folder"]
+__all__ = ["Photo", "PhotoFolder", "check_source", "lists_of", "open_folder"]
 
 _TREE = "expected images/<name>.jpg (or .png ...), masks/<name>.png and classes.txt"
 
@@ -207,8 +208,24 @@ def open_folder(
     return folder if reading is None else folder.read_as(reading)
 
 
+def check_source(root: str | Path) -> None:
+    """Refuse a path of neither a file nor a folder, before anything slow begins.
+
+    Args:
+        root: as for `open_folder`; nothing is asked about an address.
+
+    Raises:
+        DataError: it does not exist, cannot be reached, or is something else.
+    """
+    path = local_path(root)
+    if path is not None:
+        _is_file(path)
+
+
 def _opened(tree: Tree, split: str, *, pages: bool, labelled: bool) -> PhotoFolder:
     photos, notes = _photos(tree, pages=pages)
+    if labelled and not tree.is_folder("masks"):  # what is missing first, not a list beside it
+        _check_labels(tree, photos, ())
     photos = _select(photos, tree, split) if split else photos
     listed = tree.is_file("classes.txt")
     classes = read_class_names(tree.at("classes.txt")) if listed else ()
@@ -226,6 +243,9 @@ def _is_file(root: Path) -> bool:
     try:
         kind = stat.S_IFMT(os.stat(root).st_mode)
     except FileNotFoundError:
+        near = near_folder(root, files=True)
+        if near is not None:
+            raise DataError(f"{root}: does not exist; did you mean {near}?") from None
         raise DataError(f"{root}: does not exist; check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte
         reason = getattr(error, "strerror", None) or error

@@ -20,6 +20,7 @@ from picie.clustering.validity import (
     effective_clusters,
     explained_share,
     lighting_clusters,
+    one_image_clusters,
     silhouette,
 )
 from picie.clustering.vote import vote_tree
@@ -50,6 +51,8 @@ _RELIT = 32  # images seen in another light; this costs less than kept maps of 6
 _EPOCH = 2**30  # no training epoch or clustering uses the random draws of this number
 _PIXELS = 200  # features sampled per image
 _POINTS = 2_000  # for the silhouette, which needs all pairwise distances
+_WEAK_HALVES = 0.5
+_WEAK_VIEWS = 2 / 3
 _PLACES = 8  # positions along each side: a grid of 8 x 8
 # The same views for all runs, whatever they were trained with. In nearly identical views, a model
 # agrees with itself too easily, and its numbers would not be comparable with those of other runs.
@@ -118,6 +121,7 @@ def measure_health(
         relighting: share of pixels that keep their cluster in another light, 0..1; each of the
             first 32 images is seen in one of `views.relighting.LIGHTS`, in turn.
         lighting_clusters: number of clusters that stand for the lighting of a group of images.
+        one_image_clusters: number of clusters that are (nearly) in one image alone.
         pictures: number of images measured.
 
     Raises:
@@ -126,7 +130,7 @@ def measure_health(
     sample = _collect(model, loader, count, stages or KeptStages())
     if not sample.features:
         raise nothing_read()
-    clusters = sample.places.sum(0)
+    clusters, shares = sample.places.sum(0), torch.stack(sample.shares)
     features, labels = torch.cat(sample.features), torch.cat(sample.labels)
     rng = numpy_generator(Stream.HEALTH_SILHOUETTE, model.config.seed)
     chosen = torch.from_numpy(rng.permutation(len(labels))[:_POINTS])
@@ -139,9 +143,8 @@ def measure_health(
         "position_information": explained_share(sample.places),
         "silhouette": silhouette(features[chosen], labels[chosen], cosine=cosine),
         "relighting": float(torch.stack(sample.relighting).mean()),
-        "lighting_clusters": float(
-            len(lighting_clusters(torch.stack(sample.shares), torch.stack(sample.brightness)))
-        ),
+        "lighting_clusters": float(len(lighting_clusters(shares, torch.stack(sample.brightness)))),
+        "one_image_clusters": float(len(one_image_clusters(shares))),
         "pictures": float(len(sample.features)),
     }
     halves = _half_agreement(sample, model.config)
@@ -171,23 +174,47 @@ def health_text(health: Mapping[str, float], clusters: int) -> str:
     lines.append(f"  {MEASURES['silhouette'].label} {health['silhouette']:.2f}")
     lines.append(f"  in other light {health['relighting']:.0%} of the pixels keep their cluster")
     lines += [f"  warning: {warning}" for warning in health_warnings(health)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  weak: {number}" for number in _weak(health))])
 
 
 def verdict(health: Mapping[str, float]) -> str:
-    """The measures in plain words: what to look at, or that nothing is certainly wrong.
+    """The measures in plain words: what to look at, or that nothing speaks against the clusters.
+
+    Warnings are those of `health_warnings`. Two numbers are called weak: an agreement of halves
+    below 0.5, nearer to unrelated than to the same, and an agreement of views below two thirds, so
+    that more than one pixel in three changes its cluster. More clusters lower both; neither says
+    that masks are bad.
 
     Args:
         health: from `measure_health`.
     """
-    warnings = health_warnings(health)
-    if not warnings:
+    found = [f"  warning: {warning}" for warning in health_warnings(health)]
+    found += [f"  weak: {number}" for number in _weak(health)]
+    if not found:
         return (
-            f"Looks healthy: two views of a photo agree on {health['view_agreement']:.0%} of the "
-            f"pixels, and {health['relighting']:.0%} keep their cluster in other light."
+            f"No warnings: two views of a photo agree on {health['view_agreement']:.0%} of the "
+            f"pixels, and {health['relighting']:.0%} keep their cluster in other light. Whether "
+            "the clusters are things, only a look can tell."
         )
-    many = "One thing" if len(warnings) == 1 else f"{len(warnings)} things"
-    return "\n".join([f"{many} to look at:", *(f"  warning: {warning}" for warning in warnings)])
+    many = "One thing" if len(found) == 1 else f"{len(found)} things"
+    return "\n".join([f"{many} to look at:", *found])
+
+
+def _weak(health: Mapping[str, float]) -> list[str]:
+    """A clause for each number that is weak, by the rule of `verdict`."""
+    weak = []
+    halves = health.get("half_agreement", 1.0)
+    if halves < _WEAK_HALVES:
+        weak.append(
+            f"agreement of halves {halves:.2f} (1 = the same clusters from either half of the "
+            "photos, 0 = unrelated): other photos, or another seed, would give other clusters"
+        )
+    if (views := health["view_agreement"]) < _WEAK_VIEWS:
+        weak.append(
+            f"view agreement {views:.0%}: the other pixels change their cluster in another view "
+            "of the same photo; fewer clusters are usually steadier"
+        )
+    return weak
 
 
 @torch.no_grad()

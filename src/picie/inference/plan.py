@@ -184,8 +184,8 @@ _OTHER = (
     "--overwrite to replace it"
 )
 _OLDER = (
-    "was made by another model or with other settings; choose another --out, or pass --overwrite "
-    "to replace it"
+    "was made by another model or with other settings, names or colours; choose another --out, or "
+    "pass --overwrite to replace it"
 )
 _LINK = "is a link, and is not replaced; choose another --out, or remove it"
 

@@ -1,4 +1,4 @@
-"""The measures of a model's health: their names, and what is certainly wrong.
+"""The measures of a model's health: their names, and the warnings.
 
 `evaluation.health` takes them; nothing here loads torch, so that they can be shown at once.
 """
@@ -71,6 +71,11 @@ MEASURES = {
         "number of clusters that hold most of the darkest, or of the brightest, images and little "
         "else",
     ),
+    "one_image_clusters": Measure(
+        "clusters of one image",
+        "number of clusters that have at least 90 % of their pixels in one image, and more than an "
+        "even share of that image",
+    ),
     "constant_images": Measure(
         "images of one colour", "share of the images that are of (nearly) one colour"
     ),
@@ -89,7 +94,7 @@ class Health(dict[str, float]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is certainly wrong, as `health_warnings` finds it."""
+        """What is wrong or needs a look, as `health_warnings` finds it."""
         return health_warnings(self)
 
     def _repr_html_(self) -> str:
@@ -105,15 +110,14 @@ class Health(dict[str, float]):
 
 
 def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:
-    """What is certainly wrong; an empty tuple does not mean that a model is good.
+    """What is wrong or needs a look; an empty tuple does not mean that a model is good.
 
     Args:
         health: from health.json; measures that are missing or not finite are skipped.
     """
     found = []
-    largest, constant, lighting = (
-        _number(health, key) for key in ("largest_cluster", "constant_images", "lighting_clusters")
-    )
+    keys = ("largest_cluster", "constant_images", "lighting_clusters", "one_image_clusters")
+    largest, constant, lighting, alone = (_number(health, key) for key in keys)
     if largest > _DOMINANT:
         found.append(
             f"one cluster holds {largest:.0%} of the pixels: the masks tell little apart, and high "
@@ -129,6 +133,14 @@ def health_warnings(health: Mapping[str, float]) -> tuple[str, ...]:
         found.append(
             f"{many} most of the darkest, or of the brightest, images and little else: lighting "
             "may have been clustered, not things"
+        )
+    if alone >= 1:
+        several = alone >= 2
+        many = f"{alone:.0f} clusters lie in one photo each: they" if several else ""
+        found.append(
+            f"{many or 'one cluster lies in one photo: it'} may show the light or sharpness of a "
+            "photo rather than a kind of thing; look before you name "
+            f"{'them' if several else 'it'}, or try fewer clusters"
         )
     return tuple(found)
 

@@ -14,7 +14,7 @@ from picie.metrics.matching import MATCHINGS, Matching, in_class_order, match_cl
 from picie.runtime import notebook
 from picie.runtime.printable import printable
 
-__all__ = ["Scores", "score", "score_classes"]
+__all__ = ["Scores", "how_matched", "score", "score_classes"]
 
 
 @dataclass(frozen=True)
@@ -224,3 +224,16 @@ def _checked(matrix: Matrix, class_names: Sequence[str]) -> tuple[Matrix, tuple[
             "255 is, for example --mask-map 255=1"
         )
     return matrix, names
+
+
+def how_matched(protocol: Mapping[str, Any]) -> str:
+    """How clusters or names became classes, in plain words.
+
+    Args:
+        protocol: of `Scores`.
+    """
+    if protocol.get("uses_names"):
+        return "classes found by name"
+    # "trained model" there tells its centroids from fresh ones, also of a model without training.
+    centroids = protocol["centroids"].removeprefix("trained model, ")
+    return f"K = {protocol['clusters']}, matching {protocol['matching']}, clustered on {centroids}"

@@ -110,6 +110,8 @@ def assign(
 ) -> tuple[ClassNames, list[str]]:
     """Give names to clusters and nodes; those with other names move to the new class.
 
+    Of parts inside one another, the larger get their names first, so the smallest decides.
+
     Args:
         names: the current names.
         cluster_tree: at the cut of the names.
@@ -119,13 +121,21 @@ def assign(
         the new names, and a sentence for each change.
 
     Raises:
-        ConfigError: an invalid name, an unknown part, or overlapping orders.
+        ConfigError: an invalid name, an unknown part, or two names for the same centroids.
     """
-    _check_orders(cluster_tree, orders)
-    before, said = names, list[str]()
-    wanted: dict[str, list[Part]] = {}
-    for parts, name in orders:
-        wanted.setdefault(name, []).extend(parts)
+    filled, said = list(names.classes), list[str]()
+    for wanted in _layers(cluster_tree, orders):
+        names, more = _assigned(names, cluster_tree, wanted)
+        said += more
+        filled += names.classes
+    return names, said + _emptied(filled, names)
+
+
+def _assigned(
+    names: ClassNames, cluster_tree: ClusterTree, wanted: Mapping[str, Sequence[Part]]
+) -> tuple[ClassNames, list[str]]:
+    """The names after parts apart from one another got theirs, and a sentence for each change."""
+    said = list[str]()
     for name, parts in wanted.items():
         check_name(name, "--set", ignore=name == "ignore")
         held = _held(names, cluster_tree, name)
@@ -140,7 +150,7 @@ def assign(
             said.append(f"{part}: {name}{origin}")
         said += split
         names = replace(names, classes=_added(names.classes, name, [*kept, *fresh]))
-    return names, said + _emptied(before, names)
+    return names, said
 
 
 def take_away(
@@ -166,7 +176,7 @@ def take_away(
         if not moved[part]:
             raise ConfigError(f"--unset {part.short}: {part} has no name; remove it")
     said = [f"{part}: no name (was {', '.join(moved[part])})" for part in parts]
-    return freed, said + split + _emptied(names, freed)
+    return freed, said + split + _emptied(names.classes, freed)
 
 
 def remove(names: ClassNames, titles: Sequence[str]) -> tuple[ClassNames, list[str]]:
@@ -262,20 +272,24 @@ def _shared(cluster_tree: ClusterTree, owners: Mapping[int, str]) -> list[str]:
     ]
 
 
-def _check_orders(cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]) -> None:
-    taken: dict[int, tuple[Part, str]] = {}
+def _layers(
+    cluster_tree: ClusterTree, orders: Sequence[tuple[Sequence[Part], str]]
+) -> list[dict[str, list[Part]]]:
+    """The parts of each name: first those inside no other part, then those inside one of them."""
+    found: dict[_Members, tuple[Part, str]] = {}
     for parts, name in orders:
         for part in parts:
-            for centroid in cluster_tree.members(part, "--set"):
-                if centroid in taken:
-                    other, its = taken[centroid]
-                    what = (
-                        f"{part} twice" if part == other else f"{other} and {part}, which overlap"
-                    )
-                    raise ConfigError(
-                        f"--set names {what} ({its!r} and {name!r}); keep one of the two"
-                    )
-            taken |= dict.fromkeys(cluster_tree.members(part, "--set"), (part, name))
+            members = cluster_tree.members(part, "--set")
+            other, its = found.setdefault(members, (part, name))
+            if its != name:
+                what = f"{part} twice" if part == other else f"{other} and {part}, which are equal,"
+                raise ConfigError(f"--set names {what} ({its!r} and {name!r}); keep one of the two")
+    layers: list[dict[str, list[Part]]] = []
+    for members, (part, name) in found.items():
+        depth = sum(members < other for other in found)
+        layers += [{} for _ in range(depth + 1 - len(layers))]
+        layers[depth].setdefault(name, []).append(part)
+    return [layer for layer in layers if layer]
 
 
 def _held(names: ClassNames, cluster_tree: ClusterTree, name: str) -> list[_Members]:
@@ -349,12 +363,10 @@ def _added(
     return (*classes, with_parts(NamedClass(name, ignore=name == "ignore"), parts))
 
 
-def _emptied(before: ClassNames, after: ClassNames) -> list[str]:
+def _emptied(before: Sequence[NamedClass], after: ClassNames) -> list[str]:
     """A sentence for each class that lost all its clusters; it keeps its id."""
     filled = {named_class.name for named_class in after.classes if parts_of(named_class)}
-    lost = dict.fromkeys(
-        named_class.name for named_class in before.classes if parts_of(named_class)
-    )
+    lost = dict.fromkeys(named_class.name for named_class in before if parts_of(named_class))
     return [
         f"class {name!r} has no clusters left but keeps its id; --clear removes it"
         for name in lost

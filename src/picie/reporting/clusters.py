@@ -11,8 +11,29 @@ from picie.visualization.thumbnails import PATCH_SIDE, colour_code, data_uri, he
 
 __all__ = ["card", "index", "percent", "share_bar", "swatch", "whereabouts"]
 
-_THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
-_MOSTLY = 0.55  # share of a cluster in one third of the image from which it is "mostly" there
+# Top, bottom, left and right of a box in the image, and whether the place is the box or around it.
+_PLACES = {
+    "top": ((0, 1 / 3, 0, 1), True),
+    "bottom": ((2 / 3, 1, 0, 1), True),
+    "left": ((0, 1, 0, 1 / 3), True),
+    "right": ((0, 1, 2 / 3, 1), True),
+    "centre": ((1 / 4, 3 / 4, 1 / 4, 3 / 4), True),
+    "middle, from left to right": ((1 / 3, 2 / 3, 0, 1), True),
+    "middle, from top to bottom": ((0, 1, 1 / 3, 2 / 3), True),
+    "top left": ((0, 1 / 2, 0, 1 / 2), True),
+    "top right": ((0, 1 / 2, 1 / 2, 1), True),
+    "bottom left": ((1 / 2, 1, 0, 1 / 2), True),
+    "bottom right": ((1 / 2, 1, 1 / 2, 1), True),
+    "upper half": ((0, 1 / 2, 0, 1), True),
+    "lower half": ((1 / 2, 1, 0, 1), True),
+    "left half": ((0, 1, 0, 1 / 2), True),
+    "right half": ((0, 1, 1 / 2, 1), True),
+    "top and bottom": ((1 / 6, 5 / 6, 0, 1), False),
+    "both sides": ((0, 1, 1 / 6, 5 / 6), False),
+    "edges all around": ((1 / 6, 5 / 6, 1 / 6, 5 / 6), False),
+}
+_MOSTLY, _ONLY = 0.55, 0.9  # share of a cluster in its place; from the second on, not "mostly"
+_STANDS_OUT = 0.2  # by which that share exceeds the place's share of the image
 _LEAST_SEGMENT = 0.002  # smaller shares would be invisible in the bar
 _MINUS = "\u2212"
 _LATE = 'decoding="async"'  # not loading="lazy": browsers print such images as blanks
@@ -96,25 +117,30 @@ def card(
 def whereabouts(heat: NDArray[np.float64]) -> str:
     """The part of the image that contains most of a cluster, in words.
 
+    It is the one whose share of the cluster exceeds its share of the image by most.
+
     Args:
         heat: (G, G) share of the photos that have the cluster at each position, 0..1.
 
     Example:
         >>> whereabouts(np.eye(6)[:1].repeat(6, 0) * [[1], [0], [0], [0], [0], [0]])
-        'mostly in the upper third, mostly at the left'
+        'top left'
     """
-    total = heat.sum()
-    if not total:
+    if not heat.any():
         return "nowhere"
-    phrases = []
-    for axis, names in enumerate(_THIRDS):
-        parts = [part.sum() / total for part in np.array_split(heat.sum(1 - axis), 3)]
-        largest = int(np.argmax(parts))
-        if parts[largest] >= _MOSTLY:
-            name = names[largest]
-            across = "in the middle" if name == "middle" else f"at the {name}"
-            phrases.append(f"mostly {across}" if axis else f"mostly in the {name} third")
-    return ", ".join(phrases) or "all over the image"
+    found = "everywhere"
+    most = _STANDS_OUT
+    for name, (box, belongs) in _PLACES.items():
+        top, bottom, left, right = (
+            round(share * heat.shape[side // 2]) for side, share in enumerate(box)
+        )
+        cells = np.full(heat.shape, not belongs)
+        cells[top:bottom, left:right] = belongs
+        share = float(heat[cells].sum() / heat.sum())
+        if share >= _MOSTLY and share - cells.mean() > most:
+            found = "mostly " * (share < _ONLY) + name
+            most = share - cells.mean()
+    return found
 
 
 def _anchor(cluster: int) -> str:
@@ -139,16 +165,21 @@ def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int, node:
         where = f"<dt>Where</dt><dd>{whereabouts(cluster.heat)}</dd>"
     nearest = [
         f'<a href="#{_anchor(other)}">{swatch(clusters[other])}{text(clusters[other].name)}</a> '
-        f'<span class="number">{f"{cosine:.2f}".replace("-", _MINUS)}</span>'
+        f'<span class="number">{_cosine(cosine)}</span>'
         for other, cosine in cluster.nearest
         if other in clusters
     ]
-    alike = f"<dt>Most similar</dt><dd>{'<br>'.join(nearest)}</dd>" if nearest else ""
+    listed = "<br>".join(nearest)
+    alike = f"<dt>Most similar (1 = the same)</dt><dd>{listed}</dd>" if nearest else ""
     return (
         f'<dt>Found in</dt><dd><a href="#gallery" data-show="{cluster.id}">'
         f"{cluster.photos:,} of {photos:,} photos</a></dd>"
         f"{where}{f'<dt>Node</dt><dd>{node}</dd>' if node else ''}{alike}"
     )
+
+
+def _cosine(value: float) -> str:
+    return f"{value:.2f}".replace("-", _MINUS)
 
 
 def _strip(title: str, patches: Sequence[Patch], cluster: Cluster) -> str:
@@ -162,6 +193,6 @@ def _strip(title: str, patches: Sequence[Patch], cluster: Cluster) -> str:
     )
     low, high = sorted((patches[0].similarity, patches[-1].similarity))
     return (
-        f'<h4>{title} <span class="number">similarity {low:.2f} to {high:.2f}</span></h4>'
+        f'<h4>{title} <span class="number">similarity {_cosine(low)} to {_cosine(high)}</span></h4>'
         f'<ul class="strip" aria-label="{title} patches of {text(cluster.name)}">{items}</ul>'
     )

@@ -31,7 +31,7 @@ _GROUNDS = (
 _NODES_NOTE = (
     "Each row opens to the two nodes that it is made of, and holds the command that names it. A "
     "node has the same number at every number of clusters. Its pieces of photos are dealt by the "
-    "shares of its centroids; what is grey, beyond the white line, belongs to other nodes."
+    "shares of its centroids; what is violet and hatched belongs to other nodes."
 )
 _SECTIONS = {
     "summary": "Summary",
@@ -220,9 +220,11 @@ def _clusters(document: Document) -> str:
     ]
     note = (
         "Largest first. Each patch comes from another photo and is a third of its short side wide; "
-        "the ring marks the pixel, the white line the boundary of the cluster. Similarity is the "
-        "cosine of the pixel's feature and the nearest centroid of the cluster. Stronger colour on "
-        "the small map means more photos have the cluster there."
+        "the ring marks the pixel, and what is violet and hatched belongs to other clusters. "
+        "Similarity is the cosine of the pixel's feature and the nearest centroid of the cluster: "
+        "1 is the same, 0 unrelated, less than 0 opposite. No value is near for every model: "
+        "compare with the other cards. Stronger colour on the small map means more photos have the "
+        "cluster there."
     )
     return f'<p class="quiet">{note}</p>\n' + "\n".join(cards)
 

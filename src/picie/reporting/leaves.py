@@ -15,7 +15,7 @@ from picie.data.photo_loader import LoadedPhoto
 from picie.reporting.content import Crop, Node
 from picie.reporting.pieces import BestPieces, Piece
 from picie.reporting.treetop import Merge, top_of
-from picie.visualization.thumbnails import fit_photo, patch_pixels, patch_values, veil
+from picie.visualization.thumbnails import fit_photo, patch_pixels, patch_values, smooth, veil
 
 __all__ = ["MOST_LEAVES", "OCCURS", "LeafCollector", "inner_cells"]
 
@@ -26,10 +26,9 @@ OCCURS = 0.001
 
 _ALL_PIECES = 512
 _MOST_PIECES = 4  # of a centroid
-_SHOWN = 6, 4  # pieces of a node, in trees of up to _FEW_LEAVES leaves and of more
+_SHOWN, _VEIL_SIDES = (6, 4), (72, 56)  # pieces of a node, in trees of few leaves and of more
 _FEW_LEAVES = 128
-_BYTES = 1_200_000, 2_600  # maximum of all pieces, and of one
-_VEIL_SIDE = 40
+_BYTES = 900_000, 2_600  # maximum of all pieces, and of one
 _MARGIN = 1 / 16  # of a side, avoided
 
 Ints = NDArray[np.int64]
@@ -82,7 +81,7 @@ class LeafCollector:
                     photo.photo.name,
                     float(flat[cell]),
                     patch_pixels(photo.image, centre),
-                    patch_values(tops, photo.image.shape, centre, _VEIL_SIDE),
+                    *patch_values(tops, photo.image.shape, centre),
                 )
                 self._best.add(top, float(flat[cell]), number, piece)
 
@@ -105,7 +104,7 @@ class LeafCollector:
             own = {leaf: float(node_shares[leaf]) for leaf in below[place]}
             inside = np.isin(np.arange(self._count), below[place])
             chosen = _dealt(own, numbers, pieces, _SHOWN[self._count > _FEW_LEAVES])
-            crops = tuple((one, veil(inside[pieces[one].leaves])) for one in chosen)
+            crops = tuple((one, self._veil(pieces[one], inside)) for one in chosen)
             nodes[number] = Node(
                 number,
                 int(sizes[place]),
@@ -114,6 +113,10 @@ class LeafCollector:
                 crops,
             )
         return nodes, tuple(Crop(one.name, fit_photo(one.pixels, self._limit)) for one in pieces)
+
+    def _veil(self, piece: Piece, inside: NDArray[np.bool_]) -> bytes:
+        side = _VEIL_SIDES[self._count > _FEW_LEAVES]
+        return veil(smooth(inside[piece.leaves], piece.box, side))
 
     def _summed(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(2T - 1,) the sums of each node, of values of the P centroids."""

@@ -26,6 +26,7 @@ from picie.visualization.charts import PANELS, Line, chart, epoch_points, stroke
 __all__ = ["Report", "make_report", "report"]
 
 _NEAREST = 3
+_CURVE = 3  # epochs; two make a straight line
 _DOUBT = "Doubt is the mean probability that the class of a pixel is wrong, as the model sees it."
 _ENDINGS = (".html", ".htm")
 
@@ -209,11 +210,11 @@ def _lede(model: Segmenter, folder: PhotoFolder, portraits: Portraits) -> str:
     if model.class_names is not None:
         what += f" with names, {model.clusters} ids in masks"
     root = check_local("picie report reads", folder.root)
-    where = root.resolve().name + (f" (split {folder.split})" if folder.split else "")
+    where = f"folder {root.resolve().name}" + (f", split {folder.split}" if folder.split else "")
     photos = f"{portraits.photos:,} photo{'s' * (portraits.photos != 1)}"
     labels = model.network.labels
     found = "found without labels" if labels is None else f"taught with labels ({labels})"
-    return f"{what}, {found}, on {photos} of {where}."
+    return f"{what}, {found}, on {photos} ({where})."
 
 
 def _facts(model: Segmenter, folder: PhotoFolder, run: Run | None) -> tuple[tuple[str, str], ...]:
@@ -342,8 +343,9 @@ def _health(model: Segmenter, run: Run | None) -> tuple[str, Mapping[str, float]
     assert run is not None
     images = health.get("pictures", 0)
     note = (
-        f"Measured without labels after training, on {images:.0f} of the training photos, with "
-        f"{run.config.clusters} clusters. These are not scores."
+        f"Measured without labels after training, on square crops of {images:.0f} of the "
+        f"training photos, with {run.config.clusters} clusters; shares of whole photos differ. "
+        "These are not scores."
     )
     if model.network.clusters != run.config.clusters:
         note += f" This report shows {model.network.clusters} clusters."
@@ -351,6 +353,8 @@ def _health(model: Segmenter, run: Run | None) -> tuple[str, Mapping[str, float]
 
 
 def _charts(run: Run | None) -> tuple[str, ...]:
+    if run is not None and 0 < run.config.epochs < _CURVE:
+        return ()
     records = run.metrics() if run is not None else []
     drawn = []
     for key, name in PANELS.items():
@@ -362,6 +366,10 @@ def _charts(run: Run | None) -> tuple[str, ...]:
 def _no_charts(run: Run | None) -> str:
     if run is not None and not run.config.epochs:
         return "No curves: this model was clustered once and not trained (0 epochs)."
+    if run is not None and run.config.epochs < _CURVE:
+        return (
+            f"No curves: {run.config.epochs} epochs make no curve; metrics.jsonl has the numbers."
+        )
     return "No curves: this model has no metrics.jsonl."
 
 

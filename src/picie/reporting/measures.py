@@ -70,6 +70,12 @@ _DISPLAYS = {
     ),
     "training_undone": _Display(form=".0f", share=False),
     "lighting_clusters": _Display("It should be 0.", form=".0f", share=False),
+    "one_image_clusters": _Display(
+        "Such a cluster may show the light or the sharpness of its image rather than a kind of "
+        "thing.",
+        form=".0f",
+        share=False,
+    ),
     "constant_images": _Display("It should be 0: such images show nothing.", form=".0%"),
 }
 _SHOWN_ELSEWHERE = {"pictures"}  # in the note above the table

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from picie.visualization.thumbnails import Box
+
 __all__ = ["BestPieces", "Piece"]
 
 
@@ -16,13 +18,15 @@ class Piece:
         name: of the photo.
         value: by which it was chosen, a similarity.
         pixels: (S, S, 3) uint8 RGB.
-        leaves: (s, s) what each place of it belongs to; None where nobody asks.
+        leaves: (a, b) what each cell in it and around it belongs to; None where nobody asks.
+        box: of the piece in these cells: left, top, right and bottom.
     """
 
     name: str
     value: float
     pixels: NDArray[np.uint8]
     leaves: NDArray[np.int64] | None = None
+    box: Box = (0, 0, 1, 1)
 
 
 class BestPieces:

@@ -11,7 +11,7 @@ from picie.errors import DataError
 from picie.evaluation.scoring import Evaluation, evaluate
 from picie.inference.outputs import cluster_name
 from picie.inference.segmenter import Segmenter
-from picie.metrics.scores import Scores
+from picie.metrics.scores import Scores, how_matched
 from picie.reporting.content import Score
 from picie.runtime.progress import Reporter
 from picie.types import IGNORED
@@ -127,8 +127,7 @@ def _protocol(protocol: Mapping[str, Any], void_share: float | None) -> str:
     crop = "square centre crops" if protocol["crop"] == "center" else "whole images"
     text = (
         f"{protocol['images']} images ({protocol['split']}), {crop} at {protocol['size']} px, "
-        f"K = {protocol['clusters']}, matching {protocol['matching']}, {protocol['centroids']}, "
-        f"post-processing {protocol['post_processing']}"
+        f"{how_matched(protocol)}, post-processing {protocol['post_processing']}"
     )
     if void_share is not None:
         text += f", {void_share:.1f} % of the pixels void"

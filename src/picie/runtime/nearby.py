@@ -8,19 +8,22 @@ __all__ = ["near_folder", "no_folder"]
 _MOST = 10_000  # names looked at in a folder
 
 
-def near_folder(path: Path) -> Path | None:
+def near_folder(path: Path, *, files: bool = False) -> Path | None:
     """The folder whose path is nearest to one that does not exist, part by part.
 
     Args:
         path: of no folder.
+        files: the last part may be a file.
 
     Returns:
         None if no part that is missing resembles what is there.
     """
     found = Path(path.anchor)
-    for part in path.relative_to(path.anchor).parts:
+    parts = path.relative_to(path.anchor).parts
+    for place, part in enumerate(parts, 1):
         if not (found / part).is_dir():
-            near = difflib.get_close_matches(part, _folders(found), n=1)
+            names = _names(found, files=files and place == len(parts))
+            near = difflib.get_close_matches(part, names, n=1)
             if not near:
                 return None
             part = near[0]
@@ -40,10 +43,10 @@ def no_folder(path: Path, otherwise: str) -> str:
     return f"{path}: no such folder; {advice}"
 
 
-def _folders(place: Path) -> list[str]:
-    """Names of the folders in a place; none if it cannot be read."""
+def _names(place: Path, *, files: bool) -> list[str]:
+    """Names of the folders in a place, and of its files; none if it cannot be read."""
     try:
         entries = [entry for _, entry in zip(range(_MOST), place.iterdir(), strict=False)]
-        return [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        return [one.name for one in entries if (files or one.is_dir()) and one.name[0] != "."]
     except OSError:
         return []

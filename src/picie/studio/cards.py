@@ -79,7 +79,7 @@ class Cards:
         return card
 
     def crop(self, node: int, photo: int, cell: int) -> bytes:
-        """A crop as a WebP file: a white line around what belongs to the node, a ring at the cell.
+        """A crop as a WebP file: what belongs to others is veiled, a ring is at the cell.
 
         Args:
             node: 0 to 2P - 2.

@@ -214,10 +214,12 @@ class Trainer:
         """The final model, saved in the run folder."""
         vote, said = Vote(torch.empty(0)), ""
         if self.config.final_centroids == "clean" or not self.config.epochs:
+            self._say("clustering" + " for the last time" * (self.config.epochs > 0))
             vote = self._keep_clean()
         undone = self._undo_training(vote)
         share = self._report_constant()
         if self.processes.main:
+            self._say("checking the result, without labels")
             health = check_health(
                 self.model,
                 self.crops,
@@ -231,7 +233,7 @@ class Trainer:
             if undone:
                 vote, health["training_undone"] = undone, 1.0
             if vote.rule:
-                self._say(f"tree of the centroids: {vote}")
+                _LOG.info("tree of the centroids: %s", vote)
                 health |= {"tree_agreement": vote.agreement, "border_contrast": vote.contrast}
             for line in health_text(health, self.model.clusters).splitlines():
                 _LOG.info(line)
@@ -315,6 +317,7 @@ class Trainer:
         """
         if not (self._has_start and vote.touching):
             return None
+        self._say("comparing with the network before training")
         state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self._start_from_pca()
         before = self._keep_clean()

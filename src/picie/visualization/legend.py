@@ -15,8 +15,7 @@ from picie.visualization.palette import FRAME, INK, PAPER, QUIET, Colours, Font,
 __all__ = ["LegendEntry", "draw_legend", "legend_entries", "line_height", "own_names"]
 
 _MOST_ENTRIES = 60
-_LONGEST_NAME = 11  # in heights of the text; longer names are truncated
-_MOST_LETTERS = 120  # looked at before that
+_MOST_LETTERS = 120  # of a name
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,9 @@ def line_height(size: int) -> int:
 def draw_legend(
     entries: Sequence[LegendEntry], room: int, size: int, heading: str = ""
 ) -> Image.Image:
-    """Entries row by row, in columns as wide as the widest entry.
+    """Entries row by row, in as many columns as their names have room for.
+
+    Only a name that is too long for a single column is truncated.
 
     Args:
         entries: what to show.
@@ -87,34 +88,45 @@ def draw_legend(
         heading: a line above; "" = none.
     """
     plain, line, gap = _font("0", size), line_height(size), round(1.15 * size)
-    labels = [_fitting(entry, size) for entry in entries]
-    text_left = size + gap // 2
-    widest = max((font.getlength(text) for text, font in labels), default=0.0)
-    share_right = text_left + round(widest + 5 * size)
-    across = max(1, (room + 2 * gap) // (share_right + 2 * gap))
-    first = bool(heading)
+    text_left, share_width = size + gap // 2, 5 * size
+    labels = [_label(entry, size, room - text_left - share_width) for entry in entries]
+    widths = [text_left + round(font.getlength(text) + share_width) for text, font in labels]
+    columns = _columns(widths, room, 2 * gap)
+    across, first = len(columns), bool(heading)
     lines = -(-len(entries) // across) + first
     legend = Image.new("RGB", (room, max(1, lines * line)), PAPER)
     draw = ImageDraw.Draw(legend)
     draw.text((0, 0), heading, INK, plain)
     for index, (entry, (text, font)) in enumerate(zip(entries, labels, strict=True)):
-        left = index % across * (share_right + 2 * gap)
+        left, right = columns[index % across]
         top = (index // across + first) * line + (line - size) // 2
         edge = FRAME if entry.colour == PAPER else None
         draw.rectangle((left, top, left + size, top + size), fill=entry.colour, outline=edge)
         middle = top + size / 2
         draw.text((left + text_left, middle), text, INK, font, anchor="lm")
-        draw.text((left + share_right, middle), entry.share, QUIET, plain, anchor="rm")
+        draw.text((right, middle), entry.share, QUIET, plain, anchor="rm")
     return legend
 
 
-def _fitting(entry: LegendEntry, size: int) -> tuple[str, Font]:
-    """What is drawn of an entry, and its font."""
-    text = printable(entry.text[:_MOST_LETTERS])
+def _columns(widths: Sequence[int], room: int, gap: int) -> list[tuple[int, int]]:
+    """Left and right of each column; as many as fit, one at least."""
+    for across in range(len(widths), 1, -1):
+        needed = [max(widths[column::across]) for column in range(across)]
+        if sum(needed) + gap * (across - 1) <= room:
+            break
+    else:
+        needed = [max(widths, default=0)]
+    lefts = [sum(needed[:column]) + gap * column for column in range(len(needed))]
+    return [(left, left + width) for left, width in zip(lefts, needed, strict=True)]
+
+
+def _label(entry: LegendEntry, size: int, room: int) -> tuple[str, Font]:
+    """What is drawn of an entry in a number of pixels, and its font."""
+    text = printable(entry.text[:_MOST_LETTERS]) + "..." * (len(entry.text) > _MOST_LETTERS)
     font = font_for(text, size)
     if font is None:
         text, font = entry.instead, _font(entry.instead, size)
-    return shorten(text, _LONGEST_NAME * size, font), font
+    return shorten(text, room, font), font
 
 
 def _font(text: str, size: int) -> Font:

@@ -14,6 +14,7 @@ from picie.visualization.palette import Colours
 
 __all__ = [
     "PATCH_SIDE",
+    "Box",
     "colour_code",
     "cut_patch",
     "data_uri",
@@ -23,9 +24,13 @@ __all__ = [
     "marked_patch",
     "patch_pixels",
     "patch_values",
+    "smooth",
     "text",
     "veil",
 ]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 
 _Value = TypeVar("_Value", bound=np.generic)
 _QUALITIES = (78, 66, 54, 42, 30, 18)
@@ -141,8 +146,12 @@ PATCH_SIDE = 112
 """Side of a patch in pixels."""
 
 _PART = 1 / 3  # side of a patch relative to the short side of the photo
-_VEIL, _LINE = (112, 112, 112, 185), (255, 255, 255, 215)  # red, green, blue, opacity
-_SHADE = 0.45  # opacity of the black beside white lines, so that they are visible on white
+# Red, green, blue, opacity. Photos are dark, bright, grey or colourful: hence a tint and hatching.
+_TINT, _HATCH = (150, 125, 205, 155), (75, 45, 135, 175)
+_BRIGHT, _DARK = (255, 255, 255, 240), (25, 10, 50, 235)  # two lines, so that one is visible
+_THIN = 115  # of 255, a little less than half, so that parts as thin as a cell stay
+_HATCHES = 8  # pixels from one line of the hatching to the next
+_SHADE = 0.45  # opacity of the black around the ring, so that it is visible on white
 _RING = (3.5, 5.0)  # inner and outer radius of the ring around the pixel
 
 
@@ -154,7 +163,7 @@ def cut_patch(
 ) -> bytes:
     """A square patch of a photo around a pixel, a third of its short side wide, as a WebP file.
 
-    A white line marks the boundary of the cluster, a white ring the pixel. Near the border of the
+    What is outside the cluster is veiled, and a white ring marks the pixel. Near the border of the
     photo the patch is moved inwards, so the pixel is not in its centre.
 
     Args:
@@ -175,8 +184,10 @@ def marked_patch(
         (share * length - start) / side * PATCH_SIDE
         for share, length, start in zip(centre, image.shape, (top, left), strict=False)
     )
-    inside = patch_values(belongs, image.shape, centre, PATCH_SIDE)
-    return _marked(patch_pixels(image, centre), inside, pixel)
+    inside = smooth(*patch_values(belongs, image.shape, centre), PATCH_SIDE)
+    photo = Image.fromarray(patch_pixels(image, centre)).convert("RGBA")
+    veiled = Image.alpha_composite(photo, Image.fromarray(_over(inside))).convert("RGB")
+    return _ringed(np.array(veiled), pixel)
 
 
 def patch_pixels(image: NDArray[np.uint8], centre: tuple[float, float]) -> NDArray[np.uint8]:
@@ -195,35 +206,51 @@ def patch_pixels(image: NDArray[np.uint8], centre: tuple[float, float]) -> NDArr
 
 
 def patch_values(
-    values: NDArray[_Value], shape: tuple[int, ...], centre: tuple[float, float], side: int
-) -> NDArray[_Value]:
-    """(side, side) of a map of a photo, the nearest ones, for the patch around a pixel.
+    values: NDArray[_Value], shape: tuple[int, ...], centre: tuple[float, float]
+) -> tuple[NDArray[_Value], Box]:
+    """The part of a map of a photo that the patch around a pixel needs, and the patch in it.
 
     Args:
         values: (h, w) map, at any resolution.
         shape: (H, W, ...) of the photo.
         centre: position of the pixel as fractions of height and width, 0..1.
-        side: of the result, in cells.
+
+    Returns:
+        (a, b) cells, a copy, and left, top, right and bottom of the patch in them.
     """
-    top, left, width = _square(shape, centre)
-    steps = (np.arange(side) + 0.5) / side * width
-    rows, columns = (
-        ((start + steps) / length * cells).astype(np.int64).clip(0, cells - 1)
-        for start, length, cells in zip((top, left), shape, values.shape, strict=False)
-    )
-    return values[np.ix_(rows, columns)]
+    top, left, side = _square(shape, centre)
+    slices, ends = [], []
+    for start, length, cells in zip((top, left), shape, values.shape, strict=False):
+        low, high = (min(at / length * cells, float(cells)) for at in (start, start + side))
+        first = max(0, int(low) - 1)  # one more on each side, to interpolate
+        slices.append(slice(first, min(cells, int(high) + 2)))
+        ends.append((low - first, high - first))
+    (upper, lower), (near, far) = ends
+    return values[tuple(slices)].copy(), (near, upper, far, lower)
+
+
+def smooth(inside: NDArray[np.bool_], box: Box, side: int) -> NDArray[np.bool_]:
+    """(side, side), a part of an area at another resolution, without the steps of its cells.
+
+    Args:
+        inside: (h, w) what belongs.
+        box: left, top, right and bottom of the part, in cells.
+        side: of the result, in pixels.
+    """
+    shares = Image.fromarray(np.where(inside, 255, 0).astype(np.uint8))
+    found = np.array(shares.resize((side, side), Image.Resampling.BILINEAR, box))
+    return found > _THIN
 
 
 def veil(inside: NDArray[np.bool_]) -> bytes:
-    """A small WebP file to lay over a patch: clear where it belongs, then a white line, then grey.
+    """A small WebP file to lay over a patch: clear where it belongs, violet and hatched elsewhere.
+
+    A bright and a dark line are between the two, both outside, so that small parts stay whole.
 
     Args:
         inside: (h, w) what belongs.
     """
-    over = np.full((*inside.shape, 4), _VEIL, np.uint8)
-    over[_grown(inside)] = _LINE
-    over[inside] = 0
-    return _saved(Image.fromarray(over), "WEBP", lossless=True, method=6)
+    return _saved(Image.fromarray(_over(inside)), "WEBP", lossless=True, method=6)
 
 
 def _square(shape: tuple[int, ...], centre: tuple[float, float]) -> tuple[float, float, float]:
@@ -236,17 +263,27 @@ def _square(shape: tuple[int, ...], centre: tuple[float, float]) -> tuple[float,
     return top, left, side
 
 
-def _marked(
-    piece: NDArray[np.uint8], inside: NDArray[np.bool_], pixel: tuple[float, ...]
-) -> NDArray[np.uint8]:
+def _over(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(h, w, 4), the pixels of a veil."""
+    rows, columns = (np.arange(length) for length in inside.shape)
+    over = np.full((*inside.shape, 4), _TINT, np.uint8)
+    over[(rows[:, None] + columns) % _HATCHES == 0] = _HATCH
+    beside = _grown(inside)
+    edge = _grown(beside)
+    over[edge] = _DARK
+    over[beside & _grown(edge & ~beside)] = _BRIGHT  # holes too small for both lines stay dark
+    over[inside] = 0
+    return over
+
+
+def _ringed(piece: NDArray[np.uint8], pixel: tuple[float, ...]) -> NDArray[np.uint8]:
     down, across = np.ogrid[:PATCH_SIDE, :PATCH_SIDE]
     away = np.hypot(down + 0.5 - pixel[0], across + 0.5 - pixel[1])
     ring = (away >= _RING[0]) & (away < _RING[1])
     around = ((away >= _RING[0] - 1) & (away < _RING[1] + 1)) & ~ring
     shaded = piece.astype(float)
-    shaded[(_grown(inside) & ~inside) | around] *= 1 - _SHADE
-    white = (inside & _grown(~inside)) | ring
-    shaded[white] = 255
+    shaded[around] *= 1 - _SHADE
+    shaded[ring] = 255
     return shaded.round().astype(np.uint8)
 
 
