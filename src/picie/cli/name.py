@@ -126,7 +126,7 @@ def question_table(asked: Sequence[Question]) -> Table:
     table = Table("node", "name", "pixels %", "made of", "most like")
     table.columns[2].justify = "right"
     for one in asked:
-        made_of = "one centroid" if one.children is None else " + ".join(map(_part, one.children))
+        made_of = "1 centroid" if one.children is None else " + ".join(map(_part, one.children))
         if one.child_shares is not None:
             made_of += " ({:.1f} + {:.1f} %)".format(*(100 * share for share in one.child_shares))
         share = "" if one.share is None else f"{100 * one.share:.1f}"
@@ -216,7 +216,7 @@ def _children(cluster_tree: ClusterTree, cluster: int) -> str:
     """The two nodes below it, which can be named separately."""
     node = cluster_tree.node_of(cluster)
     if node is None or node < cluster_tree.count:
-        return "one centroid"
+        return "1 centroid"
     left, right, _ = cluster_tree.children[node - cluster_tree.count]
     return f"n{left} + n{right}"
 
