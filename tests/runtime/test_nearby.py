@@ -40,6 +40,15 @@ def test_the_last_part_may_be_a_file() -> None:
     assert near_folder(Path("rusn/frst"), files=True) == Path("runs/frost")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("beahc.jpg", "beach.jpg"), ("beach.png", "beach.jpg"), ("gone.jpg", None)]
+)
+def test_extensions_make_no_files_alike(typed: str, meant: str | None) -> None:
+    for name in ("beach.jpg", "text.jpg", "notes.txt"):
+        Path(name).touch()
+    assert near_folder(Path(typed), files=True) == (None if meant is None else Path(meant))
+
+
 def test_the_message_asks_or_advises() -> None:
     asked = no_folder(Path("runs/frist"), "give one")
     assert asked == "runs/frist: no such folder; did you mean runs/first?"

@@ -1,7 +1,7 @@
 """What a mistyped path may mean."""
 
 import difflib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 __all__ = ["near_folder", "no_folder"]
 
@@ -23,10 +23,12 @@ def near_folder(path: Path, *, files: bool = False) -> Path | None:
     for place, part in enumerate(parts, 1):
         if not (found / part).is_dir():
             names = _names(found, files=files and place == len(parts))
-            near = difflib.get_close_matches(part, names, n=1)
+            # Without extensions, which would make any two photos alike.
+            stems = {PurePath(name).stem: name for name in sorted(names, reverse=True)}
+            near = difflib.get_close_matches(PurePath(part).stem, stems, n=1)
             if not near:
                 return None
-            part = near[0]
+            part = stems[near[0]]
         found /= part
     return found
 
