@@ -37,6 +37,10 @@ def page(browser: Browser, served: Any) -> Iterator[Page]:
         "console",
         lambda said: complaints.append(said.text) if said.type in LOUD else None,
     )
+    page.on(
+        "response",
+        lambda one: complaints.append(f"{one.url}: {one.text()}") if one.status >= 400 else None,
+    )
     page.goto(served.address.url)
     page.get_by_role("tab", name="Photos").click()
     expect(page.locator(".stage-mask")).to_be_visible(timeout=30_000)
