@@ -128,6 +128,10 @@ class Accepted:
             path.parent.mkdir(exist_ok=True)
         write_mask(path, PaintedMask(lookup[shown.mask], tuple(classes)))
 
+    def holds(self, history: Annotations, image: str) -> bool:
+        """Whether a photo is accepted, by a history of the run."""
+        return any(event.act == "accept" for event in history.by_image().get(image, ()))
+
     def mask(self, history: Annotations, image: str) -> PaintedMask:
         """The mask of an accepted photo, with its marks drawn over it.
 

@@ -16,6 +16,7 @@ from picie.annotation.events import new_event
 from picie.annotation.log import Annotations
 from picie.data.folder import open_folder
 from picie.data.reading import Reading
+from picie.studio.accepted import Accepted
 from picie.studio.app import make_app
 from picie.studio.photos import Photos
 
@@ -103,6 +104,16 @@ def test_a_photo_knows_its_marks(client: TestClient, studio: Any) -> None:
         "id": 0, "name": "a", "width": 40, "height": 30, "tile": 512, "levels": 1,
         "accepted": True, "accept": events[-1].id, "problem": "",
     }  # fmt: skip
+
+
+def test_a_mask_that_was_taken_back_meanwhile_is_nothing(
+    client: TestClient, studio: Any, tmp_path: Path
+) -> None:
+    """The page asks for it after a reply that is no longer true."""
+    studio.accepted = Accepted(tmp_path, open_folder(tmp_path / "photos"))
+    studio.workspace = SimpleNamespace(annotations=Annotations(()))
+    answer = client.get("/api/accepted/0")
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 def test_a_broken_photo_is_a_text_and_no_traceback(client: TestClient) -> None:

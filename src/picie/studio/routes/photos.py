@@ -130,12 +130,14 @@ async def accepted(request: Request) -> Response:
     """The accepted mask of a photo with its marks: a line of JSON, then (h, w) uint16.
 
     The line has width, height and titles; the numbers are places in titles, 65535 = no class. At
-    most 2048 pixels wide and high.
+    most 2048 pixels wide and high. Nothing (204) if it was taken back before the page had asked.
     """
     listed, masks = _photos(request), _there(_studio(request).accepted)
-    workspace = _there(_studio(request).workspace)
+    history = _there(_studio(request).workspace).annotations
     name = listed.names[_number(request, listed)]
-    mask = await run_sync(masks.mask, workspace.annotations, name, limiter=_DECODING)
+    if not masks.holds(history, name):
+        return Response(status_code=204)
+    mask = await run_sync(masks.mask, history, name, limiter=_DECODING)
     step = -(-max(mask.ids.shape) // _MOST_CELLS)
     cells = mask.ids[step // 2 :: step, step // 2 :: step]
     head = {"width": cells.shape[1], "height": cells.shape[0], "titles": mask.titles}

@@ -14,10 +14,11 @@ import { rgbOf } from "../core/luts.js";
 
 /**
  * @param {number} id  of the photo
- * @returns {Promise<KeptMask>}
+ * @returns {Promise<KeptMask|null>}  null = it was taken back meanwhile
  */
 export async function keptMask(id) {
   const response = await request(`/api/accepted/${id}`);
+  if (response.status === 204) return null;
   return read(id, new Uint8Array(await response.arrayBuffer()));
 }
 
