@@ -1,10 +1,10 @@
 """`picie serve`."""
 
-import signal
 import sys
 
 from picie.cli.arguments import Serve
-from picie.errors import ConfigError, MissingExtraError
+from picie.cli.serving import needs_server, note_host, until_ctrl_c
+from picie.errors import ConfigError
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
 
@@ -26,32 +26,17 @@ def run(options: Serve) -> None:
     """
     if not options.label_studio:
         raise ConfigError("which program is to be served? Pass --label-studio")
-    try:
+    with needs_server("serve"):
         from picie.integrations.label_studio_server import serve
-        from picie.studio.security import is_loopback
         from picie.studio.server import listen
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio", "h11"):
-            raise
-        raise MissingExtraError(
-            f"picie serve needs starlette and uvicorn (no {error.name}): "
-            'pip install "picie[studio]"'
-        ) from None
     from picie.integrations.label_studio import Backend
 
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     backend = Backend(options.run, options.photos, device=options.device, reporter=reporter)
     address = listen(options.host, options.port)
-    if not is_loopback(options.host):
-        sys.stderr.write(
-            f"picie: note: {options.host} lets other machines reach this server, and the "
-            "connection is not encrypted; whoever reads it can do all that Label Studio can\n"
-        )
+    note_host(options.host, "this server", "Label Studio")
     if not options.quiet:
         sys.stderr.write(f"{_HINT}{backend.label_config}\n")
-    try:
+    with until_ctrl_c():
         serve(backend, address, reporter=reporter)
-    except KeyboardInterrupt as error:
-        if getattr(error, "number", signal.SIGINT) != signal.SIGINT:
-            raise  # Ctrl-C is how a person ends it

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -132,11 +133,12 @@ class Function:
         assert seen.mask is not None  # of an image in memory
         polygon = self._shapes == "polygon" or context.conv_mask_to_poly
         make = self._sdk.polygon if polygon else self._sdk.mask
-        found = _polygons(seen.mask, self._tolerance) if polygon else _masks(seen.mask)
+        labels, owners = label_regions(seen.mask)
+        found = _polygons(seen.mask, self._tolerance) if polygon else _masks(labels, owners)
         threshold = context.conf_threshold or 0.0
         return [
             make(owner, points, score=score)
-            for (owner, points), score in zip(found, _scores(seen), strict=True)
+            for (owner, points), score in zip(found, _scores(labels, seen), strict=True)
             if score >= threshold
         ]
 
@@ -148,11 +150,10 @@ def _polygons(mask: Mask, tolerance: float) -> Iterator[tuple[int, list[float]]]
         yield region.id, ring.astype(float).ravel().tolist()
 
 
-def _masks(mask: Mask) -> Iterator[tuple[int, list[float]]]:
+def _masks(labels: NDArray[np.int32], owners: list[int]) -> Iterator[tuple[int, list[float]]]:
     """The class of each region, and its pixels in CVAT's code: run-lengths, then its box."""
     from cvat_sdk.masks import encode_mask
 
-    labels, owners = label_regions(mask)
     boxes: Any = ndimage.find_objects(labels)
     for number, (owner, (rows, columns)) in enumerate(zip(owners, boxes, strict=True), 1):
         *lengths, left, top, right, bottom = encode_mask(labels[rows, columns] == number)
@@ -161,12 +162,9 @@ def _masks(mask: Mask) -> Iterator[tuple[int, list[float]]]:
         yield owner, [float(value) for value in points]
 
 
-def _scores(seen: Prediction) -> list[float]:
+def _scores(labels: NDArray[np.int32], seen: Prediction) -> list[float]:
     """The mean confidence of each region, 0..1."""
-    assert seen.mask is not None
     assert seen.confidence is not None
-    labels, owners = label_regions(seen.mask)
-    values = seen.confidence.ravel() / CERTAIN
-    sums = np.bincount(labels.ravel(), values, minlength=len(owners) + 1)
+    sums = np.bincount(labels.ravel(), seen.confidence.ravel() / CERTAIN)
     means: list[float] = (sums[1:] / np.bincount(labels.ravel())[1:]).tolist()
     return means

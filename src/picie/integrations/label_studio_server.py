@@ -112,16 +112,8 @@ class Door:
         if refusal is not None:
             await refuse(guarded, *refusal)
             return
-        try:
-            body = await read_body(headers, receive, MOST_BODY)
-        except ConnectionError:
-            return  # the client has left
-        except TimeoutError:
-            await refuse(guarded, 408, "the request came too slowly; send it again", close=True)
-            return
+        body = await read_body(headers, receive, guarded, MOST_BODY)
         if body is None:
-            limit = f"{MOST_BODY // 1_000_000} MB"
-            await refuse(guarded, 413, f"the request is larger than {limit}", close=True)
             return
 
         async def replay() -> Message:

@@ -191,16 +191,8 @@ class Guard:
 
     async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Hand the request on, with its whole body."""
-        try:
-            body = await read_body(headers, receive)
-        except ConnectionError:
-            return  # the client has left
-        except TimeoutError:
-            await refuse(send, 408, "the request came too slowly; send it again", close=True)
-            return
+        body = await read_body(headers, receive, send)
         if body is None:
-            limit = f"{MOST_BODY // 1_000_000} MB"
-            await refuse(send, 413, f"the request is larger than {limit}", close=True)
             return
         given = started = False
 
@@ -246,26 +238,36 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-async def read_body(headers: Headers, receive: Receive, most: int = MOST_BODY) -> bytes | None:
-    """The whole body of a request; None if it is too long, whatever its header says.
+async def read_body(
+    headers: Headers, receive: Receive, send: Send, most: int = MOST_BODY
+) -> bytes | None:
+    """The whole body of a request; None if the client has left, or was refused.
 
-    What is too long is read all the same up to a limit, and forgotten: whoever is still sending
-    does not see the answer.
+    What is too long, whatever its header says, is read all the same up to a limit, and forgotten:
+    whoever is still sending does not see the answer.
 
     Args:
         headers: of the request.
         receive: its body.
+        send: takes the refusal of a body that is too long or comes too slowly.
         most: longest body, in bytes.
-
-    Raises:
-        ConnectionError: the client has left.
-        TimeoutError: it takes too long.
     """
-    async with asyncio.timeout(_BODY_SECONDS):
-        return await _whole(headers, receive, most)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _whole(headers, receive, most)
+    except ConnectionError:
+        return None
+    except TimeoutError:
+        await refuse(send, 408, "the request came too slowly; send it again", close=True)
+        return None
+    if body is None:
+        limit = f"{most // 1_000_000} MB"
+        await refuse(send, 413, f"the request is larger than {limit}", close=True)
+    return body
 
 
 async def _whole(headers: Headers, receive: Receive, most: int) -> bytes | None:
+    """The body; None if it is too long."""
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()) or int(length) > _MOST_READ * most:
         return None
