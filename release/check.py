@@ -21,6 +21,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -87,7 +88,8 @@ def main() -> None:
         if name in options.only:
             say(f"== {name}")
             start = time.monotonic()
-            step(options, failures)
+            with told(failures):
+                step(options, failures)
             say(f"   {name}: {time.monotonic() - start:.0f} s")
     for failure in failures:
         say(f"FAILED: {failure}")
@@ -111,13 +113,38 @@ def build(options: argparse.Namespace, failures: Failures) -> None:
 
 
 def dependencies(options: argparse.Namespace, failures: Failures) -> None:
-    """Resolve all extras from wheels alone, for each Python, whether it is installed or not."""
+    """Resolve all extras from wheels alone, for each Python, whether it is installed or not.
+
+    A lower bound must have a wheel itself: without one, its users would need a compiler.
+    """
     every = [word for extra in USES for word in ("--extra", extra)]
     for python in PYTHONS:
         for age in RESOLUTIONS:
             done = resolve(python, age, *every, "--only-binary", ":all:", *_WITHOUT_WHEELS)
             check(done, f"{age} dependencies of Python {python}", failures)
             say(f"   Python {python}, {age}: {len(done.stdout.splitlines())} packages")
+            if age == "oldest":
+                bounds = pinned(resolve(python, age, *every).stdout)
+                failures += too_old(bounds, pinned(done.stdout), python)
+
+
+def pinned(requirements: str) -> dict[str, str]:
+    """Versions by package, of lines `package==version`."""
+    pairs = (line.split(" ")[0].split("==") for line in requirements.splitlines() if "==" in line)
+    return dict((name, version) for name, version in pairs)
+
+
+def too_old(bounds: dict[str, str], wheels: dict[str, str], python: str) -> Failures:
+    """The dependencies whose lower bound has no wheel, while a newer release has one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    declared = [*project["dependencies"], *(text for extra in extras for text in extra)]
+    names = {re.split(r"[^\w-]", text)[0] for text in declared}
+    return [
+        f"{name}>={bounds[name]} has no wheel for Python {python}; the oldest is {wheels[name]}"
+        for name in sorted(names & bounds.keys() & wheels.keys())
+        if bounds[name] != wheels[name]
+    ]
 
 
 def resolve(python: str, age: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -141,7 +168,7 @@ def wheels(options: argparse.Namespace, failures: Failures) -> None:
             exact = options.work / "exact.txt"
             exact.write_text(resolve(python, age).stdout, encoding="utf-8")
             wanted = (str(the_wheel()), "--constraints", str(exact))
-            with environment(options, python, *wanted, failures=failures) as folder:
+            with told(failures), environment(options, python, *wanted) as folder:
                 done = run(
                     [str(folder / "bin" / "picie"), "demo", "--out", str(folder / "demo")],
                     may_fail=True, cwd=folder,
@@ -156,11 +183,11 @@ def extras(options: argparse.Namespace, failures: Failures) -> None:
     for extra in sorted(set(declared["optional-dependencies"]) ^ set(USES)):
         failures.append(f"the extra {extra} is declared or used, but not both")
     shown = options.work / "extras"
-    with environment(options, options.pythons[0], str(the_wheel()), failures=failures) as plain:
+    with told(failures), environment(options, options.pythons[0], str(the_wheel())) as plain:
         run([str(plain / "bin" / "picie"), "demo", "--out", str(shown), "--overwrite"], cwd=plain)
     for extra in options.extras:
         wanted = f"picie[{extra}] @ {the_wheel().as_uri()}"
-        with environment(options, options.pythons[0], wanted, failures=failures) as folder:
+        with told(failures), environment(options, options.pythons[0], wanted) as folder:
             done = run(["sh", "-c", _use(extra, shown, folder)], may_fail=True, cwd=folder,
                        path=folder / "bin")  # fmt: skip
             check(done, f"extra {extra}: {USES[extra]}", failures)
@@ -190,10 +217,10 @@ def _use(extra: str, shown: Path, folder: Path) -> str:
 
 def bill(options: argparse.Namespace, failures: Failures) -> None:
     """Write the bill of materials and the licences of what a plain install brings."""
-    with environment(options, options.pythons[0], str(the_wheel()), failures=failures) as folder:
+    materials, licences = DIST / "picie.cdx.json", DIST / "licences.csv"
+    with environment(options, options.pythons[0], str(the_wheel())) as folder:
         python = str(folder / "bin" / "python")
         tool = [*UV, "tool", "run"]
-        materials, licences = DIST / "picie.cdx.json", DIST / "licences.csv"
         run([*tool, "--from", "cyclonedx-bom", "cyclonedx-py", "environment", python,
              "--output-file", str(materials)])  # fmt: skip
         run([*tool, "pip-licenses", "--python", python, "--from", "mixed", "--format", "csv",
@@ -209,22 +236,40 @@ def bill(options: argparse.Namespace, failures: Failures) -> None:
     say(f"   {len(parts)} parts in {materials.name}, {len(rows)} licences in {licences.name}")
 
 
+class CannotInstallError(Exception):
+    """An environment could not be made; the message says which, and how pip ended."""
+
+
 @contextmanager
-def environment(
-    options: argparse.Namespace, python: str, *wanted: str, failures: Failures
-) -> Iterator[Path]:
-    """An empty environment with one thing installed, removed at the end."""
+def environment(options: argparse.Namespace, python: str, *wanted: str) -> Iterator[Path]:
+    """An empty environment with one thing installed, removed at the end.
+
+    Raises:
+        CannotInstallError: it cannot be installed, or its dependencies do not agree.
+    """
     folder = options.work / "env"
     shutil.rmtree(folder, ignore_errors=True)
-    run([*UV, "venv", "--quiet", "--python", python, str(folder)])
-    place = ["--python", str(folder / "bin" / "python")]
-    install = [*UV, "pip", "install", "--quiet", *place, *wanted]
-    check(run(install, may_fail=True), f"install of {' '.join(wanted)}", failures)
-    check(run([*UV, "pip", "check", *place], may_fail=True), f"pip check of {wanted[0]}", failures)
     try:
+        run([*UV, "venv", "--quiet", "--python", python, str(folder)])
+        place = ["--python", str(folder / "bin" / "python")]
+        for words in (["install", "--quiet", *place, *wanted], ["check", *place]):
+            done = run([*UV, "pip", *words], may_fail=True)
+            if done.returncode:
+                raise CannotInstallError(
+                    f"pip {words[0]} of {' '.join(wanted)}, Python {python}{_end(done)}"
+                )
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def told(failures: Failures) -> Iterator[None]:
+    """Within the block, an environment that cannot be made is a failure, and the step goes on."""
+    try:
+        yield
+    except CannotInstallError as error:
+        failures.append(str(error))
 
 
 def _versions(folder: Path) -> str:
@@ -258,8 +303,14 @@ def run(
 def check(done: subprocess.CompletedProcess[str], what: str, failures: Failures) -> None:
     """Note a failure, with the end of what it printed."""
     if done.returncode:
-        end = "\n    ".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        failures.append(f"{what}\n    {end}")
+        failures.append(what + _end(done))
+
+
+def _end(done: subprocess.CompletedProcess[str]) -> str:
+    """The last lines that a command printed, below what failed."""
+    return "".join(
+        f"\n    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-12:]
+    )
 
 
 def say(text: str) -> None:

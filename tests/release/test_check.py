@@ -88,3 +88,34 @@ def test_a_failure_is_told_with_its_end_and_ends_with_1(
         script.main()
     assert end.value.code == 1
     assert "FAILED: extra tables\n    no such module" in capsys.readouterr().out
+
+
+def test_a_lower_bound_without_a_wheel_is_told(script: ModuleType) -> None:
+    bounds = {"numpy": "2.0.0", "scipy": "1.14.1", "glob2": "0.7"}
+    wheels = {"numpy": "2.1.0", "scipy": "1.14.1", "glob2": "0.5"}  # glob2 is not ours to bound
+    assert script.too_old(bounds, wheels, "3.13") == [
+        "numpy>=2.0.0 has no wheel for Python 3.13; the oldest is 2.1.0"
+    ]
+    pins = script.pinned("numpy==2.1.0 ; python_version < '3.14'\nscipy==1.14.1\n--flag\n")
+    assert pins == {"numpy": "2.1.0", "scipy": "1.14.1"}
+
+
+def test_what_cannot_be_installed_is_told_and_the_step_goes_on(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[list[str]] = []
+
+    def answer(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        tried.append(command)
+        broken = "install" in command and "numpy" not in command
+        words = "error: no compiler\n" if broken else ""
+        return subprocess.CompletedProcess(command, int(broken), "", words)
+
+    monkeypatch.setattr(script, "run", answer)
+    options = SimpleNamespace(work=tmp_path)
+    failures: list[str] = []
+    for wanted in ("scipy", "numpy"):
+        with script.told(failures), script.environment(options, "3.13", wanted) as folder:
+            script.run(["use", wanted, str(folder)])
+    assert failures == ["pip install of scipy, Python 3.13\n    error: no compiler"]
+    assert [command[1] for command in tried if command[0] == "use"] == ["numpy"]
