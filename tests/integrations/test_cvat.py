@@ -245,6 +245,10 @@ def test_what_cannot_be_used_is_said(
         cvat.create(str(named), shapes="masks")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="min_area -1"):
         cvat.create(str(named), min_area=-1)
+    with pytest.raises(ConfigError, match=r"min_area = '9', .* -p min_area=int:20"):
+        cvat.create(str(named), min_area="9")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"tolerance = '1': .* -p tolerance=float:1"):
+        cvat.create(str(named), tolerance="1")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="tolerance = nan"):
         cvat.create(str(named), tolerance=math.nan)
     run = tmp_path / "run"

@@ -17,8 +17,12 @@ from picie.data.folder import open_folder
 from picie.errors import ConfigError, DataError
 from picie.export.formats.labelstudio import brush, painted
 from picie.inference.segmenter import load
-from picie.integrations import label_studio
-from picie.integrations.label_studio import Backend, PhotosByAddress, read_interface
+from picie.integrations.label_studio import (
+    Backend,
+    Interface,
+    PhotosByAddress,
+    read_interface,
+)
 from picie.naming.name import name
 from picie.runtime.progress import Reporter
 
@@ -70,6 +74,12 @@ def result(label: str, inside: NDArray[np.bool_], **changes: Any) -> dict[str, A
     return {"type": "brushlabels", **sides, "value": value} | changes
 
 
+def polygon(label: str, **changes: Any) -> dict[str, Any]:
+    value = {"points": [[0, 0], [100, 0], [0, 100]], "closed": True, "polygonlabels": [label]}
+    sides = {"original_width": SIZE[1], "original_height": SIZE[0], "image_rotation": 0}
+    return {"type": "polygonlabels", **sides, "value": value} | changes
+
+
 def hook(action: str, *results: Any, number: int = 5, **annotation: Any) -> dict[str, Any]:
     return {
         "action": action,
@@ -100,13 +110,26 @@ def test_the_brush_of_an_interface() -> None:
         (None, "cannot be read"),
         ("<View>", "cannot be read: no element found"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><View/>', "cannot be read"),
-        ('<View><Image name="a" value="$a"/></View>', "has no BrushLabels for an Image"),
-        ('<View><Text name="a" value="$a"/><BrushLabels toName="a"/></View>', "has no BrushLabels"),
+        ('<View><Image name="a" value="a.jpg"/></View>', "has no Image with the address of a task"),
+        ('<View><Text name="a" value="$a"/><BrushLabels toName="a"/></View>', "has no Image"),
     ],
 )
 def test_other_interfaces_are_refused(text: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read_interface(text)
+
+
+def test_an_interface_without_a_brush_gets_no_masks(backend: Backend, run: Path) -> None:
+    outlines = CONFIG.replace("BrushLabels", "PolygonLabels")
+    assert read_interface(outlines) == Interface("photo", "picture")
+    problem = r"no BrushLabels for its Image, .* paste what picie"
+    with pytest.raises(ConfigError, match=problem):
+        backend.setup({"schema": outlines})
+    with pytest.raises(ConfigError, match=problem):
+        backend.predict(asked("scene_0000.jpg") | {"label_config": outlines})
+    told = hook("ANNOTATION_CREATED", polygon("sky"))
+    told["project"]["label_config"] = outlines
+    assert backend.webhook(told) == {"status": "ok", "marks": 1}
 
 
 def test_setup_wants_a_label_that_is_a_class(backend: Backend, said: StringIO) -> None:
@@ -156,10 +179,10 @@ def test_photos_are_found_by_the_end_of_an_address(
     [
         ("/data/upload/3/8f3a2b1c-c.jpg", "several photos"),
         ("http://host/elsewhere/c.jpg", "several photos"),
-        ("/data/upload/3/8f3a2b1c-f.jpg", "not in the folder"),
-        ("../../etc/passwd", "not in the folder"),
-        ("http://[", "not in the folder"),
-        ("/one/d.png", "not in the folder"),
+        ("/data/upload/3/8f3a2b1c-f.jpg", "was not in the folder"),
+        ("../../etc/passwd", "was not in the folder"),
+        ("http://[", "was not in the folder"),
+        ("/one/d.png", "was not in the folder"),
         (7, "no address"),
     ],
 )
@@ -178,7 +201,7 @@ def test_predictions_are_the_masks_of_the_model(
 ) -> None:
     names = ["scene_0001.jpg", "missing.jpg", "scene_0000.jpg", "scene_0001.jpg"]
     answer = backend.predict(asked(*(f"/data/upload/1/0123abcd-{one}" for one in names)))
-    assert "task 1: '/data/upload/1/0123abcd-missing.jpg': is not in the folder" in said.getvalue()
+    assert "task 1: '/data/upload/1/0123abcd-missing.jpg': was not in the folder" in said.getvalue()
     assert said.getvalue().endswith("masks for 3 of 4 tasks\n")
     [first], missing, [second], [again] = answer["results"]
     assert (missing, again) == ([], first)
@@ -238,74 +261,66 @@ def test_an_annotation_becomes_marks_and_a_new_one_takes_its_place(
     assert read_annotations(log).problems == ()
 
 
-def test_what_people_paint_in_the_browser_is_read(backend: Backend, run: Path) -> None:
-    """Its streams have other widths, lists of values, and edges that are half transparent."""
-    alpha = (ball(20, 30, 12) * 255).astype(np.uint8)
-    alpha[20, 42:44], alpha[20, 44:46] = 128, 127
-    wanted = alpha >= 128
-    values = np.repeat(alpha.ravel(), 4).tolist()
-    bits = f"{len(values):032b}{7:05b}" + "".join(f"{width - 1:04b}" for width in (3, 4, 8, 16))
-    for start in range(0, len(values), 200):  # lists of up to 200 values, or one that repeats
-        part = values[start : start + 200]
-        if len(set(part)) == 1:
-            bits += f"110{len(part) - 1:08b}{part[0]:08b}"
-        else:
-            bits += f"010{len(part) - 1:08b}" + "".join(f"{value:08b}" for value in part)
-    data = [int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8)]
-    one = result("sky", wanted)
-    one["value"]["rle"] = data
-    backend.webhook(hook("ANNOTATION_CREATED", one))
-    [mark] = read_annotations(run / "annotations.jsonl").marks
-    assert np.array_equal(cells_of(mark, SIZE), wanted)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"original_width": 65}, "painted on an image of (65, 48), not 64 x 48"),
-        ({"image_rotation": 90}, "turn it back"),
-        ({"value": {"points": [], "polygonlabels": ["sky"]}}, "no brush mask"),
-        ({"value": {"format": "rle", "rle": [1], "brushlabels": ["sky"]}}, "the end is missing"),
-        ({"value": {"format": "rle", "rle": [256], "brushlabels": ["sky"]}}, "no list of bytes"),
-        ({"value": {"format": "rle", "rle": ["a"], "brushlabels": ["sky"]}}, "no list of bytes"),
-        ({"value": {"format": "rle", "rle": [0] * 9, "brushlabels": ["sky"]}}, "another size"),
-        ({"value": {"format": "rle", "rle": [], "brushlabels": []}}, "no label"),
-    ],
-)
-def test_results_that_are_no_masks_are_told(
-    backend: Backend, said: StringIO, changes: Any, problem: str
+def test_masks_and_outlines_are_read_in_their_order(
+    backend: Backend, run: Path, said: StringIO
 ) -> None:
-    bad = result("sky", ball(9, 9, 5)) | changes
-    good = result("road", ball(9, 9, 5))
-    assert backend.webhook(hook("ANNOTATION_CREATED", bad, good))["marks"] == 1
-    first, second = said.getvalue().splitlines()
-    assert first.strip().startswith("scene_0001: a result is left out: ")
-    assert problem in first
-    assert second == "scene_0001: annotated with road"
+    point = {"type": "keypointlabels", "value": {"x": 1, "y": 2, "width": 1}}
+    given = [result("sky", ball(20, 30, 12)), polygon("lake"), point]
+    elsewhere = polygon("road", to_name="other")
+    assert backend.webhook(hook("ANNOTATION_CREATED", *given, elsewhere))["marks"] == 2
+    marks = read_annotations(run / "annotations.jsonl").marks
+    assert [(mark.act, mark.title) for mark in marks] == [("segment", "sky"), ("polygon", "lake")]
+    first, second, last = said.getvalue().splitlines()
+    assert "a result is left out: 'keypointlabels' is no brush" in first
+    assert "a result is left out: it is of another image of the task, 'other'" in second
+    assert last == "scene_0001: annotated with lake, sky"
 
 
-def test_other_news_change_nothing(backend: Backend, run: Path) -> None:
+def test_several_annotations_of_one_request_stand_alone(
+    backend: Backend, run: Path, scenes: Path, tmp_path: Path, said: StringIO
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(scenes / "images", photos)
+    reporter = Reporter()
+    reporter.console.file = said
+    served = Backend(run, photos, device="cpu", reporter=reporter)
+    (photos / "scene_0000.jpg").unlink()
+    many = hook("ANNOTATIONS_CREATED")
+    many["annotation"] = [{"id": n, "result": [polygon("sky")]} for n in (1, 2)]
+    many["task"] = [task(f"scene_000{n}.jpg") for n in (0, 1)]
+    assert served.webhook(many) == {"status": "ok", "marks": 1}
+    assert "annotation 1 is left out: " in said.getvalue()
+    many["task"].pop()
+    with pytest.raises(ConfigError, match="give a task for each annotation"):
+        served.webhook(many)
+
+
+def test_an_annotation_does_not_wait_for_masks(backend: Backend) -> None:
+    """Label Studio waits a second for the answer of a webhook."""
+    with backend._lock:  # as during a prediction
+        assert backend.webhook(hook("ANNOTATION_CREATED", polygon("sky")))["marks"] == 1
+
+
+def test_what_does_nothing_is_said(backend: Backend, run: Path, said: StringIO) -> None:
+    backend.webhook({"action": "TASKS_DELETED", "tasks": [{"id": 1}]})
+    backend.webhook({"action": "START_TRAINING"})
+    assert "what was annotated in them still counts\n" in said.getvalue()
+    assert f"nothing is trained; call picie teach {run} --images " in said.getvalue()
+
+
+def test_other_news_change_nothing(backend: Backend, run: Path, said: StringIO) -> None:
     before = (run / "annotations.jsonl").read_bytes()
     for action in ("TASKS_CREATED", "START_TRAINING", None, ["a"]):
         assert backend.webhook({"action": action}) == {"status": "ignored"}
     elsewhere = hook("ANNOTATION_CREATED") | {"task": task("/data/upload/1/0123abcd-x.jpg")}
-    assert backend.webhook(elsewhere) == {"status": "ok", "marks": 0}
+    for _ in range(2):
+        assert backend.webhook(elsewhere) == {"status": "ok", "marks": 0}
+    assert said.getvalue().count("annotation 5 is left out: '/data/upload/1/0123abcd-x.jpg'") == 2
     assert (run / "annotations.jsonl").read_bytes() == before
     with pytest.raises(ConfigError, match="annotation: give an object"):
         backend.webhook({"action": "ANNOTATION_CREATED"})
     with pytest.raises(ConfigError, match="id = '5'"):
         backend.webhook(hook("ANNOTATION_CREATED", id="5"))
-
-
-def test_masks_of_many_corners_become_coarser(
-    backend: Backend, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(label_studio, "_MOST_POINTS", 100)
-    dots = np.zeros(SIZE, np.bool_)
-    dots[::3, ::3] = True
-    backend.webhook(hook("ANNOTATION_CREATED", result("sky", dots | ball(9, 9, 9))))
-    [mark] = read_annotations(run / "annotations.jsonl").marks
-    assert 0 < sum(map(len, mark.rings)) <= 100
 
 
 def test_the_model_follows_what_it_is_taught(

@@ -34,7 +34,7 @@ class Asked:
         self.backend, self.said = backend, said
         address = listen("127.0.0.1", 0)
         self.port = address.port
-        door = Door(make_app(backend, reporter), SECRET, address.hosts)
+        door = Door(make_app(backend, reporter), SECRET, address.hosts, reporter=reporter)
         self._server = Server(door, address, line=f"picie serve: {address.origin}/{SECRET}")
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [address.socket]}
@@ -92,7 +92,7 @@ def test_the_life_of_a_project(server: Asked) -> None:
 def test_what_does_not_fit_is_said_here_and_there(server: Asked) -> None:
     status, answer = server.ask("/setup", {"schema": "<View/>"})
     assert status == 400
-    assert "no BrushLabels" in answer["error"]
+    assert "has no Image" in answer["error"]
     assert f"/setup: {answer['error']}" in server.said.getvalue()
     for body in (b"", b"{", b"[1]", b"[" * 100_000):
         assert server.ask("/predict", body)[0] == 400
@@ -106,6 +106,10 @@ def test_strangers_are_refused(server: Asked) -> None:
         status, answer = server.ask("/health", secret=secret)
         assert status == 401
         assert "the whole address" in answer["error"]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("OPTIONS", "*")  # a path without "/"
+    assert connection.getresponse().status == 401
+    connection.close()
     assert server.ask("/health", Host="evil.example")[0] == 421
     assert server.ask("/health", Host=f"host.docker.internal:{server.port}")[0] == 200
     assert server.ask("/health", Origin=f"http://127.0.0.1:{server.port}")[0] == 403
@@ -116,6 +120,10 @@ def test_long_bodies_are_refused(server: Asked, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(label_studio_server, "MOST_BODY", 1000)
     assert server.ask("/webhook", {"action": "x" * 980})[0] == 201
     assert server.ask("/webhook", {"action": "x" * 2000})[0] == 413
+    assert (
+        "/webhook: the request is larger than 0 MB; nothing of it was read\n"
+        in server.said.getvalue()
+    )
 
 
 def test_errors_are_answers(server: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

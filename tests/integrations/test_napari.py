@@ -139,6 +139,10 @@ def test_what_cannot_be_saved_is_said(run: Path, scenes: Path, tmp_path: Path) -
         save_scribbles(layer)
     with pytest.raises(ConfigError, match="an image: is not a layer from picie"):
         save_scribbles(shown(path, metadata={}))
+    with pytest.raises(ConfigError, match="picie: holds the masks of a model; make a new layer"):
+        save_scribbles(masks)
+    with pytest.raises(ConfigError, match="classes: 'cluster 4' is reserved"):
+        scribble(masks, "kerb, cluster 4")
     (tmp_path / "photos").mkdir()
     turned = Image.Exif()
     turned[0x112] = 3

@@ -57,7 +57,7 @@ def create(
         device: auto, cpu, cuda or mps; as in training if empty.
 
     Raises:
-        ConfigError: no model, an unknown kind of shapes, or a class whose name is too long.
+        ConfigError: no model, an impossible setting, or a class whose name is too long.
         ModelError: the model cannot be read.
         MissingExtraError: cvat_sdk is not installed, or OpenCV for a tolerance.
     """
@@ -65,8 +65,15 @@ def create(
         raise ConfigError("which model? Give its run folder: -p model=str:runs/first")
     if shapes not in get_args(Shapes):
         raise ConfigError(f"shapes = {shapes!r}: give {' or '.join(get_args(Shapes))}")
-    check_area("min_area", min_area)
-    if not 0 <= tolerance < np.inf:
+    try:
+        check_area("min_area", min_area)
+        possible = 0 <= tolerance < np.inf
+    except TypeError:
+        raise ConfigError(
+            f"min_area = {min_area!r}, tolerance = {tolerance!r}: give numbers, such as "
+            "-p min_area=int:20 -p tolerance=float:1"
+        ) from None
+    if not possible:
         raise ConfigError(f"tolerance = {tolerance:g}: give 0 or more pixels")
     try:
         import cvat_sdk.auto_annotation

@@ -21,22 +21,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 
-from picie.annotation.events import Event, digest_of_image, new_event
+from picie.annotation.events import Event, new_event
 from picie.annotation.log import append_events, read_annotations
 from picie.data.folder import Photo, PhotoFolder, open_folder
-from picie.data.images import upright_size
 from picie.data.listing import few
 from picie.errors import ConfigError, DataError, PicieError
-from picie.export.formats.labelstudio import brush_result, label_config, painted
+from picie.export.formats.labelstudio import brush_result, label_config
 from picie.export.formats.layout import ClassTable
 from picie.export.formats.names import Naming, class_names
-from picie.export.formats.polygons import regions
 from picie.inference.confidence import CERTAIN
 from picie.inference.manifest import model_digest
 from picie.inference.segmenter import TILE, Prediction, Segmenter, load
-from picie.models.class_names import check_name
+from picie.integrations.label_studio_marks import marks_of_annotation
 from picie.runs import (
     ANNOTATIONS_FILE,
     CLASSES_FILE,
@@ -47,15 +44,18 @@ from picie.runs import (
 from picie.runtime.printable import shown
 from picie.runtime.progress import Reporter
 
-__all__ = ["Backend", "Interface", "PhotosByAddress", "marks_of_annotation", "read_interface"]
+__all__ = ["Backend", "Interface", "PhotosByAddress", "read_interface"]
 
 _BY = "Label Studio annotation"
 _FORMAT = "labelstudio"
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # before the name of an uploaded file
 _NOT_IN_UPLOADS = re.compile(r"[^-\w.]")
 _MOST_TASKS = 64  # at once; of more, Label Studio asks one by one if only the first is answered
-_MOST_POINTS = 100_000  # of an event
 _LONGEST_CONFIG = 10**6  # characters
+_PASTE = (
+    "paste what picie serve prints when it starts into Settings > Labeling Interface > Code, all "
+    "of it or what is missing there"
+)
 
 
 # --- the labelling interface
@@ -66,26 +66,26 @@ class Interface:
     """The parts of a labelling interface that masks need.
 
     Attributes:
-        brush: name of the control.
         image: name of the image.
         variable: key of its address in the data of a task.
-        labels: of the control.
+        brush: name of the control that paints masks; "" = there is none.
+        labels: of the brush.
     """
 
-    brush: str
     image: str
     variable: str
-    labels: tuple[str, ...]
+    brush: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def read_interface(text: Any) -> Interface:
-    """The brush of a labelling interface, and the image that it paints on.
+    """The brush of a labelling interface and the image that it paints on, else the first image.
 
     Args:
         text: XML.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: it cannot be read, or has no image.
     """
     problem = "the labelling interface of the project"
     if not isinstance(text, str) or len(text) > _LONGEST_CONFIG or "<!" in _without_comments(text):
@@ -94,17 +94,19 @@ def read_interface(text: Any) -> Interface:
         tree = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise ConfigError(f"{problem} cannot be read: {error}") from None
-    images = {one.get("name", ""): one.get("value", "") for one in tree.iter("Image")}
+    addresses = {one.get("name", ""): one.get("value", "") for one in tree.iter("Image")}
+    images = {name: value[1:] for name, value in addresses.items() if value.startswith("$")}
     for control in tree.iter("BrushLabels"):
         for image in control.get("toName", "").split(","):
-            if images.get(image, "").startswith("$"):
+            if image in images:
                 labels = [
                     one.get("alias") or one.get("value") or "" for one in control.iter("Label")
                 ]
-                return Interface(control.get("name", ""), image, images[image][1:], tuple(labels))
+                return Interface(image, images[image], control.get("name", ""), tuple(labels))
+    for image, variable in images.items():
+        return Interface(image, variable)
     raise ConfigError(
-        f"{problem} has no BrushLabels for an Image; add them in Settings > Labeling Interface > "
-        "Code: picie serve prints them when it starts"
+        f"{problem} has no Image with the address of a task, such as $image; {_PASTE}"
     )
 
 
@@ -161,7 +163,7 @@ class PhotosByAddress:
         name, count = _UPLOADED.subn("", parts[-1], count=1)
         if count and "/" + name in self._places:
             return self._only("/" + name, address)
-        raise DataError(f"{shown(address)}: is not in the folder of photos")
+        raise DataError(f"{shown(address)}: was not in the folder of photos at the start")
 
     def _only(self, end: str, address: str) -> Photo:
         photo = self._places[end]
@@ -184,86 +186,6 @@ def _path(address: str) -> str:
 def _as_uploaded(name: str) -> str:
     """A name of a file as Label Studio keeps it, without what it puts in front."""
     return _NOT_IN_UPLOADS.sub("", name.strip().replace(" ", "_"))
-
-
-# --- annotations
-
-
-def marks_of_annotation(
-    annotation: Mapping[str, Any],
-    photo: Photo,
-    classes: Mapping[str, str],
-    *,
-    by: str,
-) -> tuple[list[Event], list[str]]:
-    """The brush masks of an annotation as areas of a history.
-
-    Args:
-        annotation: of one task, with its results.
-        photo: of the task.
-        classes: the class of each label that is called otherwise.
-        by: who or what makes them.
-
-    Returns:
-        an area for each mask, and a sentence for each result that makes none.
-
-    Raises:
-        DataError: the photo cannot be read.
-    """
-    width, height = upright_size(photo.path, photo.page)
-    common = {"image": photo.name, "size": [width, height], "digest": digest_of_image(photo.path)}
-    events, notes = list[Event](), list[str]()
-    for result in annotation.get("result") or ():
-        try:
-            labels, inside = _brushed(result, height, width)
-            for label in labels:
-                title = classes.get(label, unquote(label))
-                check_name(title, "label", ignore=title == "ignore")
-                rings = _rings(inside)
-                if rings:
-                    mark = {"act": "segment", "title": title, "rings": rings}
-                    events.append(new_event(by, **common, **mark))
-        except (ConfigError, ValueError) as error:
-            notes.append(f"{photo.name}: a result is left out: {error}")
-    return events, notes
-
-
-def _brushed(result: Any, height: int, width: int) -> tuple[list[str], NDArray[np.bool_]]:
-    """Labels and pixels of a brush mask.
-
-    Raises:
-        ValueError: it is none, or of another image.
-    """
-    value = result.get("value") if isinstance(result, Mapping) else None
-    if not isinstance(value, Mapping) or value.get("format") != "rle":
-        raise ValueError("it is no brush mask")
-    if result.get("image_rotation"):
-        raise ValueError("it was painted on the turned image; turn it back, and submit it again")
-    size = result.get("original_width"), result.get("original_height")
-    if size != (width, height):
-        raise ValueError(f"it was painted on an image of {shown(size)}, not {width} x {height}")
-    labels, data = value.get("brushlabels"), value.get("rle")
-    if not (isinstance(labels, list) and labels and all(isinstance(one, str) for one in labels)):
-        raise ValueError("it has no label")
-    if not isinstance(data, list):
-        raise ValueError("it has no mask")
-    try:
-        stream = bytes(data)
-    except (TypeError, ValueError):
-        raise ValueError("its mask is no list of bytes") from None
-    return labels, painted(stream, height, width)
-
-
-def _rings(inside: NDArray[np.bool_]) -> list[list[list[int]]]:
-    """Outlines of all regions with their holes; coarser if there are too many corners."""
-    height, width = inside.shape
-    step = 1
-    while True:
-        mask = np.where(inside[::step, ::step], 0, -1).astype(np.int16)
-        rings = [ring * step for region in regions(mask) for ring in region.rings]
-        if sum(map(len, rings)) <= _MOST_POINTS:
-            return [np.minimum(ring, (width, height)).tolist() for ring in rings]
-        step *= 2
 
 
 # --- the backend
@@ -359,10 +281,11 @@ class Backend:
         """
         match request.get("action"):
             case "ANNOTATION_CREATED" | "ANNOTATION_UPDATED" | "ANNOTATIONS_CREATED":
-                pairs = zip(
-                    _objects(request, "annotation"), _objects(request, "task"), strict=False
-                )
+                annotations, tasks = _objects(request, "annotation"), _objects(request, "task")
                 interface = read_interface(_object(request, "project").get("label_config"))
+                if len(annotations) != len(tasks):
+                    raise ConfigError("annotation, task: give a task for each annotation")
+                pairs = zip(annotations, tasks, strict=True)
                 counts = [self._record(*pair, interface) for pair in pairs]
                 return {"status": "ok", "marks": sum(counts)}
             case "ANNOTATIONS_DELETED":
@@ -371,22 +294,27 @@ class Backend:
                 if undone:
                     self._reporter.say("an annotation was deleted, and no longer counts")
                 return {"status": "ok", "undone": undone}
+            case "TASKS_DELETED":
+                self._reporter.say("tasks were deleted; what was annotated in them still counts")
+            case "START_TRAINING":
+                teach = f"picie teach {self.run} --images {self._folder.root}"
+                self._reporter.say(f"nothing is trained; call {teach}")
         return {"status": "ignored"}
 
     def _record(
         self, annotation: Mapping[str, Any], task: Mapping[str, Any], interface: Interface
     ) -> int:
         """Write one annotation; the number of its marks."""
-        by, photo = _by(annotation), self._photo(task, interface)
-        if photo is None:
+        by = _by(annotation)
+        names = self._model.names  # not behind the lock: Label Studio does not wait for masks
+        classes = dict(zip(class_names(_FORMAT, names), names, strict=True))
+        given = {} if annotation.get("was_cancelled") else annotation
+        try:
+            photo = self._photos.find(_address(task, interface))
+            events, notes = marks_of_annotation(given, photo, classes, image=interface.image, by=by)
+        except DataError as error:
+            self._reporter.say(f"annotation {annotation['id']} is left out: {error}")
             return 0
-        with self._lock:
-            classes = dict(
-                zip(class_names(_FORMAT, self._model.names), self._model.names, strict=True)
-            )
-        events, notes = marks_of_annotation(
-            annotation if not annotation.get("was_cancelled") else {}, photo, classes, by=by
-        )
         undone = self._replace({by}, photo.name, events)
         self._reporter.enumerate(notes)
         before = ", in place of what was there" if undone else ""
@@ -407,10 +335,8 @@ class Backend:
         return len(old)
 
     def _photo(self, task: Mapping[str, Any], interface: Interface) -> Photo | None:
-        data = task.get("data")
-        address = data.get(interface.variable) if isinstance(data, Mapping) else None
         try:
-            return self._photos.find(address)
+            return self._photos.find(_address(task, interface))
         except DataError as error:
             self._reporter.tell([f"task {shown(task.get('id'))}: {error}"])
             return None
@@ -447,6 +373,11 @@ class Backend:
         Raises:
             ConfigError: there is none.
         """
+        if not interface.brush:
+            raise ConfigError(
+                "the labelling interface of the project has no BrushLabels for its Image, and "
+                f"predictions are brush masks; {_PASTE}"
+            )
         names = class_names(_FORMAT, self._model.names)
         found = {number: name for number, name in enumerate(names) if name in interface.labels}
         if not found:
@@ -492,6 +423,11 @@ def _stamps(run: Path) -> Iterator[tuple[int, int]]:
 def _version(model: Segmenter) -> str:
     """Changes with anything that masks depend on: Label Studio then asks for new predictions."""
     return f"picie-{model_digest(model, None, TILE)}"
+
+
+def _address(task: Mapping[str, Any], interface: Interface) -> Any:
+    data = task.get("data")
+    return data.get(interface.variable) if isinstance(data, Mapping) else None
 
 
 def _by(annotation: Mapping[str, Any]) -> str:

@@ -83,7 +83,7 @@ def serve(backend: Backend, address: Address, *, reporter: Reporter) -> None:
     """
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     secret = secret_of(backend.run)
-    app = Door(make_app(backend, reporter), secret, address.hosts)
+    app = Door(make_app(backend, reporter), secret, address.hosts, reporter=reporter)
     line = f"picie serve: {address.origin}/{secret}"
     Server(app, address, line=line).run(sockets=[address.socket])
 
@@ -95,10 +95,13 @@ class Door:
         app: what answers them.
         secret: first part of the path.
         hosts: further names of the server, as for `is_own_host`.
+        reporter: is told of bodies that are too long or too slow: what they held is lost.
     """
 
-    def __init__(self, app: ASGIApp, secret: str, hosts: tuple[str, ...] = ()) -> None:
-        self._app, self._secret = app, secret
+    def __init__(
+        self, app: ASGIApp, secret: str, hosts: tuple[str, ...] = (), *, reporter: Reporter
+    ) -> None:
+        self._app, self._secret, self._reporter = app, secret, reporter
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,14 +115,20 @@ class Door:
         if refusal is not None:
             await refuse(guarded, *refusal)
             return
-        body = await read_body(headers, receive, guarded, MOST_BODY)
+        path = scope["path"][len(self._secret) + 1 :] or "/"
+
+        async def refused(message: Message) -> None:
+            if text := json.loads(message.get("body", b"null")):
+                self._reporter.say(f"{path}: {text['error']}; nothing of it was read")
+            await guarded(message)
+
+        body = await read_body(headers, receive, refused, MOST_BODY)
         if body is None:
             return
 
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        path = scope["path"][len(self._secret) + 1 :] or "/"
         await self._app({**scope, "path": path, "raw_path": path.encode()}, replay, guarded)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
@@ -130,7 +139,7 @@ class Door:
         )
         if not named:
             return 421, "this server does not have that name"
-        given = scope["path"].split("/")[1].encode()
+        given = scope["path"].removeprefix("/").partition("/")[0].encode()
         if not secrets.compare_digest(given, self._secret.encode()):
             return 401, "use the whole address that picie serve printed, with the secret at its end"
         if any(name in headers for name in _BROWSERS):

@@ -19,6 +19,7 @@ from picie.data.folder import Photo, open_folder
 from picie.data.images import stored_orientation, upright_size
 from picie.errors import ConfigError, DataError
 from picie.inference.segmenter import Segmenter, load
+from picie.models.class_names import check_name
 from picie.runs import ANNOTATIONS_FILE, annotated_folder
 from picie.visualization.palette import palette
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["predict", "save_scribbles", "scribble"]
 
 _KEY = "picie"  # of the metadata of layers
+_STROKES = "strokes"  # the ids of what was saved, by content; only a layer of scribbles has it
 _BY = "napari"
 _MOST_STEPS = 10_000  # points of a stroke
 _AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
@@ -69,12 +71,14 @@ def scribble(masks: "napari.layers.Labels", classes: str = "") -> "napari.types.
         a layer as napari takes it.
 
     Raises:
-        ConfigError: no classes.
+        ConfigError: no classes, or names that classes cannot have.
     """
     about = _about(masks)
     model = load(about["run"])
-    given = [name.strip() for name in classes.split(",")]
-    titles = list(dict.fromkeys([*_named(model), *filter(None, given)]))
+    given = [name for one in classes.split(",") if (name := one.strip())]
+    for name in given:
+        check_name(name, "classes", ignore=name == "ignore")
+    titles = list(dict.fromkeys([*_named(model), *given]))
     if not titles:
         raise ConfigError("no cluster has a name yet; type names of classes, such as: road, sky")
     more = palette(model.clusters + len(titles))[model.clusters :]
@@ -82,7 +86,8 @@ def scribble(masks: "napari.layers.Labels", classes: str = "") -> "napari.types.
     colours = [known.get(title, row) for title, row in zip(titles, more.tolist(), strict=True)]
     _say("paint: " + _listed(dict(enumerate(titles, 1))))
     empty = np.zeros(masks.data.shape, np.uint16)
-    return _layer(f"{masks.name} scribbles", empty, titles, colours, about, masks)
+    fresh = {**about, _STROKES: {}}
+    return _layer(f"{masks.name} scribbles", empty, titles, colours, fresh, masks)
 
 
 def save_scribbles(
@@ -103,6 +108,11 @@ def save_scribbles(
         PicieError: the file cannot be written.
     """
     about = _about(scribbles)
+    if _STROKES not in about:
+        raise ConfigError(
+            f"{scribbles.name}: holds the masks of a model; make a new layer for scribbles, and "
+            "save that"
+        )
     painted = np.asarray(scribbles.data)
     photo = _photo(about, photos)
     _check_shape(photo, painted.shape)
@@ -116,12 +126,12 @@ def save_scribbles(
         )
     path = annotated_folder(Path(about["run"])) / ANNOTATIONS_FILE
     counting = {event.id for event in read_annotations(path).valid}
-    before = {k: i for k, i in about.get("strokes", {}).items() if i in counting}
+    before = {k: i for k, i in about[_STROKES].items() if i in counting}
     now = {_content(event): event for event in _strokes(painted, titles, photo)}
     gone = [number for content, number in before.items() if content not in now]
     added = [event for content, event in now.items() if content not in before]
     append_events(path, [*(new_event(_BY, act="undo", of=number) for number in gone), *added])
-    about["strokes"] = {content: before.get(content, event.id) for content, event in now.items()}
+    about[_STROKES] = {content: before.get(content, event.id) for content, event in now.items()}
     _say(f"{photo.name}: {len(added)} strokes added, {len(gone)} taken back; next: picie teach")
 
 
@@ -165,8 +175,7 @@ def _layer(
     for value, row in enumerate(colours, 1):
         colormap[value] = [part / 255 for part in (*row, 255)]
     place = {"scale": below.scale, "translate": below.translate}
-    keep = {"run": about["run"], "photo": about["photo"]}
-    options = {"name": name, "features": table, "colormap": colormap, "metadata": {_KEY: keep}}
+    options = {"name": name, "features": table, "colormap": colormap, "metadata": {_KEY: about}}
     return data, options | place, "labels"
 
 
