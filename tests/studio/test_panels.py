@@ -117,6 +117,23 @@ def test_names_in_use_are_offered(page: Page, served: Any) -> None:
     assert set(classes(served)) == {"Ground"}
 
 
+def test_a_long_name_does_not_push_the_card_off_the_page(page: Page, served: Any) -> None:
+    page.keyboard.press("Enter")
+    page.keyboard.type("paved road with markings, kerbs and crossings for people")
+    page.keyboard.press("Enter")
+    page.keyboard.type("sky")
+    page.keyboard.press("Enter")
+    saved(page)
+    panel = page.locator(".card-panel").bounding_box()
+    chips = page.locator(".card-panel .chip").filter(visible=True)
+    assert panel is not None
+    assert chips.count() >= 2
+    for part in (page.get_by_role("combobox", name="Name"), *chips.all()):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= panel["x"] + panel["width"]
+
+
 def test_two_things(page: Page, served: Any) -> None:
     """The halves are seen before one agrees, then named one after the other."""
     page.keyboard.press("Shift+ArrowUp")  # a node that has two halves
@@ -205,7 +222,7 @@ def test_tree(page: Page, served: Any) -> None:
     page.keyboard.press("ArrowLeft")
     node = page.locator("[role=treeitem]:focus").get_attribute("data-node")
     page.keyboard.press("Enter")
-    expect(page.locator(".card-facts")).to_have_text(re.compile(f"^cluster {node} "))
+    expect(page.locator(".card-facts")).to_have_text(re.compile(f"^cluster n{node} "))
     page.locator("#all-clusters-k").focus()
     page.keyboard.press("ArrowRight")
     saved(page)

@@ -192,13 +192,13 @@ def test_the_first_question_is_about_a_large_cluster(
     shares = [one["share"] for one in asked]
     assert shares == sorted(shares, reverse=True)
     facts = page.locator(".card-facts")
-    expect(facts).to_have_text(re.compile(rf"^cluster {asked[0]['node']} "))
+    expect(facts).to_have_text(re.compile(rf"^cluster n{asked[0]['node']} "))
     small = page.locator(".class-row").last
     small.locator(".class-name").click()
     page.keyboard.press("Enter")
     page.keyboard.type("small")
     page.keyboard.press("Enter")
-    expect(facts).to_have_text(re.compile(rf"^cluster {asked[0]['node']} "))
+    expect(facts).to_have_text(re.compile(rf"^cluster n{asked[0]['node']} "))
 
 
 def test_all_clusters_are_named_by_keys_and_merged_by_mouse(

@@ -46,6 +46,13 @@ def test_a_run_gets_the_name_of_the_photos(
     assert find_places(scenes, None, None)[1] == second
 
 
+def test_a_mistyped_folder_is_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Fotos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"Foto: no such folder; did you mean Fotos\?"):
+        find_places(Path("Foto"), None, None)
+
+
 @pytest.mark.parametrize(
     ("places", "error", "text"),
     [

@@ -19,6 +19,7 @@ from picie.data.reading import Reading
 from picie.errors import ConfigError, DataError, PicieError
 from picie.runs import MODEL_CONFIG_FILE, STUDIO_FOLDER, Run, annotated_folder
 from picie.runtime.files import writing
+from picie.runtime.nearby import no_folder
 from picie.studio.broadcast import Broadcast
 from picie.studio.jobs import Jobs
 from picie.studio.photos import Photos
@@ -99,7 +100,7 @@ def find_places(first: Path, second: Path | None, out: Path | None) -> tuple[Pat
 
 def _existing(photos: Path) -> Path:
     if not photos.exists():
-        raise DataError(f"{photos}: no such folder; give a folder of photos")
+        raise DataError(no_folder(photos, "give a folder of photos"))
     return photos.resolve()
 
 

@@ -167,7 +167,7 @@ test("undo waits for the server, and is not sent when there is nothing", async (
   assert.deepEqual(store.data.state.classes, [road]);
   posts[0].done({ event: "e", said: ["undone: names: node 1: road"], state: { ...initial, end: 3, redo: "road" } });
   await tick();
-  assert.equal(store.data.said, "undone: cluster 1: road");
+  assert.equal(store.data.said, "undone: cluster n1: road");
   assert.deepEqual(store.data.state.classes, []);
   assert.deepEqual(store.moved(), [1]);
 });

@@ -11,7 +11,7 @@ const counted = (count, one, many = `${one}s`) =>
  * What the log says, in the words of the page, which calls nodes of the tree clusters.
  * @param {string} said
  */
-const plain = (said) => said.replace(/\bnames: /, "").replace(/\bnode (\d+)/g, "cluster $1");
+const plain = (said) => said.replace(/\bnames: /, "").replace(/\bnode (\d+)/g, "cluster n$1");
 
 export const strings = {
   top: {
@@ -92,7 +92,7 @@ export const strings = {
     accepted: "accepted",
     marks: (/** @type {number} */ count) => counted(count, "mark"),
     unreadable: "cannot be read",
-    cluster: (/** @type {number} */ node) => `cluster ${node}, no name yet`,
+    cluster: (/** @type {number} */ node) => `cluster n${node}, no name yet`,
   },
   viewer: {
     label: "Photo",
@@ -185,7 +185,7 @@ export const strings = {
   },
   cards: {
     starting: "The model is being loaded. The photos are here already.",
-    cluster: (/** @type {number} */ node) => `cluster ${node}`,
+    cluster: (/** @type {number} */ node) => `cluster n${node}`,
     ofPixels: (/** @type {string} */ share) => `${share} of the pixels`,
     inPhotos: (/** @type {string} */ count, /** @type {number} */ photos, /** @type {number} */ ready) =>
       `in ${count} ${photos === 1 ? "photo" : "photos"}${ready < 1 ? " so far" : ""}`,
@@ -208,7 +208,7 @@ export const strings = {
     nothingAlike: "Nothing to compare it with yet.",
     loading: "loading",
     sameAs: (/** @type {string} */ name) => `Same as ${name}`,
-    open: (/** @type {number} */ node) => `Show cluster ${node}`,
+    open: (/** @type {number} */ node) => `Show cluster n${node}`,
     skip: "Skip",
     previous: "Previous question",
     ignore: "Ignore",
