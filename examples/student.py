@@ -100,6 +100,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the crops, a multiple of 32")
     parser.add_argument("--labelled", type=Path, help="folder with images/, masks/, classes.txt")
     args = parser.parse_args()
+    for path in (args.data / "classes.json", args.out.parent, args.labelled or args.data):
+        if not path.exists():  # said now, not after minutes of training
+            parser.error(f"{path}: does not exist; check the path, or make it")
+    labelled = open_folder(args.labelled) if args.labelled else None
 
     torch.manual_seed(0)
     names = tuple(json.loads((args.data / "classes.json").read_text()).values())
@@ -107,7 +111,6 @@ def main() -> None:
     steps = train(model, args.data, args.size, args.minutes)
     torch.save(model.eval().state_dict(), args.out)
 
-    labelled = open_folder(args.labelled) if args.labelled else None
     classes = names if labelled is None else labelled.classes
     truths = {} if labelled is None else {one.name: one for one in labelled.labelled}
     same = [classes.index(name) if name in classes else -1 for name in names] + [-1]

@@ -99,6 +99,30 @@ def test_it_is_drawn_on_any_screen(open_report: Open, width: int, dark: bool) ->
     assert page.evaluate(broken) == 0
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_has_no_problem_of_access(browser: Browser, report: Path, dark: bool) -> None:
+    script = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        pytest.skip("axe-core is not installed")
+    scheme: Any = "dark" if dark else "light"
+    page = browser.new_page(color_scheme=scheme, bypass_csp=True)
+    page.goto(report.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    page.evaluate(script.read_text())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == []
+    page.close()
+
+
+def test_colours_of_clusters_outlast_a_palette_of_high_contrast(open_report: Open) -> None:
+    page = open_report()
+    page.emulate_media(forced_colors="active")
+    colour = "one => [one.style.backgroundColor, getComputedStyle(one).backgroundColor]"
+    for part in (".bar i:not(.ignored)", ".index .swatch:not(.ignored)"):
+        meant, seen = page.locator(part).first.evaluate(colour)
+        assert seen == meant != ""
+
+
 def test_each_link_of_the_navigation_leads_to_its_section(open_report: Open) -> None:
     page = open_report()
     page.emulate_media(reduced_motion="reduce")  # no smooth scrolling to wait for

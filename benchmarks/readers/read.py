@@ -175,6 +175,43 @@ def fiftyone_coco(folder: Path) -> Found:
             yield os.path.relpath(path, root / "images"), None  # counts the images only
 
 
+def lightly_train(folder: Path) -> Found:
+    """Both parts of `segmentation`, as LightlyTrain pairs and reads them for training."""
+    import yaml
+    from lightly_train._data import file_helpers
+    from lightly_train._data.mask_semantic_segmentation_dataset import (
+        MaskSemanticSegmentationDataArgs,
+    )
+
+    root = folder / "segmentation"
+    data = yaml.safe_load((root / "lightly_train.yaml").read_text("utf-8"))
+    args = MaskSemanticSegmentationDataArgs(**data)
+    args.resolve_data_paths(root)
+    print("   classes:", list(args.included_classes.values()))
+    for part in (args.get_train_args(), args.get_val_args()):
+        for one in part.list_image_info():
+            name = Path(one["image_filepaths"]).relative_to(part.image_dir)
+            mask = file_helpers.open_mask_numpy(Path(one["mask_filepaths"]))
+            yield str(name).removesuffix(".jpg"), _without_void(mask)
+
+
+def mmsegmentation(folder: Path) -> Found:
+    """Both parts of `segmentation`, through the data sets that its configuration describes."""
+    from mmengine.config import Config
+    from mmseg.datasets import BaseSegDataset, LoadAnnotations
+
+    config = Config.fromfile(folder / "segmentation" / "mmseg_dataset.py")
+    for loader in (config.train_dataloader, config.val_dataloader):
+        settings = {key: value for key, value in loader.dataset.items() if key != "type"}
+        read = BaseSegDataset(**{**settings, "pipeline": []})
+        print("   classes:", list(read.metainfo["classes"]))
+        for number in range(len(read)):
+            one = read[number]
+            name = Path(one["img_path"]).relative_to(read.data_prefix["img_path"])
+            mask = LoadAnnotations()(one)["gt_seg_map"]
+            yield str(name).removesuffix(".jpg"), _without_void(mask)
+
+
 def _without_void(values: Any) -> Any:
     return np.where(values == 255, -1, values.astype(int))
 
@@ -191,6 +228,8 @@ READERS: dict[Callable[[Path], Found], tuple[str, str]] = {
     torchvision_cityscapes: ("cityscapes", "torchvision"),
     fiftyone: ("fiftyone", "fiftyone"),
     fiftyone_coco: ("coco-polygons", "fiftyone"),
+    lightly_train: ("segmentation", "lightly_train"),
+    mmsegmentation: ("segmentation", "mmseg"),
 }
 
 
@@ -231,7 +270,8 @@ def main(folder: Path) -> int:
         except ImportError as error:
             print(f"{format}: skipped, {package} is not installed here ({error})")
             continue
-        print(f"{format}: {package} {version(package.replace('_', '-'))}")
+        distribution = {"mmseg": "mmsegmentation"}.get(package, package.replace("_", "-"))
+        print(f"{format}: {package} {version(distribution)}")
         count, share, problems = compared(folder, format, reader(folder))
         print(f"   {count} images, {share:.3%} of the pixels agree", *problems[:5], sep="\n   ")
         failed |= bool(problems) or share < 0.999

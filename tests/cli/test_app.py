@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def test_the_overview(args: list[str], code: int, capsys: pytest.CaptureFixture[
     assert caught.value.code == code
     text = capsys.readouterr().out
     assert all(f"picie {verb}" in text for verb in VERBS)
+    assert max(map(len, text.splitlines())) < 80  # a terminal of 80 columns breaks no line
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,7 @@ def test_every_setting_is_in_one_group() -> None:
     [
         ("tran", "unknown verb 'tran'; did you mean 'train'?"),
         ("evaulate", "did you mean 'evaluate'?"),
+        ("PREDICT", "unknown verb 'PREDICT'; did you mean 'predict'?"),
         (
             "xyz",
             "unknown verb 'xyz'; known: train, predict, studio, name, queue, teach, audit, report, "
@@ -202,15 +205,27 @@ def test_keys_of_a_config_file_that_are_not_known(
         ("train p --stretch 5", "--stretch needs two finite numbers, the smaller one first, not 1"),
         ("train p --bands 1,2", "--bands 1 2: give three bands (red, green, blue) or one, counted"),
         ("train p q", "unexpected 'q': picie train takes PHOTOS; put a path with spaces in quotes"),
-        ("train --resume", "--resume needs a value (RUN)"),
+        ("train --resume", "--resume needs a path (RUN)"),
         (
             "predict run",
-            "picie predict needs PHOTOS and --out PATH; picie predict --help describes",
+            "picie predict needs PHOTOS and --out PATH; picie predict --help describes them",
         ),
+        ("studio --port 8000", "picie studio needs PHOTOS; picie studio --help describes it"),
         ("predict r p --out m --batch_sise 3", "did you mean --batch-size?"),
         ("predict r p --out m --quiet=yes", "--quiet takes no value; remove 'yes'"),
         ("predict r p --out m --scales a", "--scales a: give one to 16 numbers from 0.25 to 4"),
-        ("predict r p -o m", "unknown option -o; picie predict --help shows all options"),
+        ("predict r p -x m", "unknown option -x; picie predict --help shows all options"),
+        ("predict r p -o m", "unknown option -o; did you mean --out? picie predict --help"),
+        ("predict r p --OUT m", "unknown option --OUT; did you mean --out?"),
+        ("predict r p —out m", "unknown option —out; did you mean --out?"),
+        ("predict r p -1 --out m", "unexpected '-1': picie predict takes RUN and PHOTOS"),
+        ("train —out r p", "unknown option —out; did you mean --out?"),
+        ("predict r p --out=", "--out '': give a path (PATH)"),
+        ("predict r p --out m --batch-size 0", "--batch-size 0: give 1 to 65536"),
+        ("predict r p --out m --workers 9999", "--workers 9999: give a whole number from -1 to"),
+        ("train p --out r --clusters None", "--clusters None: give a whole number from 2 to 4096"),
+        ("train p --out r --pages None", "--pages None: known: first, all"),
+        ("completion ZSH", "SHELL ZSH: did you mean 'zsh'? Known: bash, zsh, fish"),
         ("export r --out y --format coc", "--format coc: did you mean 'coco'? Known: png, coco, "),
         ("evaluate run data --crop centre", "--crop centre: did you mean 'center'? Known: center"),
         ("info", "picie info --help"),
@@ -328,6 +343,31 @@ def test_what_nobody_thought_of_is_one_line_too(
     assert "--verbose" in text
     with pytest.raises(ZeroDivisionError):
         main(["info", str(runs["default"]), "--verbose"])
+
+
+def test_a_full_disk_behind_standard_output_is_no_surprise() -> None:
+    code = "from picie.cli.app import main; main(['completion', 'bash'])"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-u", "-c", code], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"the disk is full" in done.stderr
+
+
+def test_closed_output_is_no_surprise() -> None:
+    code = "from picie.cli.app import main; main(['--version'])"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_help_of_a_verb_in_the_way_of_other_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["help", "info"], ["info", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(args)
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.startswith("usage: picie info ")
 
 
 # --- flags of `train`: where their defaults come from, and which of them win

@@ -1,5 +1,6 @@
 """The scripts of `picie completion`; that of bash completes in a bash."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,7 +37,22 @@ LINES = {
     "picie predict run --size 32 pho": "photos.txt",
     "picie predict run --scales 1 pho": "",
     "picie evaluate run data --no-n": "--no-named",
+    "picie train --help": "--help --help-all",
 }
+ZSH = """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'fpath=('${(q)1}' $fpath); autoload -Uz compinit; compinit -u -D; print READY:'
+zpty -r -m shell seen '*READY:?*READY:*'
+zpty -w -n shell $'picie tra\t'
+zpty -r -m shell seen '*picie train*' && print done
+"""
+FISH = """
+source $argv[1]
+for line in "picie tra" "picie info train --b" "picie train --preset be"
+  complete -C $line | cut -f1
+end
+"""
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
@@ -52,6 +68,27 @@ def test_bash_completes_verbs_flags_values_and_files(tmp_path: Path) -> None:
     assert "integer" not in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completes_from_the_first_press_of_the_key_on(tmp_path: Path) -> None:
+    (tmp_path / "_picie").write_text(completion("zsh"))
+    done = subprocess.run(
+        ["zsh", "-f", "-c", ZSH, "zsh", str(tmp_path)],
+        env={**os.environ, "HOME": str(tmp_path)}, text=True, capture_output=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "done\n"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_takes_a_run_that_is_called_like_a_verb_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "picie").write_text(completion("fish"))
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", FISH, str(tmp_path / "picie")],
+        env={**os.environ, "HOME": str(tmp_path)}, text=True, capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["train", "--backbones", "best"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_can_read_its_script(
     shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -60,6 +97,8 @@ def test_each_shell_can_read_its_script(
     script = capsys.readouterr().out
     assert all(verb in script for verb in VERBS)
     assert "overclusters" in script
+    assert "Turn --pretrained off." in script or shell == "bash"
+    assert "help-all" in script
     if shutil.which(shell):
         (tmp_path / "script").write_text(script)
         subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)

@@ -75,8 +75,8 @@ def test_small_polygons_and_regions(
         ("yolo", ["--min-area", "-1"], "--min-area -1: give 0 or more pixels"),
         ("png", ["--min-region", "-1"], "--min-region -1: give 0 or more pixels"),
         ("geotiff", ["--min-region", "9"], "--min-region has no effect with --format geotiff"),
-        ("png", ["--batch-size", "0"], "--batch-size 0: give 1 or more"),
-        ("png", ["--workers", "-2"], "--workers -2: give 0 or more, or -1 for automatic"),
+        ("png", ["--batch-size", "0"], "--batch-size 0: give 1 to 65536"),
+        ("png", ["--workers", "-2"], "--workers -2: give a whole number from -1 to 1024"),
     ],
 )
 def test_flags_that_cannot_be(

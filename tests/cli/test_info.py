@@ -25,7 +25,10 @@ def test_a_finished_run(
     rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
     assert rows == ["1", "2", "3"]
     assert "clusters   3; any number up to 8 with picie predict --clusters" in lines[7]
-    assert any(line.startswith("  effective clusters ") for line in lines)
+    health = lines[lines.index("health (no labels used)") + 1 :]
+    measures = [line for line in health if not line.startswith("  warning")]
+    assert any(line.startswith("  effective clusters ") for line in measures)
+    assert len({line.rindex(" ") for line in measures}) == 1  # the numbers stand in one column
 
 
 def test_an_unfinished_run_says_how_to_go_on(

@@ -28,7 +28,7 @@ def test_a_table_of_a_run(
         (["--out", "t.xlsx"], "give a file that ends in .parquet or .csv"),
         (["--out", "t.csv", "--pixel-size", "3parsec"], "units: nm, um, mm, cm, m, km"),
         (["--out", "t.csv", "--min-region=-1"], "--min-region -1: give 0 or more pixels"),
-        (["--out", "t.csv", "--batch-size", "0"], "--batch-size 0: give 1 or more"),
+        (["--out", "t.csv", "--batch-size", "0"], "--batch-size 0: give 1 to 65536"),
     ],
 )
 def test_wrong_flags_are_refused_before_anything_is_read(

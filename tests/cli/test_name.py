@@ -242,7 +242,7 @@ def test_what_is_refused_writes_nothing(
 
 
 def test_no_model(failure: Failure, tmp_path: Path) -> None:
-    assert "holds no finished model" in failure("name", tmp_path)[1]
+    assert "holds no model" in failure("name", tmp_path)[1]
 
 
 def test_masks_of_a_named_model(

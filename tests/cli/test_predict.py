@@ -328,7 +328,7 @@ def test_the_rate_is_shown(
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("--workers", -2, "--workers -2: give 0 or more, or -1"),
+        ("--workers", -2, "--workers -2: give a whole number from -1 to 1024"),
         ("--size", 100, "--size 100: give a multiple of 32 from 32 to 8192"),
         ("--tile", 64, "tile 64: give a multiple of 32 from 128, or 0 for no tiles"),
     ],
@@ -355,7 +355,7 @@ def test_batches_of_no_photo(
 ) -> None:
     args = ("predict", runs["default"], photos, "--out", tmp_path / "masks", "--batch-size", size)
     assert failure(*args) == (2, failure(*args)[1])
-    assert f"--batch-size {size}: give 1 or more" in failure(*args)[1]
+    assert f"--batch-size {size}: give 1 to 65536" in failure(*args)[1]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

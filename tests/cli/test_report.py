@@ -99,4 +99,4 @@ def test_what_cannot_be_is_said_before_any_work(
 def test_no_model(scenes: Path, tmp_path: Path, failure: Callable[..., tuple[int, str]]) -> None:
     code, said = failure("report", tmp_path, scenes, "--out", tmp_path / "a.html")
     assert code == 1
-    assert "holds no finished model" in said
+    assert "holds no model" in said

@@ -2,10 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
-from picie.cli.tables import whole_names
+from picie.cli.tables import swatch, whole_names
 
 
 def drawn(name: str) -> str:
@@ -29,3 +30,13 @@ def test_a_very_long_name_is_folded() -> None:
     text = drawn("secondary_precipitates_of_the_second_sample")
     assert "…" not in text
     assert "1 234 567" in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "███"), ("cp437", "███"), ("ascii", "###")]
+)
+def test_a_swatch_is_what_the_terminal_can_show(
+    encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert swatch() == shown

@@ -22,7 +22,7 @@ def test_it_says_what_was_learnt_from_and_where_the_model_is(
     main(["teach", str(run), "--images", str(scenes), "--from", str(scenes)])
     said = capsys.readouterr().err
     assert "labelled images" in said
-    assert f"picie predict {run / TAUGHT_FOLDER}" in said
+    assert f"picie predict {run / TAUGHT_FOLDER} {scenes} --out masks/taught/" in said
     assert load(run / TAUGHT_FOLDER).labels is not None
 
 
@@ -49,7 +49,7 @@ def test_the_images_of_the_training_are_the_default(run: Path, scenes: Path) -> 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "no stroke or area to learn from"),
+        ([], "no stroke or area to learn from; draw some in picie studio, or give labelled"),
         (["--annotations", "gone.jsonl"], "gone.jsonl: no such file or run folder"),
         (["--images", "gone"], "gone"),
         (["--from", "gone"], "gone"),

@@ -113,6 +113,11 @@ def test_student(
     shown = [float(number) for number in re.findall(r"[\d.]+(?= %)", lines[1])]
     assert shown == pytest.approx([scores.accuracy, scores.miou], abs=0.2)
     assert len(torch.load("student.pt", weights_only=True)) > 100
+    for paths in (("gone", "new.pt"), ("data", "gone/new.pt"), ("data", "new.pt", "gone")):
+        with pytest.raises(SystemExit):
+            run("student", *paths[:2], *short, *(f"--labelled={one}" for one in paths[2:]))
+        assert re.search(r"error: gone.*: does not exist; check", capsys.readouterr().err)
+    assert not Path("new.pt").exists()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

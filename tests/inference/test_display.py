@@ -57,8 +57,8 @@ def test_the_card_of_a_model(model: Segmenter) -> None:
     html = model.named(ClassNames(3, entries))._repr_html_()
     assert "background:#12ab34" in html
     for text in (
-        "0 sky",
-        "1 &lt;script&gt;",
+        "<bdi>0</bdi> <bdi>sky</bdi>",
+        "<bdi>1</bdi> <bdi>&lt;script&gt;",
         "cluster 2",
         "test_efficientnet at 32 px",
         "Health: ",
@@ -98,10 +98,11 @@ def test_a_photo_as_a_page_is_small_and_whole(photo: Prediction) -> None:
     assert len(html) < 170_000  # even of noise
     assert html.count('src="data:image/webp;base64,') == 2
     assert not re.search(r"https?:|src=\"[^d]", html)
-    for text in ("beach, 1000 x 300 pixels", "sea 85.5%", "ignored 5.0%", "#fa0000", "&lt;script"):
+    shares = "<bdi>sea</bdi> <bdi>85.5%</bdi>", "<bdi>ignored</bdi> <bdi>5.0%</bdi>"
+    for text in ("beach, 1000 x 300 pixels", *shares, "#fa0000", "&lt;script"):
         assert text in html
     assert "<script" not in html
-    assert "cluster 0 85.5%" in replace(photo, names=(), colours=None)._repr_html_()
+    assert "<bdi>cluster 0</bdi> <bdi>85.5%" in replace(photo, names=(), colours=None)._repr_html_()
 
 
 def test_a_photo_without_a_mask(photo: Prediction) -> None:

@@ -304,7 +304,7 @@ def test_a_file_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     Path("user").mkdir()
     Path("user/model").touch()
-    with pytest.raises(ModelError, match="user/model: no such folder; give the --out folder"):
+    with pytest.raises(ModelError, match="user/model: is not a folder; give the --out folder"):
         picie.load("user/model")
 
 
@@ -322,7 +322,7 @@ def test_without_a_network(hub: Any) -> None:
 
 def test_a_repository_that_holds_no_model(hub: Any) -> None:
     (hub.root / "user/name").mkdir(parents=True)
-    with pytest.raises(ModelError, match="holds no finished model"):
+    with pytest.raises(ModelError, match="holds no model"):
         picie.load("hf://user/name")
 
 

@@ -158,3 +158,47 @@ def test_a_map_has_areas_in_square_metres(model: Segmenter, tmp_path: Path) -> N
     assert sum(areas["field"]) == pytest.approx(48 * 64 * 0.25)
     assert set(areas["far"]) == {None}
     assert any("coordinates are degrees" in line for line in told.lines)
+
+
+@pytest.mark.parametrize("regions", [False, True])
+def test_pixels_of_a_map_without_data_are_void(
+    model: Segmenter, tmp_path: Path, regions: bool
+) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    bands = np.moveaxis(draw_scene(1, 0, (48, 64))[0], 2, 0).clip(1)
+    bands[:, :, :20] = 0
+    place = rasterio.Affine(0.5, 0, 500_000, 0, -2, 6_000_000)
+    with rasterio.open(
+        tmp_path / "field.tif", "w", driver="GTiff", crs="EPSG:25832", transform=place,
+        height=48, width=64, count=3, dtype="uint8", nodata=0,
+    ) as file:  # fmt: skip
+        file.write(bands)
+    told, out = Told(), tmp_path / "t.parquet"
+    measure(model, tmp_path / "field.tif", out, regions=regions, reporter=told)
+    rows = read(out)
+    assert sum(row["area_m2"] for row in rows if row["class_id"] >= 0) == 48 * 44
+    if regions:
+        assert min(row["left_px"] for row in rows) == 20
+        assert {row["perimeter_m"] for row in rows} == {None}  # pixels are no squares
+    else:
+        assert (rows[-1]["class"], rows[-1]["pixels"], rows[-1]["regions"]) == ("void", 48 * 20, 0)
+        assert told.lines[-1] == f"{len(rows)} rows of 1 photo in {out}"
+
+
+def test_a_page_that_is_not_the_first_has_no_void(model: Segmenter, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    place = rasterio.Affine(1, 0, 500_000, 0, -1, 6_000_000)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", crs="EPSG:25832", transform=place,
+        height=32, width=32, count=1, dtype="uint8", nodata=0,
+    ) as file:  # fmt: skip
+        file.write(np.zeros((1, 32, 32), np.uint8))
+        file.write(np.full((16, 32), 9, np.uint8), 1, window=((0, 16), (0, 32)))
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.full((32, 32), 5, np.uint8), append=True)
+    paged = model.read_as(pages="all")
+    measure(paged, tmp_path / "a.tif", tmp_path / "t.parquet")
+    void = {
+        row["photo"]: row["pixels"] for row in read(tmp_path / "t.parquet") if row["class_id"] < 0
+    }
+    assert void == {"a_p001": 16 * 32}

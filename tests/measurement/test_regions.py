@@ -65,6 +65,13 @@ def test_only_a_mask_with_void_has_its_row() -> None:
     assert void["share"].tolist() == [0, 0, 0, 1]
 
 
+def test_oblong_pixels_have_areas_but_no_perimeters() -> None:
+    columns = region_columns(*drawn(0), side=2.0, unit="m", is_square=False)
+    assert np.isnan(columns["perimeter_m"]).all()
+    assert np.array_equal(columns["area_m2"], columns["pixels"] * 4.0)
+    assert np.array_equal(columns["equivalent_diameter_m"], columns["equivalent_diameter_px"] * 2)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_regions_agree_with_plain_loops(seed: int) -> None:
     mask, confidence, image = drawn(seed)

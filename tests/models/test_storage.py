@@ -142,9 +142,19 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load_model(tmp_path / "gone")
 
 
-def test_a_folder_without_model_says_how_to_finish_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=rf"no finished model .* --resume {tmp_path}"):
+def test_a_folder_without_model_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"holds no model \(no config.json\); give the --out folder"
+    ):
         load_model(tmp_path)
+
+
+def test_a_run_without_model_says_how_to_finish_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match=rf"no finished model .* --resume '{folder}'$"):
+        load_model(folder)
 
 
 def unsigned(folder: Path) -> Path:

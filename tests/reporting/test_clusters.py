@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from picie.reporting.clusters import percent, share_bar, swatch, whereabouts
+from picie.reporting.clusters import card, percent, share_bar, swatch, whereabouts
 from picie.reporting.content import Cluster
 from picie.types import IGNORED
 
@@ -50,6 +50,15 @@ def test_small_shares_are_not_called_none() -> None:
         "0.1 %",
         "100.0 %",
     ]
+
+
+def test_a_cluster_of_a_few_specks_is_not_found_in_0_photos() -> None:
+    """It has pixels and patches on its card, but in no photo 0.1 % of the pixels."""
+    for photos, words in ((0, "none of 9 photos with 0.1 % or more"), (2, "2 of 9 photos")):
+        specks = Cluster(0, "specks", "", (1, 2, 3), 1e-6, photos, NOTHING)
+        shown = card(specks, {0: specks}, 9, node="", members="")
+        assert f"{words}</" in shown
+        assert ("data-show" in shown) == bool(photos)
 
 
 def test_ignored_pixels_are_hatched_not_coloured() -> None:

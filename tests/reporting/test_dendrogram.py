@@ -57,6 +57,25 @@ def test_every_node_has_its_number_and_a_link_where_there_is_a_row() -> None:
     assert links == [f"#n{number}" for number in range(3, 9)]
 
 
+def test_numbers_of_nodes_that_merge_at_almost_one_distance_do_not_cover_each_other() -> None:
+    count = 40
+    merges = [(0, 1, 1.0)] + [(count + row - 1, row + 1, 1 + row / 50) for row in range(1, 39)]
+    svg = draw_tree(Tree(tuple(merges), (0,) * count, 1, 2), {})
+    numbers = [one for one in lines(svg, "node-number") if one.get("text-anchor") == "end"]
+    assert len(numbers) == 39
+    for place, one in enumerate(numbers):
+        for other in numbers[:place]:
+            apart = [abs(float(one.attrib[key]) - float(other.attrib[key])) for key in "xy"]
+            assert apart[0] >= 15 or apart[1] >= 8
+
+
+def test_links_of_the_drawing_are_for_pointers() -> None:
+    nodes = {number: Node(number, 1, 0.1, 1) for number in range(9)}
+    root = ElementTree.fromstring(draw_tree(Tree(MERGES, TREE.owners, 3, 2, nodes=nodes), CLUSTERS))
+    assert root.get("aria-hidden") == "true"  # the rows say the same
+    assert {one.get("tabindex") for one in root.iter("a")} == {"-1"}
+
+
 def test_the_cut_lies_between_two_mergers() -> None:
     [cut] = [one for one in lines(draw_tree(TREE, CLUSTERS), "cut") if one.tag == "line"]
     [gap] = [one for one in lines(draw_tree(TREE, CLUSTERS), "gap") if one.tag == "line"]
@@ -91,7 +110,7 @@ def test_large_trees_begin_at_their_last_nodes_or_at_their_clusters() -> None:
     svg = draw_tree(Tree(tuple(merges), owners, 5, 3), CLUSTERS)
     assert len(lines(svg, "node-number")) == 2 * 64 - 1
     assert [one.text for one in lines(svg, "node-number")][-1] == "n798"
-    assert "Tree of 400 centroids, cut into 5 clusters" in svg
+    assert [one.tag for one in lines(svg, "cut")] == ["line", "text"]
     cut = draw_tree(Tree(tuple(merges), owners, 90, 3), CLUSTERS)
     assert len(lines(cut, "node-number")) == 2 * 90 - 1
     assert draw_tree(Tree(tuple(merges), tuple(range(count)), count, 3), {}) == ""

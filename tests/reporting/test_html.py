@@ -290,7 +290,7 @@ def test_the_tree_has_its_rows_and_says_where_they_end() -> None:
 
 def test_traces_are_counted_not_called_zero() -> None:
     html = gallery([GalleryImage("a", (4, 3), b"", b"", ((0, 0.996), (1, 0.004)))], SHOWN, "")
-    assert "cluster 0 <span>100 %</span>" in html
+    assert "<bdi>cluster 0</bdi> <span>100 %</span>" in html
     assert " <span>0 %" not in html
     assert '<li class="quiet">1 more</li>' in html
 

@@ -30,7 +30,7 @@ def test_everything_is_on_it(page: str, runs: dict[str, Path]) -> None:
     assert "view_information" in page
     assert "on square crops of 6 of the training photos, with 3 clusters" in page
     assert "cut at 3" in page
-    assert page.count('<details class="node"') == 2 * page.count(', 1 centroid"') - 1
+    assert page.count('<details class="node"') == 2 * page.count("</b> 1 centroid<") - 1
     assert '<table class="matrix">' in page
     assert str(runs["default"]) in page
 

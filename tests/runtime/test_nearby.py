@@ -52,4 +52,5 @@ def test_extensions_make_no_files_alike(typed: str, meant: str | None) -> None:
 def test_the_message_asks_or_advises() -> None:
     asked = no_folder(Path("runs/frist"), "give one")
     assert asked == "runs/frist: no such folder; did you mean runs/first?"
+    assert no_folder(Path("runs/frost"), "give one") == "runs/frost: is not a folder; give one"
     assert no_folder(Path("user/name"), "give one") == "user/name: no such folder; give one"

@@ -48,6 +48,11 @@ def test_text_from_outside_is_escaped_everywhere() -> None:
     assert "".join(parts).count(ESCAPED) == 6
 
 
+def test_a_share_stays_behind_a_name_that_is_read_from_right_to_left() -> None:
+    shown = notebook.legend([("#fff", "5", "طريق", "4.8%")])
+    assert "<bdi>5</bdi> <bdi>طريق</bdi> <bdi>4.8%</bdi>" in shown
+
+
 def test_nothing_is_said_with_nothing() -> None:
     assert notebook.paragraph("") == ""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ import picie.models.storage
 import picie.training.checkpoint
 from picie.cli.app import main
 from picie.clustering.vote import Vote
-from picie.config import Reading, make_config, read_config
+from picie.config import Config, Reading, make_config, read_config
 from picie.data.synthetic.scenes import draw_scene, write_scenes
 from picie.errors import ConfigError, DataError, ModelError, PicieError
 from picie.inference.segmenter import Segmenter, load
@@ -572,6 +572,10 @@ def test_settings_come_as_a_config_or_one_by_one(
     config = make_config(**settings["default"])
     with pytest.raises(ConfigError, match="give either a config or clusters, not both"):
         train(scenes, tmp_path / "run", config=config, clusters=3)
+    with pytest.raises(ConfigError, match="give either a config or preset 'best', not both"):
+        train(scenes, tmp_path / "run", config=config, preset="best")
+    with pytest.raises(ConfigError, match=r"config 'a.toml': give what picie.make_config returns"):
+        train(scenes, tmp_path / "run", config=cast(Config, "a.toml"))
     train(scenes, tmp_path / "run", config=config, split="train")
     assert_same(tmp_path / "run", runs["default"])
 

@@ -87,6 +87,15 @@ def test_any_size_and_name(shape: tuple[int, int], name: str) -> None:
     assert whole.height > shape[0]
 
 
+def test_a_small_photo_has_a_legend_as_wide_as_its_names_within_reason() -> None:
+    photo, mask = np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.int64)
+    widths = [
+        labelled_overlay(photo, mask, palette(1), [name]).width
+        for name in ("sea", "a name of thirty-one characters", "x" * 500)
+    ]
+    assert widths[0] < widths[1] < widths[2] == 36 * 11 + 10
+
+
 def test_photo_and_mask_must_match() -> None:
     with pytest.raises(DataError, match="does not match a mask"):
         labelled_overlay(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), int), palette(1), [""])

@@ -42,7 +42,14 @@ def distances(k: int, vision: tuple[Any, ...] = NORMAL) -> Floats:
 
 @pytest.mark.parametrize(
     ("k", "least", "deutan", "protan"),
-    [(8, 24.7, 7.2, 7.8), (12, 16.8, 7.2, 7.1), (24, 12.4, 3.9, 3.7), (32, 11.0, 3.6, 3.6)],
+    [
+        (3, 36.2, 35.5, 34.2),
+        (8, 24.8, 7.7, 8.6),
+        (12, 16.9, 7.7, 8.3),
+        (17, 15.0, 4.8, 5.3),
+        (24, 14.8, 4.0, 3.9),
+        (32, 11.1, 3.9, 3.7),
+    ],
 )
 def test_blended_colours_stay_apart(k: int, least: float, deutan: float, protan: float) -> None:
     assert distances(k).min() > least
@@ -54,8 +61,9 @@ def test_few_of_24_colours_are_close() -> None:
     """A search without any other wish brought the closest of the 276 pairs to 17, not to 20."""
     pairs = distances(24)
     assert len(pairs) == 276
-    assert (pairs < 20).sum() <= 64
-    assert (pairs < 12.4).sum() == 0
+    assert (pairs < 20).sum() <= 63
+    assert (pairs < 15).sum() <= 10
+    assert (pairs < 14.8).sum() == 0
 
 
 def test_no_colour_looks_black_white_or_grey() -> None:
@@ -68,7 +76,7 @@ def test_no_colour_looks_black_white_or_grey() -> None:
 
 def test_a_coloured_region_does_not_look_like_the_bare_photo() -> None:
     """As ignored pixels look in overlays."""
-    for k, least in ((8, 12.0), (32, 9.7)):
+    for k, least in ((8, 12.8), (32, 10.0)):
         for grey in (40, 128, 215):
             bare = seen(np.full((1, 3), float(grey)))
             blended = seen((palette(k).astype(float) + grey) / 2)

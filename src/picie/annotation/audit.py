@@ -57,6 +57,7 @@ MOST_IMAGES = 100
 """Most images of a folder that are predicted for an audit."""
 
 _STRIP = 2**20  # pixels at once
+_MOST_CHECKS = 100_000  # more than anybody answers
 
 
 @dataclass(frozen=True)
@@ -237,8 +238,8 @@ class AuditPlanning:
         batch_size: int = 8,
         workers: int = -1,
     ) -> None:
-        if checks < 1:
-            raise ConfigError(f"{checks} checks: give 1 or more; 100 are a good start")
+        if not 1 <= checks <= _MOST_CHECKS:
+            raise ConfigError(f"{checks} checks: give 1 to {_MOST_CHECKS}; 100 are a good start")
         model = loaded(model)
         strata = classes_of(model)
         reading = model.config.reading

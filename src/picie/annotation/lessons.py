@@ -323,6 +323,6 @@ def check_some(lessons: Lessons, where: str) -> None:
     if not len(lessons.cells):
         reasons = "".join(f"; {note}" for note in lessons.notes[:3])
         raise DataError(
-            f"{where}: no stroke or area to learn from{reasons}; add some, or give labelled images "
-            "with --from"
+            f"{where}: no stroke or area to learn from{reasons}; draw some in picie studio, or "
+            "give labelled images with --from"
         )

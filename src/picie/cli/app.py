@@ -1,5 +1,6 @@
 """The command line: `picie VERB ...`."""
 
+import errno
 import os
 import sys
 import warnings
@@ -21,27 +22,30 @@ __all__ = ["main"]
 _USAGE = """\
 picie: semantic segmentation without labels
 
-  picie train PHOTOS --out runs/first --clusters 27   learn from a folder of photos
-  picie predict runs/first PHOTOS --out masks/        masks for a photo or a folder
-  picie studio runs/first PHOTOS                      name, correct and export in the browser
-  picie name runs/first --set 3=road 7,9=building     names for clusters
-  picie queue runs/first PHOTOS                       which photos to annotate next
-  picie teach runs/first --images PHOTOS              a model that learns from your strokes
-  picie audit runs/first PHOTOS --checks 100          how good masks are, without labels
-  picie evaluate runs/first LABELLED --split val      score against labels, if you have some
-  picie report runs/first PHOTOS --out report.html    an HTML page that shows each cluster
-  picie export runs/first --format coco --help        masks for other tools, or the model
-  picie measure runs/first PHOTOS --out areas.csv     a table: areas and regions per photo
-  picie serve runs/first PHOTOS --label-studio        masks for Label Studio while you annotate
-  picie bench SUITE.toml --out results/               compare systems over data sets and seeds
-  picie info runs/first                               settings and progress of a run
-  picie demo --out runs/demo                          the whole workflow on generated scenes
-  picie completion bash                               completion by the tab key
+  picie studio PHOTOS                        all of this in the browser, or:
+  picie train PHOTOS --out RUN               learn from a folder of photos
+  picie predict RUN PHOTOS --out masks/      masks for a photo or a folder
+  picie name RUN --set 3=road 7,9=building   names for clusters
+  picie queue RUN PHOTOS                     which photos to annotate next
+  picie teach RUN --images PHOTOS            a model that learns from strokes
+  picie audit RUN PHOTOS --checks 100        how good masks are, without labels
+  picie evaluate RUN LABELLED --split val    score against labels, if any
+  picie report RUN PHOTOS --out report.html  a page that shows each cluster
+  picie export RUN --format coco --help      masks for other tools, or a model
+  picie measure RUN PHOTOS --out areas.csv   a table of areas and regions
+  picie serve RUN PHOTOS --label-studio      masks for Label Studio
+  picie bench SUITE.toml --out results/      compare systems over data sets
+  picie info RUN                             settings and progress of a run
+  picie demo --out runs/demo                 the workflow on generated scenes
+  picie completion bash                      completion by the tab key
 
+  RUN                  the folder that train writes, say runs/first
   picie VERB --help    every option of a verb, with its default
   picie --version      the version
   -v, --verbose        show the full traceback of an error
 """
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,13 +77,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         if verbose:
             raise
-        reason = "".join(str(error).splitlines()[:1])
-        text = f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback"
-        _fail(text, code=1, told=getattr(error, "told", False))
+        _fail(_unexpected(error), code=1, told=getattr(error, "told", False))
+
+
+def _unexpected(error: Exception) -> str:
+    """What to say about an error that picie did not raise on purpose."""
+    reason = "".join(str(error).splitlines()[:1])
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"the disk is full ({reason}); make room, and run the same command again"
+    return f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback"
 
 
 def _show_any_text() -> None:
-    """Let output never fail on a character that the terminal's encoding lacks."""
+    """Let output never fail because it is closed, or lacks a character of the text."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (until the end)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
@@ -113,6 +125,8 @@ def _notes() -> Iterator[None]:
 
 
 def _dispatch(args: list[str]) -> None:
+    if args[:1] == ["help"] and len(args) > 1:
+        args = [args[1], "--help"]
     if not args or args[0] in ("-h", "--help", "help"):
         sys.stdout.write(_USAGE)
         sys.exit(0 if args else 2)
@@ -126,7 +140,7 @@ def _dispatch(args: list[str]) -> None:
 
     verb, rest = args[0], args[1:]
     if verb not in VERBS:
-        raise ConfigError(f"unknown verb {verb!r}; {suggest(verb, list(VERBS))}")
+        raise ConfigError(f"unknown verb {verb!r}; {suggest(verb.lower(), list(VERBS))}")
     parsed = VERBS[verb](rest)
     _check_paths(verb, vars(parsed[0]))
     if getattr(parsed[0], "out", None) == NAMELESS:

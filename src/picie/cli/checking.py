@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from picie.cli.flags import Flag
@@ -13,10 +14,12 @@ from picie.runtime.wording import suggest_value
 __all__ = ["check_arguments"]
 
 _NUMBERS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers")}
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"
+"""The hyphen, and what programs for texts make of it or of two of them."""
 _NONE = "None"  # leaves out what has no other default
 _SETTINGS = {name: name for name in Config.model_fields if name != "data"}
 _SHARED = {"refine": "refine", "scales": "predict_scales", "seed": "seed", "size": "size"}
-_SHARED |= {"reading": "reading"}
+_SHARED |= {"reading": "reading", "workers": "workers"}
 """Fields of other verbs that take what a setting takes."""
 
 
@@ -48,11 +51,14 @@ def check_arguments(verb: str, args: Sequence[str], flags: Sequence[Flag]) -> No
     for place, word in zip(places, free, strict=False):
         _check_values(verb, place, place.name, [word])
     if len(free) > len(places):
+        dashed = [word for word in free if word.startswith(tuple(_DASHES[1:]))]
+        if dashed:
+            raise ConfigError(_unknown(verb, dashed[0], by_name))
         raise ConfigError(_unexpected(verb, free[len(places)], places))
     given |= {flag.name for flag in places[: len(free)]}
     missing = [flag for flag in flags if flag.required and flag.name not in given]
     if missing:
-        raise ConfigError(_missing(verb, missing))
+        raise ConfigError(_missing(verb, missing, places))
 
 
 def _split(args: Sequence[str], by_name: dict[str, Flag]) -> Iterator[tuple[str, list[str]]]:
@@ -98,16 +104,17 @@ def _check_values(verb: str, flag: Flag, name: str, values: Sequence[str]) -> No
     known = _SETTINGS if verb == "train" else _SHARED
     setting = known.get(flag.field.split(".")[0], "")
     setting = flag.field if setting == "reading" else setting
-    if list(values) == [_NONE]:
+    if list(values) == [_NONE] and flag.default is None and not flag.required:
         return
     if len(values) < max(1, flag.least):
         given = f", not {len(values)}" if values else ""
         raise ConfigError(f"{name} needs {_wanted(flag, setting)}{given}")
     for value in values:
+        given = value if value.strip() else shown(value)
         if flag.choices and value not in flag.choices:
-            raise ConfigError(f"{name} {value}: {suggest_value(value, flag.choices)}")
+            raise ConfigError(f"{name} {given}: {suggest_value(value, flag.choices)}")
         if not _fits(flag.kind, value):
-            raise ConfigError(f"{name} {value}: give {_wanted(flag, setting)}")
+            raise ConfigError(f"{name} {given}: give {_wanted(flag, setting)}")
     if setting:
         found = tuple(flag.kind(value) for value in values)
         try:
@@ -117,8 +124,9 @@ def _check_values(verb: str, flag: Flag, name: str, values: Sequence[str]) -> No
 
 
 def _fits(kind: Any, value: str) -> bool:
+    """Whether a text can be a value; an empty path would be the working directory."""
     try:
-        return kind not in _NUMBERS or kind(value) is not None
+        return kind(value) is not None if kind in _NUMBERS else kind is not Path or bool(value)
     except ValueError:
         return False
 
@@ -129,13 +137,15 @@ def _wanted(flag: Flag, setting: str) -> str:
         return allowed(setting)
     if flag.choices:
         return f"one of {', '.join(flag.choices)}"
-    one, several = _NUMBERS.get(flag.kind, (f"a value ({flag.metavar})", "values"))
+    what = "a path" if flag.kind is Path else "a value"
+    one, several = _NUMBERS.get(flag.kind, (f"{what} ({flag.metavar})", "values"))
     return one if flag.most == 1 else f"{flag.most or 'one or more'} {several}"
 
 
 def _unknown(verb: str, name: str, known: Iterable[str]) -> str:
     every = "--help-all" if verb == "train" else "--help"
-    near = difflib.get_close_matches(name, known, n=1)
+    plain = f"--{name.lstrip(_DASHES)}".lower()
+    near = difflib.get_close_matches(plain, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"unknown option {name}; {hint}picie {verb} {every} shows all options"
 
@@ -148,9 +158,12 @@ def _unexpected(verb: str, word: str, places: Sequence[Flag]) -> str:
     )
 
 
-def _missing(verb: str, missing: Sequence[Flag]) -> str:
-    parts = [
-        f"{flag.name} {flag.metavar}".strip() if not flag.positional else flag.name
-        for flag in missing
-    ]
-    return f"picie {verb} needs {' and '.join(parts)}; picie {verb} --help describes them"
+def _missing(verb: str, missing: Sequence[Flag], places: Sequence[Flag]) -> str:
+    parts = []
+    for flag in missing:
+        if not flag.positional:
+            parts.append(f"{flag.name} {flag.metavar}".strip())
+        else:  # of [RUN] PHOTOS the photos will do
+            parts.append(places[-1].name if flag.name.startswith("[") else flag.name)
+    pronoun = "it" if len(parts) == 1 else "them"
+    return f"picie {verb} needs {' and '.join(parts)}; picie {verb} --help describes {pronoun}"

@@ -13,6 +13,7 @@ from picie.cli.parsing import VERBS, record_of
 
 __all__ = ["completion", "run"]
 
+_HELP = "Show the help."
 _BASH = """\
 # picie for bash; written by: picie completion bash
 _picie() {
@@ -71,7 +72,16 @@ _picie() {
       ;;
   esac
 }
-compdef _picie picie
+# As a file of fpath this is the body of _picie itself, which is then called for the first time.
+if [[ $funcstack[1] == _picie ]]; then _picie "$@"; else compdef _picie picie; fi
+"""
+
+_FISH = """\
+# picie for fish; written by: picie completion fish
+function __picie_verb
+  set -l words (commandline -opc)
+  test (count $words) -gt 1; and test $words[2] = $argv[1]
+end
 """
 
 
@@ -93,11 +103,22 @@ def _tables() -> Iterator[tuple[str, str, list[Flag]]]:
         yield verb, about, list(flags_of(record, pairs=verb == "train"))
 
 
+def _helps(verb: str) -> tuple[str, ...]:
+    """The flags that show help."""
+    return ("--help", "--help-all") if verb == "train" else ("--help",)
+
+
+def _meaning(flag: Flag, name: str) -> str:
+    """What a flag means under one of its names."""
+    negated = flag.kind is bool and name == f"--no-{flag.name[2:]}"
+    return f"Turn {flag.name} off." if negated else flag.meaning
+
+
 def _bash() -> str:
     flags, values = [], []
     for verb, _, table in _tables():
         names = [name for flag in table if not flag.positional for name in flag.names]
-        flags.append(f'    {verb}) flags="{" ".join([*names, "--help"])}" ;;')
+        flags.append(f'    {verb}) flags="{" ".join([*names, *_helps(verb)])}" ;;')
         for place in (flag for flag in table if flag.positional and flag.choices):
             flags[-1] = flags[-1].replace(" ;;", f' values="{" ".join(place.choices)}" many=1 ;;')
         for flag in table:
@@ -124,11 +145,12 @@ def _zsh() -> str:
         cases.append(f"        {verb})\n          _arguments \\")
         for flag in (one for one in table if not one.positional):
             for name in flag.names:
-                text = _escaped(flag.meaning)
+                text = _escaped(_meaning(flag, name))
                 repeat = "*" * (flag.most is None)
                 equals = "" if flag.kind is bool else "="
                 spec = f"{repeat}{name}{equals}[{text}]{_zsh_values(flag)}"
                 cases.append(f"            {_quoted(spec)} \\")
+        cases += [f"            {_quoted(f'{name}[{_HELP}]')} \\" for name in _helps(verb)]
         first = next((flag for flag in table if flag.positional), None)
         places = f"({' '.join(first.choices)})" if first and first.choices else "_files"
         cases.append(f"            '*:argument:{places}'\n          ;;")
@@ -151,15 +173,16 @@ def _escaped(text: str) -> str:
 
 
 def _fish() -> str:
-    lines = ["# picie for fish; written by: picie completion fish"]
+    lines = [_FISH.rstrip()]
     for verb, about, table in _tables():
         lines.append(f"complete -c picie -n __fish_use_subcommand -f -a {verb} -d {_quoted(about)}")
-        seen = f"complete -c picie -n '__fish_seen_subcommand_from {verb}'"
+        seen = f"complete -c picie -n '__picie_verb {verb}'"
+        lines += [f"{seen} -l {name[2:]} -d {_quoted(_HELP)}" for name in _helps(verb)]
         for flag in table:
             if flag.positional and flag.choices:
                 lines.append(f"{seen} -f -a {_quoted(' '.join(flag.choices))}")
             for name in () if flag.positional else flag.names:
-                about_it = _quoted(flag.meaning)
+                about_it = _quoted(_meaning(flag, name))
                 lines.append(f"{seen} -l {name[2:]}{_fish_values(flag)} -d {about_it}")
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ import fnmatch
 import json
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -58,11 +59,19 @@ def run(options: Info) -> None:
     health = opened.health()
     if health:
         console.print("health (no labels used)")
-        for name, value in health.items():
-            label = MEASURES[name].label if name in MEASURES else name.replace("_", " ")
-            console.print(f"  {label:<22} {value:.3g}")
+        for label, value in _labelled(health):
+            console.print(f"  {label} {value:.3g}")
         for warning in health_warnings(health):
             console.print(f"  warning: {warning}")
+
+
+def _labelled(health: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Each measure after its label; all labels are of one width."""
+    labels = [
+        MEASURES[name].label if name in MEASURES else name.replace("_", " ") for name in health
+    ]
+    width = max(map(len, labels))
+    yield from zip((label.ljust(width) for label in labels), health.values(), strict=True)
 
 
 def _print_backbones(pattern: str) -> None:

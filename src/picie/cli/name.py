@@ -9,7 +9,7 @@ from rich.text import Text
 
 from picie.annotation.log import change_names, read_annotations, redo, undo
 from picie.cli.arguments import MaskFlags, Name
-from picie.cli.tables import whole_names
+from picie.cli.tables import swatch, whole_names
 from picie.errors import ConfigError
 from picie.inference.outputs import Outputs, cluster_name, outputs_of
 from picie.models.centroids import CentroidSet
@@ -33,7 +33,6 @@ __all__ = [
     "vote_table",
 ]
 
-_SWATCH = "███"
 _MOST = 4  # neighbours listed
 
 
@@ -85,7 +84,7 @@ def class_table(outputs: Outputs, names: ClassNames) -> Table:
     for number, title in enumerate(outputs.names):
         colour = "#{:02x}{:02x}{:02x}".format(*outputs.colours[number].tolist())
         parts = made_of.get(title, title.removeprefix("cluster "))
-        table.add_row(str(number), Text(_SWATCH, colour), colour, Text(title), parts)
+        table.add_row(str(number), Text(swatch(), colour), colour, Text(title), parts)
     for named_class in classes:
         if named_class.ignore:
             table.add_row("void", "", "", Text(named_class.name), made_of[named_class.name])
@@ -108,7 +107,7 @@ def vote_table(decided: list[Vote], outputs: Outputs) -> Table:
         then = f"{vote.second} {vote.second_share:.0%}" if vote.second else ""
         table.add_row(
             str(vote.cluster),
-            Text(_SWATCH, "#{:02x}{:02x}{:02x}".format(*colour)),
+            Text(swatch(), "#{:02x}{:02x}{:02x}".format(*colour)),
             Text(printable(vote.name) or "- (no name)"),
             f"{100 * vote.share:.1f}" if vote.pixels else "-",
             f"{vote.pixels:,}".replace(",", " "),
@@ -188,7 +187,7 @@ def _swatches(outputs: Outputs, ids: list[int]) -> Text:
     text = Text()
     for number in ids[:_MOST]:
         if number < len(outputs.names):
-            text.append(_SWATCH, "#{:02x}{:02x}{:02x}".format(*outputs.colours[number].tolist()))
+            text.append(swatch(), "#{:02x}{:02x}{:02x}".format(*outputs.colours[number].tolist()))
         else:
             text.append("void", "dim")
     return text

@@ -5,7 +5,7 @@ from shlex import quote
 from picie.cli.arguments import Evaluate, Export, Measure, Predict, Report
 from picie.errors import ConfigError
 from picie.inference.predict_folder import predict_folder
-from picie.inference.segmenter import Segmenter, load
+from picie.inference.segmenter import MOST_IN_BATCH, Segmenter, load
 from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
@@ -41,15 +41,13 @@ def run(options: Predict) -> None:
 
 
 def check_counts(options: Predict | Export | Measure) -> None:
-    """Refuse impossible batch sizes and numbers of threads.
+    """Refuse impossible batch sizes.
 
     Raises:
         ConfigError: names the flag and its range.
     """
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
-    if options.workers < -1:
-        raise ConfigError(f"--workers {options.workers}: give 0 or more, or -1 for automatic")
+    if not 1 <= options.batch_size <= MOST_IN_BATCH:
+        raise ConfigError(f"--batch-size {options.batch_size}: give 1 to {MOST_IN_BATCH}")
 
 
 def adjusted(

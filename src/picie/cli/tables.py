@@ -1,10 +1,22 @@
 """Tables on the terminal in which names can be read, and typed, in full."""
 
+import sys
+
 from rich.table import Table
 
-__all__ = ["whole_names"]
+__all__ = ["swatch", "whole_names"]
 
+_BLOCK = "███"
 _ROOM = 32  # characters; longer names are folded
+
+
+def swatch() -> str:
+    """What stands for a colour: a block, or plain signs where standard output has none."""
+    try:
+        _BLOCK.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "###"
+    return _BLOCK
 
 
 def whole_names(table: Table, column: int) -> Table:

@@ -29,4 +29,5 @@ def run(options: Teach) -> None:
         return
     folder = options.run / TAUGHT_FOLDER if options.out is None else options.out
     reporter.say(f"{folder}: {model.clusters} classes, learnt from {model.labels}")
-    reporter.say(f"Masks: picie predict {shlex.quote(str(folder))} PHOTOS --out masks/")
+    photos = "PHOTOS" if options.images is None else shlex.quote(str(options.images))
+    reporter.say(f"Masks: picie predict {shlex.quote(str(folder))} {photos} --out masks/taught/")

@@ -532,7 +532,7 @@ def as_array(source: Any, reading: Reading = DEFAULT) -> NDArray[np.uint8]:
         return _from_tensor(source)
     shape = f" of shape {source.shape}, {source.dtype}" if isinstance(source, np.ndarray) else ""
     raise DataError(
-        f"a {type(source).__name__}{shape} is not an image; give a path, a PIL image, a uint8 "
+        f"{type(source).__name__}{shape} is not an image; give a path, a PIL image, a uint8 "
         "array (H, W, 3) RGB, or a tensor (3, H, W) with values in [0, 1]"
     )
 

@@ -157,7 +157,7 @@ def export_masks(
     unread = len(problems)
     count = len(folder) - unread
     skipped = f", skipped {unread} unreadable image{'s' * (unread > 1)}" if unread else ""
-    reporter.say(f"{count} images in {out} ({format}){skipped}")
+    reporter.say(f"{count} image{'s' * (count != 1)} in {out} ({format}){skipped}")
     return count
 
 

@@ -88,7 +88,7 @@ def model_html(model: Described) -> str:
     return notebook.card(
         f"Segmenter{origin}",
         notebook.paragraph(f"{_told_apart(model)}{learnt}"),
-        notebook.legend(zip(codes, (_numbered(*row) for row in rows), strict=True)),
+        notebook.legend((code, *_numbered(*row)) for code, row in zip(codes, rows, strict=True)),
         notebook.paragraph(f"... and {more} more" * bool(more), quiet=True),
         notebook.paragraph(
             f"{config.backbone} at {config.size} px on {model.device}; objective "
@@ -99,8 +99,8 @@ def model_html(model: Described) -> str:
     )
 
 
-def _numbered(number: int, name: str) -> str:
-    return name if name == f"cluster {number}" else f"{number} {name}"
+def _numbered(number: int, name: str) -> tuple[str, ...]:
+    return (name,) if name == f"cluster {number}" else (str(number), name)
 
 
 def _told_apart(model: Described, names: str = "") -> str:
@@ -178,7 +178,8 @@ def photo_html(
         notebook.legend(
             (
                 colour_code(colours[number]) if number != IGNORED else "",
-                f"{_name(number, names)} {share:.1%}",
+                _name(number, names),
+                f"{share:.1%}",
             )
             for number, share in shown
         ),

@@ -130,7 +130,7 @@ def _summary(made: FolderMasks, shard: Shard) -> str:
     skipped = f", skipped {count} unreadable image{'s' * (count != 1)}" if count else ""
     of_shard = f" of shard {shard}" if shard.part else ""
     if not made.kept:
-        return f"{made.written} masks{of_shard} in {made.out}{skipped}"
+        return f"{made.written} mask{'s' * (made.written != 1)}{of_shard} in {made.out}{skipped}"
     kept = f"kept {made.kept} mask{'s' * (made.kept != 1)} of an earlier run"
     return f"{kept}, wrote {made.written}{of_shard}: {made.out}{skipped}"
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from picie.clustering.pseudo_labels import group_scores, scores
 from picie.clustering.tree import cut_network
-from picie.config import Config, check_cells, make_config
+from picie.config import Config, check_cells, check_setting, make_config
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.images import DEFAULT, as_array, check_size, network_input, read_image
 from picie.data.photo_loader import LoadedPhoto, in_batches, read_ahead
@@ -58,10 +58,12 @@ from picie.runtime.devices import (
     to_device,
 )
 from picie.runtime.notebook import in_notebook, show
+from picie.runtime.printable import shown
 from picie.types import LabelsUsed
 from picie.visualization.palette import Colours
 
 __all__ = [
+    "MOST_IN_BATCH",
     "TAUGHT",
     "TILE",
     "Mask",
@@ -80,6 +82,9 @@ _LOG = logging.getLogger("picie")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Pixels = Image.Image | NDArray[np.uint8] | Tensor
 """One image in memory, or a tensor (B, 3, H, W) of several."""
+
+MOST_IN_BATCH = 65_536
+"""Most photos in a batch."""
 
 TILE = 1024
 """Default of the longest side that the network processes at once, in pixels."""
@@ -314,11 +319,12 @@ class Segmenter:
             ConfigError: an impossible size, tile, batch size or number of workers.
         """
         size = self._checked(size, tile, view)
-        if batch_size < 1 or workers < -1:
-            raise ConfigError(
-                f"batch size {batch_size}, workers {workers}: give 1 or more images in a batch, "
-                "and 0 or more workers or -1 for a number chosen from the cores"
-            )
+        if not 1 <= batch_size <= MOST_IN_BATCH:
+            raise ConfigError(f"batch_size {batch_size}: give 1 to {MOST_IN_BATCH}")
+        try:
+            check_setting("workers", workers)
+        except ConfigError as error:
+            raise ConfigError(f"workers {shown(workers)}: {error}") from None
         reading = self.config.reading
         if not isinstance(source, PhotoFolder):
             folder = open_folder(source, split, reading=reading)

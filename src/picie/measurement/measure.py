@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from picie.data.folder import Photo, PhotoFolder, open_folder
 from picie.data.photo_state import UNKNOWN
 from picie.errors import ConfigError
@@ -23,11 +25,13 @@ from picie.measurement.table import (
     suffix_of,
     write_table,
 )
-from picie.measurement.units import Scale, parse_pixel_size, scale_of
+from picie.measurement.units import Ground, Scale, parse_pixel_size, scale_of
 from picie.postprocessing.regions import check_area
+from picie.postprocessing.upsampling import Mask
 from picie.runtime.locks import locked
 from picie.runtime.outputs import check_output, has_content
 from picie.runtime.progress import Reporter
+from picie.types import IGNORED
 
 __all__ = ["Measured", "check_table", "measure"]
 
@@ -196,17 +200,33 @@ def _rows_of(
         mask, confidence = prediction.mask, prediction.confidence
         assert mask is not None
         assert confidence is not None
-        side, unit = scale.side(prediction.path), scale.unit
+        ground, unit = scale.ground(prediction.path), scale.unit
+        mask = _with_void(mask, ground, prediction)
         if regions:
-            columns = region_columns(mask, confidence, prediction.image, side=side, unit=unit)
+            columns = region_columns(
+                mask, confidence, prediction.image,
+                side=ground.side, unit=unit, is_square=ground.is_square,
+            )  # fmt: skip
         else:
-            columns = class_columns(mask, confidence, len(classes) - 1, side=side, unit=unit)
+            columns = class_columns(mask, confidence, len(classes) - 1, side=ground.side, unit=unit)
         return rows.table(prediction.name, classes, columns)
 
     return table_of
 
 
+def _with_void(mask: Mask, ground: Ground, prediction: Prediction) -> Mask:
+    """The mask, with IGNORED where a map has no data."""
+    missing, loaded = ground.missing, prediction.loaded
+    if missing is None or missing.shape != mask.shape or (loaded and loaded.photo.page):
+        return mask
+    return np.where(missing, IGNORED, mask).astype(mask.dtype)
+
+
 def _summary(made: Measured) -> str:
     count = len(made.problems)
     skipped = f", skipped {count} unreadable photo{'s' * (count > 1)}" if count else ""
-    return f"{made.rows} rows of {made.photos} photos in {made.out}{skipped}"
+    rows, photos = (
+        f"{number} {noun}{'s' * (number != 1)}"
+        for number, noun in ((made.rows, "row"), (made.photos, "photo"))
+    )
+    return f"{rows} of {photos} in {made.out}{skipped}"

@@ -80,6 +80,7 @@ def region_columns(
     *,
     side: float | None = None,
     unit: str = "",
+    is_square: bool = True,
 ) -> Columns:
     """One row per region, by class and then by the first pixel from the top; void has none.
 
@@ -89,6 +90,7 @@ def region_columns(
         image: (H, W, 3) RGB.
         side: of a pixel, in `unit`; None = unknown.
         unit: "" = there are no columns with real units.
+        is_square: whether pixels are square; perimeters of others are unknown in real units.
 
     Returns:
         class_id, region (from 1), pixels, left_px, top_px, width_px, height_px, x_px and y_px (of
@@ -114,9 +116,10 @@ def region_columns(
     }  # fmt: skip
     if unit:
         length = np.nan if side is None else side
-        columns |= {f"area_{unit}2": pixels * _area(side)} | {
-            f"{name}_{unit}": columns[f"{name}_px"] * length
-            for name in ("perimeter", "equivalent_diameter")
+        columns |= {
+            f"area_{unit}2": pixels * _area(side),
+            f"perimeter_{unit}": columns["perimeter_px"] * (length if is_square else np.nan),
+            f"equivalent_diameter_{unit}": columns["equivalent_diameter_px"] * length,
         }
     return columns
 

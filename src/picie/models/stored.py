@@ -4,6 +4,7 @@ The weights stay where they are: names and cuts need only the small tensors.
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,7 +24,7 @@ from picie.models.centroids import (
     check_shapes,
     check_tree,
 )
-from picie.runs import MODEL_CONFIG_FILE, WEIGHTS_FILE
+from picie.runs import MODEL_CONFIG_FILE, WEIGHTS_FILE, Run
 from picie.runtime.documents import read_json
 from picie.runtime.files import open_regular
 from picie.runtime.nearby import no_folder
@@ -82,9 +83,14 @@ def read_card(folder: Path) -> tuple[Config, str, LabelsUsed | None]:
     if not folder.is_dir():
         raise ModelError(no_folder(folder, "give the --out folder of a picie train"))
     if not path.exists():
+        if Run.is_run(folder):
+            raise ModelError(
+                f"{folder}: holds no finished model (no {MODEL_CONFIG_FILE}); finish it with "
+                f"picie train --resume {shlex.quote(str(folder))}"
+            )
         raise ModelError(
-            f"{folder}: holds no finished model (no {MODEL_CONFIG_FILE}); give the --out folder of "
-            f"a picie train, or finish it with picie train --resume {folder}"
+            f"{folder}: holds no model (no {MODEL_CONFIG_FILE}); give the --out folder of a "
+            "picie train"
         )
     card = read_json(path, ModelError)
     version = _typed(card, "format", int, "a whole number", path)

@@ -164,16 +164,21 @@ def _facts(cluster: Cluster, clusters: Mapping[int, Cluster], photos: int, node:
     if cluster.heat.size and cluster.heat.any():
         where = f"<dt>Where</dt><dd>{whereabouts(cluster.heat)}</dd>"
     nearest = [
-        f'<a href="#{_anchor(other)}">{swatch(clusters[other])}{text(clusters[other].name)}</a> '
+        f'<a href="#{_anchor(other)}">{swatch(clusters[other])}'
+        f"<bdi>{text(clusters[other].name)}</bdi></a> "
         f'<span class="number">{_cosine(cosine)}</span>'
         for other, cosine in cluster.nearest
         if other in clusters
     ]
     listed = "<br>".join(nearest)
     alike = f"<dt>Most similar (1 = the same)</dt><dd>{listed}</dd>" if nearest else ""
+    found = (
+        f'<a href="#gallery" data-show="{cluster.id}">{cluster.photos:,} of {photos:,} photos</a>'
+        if cluster.photos
+        else f"none of {photos:,} photos with 0.1 % or more"
+    )
     return (
-        f'<dt>Found in</dt><dd><a href="#gallery" data-show="{cluster.id}">'
-        f"{cluster.photos:,} of {photos:,} photos</a></dd>"
+        f"<dt>Found in</dt><dd>{found}</dd>"
         f"{where}{f'<dt>Node</dt><dd>{node}</dd>' if node else ''}{alike}"
     )
 

@@ -18,6 +18,10 @@ _WIDTH, _TOP, _BOTTOM = 650, 34, 30
 _MOST_LEAVES, _LEAVES = 160, 64  # larger trees are drawn from their last 64 leaves on
 _LONGEST_NAME = 32  # characters
 _MARK = 10  # side of a square
+_NUMBER = 5.2, 9  # of the number of a node: width of a character and height, in pixels
+# For a pointer: over a hundred links would be in the way of the keyboard, and the cards and the
+# rows, which have the same links, read better than a drawing.
+_POINTED = 'tabindex="-1"'
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,14 @@ class _Node:
     y: float
 
 
+_Box = tuple[float, float, float]
+"""Right end, baseline and width of a text, in pixels."""
+
+
 def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     """An SVG element: the root at the left, centroids at the right beside their clusters' names.
 
+    Screen readers skip it: the page has all of it in words.
     A dashed line marks the cut. Branches within one cluster have its colour. Of more than
     160 centroids, the last 64 nodes to merge are the leaves, or the clusters if they are more.
 
@@ -65,13 +74,9 @@ def draw_tree(tree: Tree, clusters: Mapping[int, Cluster]) -> str:
     numbers = _numbers(tree, top.numbers, nodes, most)
     root = nodes[-1]
     stub = f"M{_x(root.height, most):g} {root.y:g}H{_LEFT - 8}"
-    label = (
-        f"Tree of {len(tree.owners)} centroids, cut into {tree.cut} clusters; the list below it "
-        "holds the same nodes"
-    )
     return "\n".join(
         [
-            f'<svg class="tree" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">',
+            f'<svg class="tree" viewBox="0 0 {_WIDTH} {height}" aria-hidden="true">',
             *_cuts(tree, most, height),
             f'<path class="branch" d="{stub}"/>',
             # Some colours, such as black and yellow, need an edge to stand out from the background.
@@ -123,15 +128,29 @@ def _bar(
 
 def _numbers(tree: Tree, numbers: Sequence[int], nodes: Sequence[_Node], most: float) -> list[str]:
     """The number of each node, at its left end or beside a leaf; a link where it has a row."""
-    elements = []
+    elements: list[str] = []
+    taken: list[_Box] = []
     leaves = (len(nodes) + 1) // 2
     for place, (number, node) in enumerate(zip(numbers, nodes, strict=True)):
         at = f'x="{_LEFT + _TREE + 4}" y="{node.y + 3.5:g}"'
         if place >= leaves:
-            at = f'x="{_x(node.height, most) - 2:g}" y="{node.y - 2:g}" text-anchor="end"'
+            box = _free(f"n{number}", _x(node.height, most) - 2, node.y - 2, taken)
+            taken.append(box)
+            at = f'x="{box[0]:g}" y="{box[1]:g}" text-anchor="end"'
         label = f'<text class="node-number" {at}>n{number}</text>'
-        elements.append(f'<a href="#n{number}">{label}</a>' if number in tree.nodes else label)
+        linked = f'<a {_POINTED} href="#n{number}">{label}</a>'
+        elements.append(linked if number in tree.nodes else label)
     return elements
+
+
+def _free(label: str, right: float, below: float, taken: Sequence[_Box]) -> _Box:
+    """Where a label covers no other: above its line if it can be, else below it or farther left."""
+    wide, tall = _NUMBER[0] * len(label), _NUMBER[1]
+    tries = [(right - left, below + down) for left in (0, wide) for down in (0, tall + 2)]
+    for x, y in tries:
+        if all(x - wide >= r or r - w >= x or abs(y - b) >= tall - 1 for r, b, w in taken):
+            return x, y, wide
+    return *tries[0], wide
 
 
 def _cuts(tree: Tree, most: float, height: int) -> list[str]:
@@ -179,8 +198,9 @@ def _names(owners: Sequence[int], clusters: Mapping[int, Cluster]) -> list[str]:
                 else cluster.name[: _LONGEST_NAME - 1] + "…"
             )
             elements.append(
-                f'<a href="#cluster-{cluster.id}"><rect class="mark" x="{left}" y="{top}" '
-                f'width="{_MARK}" height="{tall}" fill="{colour_code(cluster.colour)}"/>'
+                f'<a {_POINTED} href="#cluster-{cluster.id}">'
+                f'<rect class="mark" x="{left}" y="{top}" width="{_MARK}" height="{tall}" '
+                f'fill="{colour_code(cluster.colour)}"/>'
                 f'<text x="{left + _MARK + 8}" y="{top + tall / 2 + 4:g}">{text(name)}</text></a>'
             )
         start = row

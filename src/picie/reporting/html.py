@@ -166,7 +166,7 @@ def _problems(problems: tuple[str, ...]) -> str:
 def _health(document: Document) -> str:
     rows = "\n".join(_measure(measure) for measure in shown_measures(document.health))
     table = (
-        '<div class="wide" tabindex="0" role="region" aria-label="Health"><table class="health">'
+        '<div class="wide" tabindex="0" role="region" aria-label="Measures"><table class="health">'
         '<thead><tr><th scope="col">measure</th><th scope="col" class="number">value</th>'
         '<th scope="col">meaning</th></tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
@@ -242,9 +242,10 @@ def _tree(document: Document) -> str:
     drawn = draw_tree(tree, by_id)
     parts = [f'<p class="quiet">{text(document.tree_note)}</p>']
     if drawn:
+        label = f"Drawing of the tree: {len(tree.owners)} centroids, cut into {tree.cut} clusters"
+        label += "; the list below it holds the same nodes" * bool(tree.nodes)
         parts.append(
-            '<div class="wide" tabindex="0" role="region" aria-label="Tree of clusters">'
-            f"{drawn}</div>"
+            f'<div class="wide" tabindex="0" role="region" aria-label="{label}">{drawn}</div>'
         )
     if tree.nodes:
         parts.append(_rows(tree, Nodes(tree, by_id, document.photos)))
@@ -331,7 +332,8 @@ def _figure(shot: GalleryImage, clusters: Mapping[int, Cluster]) -> str:
     named = [(clusters[number], share) for number, share in shot.shares if number in clusters]
     large = [(cluster, share) for cluster, share in named if share >= _LEAST_NAMED]
     parts = "".join(
-        f"<li>{swatch(cluster)}{text(cluster.name)} <span>{100 * share:.0f} %</span></li>"
+        f"<li>{swatch(cluster)}<bdi>{text(cluster.name)}</bdi> "
+        f"<span>{100 * share:.0f} %</span></li>"
         for cluster, share in large[:_MOST_NAMED]
     )
     more = len(named) - len(large[:_MOST_NAMED])

@@ -87,13 +87,13 @@ class Nodes:
     def _row(self, number: int, inside: str) -> str:
         node = self._tree.nodes[number]
         size = f"{node.centroids} centroid{'s' * (node.centroids > 1)}"
-        share = f"{percent(node.share)} of the pixels"
-        said = text(f"n{number}: {', '.join(self._names(number))}, {share}, {size}")
+        # The name of a control is what it contains; pictures would make it long.
+        crops = self._crops(number, len(node.crops), ' aria-hidden="true"')
         return (
-            f'<li><details class="node" id="n{number}"><summary aria-label="{said}">'
+            f'<li><details class="node" id="n{number}"><summary>'
             f'<span class="who">{self._title(number)}{self._owners(number)}</span> '
             f'<span class="size"><b class="number">{percent(node.share)}</b> {size}</span> '
-            f"{self._crops(number, len(node.crops))}</summary>"
+            f"{crops}</summary>"
             f'<div class="inside">{self._about(number)}{self._command(number)}{inside}</div>'
             "</details></li>"
         )
@@ -122,14 +122,14 @@ class Nodes:
             '<button type="button" class="js-only">Copy</button></p>'
         )
 
-    def _crops(self, number: int, most: int) -> str:
+    def _crops(self, number: int, most: int, attributes: str = "") -> str:
         shown = "".join(
             f'<img class="c{crop}" src="{data_uri("image/webp", over)}" '
             f'alt="Piece of {(name := text(self._tree.crops[crop].name))}" title="{name}" '
             'width="72" height="72" decoding="async">'
             for crop, over in self._tree.nodes[number].crops[:most]
         )
-        return f'<span class="crops">{shown}</span>' if shown else ""
+        return f'<span class="crops"{attributes}>{shown}</span>' if shown else ""
 
     # --- names
 
@@ -153,11 +153,6 @@ class Nodes:
         return "".join(f' <span class="owner">{part}</span>' for part in parts) + (
             f' <span class="quiet">and {more} more</span>' if more > 0 else ""
         )
-
-    def _names(self, number: int) -> list[str]:
-        ids = [owner for owner in self._owner_ids(number) if owner in self._clusters]
-        found = [self._clusters[owner].name for owner in ids]
-        return found[:_MOST_OWNERS] or ["in no photo"]
 
     def _owner_ids(self, number: int) -> list[int]:
         """The ids of its centroids, the one of most centroids first."""

@@ -1,6 +1,7 @@
 """What a mistyped path may mean."""
 
 import difflib
+import os
 from pathlib import Path, PurePath
 
 __all__ = ["near_folder", "no_folder"]
@@ -37,9 +38,11 @@ def no_folder(path: Path, otherwise: str) -> str:
     """The message about a missing folder.
 
     Args:
-        path: of no folder.
+        path: of no folder, perhaps of a file.
         otherwise: what to do if nothing here has a similar name.
     """
+    if os.path.exists(path):  # unlike Path.exists, it takes any text
+        return f"{path}: is not a folder; {otherwise}"
     near = near_folder(path)
     advice = otherwise if near is None else f"did you mean {near}?"
     return f"{path}: no such folder; {advice}"

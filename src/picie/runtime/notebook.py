@@ -11,6 +11,7 @@ __all__ = ["Line", "card", "in_notebook", "legend", "paragraph", "picture", "say
 
 _LINE = "rgba(128,128,128,.35)"  # visible on white and on black
 _CELL = f"padding:2px 10px 2px 0;border-bottom:1px solid {_LINE};text-align:left"
+_CARD = "line-height:1.5;max-width:max(60em,880px)"  # photo and overlay side by side
 _ENTRY = "display:inline-block;margin-right:1.2em"
 _SWATCH = (
     "display:inline-block;width:.9em;height:.9em;margin-right:.5em;vertical-align:-.1em;"
@@ -26,7 +27,7 @@ def card(title: str, *parts: str) -> str:
         parts: HTML, as the other functions make it.
     """
     head = f'<div style="font-weight:600;margin-bottom:4px">{_text(title)}</div>'
-    return f'<div style="line-height:1.5;max-width:60em">{head}{"".join(parts)}</div>'
+    return f'<div style="{_CARD}">{head}{"".join(parts)}</div>'
 
 
 def paragraph(text: str, *, quiet: bool = False) -> str:
@@ -53,16 +54,18 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str]) -> str:
     return f'<table style="border-collapse:collapse;background:none;margin:4px 0">{body}</table>'
 
 
-def legend(entries: Iterable[tuple[str, str]]) -> str:
+def legend(entries: Iterable[Sequence[str]]) -> str:
     """What colours mean, one after another in lines.
 
     Args:
-        entries: a colour such as #e69f00, or "" for none, and plain text.
+        entries: a colour such as #e69f00, or "" for none, and plain texts. They keep their order,
+            also beside one that is read from right to left.
     """
     parts = []
-    for colour, text in entries:
+    for colour, *texts in entries:
         swatch = f'<span style="{_SWATCH}{escape(colour)}"></span>' if colour else ""
-        parts.append(f'<span style="{_ENTRY}">{swatch}{_text(text)}</span>')
+        said = " ".join(f"<bdi>{_text(one)}</bdi>" for one in texts)
+        parts.append(f'<span style="{_ENTRY}">{swatch}{said}</span>')
     return f"<div>{' '.join(parts)}</div>"
 
 

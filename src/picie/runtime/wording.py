@@ -97,7 +97,7 @@ def suggest_value(given: Any, known: Sequence[str]) -> str:
         >>> suggest_value("bset", ("default", "best"))
         "did you mean 'best'? Known: default, best"
     """
-    text = given[:100] if isinstance(given, str) else ""
+    text = given[:100].lower() if isinstance(given, str) else ""
     near = difflib.get_close_matches(text, known, n=1)
     listed = ", ".join(known)
     return f"did you mean {near[0]!r}? Known: {listed}" if near else f"known: {listed}"

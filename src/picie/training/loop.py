@@ -31,6 +31,7 @@ from picie.runtime.distributed import Processes, join_processes
 from picie.runtime.files import write_atomically
 from picie.runtime.launch import follows
 from picie.runtime.locks import locked
+from picie.runtime.printable import shown
 from picie.runtime.progress import Reporter
 from picie.runtime.random import Stream, torch_seed
 from picie.runtime.storage import local_path
@@ -87,8 +88,14 @@ def train(
     place = {"data": str(data) if path is None else str(path.resolve()), "split": split}
     if config is None:
         config = make_config(preset, **settings, data=place["data"], split=split)
-    elif settings:
-        raise ConfigError(f"give either a config or {', '.join(settings)}, not both")
+    elif not isinstance(config, Config):
+        raise ConfigError(
+            f"config {shown(config)}: give what picie.make_config returns; a file is read by "
+            "picie.config.read_config, or by picie train --config"
+        )
+    elif settings or preset != "default":
+        given = ", ".join(settings) or f"preset {preset!r}"
+        raise ConfigError(f"give either a config or {given}, not both")
     else:
         config = make_config(**config.model_dump() | place)
     if config.backbone_weights:  # absolute: the run may be resumed from another folder

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from picie.runtime.printable import printable
 from picie.types import IGNORED
-from picie.visualization.legend import draw_legend, legend_entries
+from picie.visualization.legend import draw_legend, legend_entries, legend_width
 from picie.visualization.lettering import font_for
 from picie.visualization.masks import overlay
 from picie.visualization.palette import PAPER, Colours
@@ -24,6 +24,7 @@ _INSIDE = 0.85  # share of a label that lies in its own region
 _LETTERS = 40  # longer names are shown by number
 _SMALLEST, _LARGEST = 11, 160  # height of the text in pixels
 _PER_SIDE = 40  # heights of the text along the side of a square photo
+_LEGEND = 16, 36  # its width below a narrow photo, least and most, in heights of the text
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def labelled_overlay(
     write_labels(blended, mask, names, size)
     entries = legend_entries(_counts(mask, len(colours)), colours, names, mask.size)
     gap = size // 2
-    room = max(width - 2 * gap, 16 * size)
+    wanted = min(max(legend_width(entries, size), _LEGEND[0] * size), _LEGEND[1] * size)
+    room = max(width - 2 * gap, wanted)
     legend = draw_legend(entries, room, size)
     whole = Image.new("RGB", (max(width, room + 2 * gap), height + legend.height + 2 * gap), PAPER)
     whole.paste(blended, (0, 0))

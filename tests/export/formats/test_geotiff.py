@@ -86,7 +86,7 @@ def test_files_that_are_no_rasters_are_named_and_left_out(
     text = capsys.readouterr().err
     assert "a.tif: cannot be read as a raster (it is not a GeoTIFF" in text
     assert "z.tif: cannot be read as a raster" in text
-    assert "1 images in" in text
+    assert "1 image in" in text
     assert [path.name for path in (tmp_path / "out").rglob("*.tif")] == ["north.tif"]
 
 

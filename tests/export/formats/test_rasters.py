@@ -111,6 +111,17 @@ def test_alpha_is_no_data(model: Segmenter, write: Write) -> None:
     assert np.array_equal(segmented(model, path) == -1, alpha[0] == 0)
 
 
+@pytest.mark.parametrize("nodata", [0, 255])
+def test_alpha_and_a_nodata_value_are_no_data(model: Segmenter, write: Write, nodata: int) -> None:
+    alpha = np.full((1, 64, 96), 255, np.uint8)
+    alpha[:, 30:, 50:] = 0
+    image = scene(64, 96).clip(1, 254)
+    image[:, :8] = nodata
+    path = write(np.concatenate([image, alpha]), photometric="rgb", alpha="yes", nodata=nodata)
+    void = (alpha[0] == 0) | (image == nodata).all(0)
+    assert np.array_equal(segmented(model, path) == -1, void)
+
+
 def test_ignored_classes_are_void(model: Segmenter, write: Write) -> None:
     path = write(scene(64, 96))
     plain = segmented(model, path)

@@ -134,14 +134,18 @@ class Raster:
         """(rows, columns) bool, pixels of a window with data, by mask, alpha or nodata value."""
         with _reading(self.file.name):
             there: NDArray[np.bool_]
-            if not self.colours_only:
+            tagged = _last_is_alpha(self.file)
+            if not tagged:
                 there = self.file.dataset_mask(window=window) > 0
+            elif not self.colours_only:
+                there = self.file.read(self.file.count, window=window) > 0
             else:
                 height, width = round(window.height), round(window.width)
                 there = np.ones((height, width), bool)
             if self.mask is not None:
                 there &= self.mask.read(1, window=window) > 0
-            nodata = (self.file.nodata,) if self.colours_only else ()
+            # Of an opacity, GDAL would compare its own values with the nodata value.
+            nodata = (self.file.nodata,) if tagged else ()
             absent = [value for value in (*nodata, *self.missing) if value is not None]
             floats = any(np.issubdtype(kind, np.floating) for kind in self.file.dtypes)
             if floats or absent:
@@ -162,7 +166,8 @@ def open_raster(path: Path, raster_view: RasterView) -> Iterator[Raster]:
     """
     library = rasterio()
     with warnings.catch_warnings(), library.Env(**_ALONE), ExitStack() as files:
-        warnings.simplefilter("ignore", library.errors.NotGeoreferencedWarning)
+        for name in ("NotGeoreferencedWarning", "NodataShadowWarning"):
+            warnings.simplefilter("ignore", getattr(library.errors, name))
         with _reading(path):
             file = files.enter_context(_open(path))
             _check_place(path, file)
@@ -372,7 +377,7 @@ def _small(file: Any) -> list[int]:
 
 def _colours_only(file: Any, path: Path) -> bool:
     """Whether the last band is tagged as opacity, but holds something else, such as infrared."""
-    if file.colorinterp[-1] != rasterio().enums.ColorInterp.alpha or file.count == 1:
+    if not _last_is_alpha(file):
         return False
     with _reading(path):
         values = np.moveaxis(file.read(out_shape=(file.count, *_small(file))), 0, 2)
@@ -412,6 +417,12 @@ def settled(
     if wrong and not view.bands:
         notes.append(opacity_note(wrong))
     return view, notes
+
+
+def _last_is_alpha(file: Any) -> bool:
+    """Whether the last band is tagged as opacity."""
+    alpha = rasterio().enums.ColorInterp.alpha
+    return bool(file.count > 1 and file.colorinterp[-1] == alpha)
 
 
 @contextmanager
