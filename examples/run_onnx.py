@@ -1,6 +1,7 @@
 """Run an exported model without picie: python run_onnx.py model.onnx photo.jpg mask.png."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -34,4 +35,9 @@ def main(model: str, photo: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    for path in sys.argv[1:3]:
+        if not os.path.isfile(path):
+            sys.exit(f"{path}: no such file")
+    main(*sys.argv[1:])

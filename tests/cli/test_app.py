@@ -345,6 +345,13 @@ def test_what_nobody_thought_of_is_one_line_too(
         main(["info", str(runs["default"]), "--verbose"])
 
 
+def test_a_path_that_no_file_system_takes_is_no_surprise(failure: Failure, tmp_path: Path) -> None:
+    code, text = failure("train", tmp_path / ("x" * 300), "--out", tmp_path / "run")
+    assert code in (1, 2)
+    assert "unexpected" not in text
+    assert "give a" in text
+
+
 def test_a_full_disk_behind_standard_output_is_no_surprise() -> None:
     code = "from picie.cli.app import main; main(['completion', 'bash'])"
     with Path("/dev/full").open("w") as full:

@@ -82,12 +82,13 @@ def test_unreadable_images_are_named(
     assert capsys.readouterr().err.count("b.png: cannot be read as an image") == 1
 
 
-def test_fewer_than_no_fresh_clusters(
-    failure: Callable[..., tuple[int, str]], runs: dict[str, Path], scenes: Path
+@pytest.mark.parametrize("count", ["-1", "1001"])
+def test_impossible_numbers_of_fresh_clusters(
+    failure: Callable[..., tuple[int, str]], runs: dict[str, Path], scenes: Path, count: str
 ) -> None:
-    code, text = failure("evaluate", runs["default"], scenes, "--fresh-clusters", "-1")
+    code, text = failure("evaluate", runs["default"], scenes, "--fresh-clusters", count)
     assert code == 2
-    assert "--fresh-clusters -1: give 0 or more" in text
+    assert f"--fresh-clusters {count}: give 0 to 1000" in text
 
 
 def test_readings_of_groups_are_named_and_explained(capsys: pytest.CaptureFixture[str]) -> None:

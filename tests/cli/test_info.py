@@ -1,6 +1,7 @@
 """`picie info` on finished, unfinished and unusual runs."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_an_unfinished_run_says_how_to_go_on(
     assert "preset     reference, except epochs = 3" in text
     assert "epochs     2 of 3 done" in text
     assert f"unfinished; resume with: picie train --resume {run}" in text
+
+
+@pytest.mark.parametrize("rest", [None, "{"])
+def test_a_model_with_a_broken_part_is_not_called_finished(
+    rest: str | None,
+    runs: dict[str, Path],
+    tmp_path: Path,
+    failure: Callable[..., tuple[int, str]],
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs["default"], run)
+    (run / "config.json").unlink()
+    if rest is not None:
+        (run / "config.json").write_text(rest)
+    code, text = failure("info", run)
+    assert code == 1
+    assert "config.json" in text
 
 
 def test_curves_may_have_gaps(

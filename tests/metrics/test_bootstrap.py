@@ -146,6 +146,12 @@ def test_too_few_resamples_are_named(resamples: int) -> None:
         bootstrap_intervals(counts_of(random_images(0, 3)), resamples=resamples)
 
 
+def test_a_bootstrap_that_would_never_end_is_refused() -> None:
+    check_resamples(10**6)
+    with pytest.raises(ConfigError, match="of 1000001 resamples would take for ever; give at most"):
+        check_resamples(10**6 + 1)
+
+
 def test_one_image_has_no_interval() -> None:
     matrices = [np.eye(2, dtype=np.int64), np.zeros((2, 2), np.int64)]
     with pytest.raises(DataError, match="1 image with labelled pixels; a bootstrap"):

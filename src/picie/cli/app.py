@@ -85,6 +85,8 @@ def _unexpected(error: Exception) -> str:
     reason = "".join(str(error).splitlines()[:1])
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"the disk is full ({reason}); make room, and run the same command again"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"a path is too long for this file system ({reason}); give a shorter one"
     return f"unexpected {type(error).__name__}: {reason}; --verbose shows the traceback"
 
 

@@ -27,11 +27,13 @@ from picie.visualization.masks import is_signed_png
 
 __all__ = ["run", "show"]
 
+_MOST_SETS = 1000  # each takes as long as the last clustering of a training
+
 
 def run(options: Evaluate) -> None:
     """Score, print the tables, and write the files."""
-    if options.fresh_clusters < 0:
-        raise ConfigError(f"--fresh-clusters {options.fresh_clusters}: give 0 or more")
+    if not 0 <= options.fresh_clusters <= _MOST_SETS:
+        raise ConfigError(f"--fresh-clusters {options.fresh_clusters}: give 0 to {_MOST_SETS}")
     if options.confusion is not None and options.confusion.suffix.lower() != ".png":
         raise ConfigError(f"--confusion {options.confusion}: give a file that ends in .png")
     if options.named and options.clusters_only:

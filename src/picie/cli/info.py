@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from picie.cli.arguments import Info
@@ -15,7 +17,7 @@ from picie.config import BACKBONES, MACHINE, PRESETS, Config, implied_settings, 
 from picie.errors import ConfigError
 from picie.metrics.health import MEASURES, health_warnings
 from picie.models.class_names import read_classes
-from picie.models.stored import read_tree
+from picie.models.stored import read_card, read_tree
 from picie.runs import Run
 from picie.runtime.progress import PlainConsole
 
@@ -34,7 +36,7 @@ def run(options: Info) -> None:
             "which run? Give its folder: picie info runs/first, or see picie info --help"
         )
     opened = Run.open(options.run)
-    config, metrics = opened.config, opened.metrics()
+    config, metrics, tree = opened.config, opened.metrics(), _tree(opened)
     console = PlainConsole()
     console.print(f"{opened.folder} (picie {opened.version})")
     console.print(f"images     {config.data}" + (f", split {config.split}" if config.split else ""))
@@ -46,7 +48,6 @@ def run(options: Info) -> None:
     console.print(f"preset     {preset}" + (f", except {', '.join(changed)}" if changed else ""))
     console.print(f"epochs     {len(metrics)} of {config.epochs} done")
     console.print(f"model      {_state(opened)}")
-    tree = read_tree(opened.folder) if opened.model_path.exists() else None
     if tree is not None:
         console.print(
             f"clusters   {config.clusters}; any number up to {len(tree) + 1} with picie predict "
@@ -88,6 +89,18 @@ def _print_backbones(pattern: str) -> None:
         if fnmatch.filter(names, kind):
             values = ", ".join(f"{name} {value}" for name, value in settings.items())
             sys.stderr.write(f"{kind}: {values}, unless you give others\n")
+
+
+def _tree(opened: Run) -> NDArray[np.float64] | None:
+    """The tree of a finished model that has one.
+
+    Raises:
+        ModelError: its files are not whole.
+    """
+    if not opened.model_path.exists():
+        return None
+    read_card(opened.folder)
+    return read_tree(opened.folder)
 
 
 def _state(opened: Run) -> str:

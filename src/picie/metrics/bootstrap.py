@@ -21,6 +21,7 @@ from picie.runtime.random import Stream, numpy_generator
 __all__ = ["Intervals", "bootstrap_intervals", "check_resamples"]
 
 _LEAST = 100  # with fewer, less than three resamples lie outside each end of the interval
+_MOST = 1_000_000  # as many no longer move the third digit
 _ENDS = (2.5, 97.5)
 _BLOCK = 2**22  # maximum number of values in memory
 
@@ -61,14 +62,18 @@ class Intervals:
 
 
 def check_resamples(resamples: int) -> None:
-    """Raise if the number of resamples is too small for a 95 % interval.
+    """Raise if the number of resamples is too small for a 95 % interval, or would take for ever.
 
     Raises:
-        ConfigError: below 100.
+        ConfigError: below 100, or more than a million.
     """
     if resamples < _LEAST:
         raise ConfigError(
             f"a bootstrap of {resamples} resamples is too small; give {_LEAST} or more, or 0"
+        )
+    if resamples > _MOST:
+        raise ConfigError(
+            f"a bootstrap of {resamples} resamples would take for ever; give at most {_MOST}"
         )
 
 

@@ -148,3 +148,14 @@ def test_the_example_runs_where_picie_is_not(onnx_file: Path, named: Segmenter) 
     colours = np.concatenate([named.colours, np.zeros((1, 3), np.uint8)])
     assert found.shape == (90, 130, 3)
     assert (found == colours[ids]).all(-1).mean() > 0.99
+
+
+def test_the_example_names_a_missing_file(tmp_path: Path) -> None:
+    example = str(ROOT / "examples" / "run_onnx.py")
+    for args, words in (["no.onnx", "a.jpg", "b.png"], "no.onnx: no such file"), ([], "python run"):
+        done = subprocess.run(
+            [sys.executable, example, *args], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
