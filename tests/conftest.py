@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
@@ -395,6 +396,20 @@ def stored() -> Callable[..., str]:
         return root
 
     return copy
+
+
+@pytest.fixture
+def unload(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Forgets modules until the end of the test, so that they are imported again."""
+
+    def forget(*starts: str) -> None:
+        for name in [one for one in sys.modules if one.startswith(starts)]:
+            package, _, child = name.rpartition(".")
+            if package in sys.modules:  # else the package would keep what is imported again
+                monkeypatch.delattr(sys.modules[package], child, raising=False)
+            monkeypatch.delitem(sys.modules, name)
+
+    return forget
 
 
 @pytest.fixture

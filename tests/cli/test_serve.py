@@ -3,7 +3,6 @@
 import builtins
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,11 @@ def test_the_address_has_the_secret_of_the_run(
 
 
 def test_what_is_missing_is_said(
-    failure: Failure, run: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+    failure: Failure,
+    run: Path,
+    scenes: Path,
+    unload: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code, text = failure("serve", run, scenes)
     assert (code, "Pass --label-studio" in text) == (2, True)
@@ -68,9 +71,7 @@ def test_what_is_missing_is_said(
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return imported(name, *args)
 
-    for module in list(sys.modules):
-        if module.startswith(("starlette", "picie.studio.", "picie.integrations.label")):
-            monkeypatch.delitem(sys.modules, module)
+    unload("starlette", "picie.studio.", "picie.integrations.label")
     monkeypatch.setattr(builtins, "__import__", without)
     code, text = failure("serve", run, scenes, "--label-studio")
     assert (code, 'pip install "picie[studio]"' in text) == (1, True)

@@ -2,7 +2,6 @@
 
 import builtins
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,9 +81,10 @@ def test_errors_come_before_the_page(failure: Failure, tmp_path: Path, scenes: P
 
 
 @pytest.mark.parametrize("name", ["starlette.applications", "uvicorn"])
-def test_what_to_install(name: str, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [one for one in sys.modules if one.startswith(("picie.studio", name))]:
-        monkeypatch.delitem(sys.modules, module)
+def test_what_to_install(
+    name: str, scenes: Path, unload: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unload("picie.studio", name)
     original = builtins.__import__
 
     def without(module: str, *args: Any) -> Any:
