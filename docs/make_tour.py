@@ -129,7 +129,7 @@ def name_clusters(film: Film, run: Path) -> None:
     for number in range(40):
         if page.get_by_text("Everything has a name").count():
             break
-        shown = re.search(r"cluster (\d+)", page.locator("#side").inner_text())
+        shown = re.search(r"cluster n(\d+)", page.locator("#side").inner_text())
         field = page.locator(".name-input").first
         if shown is None or not field.is_visible():
             break

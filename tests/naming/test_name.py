@@ -58,6 +58,10 @@ def test_labelled_images_name_clusters_and_existing_names_stay(run: Path, scenes
     assert "mine" in [entry.name for entry in names.classes]
     voted = {vote.name for vote in done.votes if vote.name and vote.cluster}
     assert voted
+    assert done.changes[0].startswith("3 labelled images named 2 of 3 clusters"), done.changes
+    assert "1 cluster had a name already, which stays; --overwrite removes the names first" in (
+        done.changes
+    )
     assert voted <= set(done.model.names)
 
 

@@ -18,7 +18,15 @@ from picie.models.stored import read_centroids
 from picie.naming.assign import ClusterTree, assign, paint, recut, remove, take_away
 from picie.naming.file import edited, retitled
 from picie.naming.parts import parse_assignments, parse_colours, parse_parts
-from picie.naming.votes import LabelCounts, Vote, add_votes, count_labels, open_labelled, votes
+from picie.naming.votes import (
+    LabelCounts,
+    Vote,
+    add_votes,
+    count_labels,
+    named_clusters,
+    open_labelled,
+    votes,
+)
 from picie.runs import CLASSES_FILE, WEIGHTS_FILE, changing_names
 from picie.runtime.documents import read_text
 from picie.runtime.progress import Reporter
@@ -163,9 +171,10 @@ def name(
         changes.extend(recorded)
         cluster_tree = ClusterTree(centroids, after.clusters, after.origin)
         if counts is not None and photos is not None:
+            kept = named_clusters(after, cluster_tree)
             found, after = _voted(counts, photos, after, cluster_tree, min_pixels)
             decided.extend(found)
-            changes.extend(_summary(counts, photos, found))
+            changes.extend(_summary(counts, photos, found, kept))
             recorded.append(f"from {len(photos)} labelled images")
         after, more = _ordered(after, cluster_tree, names, unset, clear, colours)
         changes.extend(more)
@@ -333,17 +342,25 @@ def _recut(
     return recut(names, before, ClusterTree(centroids, clusters, "--clusters"))
 
 
-def _summary(counts: LabelCounts, folder: "PhotoFolder", decided: list[Vote]) -> list[str]:
+def _summary(
+    counts: LabelCounts, folder: "PhotoFolder", decided: list[Vote], kept: set[int]
+) -> list[str]:
     matrix = counts.matrix
     named = [vote for vote in decided if vote.name]
     right = sum(vote.share * vote.pixels for vote in named)
     total = max(int(matrix.sum()), 1)
+    new = sum(vote.cluster not in kept for vote in named)
     said = [
-        f"{len(folder)} labelled images named {len(named)} of {len(decided)} clusters; "
+        f"{len(folder)} labelled images named {new} of {len(decided)} clusters; "
         f"{right / total:.1%} of their labelled pixels match the class of their cluster",
         f"void: {counts.void_share:.1f} % of the pixels of the labelled images",
         *counts.notes,
     ]
+    if kept:
+        said.append(
+            f"{len(kept)} cluster{'s' * (len(kept) != 1)} had a name already, which stays; "
+            "--overwrite removes the names first"
+        )
     won = {vote.name for vote in named}
     lost = [name for name, pixels in zip(folder.classes, matrix.sum(1), strict=True) if pixels]
     lost = [name for name in lost if name not in won]

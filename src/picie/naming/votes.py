@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from picie.inference.segmenter import Segmenter
     from picie.metrics.confusion import Matrix
 
-__all__ = ["LabelCounts", "Vote", "add_votes", "count_labels", "open_labelled", "votes"]
+__all__ = [
+    "LabelCounts",
+    "Vote",
+    "add_votes",
+    "count_labels",
+    "named_clusters",
+    "open_labelled",
+    "votes",
+]
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,18 @@ def votes(matrix: "Matrix", classes: Sequence[str], min_pixels: int = 1) -> list
     return decided
 
 
+def named_clusters(names: ClassNames, cluster_tree: ClusterTree) -> set[int]:
+    """The clusters that have a name, if only in part.
+
+    Args:
+        names: of classes.
+        cluster_tree: at the cut of the names.
+    """
+    held = [part for named_class in names.classes for part in parts_of(named_class)]
+    taken = frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in held))
+    return {number for number, members in enumerate(cluster_tree.clusters) if members & taken}
+
+
 def add_votes(
     names: ClassNames, cluster_tree: ClusterTree, folder: PhotoFolder, decided: Sequence[Vote]
 ) -> ClassNames:
@@ -168,11 +188,10 @@ def add_votes(
     Raises:
         ConfigError: a class whose name cannot be used.
     """
-    held = [part for named_class in names.classes for part in parts_of(named_class)]
-    taken = frozenset[int]().union(*(cluster_tree.members(part, names.origin) for part in held))
+    taken = named_clusters(names, cluster_tree)
     gained: dict[str, list[int]] = {name: [] for name in folder.classes}
     for vote in decided:
-        if vote.name and not cluster_tree.clusters[vote.cluster] & taken:
+        if vote.name and vote.cluster not in taken:
             gained[vote.name].append(vote.cluster)
     classes = []
     for named_class in names.classes:
