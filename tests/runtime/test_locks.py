@@ -120,3 +120,18 @@ def test_a_holder_that_has_not_said_who_it_is_is_another_process(tmp_path: Path)
                 locked(tmp_path / "run", "picie name"),
             ):
                 raise AssertionError
+
+
+def test_ctrl_c_at_the_very_end_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
+        patch.setattr(Path, "unlink", interrupted)
+        with locked(tmp_path / "run", "first"):
+            pass
+    assert caught.tb  # holds the frames, and so the lock, as an interactive session does
+    with locked(tmp_path / "run", "second"):
+        pass

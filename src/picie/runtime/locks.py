@@ -58,9 +58,11 @@ def locked(path: Path, action: str, *, wait: float = 0.0, inside: bool = False) 
             _write(file, json.dumps(holder | {"since": time.strftime("%Y-%m-%d %H:%M:%S")}))
         yield
     finally:
-        with suppress(OSError):
-            file.unlink()  # a process that waits for the removed file notices it, and starts anew
-        lock.release()
+        try:
+            with suppress(OSError):
+                file.unlink()  # a process that waits for the removed file notices it, starts anew
+        finally:  # even if Ctrl-C comes just now, and this process goes on
+            lock.release()
 
 
 def _write(file: Path, text: str) -> None:
