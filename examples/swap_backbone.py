@@ -2,7 +2,7 @@
 
     python examples/swap_backbone.py photos/ out/ resnet18.tv_in1k convnext_atto.d2_in1k
 
-Any timm network with feature maps at several strides works. Weights are downloaded once; with
+Any timm network works that takes images of any size. Weights are downloaded once; with
 --no-pretrained they are random, so nothing is downloaded (and the masks are meaningless).
 """
 

@@ -18,6 +18,7 @@ def test_no_line_is_wider_than_the_terminal(
             VERBS[verb](["--help"])
         assert caught.value.code == 0
         lines = capsys.readouterr().out.splitlines()
+        assert "  " not in lines[0], verb  # demo needs nothing between its name and the options
         told = [line for line in lines if not line.startswith(("  picie", "usage"))]
         assert max(map(len, told)) < max(columns, 80 if columns == 40 else 0), verb
         assert max(map(len, told)) <= 100

@@ -255,10 +255,26 @@ def test_nothing_readable_is_an_error(
 ) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     args = ("predict", runs["default"], tmp_path / "text.jpg", "--out", tmp_path / "masks")
+    code, text = failure(*args)
+    assert code == 1
+    assert text.startswith(f"picie: error: {tmp_path / 'text.jpg'}: cannot be read as an image (")
+    assert text.count("\n") == 1  # said once
+    args = ("predict", runs["default"], tmp_path, "--out", tmp_path / "masks")
     code, text = failure(*args, "--quiet")
     assert code == 1
     assert "none of the 1 images could be read; first: " in text
     assert "text.jpg: cannot be read as an image" in text
+
+
+def test_the_name_of_a_file_is_no_folder_of_masks(
+    failure: Failure, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mask.png"
+    (tmp_path / "run").mkdir()  # nothing in it is read before
+    code, text = failure("predict", tmp_path / "run", photos / "a b.png", "--out", out)
+    assert code == 2
+    assert f"{out}: is the name of an image, but masks go into a folder" in text
+    assert not out.exists()
 
 
 def test_options_of_the_model_reach_it(
@@ -312,8 +328,8 @@ def test_the_rate_is_shown(
 
     class Listener(Reporter):
         @contextmanager
-        def task(self, label: str, total: int) -> Iterator[Advance]:
-            assert (label, total) == ("masks", 3)
+        def task(self, label: str, total: int, *, finished: int = 0) -> Iterator[Advance]:
+            assert (label, total, finished) == ("masks", 3, 0)
 
             def advance(done: int, note: Callable[[], str] | None = None) -> None:
                 assert note is not None

@@ -240,8 +240,14 @@ def test_what_is_a_name_on_the_hub(text: str | Path, wanted: Repository | None) 
 
 @pytest.mark.parametrize("text", ["hf://", "hf://name", "hf://../x", "hf://a/b/c"])
 def test_hf_and_no_name(text: str) -> None:
-    with pytest.raises(ConfigError, match="give a model on the hub as hf://user/name"):
+    with pytest.raises(ConfigError, match="give a model on the hub as hf://user/name") as caught:
         local_folder(text)
+    assert str(caught.value).startswith(f"{text}: ")
+
+
+def test_a_message_has_the_slash_that_a_path_has_lost() -> None:
+    with pytest.raises(ConfigError, match=r"^hf://name: give a model on the hub"):
+        local_folder(Path("hf://name"))
 
 
 def test_there_and_back(model: Segmenter, hub: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from picie.data.folder import Photo, PhotoFolder, open_folder
 from picie.errors import ConfigError
-from picie.inference.plan import check_paths, files_of, inputs_of
+from picie.inference.plan import check_out, check_paths, files_of, inputs_of
 from picie.inference.segmenter import Segmenter, load
 from picie.runtime.places import open_place
 
@@ -35,3 +35,25 @@ def test_paths_of_overlays_count_only_with_overlays(tmp_path: Path) -> None:
     ):
         check_paths(open_place(tmp_path), folder, ["overlay"])
     check_paths(open_place(tmp_path), folder, ["confidence"])
+
+
+@pytest.mark.parametrize("out", ["mask.png", "masks/a.JPG", "s3://bucket/a.tif", "mask.png/"])
+def test_the_name_of_an_image_is_no_folder(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        check_out(out)
+    assert str(caught.value) == (
+        f"{out}: is the name of an image, but masks go into a folder, each under the name of its "
+        "photo; give a folder, say --out masks"
+    )
+
+
+def test_folders_are_taken_whatever_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old.png").mkdir()  # masks of an earlier call may be there
+    for out in ("masks", "v1.0", Path("png"), "old.png", "s3://bucket/masks"):
+        check_out(out)

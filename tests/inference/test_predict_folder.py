@@ -248,11 +248,15 @@ def test_a_photo_that_changed_is_noticed(model: Segmenter, photos: Path, tmp_pat
     data = photo.read_bytes()
     photo.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # the same size
     with pytest.raises(
-        ConfigError, match=r"b\.png: is the mask of another photo, or of an earlier"
+        ConfigError, match=r"b\.png: is the mask of another photo, or of an .*, remove the mask to"
     ):
         predict_folder(model, photos, out)
     made = predict_folder(model, photos, out, overwrite=True)
     assert (made.kept, made.written) == (0, 3)
+    photo.write_bytes(data)
+    (out / "b.png").unlink()  # as the message says
+    made = predict_folder(model, photos, out)
+    assert (made.kept, made.written) == (2, 1)
 
 
 def test_photos_of_the_same_names_are_not_mistaken(
@@ -411,6 +415,15 @@ def test_a_file_in_the_place_of_a_folder(model: Segmenter, photos: Path, tmp_pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["sub"]
 
 
+def test_what_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    unknown: Any = "dask"
+    with pytest.raises(ConfigError, match=r"^engine 'dask': give local or ray$"):
+        predict_folder(tmp_path / "none", tmp_path, tmp_path / "out", engine=unknown)
+    with pytest.raises(ConfigError, match=r"mask\.png: is the name of an image"):
+        predict_folder(tmp_path / "none", tmp_path, tmp_path / "mask.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_process_at_a_time(model: Segmenter, photos: Path, tmp_path: Path) -> None:
     with (
         locked(tmp_path / "out", "picie predict", inside=True),
@@ -447,9 +460,8 @@ def test_new_names_need_overwrite_and_leave_a_warning(
     made = predict_folder(renamed, scene_of(photos), out, overwrite=True, reporter=Listener())
     assert made.written == 1
     assert (out / "classes.txt").read_text().split("\n")[0] == "heaven"
-    assert f"{out} also holds 3 masks of another model or of other settings, whose ids may" in (
-        "\n".join(said)
-    )
+    warning = f"{out} also holds 3 masks of another model or of other settings, whose ids may"
+    assert f"{warning} mean something else (first: a.png)" in "\n".join(said)
     (out / "classes.txt").write_text("by hand\n")
     with pytest.raises(
         ConfigError, match=r"classes\.txt: already exists with other names, and was"

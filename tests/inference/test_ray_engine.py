@@ -228,9 +228,21 @@ def test_a_job_that_kills_every_process_is_given_up() -> None:
         ledger.begin(7)
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": -2}, {"cores": 0}])
-def test_an_impossible_number_is_refused(cluster: Any, out: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="give 1 or more workers"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"workers": 0},
+            "^workers 0: give 1 or more, or -1 for as many as the cluster has room for",
+        ),
+        ({"workers": -2}, "^workers -2: give 1 or more, or -1"),
+        ({"cores": 0}, "^cores 0: give 1 or more for each worker$"),
+    ],
+)
+def test_an_impossible_number_is_refused(
+    cluster: Any, out: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
         run(Fake(str(out)), 3, id, **options)
 
 

@@ -128,9 +128,9 @@ def test_ctrl_c_at_the_very_end_leaves_no_lock(
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", interrupted)
-        with locked(tmp_path / "run", "first"):
+        with pytest.raises(KeyboardInterrupt) as caught, locked(tmp_path / "run", "first"):
             pass
     assert caught.tb  # holds the frames, and so the lock, as an interactive session does
     with locked(tmp_path / "run", "second"):

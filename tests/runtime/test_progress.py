@@ -50,6 +50,20 @@ def test_lines_come_every_twenty_seconds(clock: Clock, capsys: pytest.CaptureFix
     ]
 
 
+def test_what_an_earlier_call_did_says_nothing_about_the_time_left(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Reporter().task("masks", 100, finished=80) as advance:
+        clock.now += 20
+        advance(10)
+        clock.now += 20
+        advance(10)
+    assert capsys.readouterr().err.splitlines() == [
+        "masks: 90/100  (20 s left)",
+        "masks: 100/100  (0 s left)",
+    ]
+
+
 @pytest.mark.parametrize(("value", "lines"), [("0.5", 2), ("0", 3), ("-1", 3), ("x", 0), ("", 0)])
 def test_programs_that_read_lines_may_want_more(
     value: str,

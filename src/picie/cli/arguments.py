@@ -90,7 +90,7 @@ class MaskFlags:
 class Train:
     """Learn to segment a folder of photos, without labels.
 
-    PHOTOS is any folder of images (.jpg .png .webp .bmp .tif). It is searched recursively; if it
+    PHOTOS is any folder of images (.jpg, .png, .tif and others). It is searched recursively; if it
     has a folder images/, only that one is. With --dataset it is the root of a known data set. The
     run folder gets the model, all settings (config.toml), curves (metrics.jsonl), checks that need
     no labels (health.json) and a log. Resume an interrupted run with --resume RUN.
@@ -146,7 +146,7 @@ class Predict:
     OUT/plain_overlays/."""
     confidence: bool = False
     """Also write how probable it is that the class of each pixel is right, to OUT/confidence/: grey
-    images, 0 = 0 %, 255 = 100 %. OUT/masks.jsonl then holds the mean of each photo."""
+    images, 0 = 0 %, 255 = 100 %. OUT/masks.jsonl always holds the mean of each photo."""
     overwrite: bool = False
     """Compute all masks again, and replace those that picie wrote, for example with another model.
     Other files, and masks that were changed since, are never replaced."""

@@ -15,10 +15,14 @@ from picie.inference.segmenter import Segmenter, load
 from picie.postprocessing.regions import check_area
 from picie.runtime.devices import keep_freed_memory
 from picie.runtime.progress import Reporter
-from picie.runtime.storage import check_local
+from picie.runtime.storage import local_path
 
 __all__ = ["run"]
 
+_OF_MASKS = (
+    "images", "split", "photos", "polygons", "tolerance", "min_area", "val", "min_region", "tile",
+    "precision",
+)  # fmt: skip
 _RUNTIMES = {"onnx": "ONNX Runtime", "torch": "the loaded program"}
 
 
@@ -48,10 +52,16 @@ def _export_model(options: Export) -> None:
         ConfigError: flags that apply to masks only.
     """
     assert options.model is not None  # checked in `run`
-    for flag, given in (("--images", options.images), ("--split", options.split)):
-        if given:
+    for field in _OF_MASKS:
+        if getattr(options, field) != getattr(Export, field):
+            flag = f"--{field.replace('_', '-')}"
             raise ConfigError(f"{flag} is for masks (--format); remove it for --model")
-    out = check_local("--model writes", options.out)
+    out = local_path(options.out)
+    if out is None:
+        raise ConfigError(
+            f"{options.out}: --model writes --out on this machine; give a path, and upload the "
+            "file afterwards"
+        )
     model = load(options.run, device="cpu", precision="fp32")
     model = adjusted(model, options)
     if options.size is not None:

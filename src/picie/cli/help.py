@@ -47,8 +47,8 @@ def help_text(
     width = min(_WIDEST, shutil.get_terminal_size().columns) - 1
     every = [flag for some in groups.values() for flag in some]
     needed = [_usage(flag) for flag in every if flag.positional or flag.required]
-    usage = " ".join(needed) if verb != "train" else "PHOTOS --out RUN"
-    lines = [f"usage: picie {verb} {usage} [OPTIONS]", ""]
+    usage = needed if verb != "train" else ["PHOTOS --out RUN"]
+    lines = [" ".join(["usage: picie", verb, *usage, "[OPTIONS]"]), ""]
     for paragraph in inspect.cleandoc(about).split("\n\n"):
         kept = paragraph.startswith("  ")  # a command, as it stands
         lines += paragraph.split("\n") if kept else textwrap.wrap(paragraph, width)

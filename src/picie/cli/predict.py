@@ -4,6 +4,7 @@ from shlex import quote
 
 from picie.cli.arguments import Evaluate, Export, Measure, Predict, Report
 from picie.errors import ConfigError
+from picie.inference.plan import check_out
 from picie.inference.predict_folder import predict_folder
 from picie.inference.segmenter import MOST_IN_BATCH, Segmenter, load
 from picie.postprocessing.regions import check_area
@@ -17,6 +18,7 @@ def run(options: Predict) -> None:
     """Write masks, and list the unreadable images."""
     check_counts(options)
     check_area("--min-region", options.min_region)
+    check_out(options.out)  # before the model is loaded, which takes a while
     keep_freed_memory()
     reporter = Reporter(quiet=options.quiet)
     model = load(options.run, device=options.device, precision=options.precision)

@@ -129,6 +129,8 @@ class PhotoFolder:
             first: reason of the first failure.
             kind: what the message calls the photos.
         """
+        if len(self) == 1 and self.photos[0].file == str(self.root):
+            return DataError(first)  # one image was asked for
         return DataError(
             f"{self.root}: none of the {len(self)} {kind} could be read; first: {first}"
         )

@@ -295,7 +295,8 @@ def find_repository(source: str | Path) -> Repository | None:
         return None
     match = _NAME.fullmatch(text.removeprefix("hf:").lstrip("/"))
     if match is None:
-        raise ConfigError(f"{text}: give a model on the hub as hf://user/name")
+        given = _PREFIX + text.removeprefix("hf:").lstrip("/")
+        raise ConfigError(f"{given}: give a model on the hub as hf://user/name")
     return Repository(match[1], match[2] or "")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from picie.config import Config
 from picie.data.folder import Photo, PhotoFolder, lists_of
+from picie.data.kinds import is_image
 from picie.data.own_outputs import MASKS_MANIFEST
 from picie.errors import ConfigError
 from picie.inference.manifest import Manifest
@@ -13,12 +14,13 @@ from picie.inference.segmenter import Segmenter
 from picie.runs import Run
 from picie.runtime.outputs import Inputs
 from picie.runtime.places import Place
-from picie.runtime.storage import joined
+from picie.runtime.storage import joined, local_path
 
 __all__ = [
     "BESIDE",
     "CLASS_LIST",
     "Plan",
+    "check_out",
     "check_paths",
     "files_of",
     "images_of",
@@ -82,6 +84,23 @@ def images_of(folder: PhotoFolder) -> Iterator[str | Path]:
     yield joined(folder.root, CLASS_LIST)
     for name in lists_of(folder.split):
         yield joined(folder.root, name)
+
+
+def check_out(out: str | Path) -> None:
+    """Refuse the name of an image as the folder of masks: no folder masks.png is wanted.
+
+    Args:
+        out: a folder or an address; a folder of such a name that exists is taken.
+
+    Raises:
+        ConfigError: it ends like an image.
+    """
+    folder = local_path(out)
+    if is_image(str(out).rstrip("/")) and (folder is None or not folder.is_dir()):
+        raise ConfigError(
+            f"{out}: is the name of an image, but masks go into a folder, each under the name of "
+            "its photo; give a folder, say --out masks"
+        )
 
 
 def check_paths(place: Place, folder: PhotoFolder, beside: Collection[str] = ()) -> None:
@@ -180,8 +199,8 @@ _FOREIGN = (
     "move it away"
 )
 _OTHER = (
-    "is the mask of another photo, or of an earlier state of it; choose another --out, or pass "
-    "--overwrite to replace it"
+    "is the mask of another photo, or of an earlier state of it; choose another --out, remove the "
+    "mask to have it made again, or pass --overwrite to replace all masks"
 )
 _OLDER = (
     "was made by another model or with other settings, names or colours; choose another --out, or "

@@ -69,7 +69,8 @@ def tell_unreadable(
         DataError: none could be read.
     """
     in_vain = bool(problems) and len(problems) == len(folder)
-    reporter.enumerate(problems, rest="" if in_vain else listed)
+    if not in_vain or len(problems) > 1:  # the error says a single one
+        reporter.enumerate(problems, rest="" if in_vain else listed)
     if in_vain:
         raise folder.none_read(problems[0], kind)
 

@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from picie.data.folder import PhotoFolder, open_folder
 from picie.data.lists import class_lines
 from picie.data.own_outputs import masks_list
 from picie.errors import ConfigError
 from picie.inference.manifest import Manifest, model_digest
-from picie.inference.plan import CLASS_LIST, Plan, check_paths, inputs_of, paths_of, plan_masks
+from picie.inference.plan import (
+    CLASS_LIST,
+    Plan,
+    check_out,
+    check_paths,
+    inputs_of,
+    paths_of,
+    plan_masks,
+)
 from picie.inference.predict_each import Tally, tell_unreadable
 from picie.inference.ray_engine import Row, run_with_ray
 from picie.inference.segmenter import TILE, Segmenter, loaded
@@ -95,8 +103,8 @@ def predict_folder(
 
     Raises:
         ConfigError: a file to write is one that is read; two of them share a path; one exists that
-            picie did not write, or that another model wrote and `overwrite` is off; or an
-            impossible option.
+            picie did not write, or that another model wrote and `overwrite` is off; `out` is the
+            name of an image; or an impossible option.
         DataError: no image could be read.
         MissingExtraError: Ray, or what an address needs, is not installed.
         PicieError: a file cannot be written, or another process writes to `out` or this shard.
@@ -106,6 +114,9 @@ def predict_folder(
         120
     """
     check_area("min_region", min_region)
+    check_out(out)
+    if engine not in get_args(Engine):
+        raise ConfigError(f"engine {engine!r}: give {' or '.join(get_args(Engine))}")
     model, reporter, part = loaded(model), reporter or Reporter(quiet=True), parse_shard(shard)
     place = open_place(out)
     folder = open_folder(source, split, reading=model.config.reading)
@@ -175,9 +186,8 @@ class _FolderWork:
 
     def _made(self, job: MaskJob, plan: Plan, writer: MaskWriter) -> tuple[str, ...]:
         """Make the masks that are missing; return a line for each unreadable image."""
-        with self.reporter.task("masks", plan.kept + len(plan.photos)) as advance:
-            if plan.kept:
-                advance(plan.kept)
+        total = plan.kept + len(plan.photos)
+        with self.reporter.task("masks", total, finished=plan.kept) as advance:
             tally = Tally(advance)
 
             def done(name: str, problem: str) -> None:
@@ -252,9 +262,9 @@ class _FolderWork:
         current = {f"{photo.name}.png" for photo in self.folder.photos}
         newest = {path: entry for path, entry in manifest.masks() if path not in current}
         older = [path for path, entry in newest.items() if entry.model != self.job.digest]
-        count = sum(self.place.stamp(path) is not None for path in older)
-        if count:
+        there = [path for path in older if self.place.stamp(path) is not None]
+        if there:
             self.reporter.say(
-                f"{self.place} also holds {count} mask{'s' * (count != 1)} of another model or of "
-                "other settings, whose ids may mean something else"
+                f"{self.place} also holds {len(there)} mask{'s' * (len(there) != 1)} of another "
+                f"model or of other settings, whose ids may mean something else (first: {there[0]})"
             )

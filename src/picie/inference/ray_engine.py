@@ -308,11 +308,12 @@ def _as_error(kind: str, text: str, trace: str) -> Exception:
 def _pool(
     ray: ModuleType, workers: int, cores: int | None, gpu: bool | None, say: Callable[[str], None]
 ) -> _Pool:
-    if workers < -1 or workers == 0 or (cores is not None and cores < 1):
+    if workers < -1 or workers == 0:
         raise ConfigError(
-            f"workers {workers}, cores {cores}: give 1 or more workers or -1 for as many as the "
-            "cluster has room for, and 1 or more cores"
+            f"workers {workers}: give 1 or more, or -1 for as many as the cluster has room for"
         )
+    if cores is not None and cores < 1:
+        raise ConfigError(f"cores {cores}: give 1 or more for each worker")
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     have = [(int(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in machines]
     if gpu is None:

@@ -170,9 +170,7 @@ def _measured(
         return partial(_add, rows, photos[prediction.name], prediction, table)
 
     try:
-        with reporter.task("photos", len(folder)) as advance:
-            if done:
-                advance(done)
+        with reporter.task("photos", len(folder), finished=done) as advance:
             predict(rest, work, Tally(advance))
         rows.keep()
     except BaseException:

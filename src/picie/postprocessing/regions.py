@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from picie.errors import ConfigError
 from picie.postprocessing.upsampling import Mask
@@ -32,6 +31,8 @@ def check_area(flag: str, pixels: int) -> None:
 
 def boxes_of(mask: Mask) -> list[tuple[slice, slice] | None]:
     """Bounding box (rows, columns) of each id from 0 on; None if it has no pixels."""
+    from scipy import ndimage  # late: it takes a while to load
+
     slices: Any = ndimage.find_objects((mask + 1).clip(0).astype(np.int32))
     boxes: list[tuple[slice, slice] | None] = slices
     return boxes
@@ -46,6 +47,8 @@ def label_regions(mask: Mask) -> tuple[NDArray[np.int32], list[int]]:
     Returns:
         (H, W) region numbers from 1, 0 = none; and the id of each region.
     """
+    from scipy import ndimage  # late: it takes a while to load
+
     labels = np.zeros(mask.shape, np.int32)
     owners: list[int] = []
     for number, box in enumerate(boxes_of(mask)):

@@ -75,15 +75,20 @@ class Reporter:
         self._line = Line()
 
     @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Advance]:
+    def task(self, label: str, total: int, *, finished: int = 0) -> Iterator[Advance]:
         """Show a bar (or lines) for `total` items.
+
+        Args:
+            label: what is done.
+            total: number of items.
+            finished: how many of them an earlier call did; they say nothing about the time left.
 
         Yields:
             A function to call with the number of items finished since the last call.
         """
         if self.quiet or not self.console.is_terminal:
             changing = self._changing if in_notebook() else self._plain
-            yield _silent if self.quiet else changing(label, total)
+            yield _silent if self.quiet else changing(label, total, finished)
             return
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -93,7 +98,7 @@ class Reporter:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
-            bar = bars.add_task(printable(label), total=total, note="")
+            bar = bars.add_task(printable(label), total=total, completed=finished, note="")
             shown = 0.0
 
             def advance(done: int, note: Callable[[], str] | None = None) -> None:
@@ -135,9 +140,9 @@ class Reporter:
         if len(texts) > _MOST_LINES:
             self.say(f"  ... and {len(texts) - _MOST_LINES} more; {rest} lists all")
 
-    def _changing(self, label: str, total: int) -> Advance:
+    def _changing(self, label: str, total: int, finished: int) -> Advance:
         shown = 0.0
-        count = 0
+        count = finished
         said = ""
 
         def advance(done: int, note: Callable[[], str] | None = None) -> None:
@@ -152,10 +157,10 @@ class Reporter:
 
         return advance
 
-    def _plain(self, label: str, total: int) -> Advance:
+    def _plain(self, label: str, total: int, finished: int) -> Advance:
         start = last = time.monotonic()
         pause = _plain_seconds()
-        count = 0
+        count = finished
 
         def advance(done: int, note: Callable[[], str] | None = None) -> None:
             nonlocal last, count
@@ -164,7 +169,7 @@ class Reporter:
             if now - last < pause:
                 return
             last = now
-            left = (now - start) / max(count, 1) * (total - count)
+            left = (now - start) / max(count - finished, 1) * (total - count)
             said = note() if note is not None else ""
             self.say(f"{label}: {count}/{total} {said} ({left:.0f} s left)")
 

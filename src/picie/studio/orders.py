@@ -227,9 +227,8 @@ class _Follower(Reporter):
         self._job = job
 
     @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Advance]:
+    def task(self, label: str, total: int, *, finished: int = 0) -> Iterator[Advance]:
         """Take the progress to the job."""
-        finished = 0
 
         def advance(done: int, note: Callable[[], str] | None = None) -> None:
             nonlocal finished
