@@ -1,5 +1,7 @@
 """What is known of all photos, and that it survives kills and changes of the folder."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ from picie.annotation.features import feature_maps
 from picie.annotation.queue import spread, summaries
 from picie.data.folder import open_folder
 from picie.data.reading import Reading
+from picie.errors import PicieError
 from picie.inference.segmenter import Segmenter
 from picie.reporting.collect import HEAT_SIDE
 from picie.reporting.leaves import inner_cells
@@ -282,3 +285,29 @@ def test_a_known_photo_is_not_added_again(full: Opened) -> None:
     before = full.index.counts()
     full.index.add(0, torch.rand(before.shape[1], 4, 4))
     np.testing.assert_array_equal(full.index.counts(), before)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot set space aside")
+def test_a_full_disk_is_told_before_a_map_is_written(
+    full: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To write into a map that has no space on the disk would kill the process."""
+
+    def none_left(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", none_left)
+    with pytest.raises(PicieError, match=r"counts\.bin: .*No space left on device"):
+        Index(full.index.photos, full.model, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot set space aside")
+def test_a_file_system_that_cannot_set_space_aside_will_do(
+    full: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_here(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", not_here)
+    Index(full.index.photos, full.model, tmp_path)
+    assert (tmp_path / "counts.bin").stat().st_size

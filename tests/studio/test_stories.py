@@ -306,10 +306,15 @@ def test_a_server_that_is_killed(
     expect(status).to_contain_text(f"--port {port}")
     expect(page.locator(SAVED)).to_contain_text("kept until the server is back")
     expect(page.locator(".classes")).to_contain_text("four")
+    expect(status).to_contain_text("kept here, sent when it is back")
+    page.get_by_role("tab", name="Results").click()  # opens for the first time
+    expect(page.locator(".results-panel")).to_contain_text("four")
     other = opened(started("--port", port).address, context=page.context)
     expect(other.locator(".classes")).to_contain_text("four", timeout=30_000)
     expect(page.locator(SAVED)).to_have_text("Saved", timeout=30_000)
     expect(status).not_to_have_class(re.compile("problem"))
+    expect(page.locator(".exporting")).to_contain_text("Pascal VOC")
+    page.get_by_role("tab", name="Clusters").click()
     named = [one.name for one in read_classes(run / "classes.toml").classes]
     assert sorted(named) == ["four", "one", "three", "two"]
     events = read_annotations(run / ANNOTATIONS_FILE).events

@@ -90,8 +90,13 @@ def test_no_photos_is_told(serving: Serving, tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_damaged_is_told(
-    serving: Serving, runs: dict[str, Path], scenes: Path, tmp_path: Path
+    serving: Serving,
+    runs: dict[str, Path],
+    scenes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """On the page, and in the terminal, since nobody may be looking at the page."""
     run = tmp_path / "run"
     shutil.copytree(runs["default"], run)
     (run / "model.safetensors").write_bytes(b"damaged")
@@ -99,6 +104,15 @@ def test_a_model_that_is_damaged_is_told(
     served.wait(lambda: served.studio.phase == "failed")
     assert "model.safetensors" in served.ask("/api/status").json["message"]
     assert served.ask("/api/photos").status == 200  # they can be looked at all the same
+    told: list[str] = []
+
+    def said() -> str:
+        told.append(capsys.readouterr().err)
+        return "".join(told)
+
+    served.wait(lambda: said().endswith("\n"))
+    assert said().startswith("picie: error: ")
+    assert "model.safetensors" in said()
 
 
 def test_phases_are_told_to_all_pages(ready: Any) -> None:

@@ -9,8 +9,10 @@ A row counts from the moment its key is written, which happens after the row its
 written to the disk: a killed process loses the photos since the last time, and nothing else.
 """
 
+import errno
 import json
 import math
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -142,8 +144,10 @@ class Index:
     def _mapped(self, name: str, kind: np.dtype[Any], shape: tuple[int, ...]) -> Any:
         path = self._folder / f"{name}.bin"
         with writing(path):
+            size = math.prod(shape) * kind.itemsize
             with path.open("a+b") as file:
-                file.truncate(math.prod(shape) * kind.itemsize)
+                file.truncate(size)
+                _reserve(file.fileno(), size)
             return np.memmap(path, kind, "r+", shape=shape)
 
     def flush(self) -> None:
@@ -296,6 +300,17 @@ class Index:
         place = best.argmax(1)
         there = np.isfinite(best[np.arange(len(best)), place])
         return numbers[there], found[np.flatnonzero(there), place[there]]
+
+
+def _reserve(file: int, size: int) -> None:
+    """Set space on the disk aside: a map without it kills the process once the disk is full."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except AttributeError:
+        pass  # macOS and Windows lack it
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
+            raise
 
 
 def _is_whole(folder: Path, header: dict[str, int], sizes: dict[str, int]) -> bool:

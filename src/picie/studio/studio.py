@@ -6,6 +6,7 @@ The page is there meanwhile and shows what there is.
 
 import logging
 import shutil
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from picie.errors import ConfigError, DataError, PicieError
 from picie.runs import MODEL_CONFIG_FILE, STUDIO_FOLDER, Run, annotated_folder
 from picie.runtime.files import writing
 from picie.runtime.nearby import no_folder
+from picie.runtime.printable import printable
 from picie.studio.broadcast import Broadcast
 from picie.studio.jobs import Jobs
 from picie.studio.photos import Photos
@@ -295,11 +297,13 @@ class Studio:
             self.enter("setup")
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, PicieError):
-            self.enter("failed", str(error))
-        else:
+        message = str(error)
+        if not isinstance(error, PicieError):
             _LOG.error("the studio cannot be opened", exc_info=error)
-            self.enter("failed", f"unexpected {type(error).__name__}: {error}")
+            message = f"unexpected {type(error).__name__}: {error}"
+        self.enter("failed", message)
+        # The terminal too: with --no-browser nobody may be looking at the page.
+        sys.stderr.write(f"picie: error: {printable(message)}\n")
 
     def _list(self) -> None:
         """List the photos, as the run reads them; small copies are kept in it if it exists."""

@@ -36,3 +36,13 @@ test("before the first answer nothing is known", () => {
   assert.equal(counts.totals(), null);
   assert.equal(counts.doubts(), null);
 });
+
+test("what all counted photos say of a cluster", async () => {
+  const { counts } = made([65535, 0, 16384, 49151, 65535, 65535, 60, 65475], 2, [0.5, NaN, 1, 0]);
+  assert.equal(counts.summary([0]), null);
+  await counts.load();
+  const { share, photos } = counts.summary([0]);
+  assert.equal(photos, 2); // 60 of 65535 is less than a photo must show
+  assert.ok(Math.abs(share - (1 + 0.25 + 60 / 65535) / 3) < 1e-4);
+  assert.deepEqual(counts.summary([7]), { share: 0, photos: 0 });
+});

@@ -43,3 +43,16 @@ test("counts are asked for only once the server has them", async () => {
     assert.equal(asked.length, phase === "ready" ? 2 : 0);
   }
 });
+
+test("a server of another start says what to do", async () => {
+  const { fetch } = globalThis;
+  globalThis.fetch = () => Promise.resolve(Response.json({ error: "open the address" }, { status: 401 }));
+  const store = new Store({
+    frame: () => {}, storage: null, newKey: () => "key",
+    get: () => Promise.resolve(null), post: () => Promise.resolve(null),
+    maps: () => Promise.resolve(), bytes: () => Promise.resolve(new ArrayBuffer(0)),
+  });
+  await new Session(store)._probe();
+  globalThis.fetch = fetch;
+  assert.equal(store.data.error, "open the address");
+});

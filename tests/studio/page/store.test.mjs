@@ -3,6 +3,7 @@ import test from "node:test";
 
 import { ApiError, Gone } from "../../../src/picie/studio/page/core/api.js";
 import { orphans } from "../../../src/picie/studio/page/core/outbox.js";
+import { strings } from "../../../src/picie/studio/page/core/strings.js";
 import { Store } from "../../../src/picie/studio/page/core/store.js";
 
 const rows = [[0, 1, 1], [2, 3, 2], [4, 5, 3]];
@@ -198,5 +199,26 @@ test("the answer to a request does not undo later news of a job", () => {
 test("a server that starts is no error", () => {
   const { store } = made();
   store.fail(new ApiError(503, "still starting"));
+  assert.equal(store.data.error, "");
+});
+
+test("the log speaks as the page does", () => {
+  const { did } = strings.status;
+  assert.equal(
+    did("undone: 27 clusters are now 2; every name stays where it was; 1 cluster holds several " +
+      "names, which stay on nodes below: 0 (tree, no name); to merge one, name it: --set 0=NAME"),
+    "undone: 27 clusters are now 2; every name stays where it was",
+  );
+  assert.equal(did("done again: segment of road in a"), "done again: region of road in a");
+  assert.equal(strings.top.undo("audit answer in a"), "Undo: answer of the check in a");
+  assert.equal(did("undone: stroke of segment of x in a"), "undone: stroke of segment of x in a");
+});
+
+test("lines of the history that cannot be read are told once", () => {
+  const { store } = made();
+  store.putState({ ...initial, end: 2, problems: ["line 3: not an event", "line 4: neither"] });
+  assert.equal(store.data.error, "line 3: not an event; and 1 more problem");
+  store.data.error = ""; // closed
+  store.putState({ ...initial, end: 3, problems: ["line 3: not an event", "line 4: neither"] });
   assert.equal(store.data.error, "");
 });

@@ -41,6 +41,7 @@ class Page {
     /** @type {(() => void)[]} */
     this._mounted = [];
     this._open = "";
+    this._missing = false; // a panel could not be loaded
     this._timer = 0;
   }
 
@@ -68,7 +69,9 @@ class Page {
     if (TOP.some((one) => what.has(one))) this.top.render();
     if (what.has("status") || what.has("view.tab")) this._arrange();
     if (what.has("view.drawer") || what.has("view.tab")) this._drawer();
-    if (what.has("error") || what.has("said") || what.has("gone")) this._say();
+    const waiting = data.gone && what.has("saving"); // the number of acts that are kept
+    if (what.has("error") || what.has("said") || what.has("gone") || waiting) this._say();
+    if (what.has("gone") && !data.gone && this._missing) this._again();
     if (what.has("status")) document.title = `${titleOf(data.status)} · ${strings.top.product}`;
     if (what.has("view.tab")) this.main.setAttribute("aria-labelledby", `tab-${view.tab}`);
   }
@@ -100,10 +103,26 @@ class Page {
     try {
       const { mount } = await panel.load();
       if (this._open === wanted) this._mounted.push(mount(this.places[panel.place], this.store));
+      this._loadAll();
     } catch (error) {
       console.error(error);
-      if (this._open === wanted) this.store.fail(error);
+      if (this._open !== wanted) return;
+      this._missing = true; // until the server is back
+      if (!this.store.data.gone) this.store.fail(error);
     }
+  }
+
+  /** Load the panels of the other tabs too: they shall open while the server is gone. */
+  _loadAll() {
+    for (const panel of Object.values(PANELS).flat()) panel.load().catch(() => {});
+  }
+
+  /** Mount anew what could not be loaded. */
+  _again() {
+    this._missing = false;
+    this._open = "";
+    this.store.put({ error: "" });
+    this._arrange();
   }
 
   /** Photos are there before the model is. */

@@ -153,13 +153,15 @@ export class CardLayout {
   /**
    * @param {Question} question
    * @param {Card|null} card
+   * @param {{share: number, photos: number}|null} known  from the counts, as in the list of classes
    */
-  showCard(question, card) {
-    const share = card?.share ?? question.share;
+  showCard(question, card, known) {
+    const share = known?.share ?? card?.share ?? question.share;
+    const photos = known?.photos ?? card?.photos ?? 0;
     const said = [
       text.cluster(question.node),
       share !== null && text.ofPixels(percent(share)),
-      card !== null && text.inPhotos(whole(card.photos), card.photos, card.ready),
+      card !== null && text.inPhotos(whole(photos), photos, card.ready),
     ];
     say(this.facts, said.filter(Boolean).join(" · "));
     this.typical.show(card?.typical ?? null);

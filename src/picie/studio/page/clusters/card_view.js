@@ -43,12 +43,14 @@ export class CardSource {
 
   /**
    * @param {number} node
+   * @param {boolean} [allSeen]  what was fetched before all photos were looked at is out of date
    * @returns {Promise<Card|null>}  null = it could not be fetched
    */
-  load(node) {
+  load(node, allSeen = false) {
     const kept = this._kept.get(node);
     const whole = kept !== undefined && (kept.card === null || kept.card.ready >= 1);
-    if (kept !== undefined && (whole || Date.now() - kept.time < STALE_MS)) return kept.promise;
+    const fresh = kept !== undefined && !allSeen && Date.now() - kept.time < STALE_MS;
+    if (kept !== undefined && (whole || fresh)) return kept.promise;
     const entry = { card: kept?.card ?? null, promise: this._fetch(node), time: Date.now() };
     this._kept.delete(node);
     this._kept.set(node, entry);

@@ -94,7 +94,7 @@ class Cards {
     this.render();
     const changed = this.store.on((what) => {
       if (PARTS.some((part) => what.has(part))) this.render();
-      else if (what.has("progress")) void this._card();
+      else if (what.has("progress") || what.has("counts")) void this._card();
     });
     return [changed, ...this._keys()];
   }
@@ -336,9 +336,20 @@ class Cards {
   async _card() {
     const question = this.question;
     if (question === null) return;
-    this.layout.showCard(question, this.source.peek(question.node));
-    const card = await this.source.load(question.node);
-    if (this.store.view.node === question.node) this.layout.showCard(question, card);
+    const show = (/** @type {import("./card_view.js").Card|null} */ card) => {
+      const known = this.store.counts.summary(this.store.leaves({ node: question.node }));
+      this.layout.showCard(question, card, known);
+    };
+    show(this.source.peek(question.node));
+    let card = await this.source.load(question.node, this._allSeen);
+    if (card !== null && card.ready < 1 && this._allSeen) card = await this.source.load(question.node, true);
+    if (this.store.view.node === question.node) show(card);
+  }
+
+  /** Whether all photos were looked at: a card from before that is out of date. */
+  get _allSeen() {
+    const { progress } = this.store.data;
+    return progress !== null && progress.done >= progress.total;
   }
 
   /**

@@ -6,6 +6,9 @@
  * @property {() => Promise<ArrayBuffer>} doubts
  */
 
+/** A photo counts as one that shows a class from this share of its pixels on. */
+export const LEAST_SHARE = 0.001;
+
 const WHOLE = 65535;
 const LEAST_PAUSE = 2000; // ms between two requests, and longer if they are large
 
@@ -62,6 +65,25 @@ export class Counts {
     let sum = 0;
     for (const leaf of leaves) if (leaf < this.width) sum += rows[id * this.width + leaf];
     return Math.min(1, sum / WHOLE);
+  }
+
+  /**
+   * What the photos counted so far say of some leaves.
+   * @param {readonly number[]} leaves
+   * @returns {{share: number, photos: number}|null}  mean share 0..1, and the number of photos that
+   *   show them; null before a photo is counted
+   */
+  summary(leaves) {
+    const total = this._doubts?.length ?? 0;
+    let [sum, photos, counted] = [0, 0, 0];
+    for (let id = 0; id < total; id += 1) {
+      const share = this.share(id, leaves);
+      if (Number.isNaN(share)) continue;
+      counted += 1;
+      sum += share;
+      if (share >= LEAST_SHARE) photos += 1;
+    }
+    return counted ? { share: sum / counted, photos } : null;
   }
 
   /** (P,) share of each leaf over all counted photos, 0..1; null before there is one. */

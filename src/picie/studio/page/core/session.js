@@ -191,6 +191,7 @@ export class Session {
       await api.get("/api/status");
     } catch (error) {
       if (error instanceof api.Gone) this.store.setGone(true);
+      else this._fail(error); // another start of the server: it says what to do
     }
   }
 }

@@ -72,6 +72,7 @@ export class Store {
     this.marked = null;
     /** @type {State|null} */
     this._base = null;
+    this._problem = ""; // of names and history, as last told
     /** @type {Set<Listener>} */
     this._listeners = new Set();
     /** @type {Set<string>} */
@@ -255,6 +256,9 @@ export class Store {
     if (this._base !== null && this._base.end !== state.end && !this.outbox.items.length) {
       this._keepBefore();
     }
+    const problem = strings.status.problems(state.problems ?? []);
+    if (problem && problem !== this._problem) this._say({ error: problem });
+    this._problem = problem;
     this._base = state;
     this.putHead(state.head);
     this._fold();

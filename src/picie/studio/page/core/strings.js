@@ -8,10 +8,17 @@ const counted = (count, one, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 /**
- * What the log says, in the words of the page, which calls nodes of the tree clusters.
+ * What the log says, in the words of the page: nodes of the tree are clusters, an audit is a check,
+ * and what only the command line needs is left out.
  * @param {string} said
  */
-const plain = (said) => said.replace(/\bnames: /, "").replace(/\bnode (\d+)/g, "cluster n$1");
+const plain = (said) =>
+  said
+    .replace(/\bnames: /, "")
+    .replace(/\bnode (\d+)/g, "cluster n$1")
+    .replace(/; \d+ clusters? holds? several names, .*; to merge one, name it: --set \d+=NAME$/, "")
+    .replace(/^((?:undone: |done again: )?)segment of /, "$1region of ")
+    .replace(/\baudit answer in /, "answer of the check in ");
 
 export const strings = {
   top: {
@@ -48,6 +55,8 @@ export const strings = {
     failed: "The studio could not start.",
     starting: "The model is being loaded",
     startingDetail: "Your photos are here already. Masks and questions follow in a few seconds.",
+    problems: (/** @type {readonly string[]} */ [first = "", ...others]) =>
+      first + (others.length ? `; and ${counted(others.length, "more problem")}` : ""),
     unreadable: "This answer of the server cannot be read; reload the page.",
     boot: "The page could not be set up:",
   },

@@ -54,6 +54,7 @@ export class PhotoTools {
       holds: () => this.space,
       begin: ({ pointerType }) => {
         this._touch = pointerType === "touch";
+        this.changed(); // a key just before may have chosen another tool
         this.viewer.chooser.close();
       },
       press: (place) => {

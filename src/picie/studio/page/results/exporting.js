@@ -47,14 +47,17 @@ export class Exporting {
     this.hub = this._hub();
   }
 
+  /** @returns {Promise<boolean>}  whether the formats are there now */
   async load() {
     try {
       /** @type {Format[]} */
       const formats = await get("/api/formats");
       fill(this.masks, formats.filter((one) => one.kind === "export").map((one) => this._mask(one)));
       fill(this.model, formats.filter((one) => one.kind === "model").map((one) => this._model(one)));
+      return true;
     } catch (error) {
       this.store.fail(error);
+      return false;
     }
   }
 

@@ -71,7 +71,7 @@ class Results {
   async load() {
     if (this.loaded || this.store.data.status?.phase !== "ready") return;
     this.loaded = true;
-    await this.exporting.load();
+    this.loaded = await this.exporting.load(); // else again when the server is back
   }
 
   renderJobs() {

@@ -1,7 +1,6 @@
 /** Shares of classes, from the counts of leaves in every photo. Pure. */
 
-/** A photo counts as one that shows a class from this share of its pixels on. */
-export const LEAST_SHARE = 0.001;
+import { LEAST_SHARE } from "../core/counts.js";
 
 const WHOLE = 65535;
 

@@ -19,6 +19,7 @@ export class WallBar {
     const { view } = store;
     this.sort = chooser(SORTS, text.sorts, (sort) => store.look({ sort }));
     this.filter = chooser(FILTERS, text.filters, (filter) => store.look({ filter }));
+    this.filter.classList.add("filter");
     this.opacity = slider(0, 100, 5, (value) => store.look({ opacity: value / 100 }));
     this.size = slider(120, 480, 20, (tile) => store.look({ tile }));
     this.outlines = toggle(text.outlines, text.outlinesHint, () => store.look({ outlines: !view.outlines }));
@@ -28,10 +29,9 @@ export class WallBar {
     this.root = el(
       "div",
       { class: "bar wall-bar", role: "group", "aria-label": text.barLabel },
-      labelled(text.sort, this.sort), labelled(text.show, this.filter),
+      labelled(text.sort, this.sort), labelled(text.show, this.filter), this.count,
       el("span", { class: "bar-toggles" }, this.outlines, this.only, this.changed),
-      labelled(text.opacity, this.opacity), labelled(text.size, this.size),
-      el("span", { class: "bar-space" }), this.count,
+      el("span", { class: "bar-sliders" }, labelled(text.opacity, this.opacity), labelled(text.size, this.size)),
     );
     this.render();
   }

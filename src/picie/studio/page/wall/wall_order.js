@@ -1,5 +1,7 @@
 /** Which photos the wall shows, and in which order. Pure. */
 
+import { LEAST_SHARE } from "../core/counts.js";
+
 /** @typedef {import("../core/types.js").Filter} Filter */
 /** @typedef {import("../core/types.js").Sort} Sort */
 
@@ -12,8 +14,6 @@
  * @property {Record<string, number>} touched
  * @property {readonly number[]} accepted
  */
-
-const LEAST_SHARE = 0.001;
 
 /**
  * @param {number} total  number of photos; they are numbered in the order of their names
