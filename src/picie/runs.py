@@ -177,6 +177,11 @@ class Run:
         if not folder.is_dir():
             raise ModelError(no_folder(folder, "give one that `picie train --out` wrote"))
         if not (folder / _HEADER).exists():
+            if (folder / MODEL_CONFIG_FILE).exists():
+                raise ModelError(
+                    f"{folder}: is a model without its run, whose settings and curves lie where it "
+                    f"was trained; `picie name {shlex.quote(str(folder))} --list` shows its classes"
+                )
             raise ModelError(
                 f"{folder} is not a run folder (it has no {_HEADER} of picie); give one that "
                 "`picie train --out` wrote"

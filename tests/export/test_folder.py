@@ -151,6 +151,15 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     assert check_out(tmp_path / "link", overwrite=True) == out
 
 
+def test_the_name_of_a_file_is_no_folder(tmp_path: Path) -> None:
+    out = tmp_path / "coco.json"
+    with pytest.raises(ConfigError, match=r"is the name of a file, .*; give one, say --out coco$"):
+        check_out(out, overwrite=False)
+    out.mkdir()
+    assert check_out(out, overwrite=False) == out  # as it is wanted
+    assert check_out(tmp_path / "v1.2", overwrite=False) == tmp_path / "v1.2"
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_other_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "mine.txt").write_text("")

@@ -27,6 +27,8 @@ from picie.runtime.storage import local_path
 
 __all__ = ["atomic_folder", "check_out", "masks_folder", "replaced_folder", "write_mark"]
 
+_FILES = (".json", ".xml", ".csv", ".zip", ".png", ".tif", ".gpkg", ".parquet")
+"""What people take an export for by its format."""
 _OLD = "old"
 _MASKS = "masks"
 
@@ -72,7 +74,7 @@ def check_out(
         its real path, without symbolic links.
 
     Raises:
-        ConfigError: a file, or a non-empty folder that may not be replaced.
+        ConfigError: a file or the name of one, or a non-empty folder that may not be replaced.
     """
     real = Path(os.path.realpath(out))
     if not real.name:
@@ -81,6 +83,11 @@ def check_out(
         os.replace(_part(real, _OLD), real)
     if os.path.lexists(real) and not real.is_dir():
         raise ConfigError(f"{out}: is a file; give a new folder as --out")
+    if real.suffix.lower() in _FILES and not real.exists():
+        raise ConfigError(
+            f"{out}: is the name of a file, but an export is a folder of several; give one, say "
+            f"--out {real.stem}"
+        )
     if not real.is_dir() or not any(real.iterdir()):
         return real
     if not (real / EXPORT_MARK).is_file():
