@@ -230,7 +230,9 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is not a run folder .*; give one that `picie train"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"a model without its run, .* `picie name .* --list` shows"):
+    with pytest.raises(
+        ModelError, match=r"a model without its run, .* `picie name .* --list` shows"
+    ):
         Run.open(tmp_path)
 
 
