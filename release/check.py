@@ -131,7 +131,7 @@ def dependencies(options: argparse.Namespace, failures: Failures) -> None:
 def pinned(requirements: str) -> dict[str, str]:
     """Versions by package, of lines `package==version`."""
     pairs = (line.split(" ")[0].split("==") for line in requirements.splitlines() if "==" in line)
-    return dict((name, version) for name, version in pairs)
+    return {name: version for name, version in pairs}
 
 
 def too_old(bounds: dict[str, str], wheels: dict[str, str], python: str) -> Failures:

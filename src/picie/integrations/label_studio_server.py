@@ -117,10 +117,9 @@ class Door:
             return
         path = scope["path"][len(self._secret) + 1 :] or "/"
 
-        async def refused(message: Message) -> None:
-            if text := json.loads(message.get("body", b"null")):
-                self._reporter.say(f"{path}: {text['error']}; nothing of it was read")
-            await guarded(message)
+        async def refused(status: int, text: str) -> None:
+            self._reporter.say(f"{path}: {text}; nothing of it was read")
+            await refuse(guarded, status, text, close=True)
 
         body = await read_body(headers, receive, refused, MOST_BODY)
         if body is None:

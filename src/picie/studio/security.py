@@ -15,7 +15,8 @@ import asyncio
 import ipaddress
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -191,7 +192,7 @@ class Guard:
 
     async def _pass(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         """Hand the request on, with its whole body."""
-        body = await read_body(headers, receive, send)
+        body = await read_body(headers, receive, partial(refuse, send, close=True))
         if body is None:
             return
         given = started = False
@@ -239,7 +240,10 @@ def _is_numeric(host: str) -> bool:
 
 
 async def read_body(
-    headers: Headers, receive: Receive, send: Send, most: int = MOST_BODY
+    headers: Headers,
+    receive: Receive,
+    refused: Callable[[int, str], Awaitable[None]],
+    most: int = MOST_BODY,
 ) -> bytes | None:
     """The whole body of a request; None if the client has left, or was refused.
 
@@ -249,7 +253,8 @@ async def read_body(
     Args:
         headers: of the request.
         receive: its body.
-        send: takes the refusal of a body that is too long or comes too slowly.
+        refused: answers with a status and a text if a body is too long or comes too slowly; it
+            ends the connection.
         most: longest body, in bytes.
     """
     try:
@@ -258,11 +263,10 @@ async def read_body(
     except ConnectionError:
         return None
     except TimeoutError:
-        await refuse(send, 408, "the request came too slowly; send it again", close=True)
+        await refused(408, "the request came too slowly; send it again")
         return None
     if body is None:
-        limit = f"{most // 1_000_000} MB"
-        await refuse(send, 413, f"the request is larger than {limit}", close=True)
+        await refused(413, f"the request is larger than {most // 1_000_000} MB")
     return body
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sharesOf, sortedBy, toCsv } from "../../../src/picie/studio/page/results/shares.js";
+import { sharesOf, sortedBy, toCsv } from "../../../src/picie/studio/page/core/shares.js";
 
 const COUNTS = new Uint16Array([
   32768, 16384, 16383, // halves and quarters

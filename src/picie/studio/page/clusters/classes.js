@@ -4,7 +4,7 @@ import { button, el, fill, say } from "../core/dom.js";
 import { listed, mergeAct } from "./merging.js";
 import { NameField } from "./namefield.js";
 import { percent, whole } from "../results/numbers.js";
-import { sharesOf } from "../results/shares.js";
+import { sharesOf } from "../core/shares.js";
 import { strings } from "../core/strings.js";
 
 /**

@@ -1,13 +1,12 @@
 /** How much of each photo each leaf covers, for sorting and shares. */
 
+import { sharesOf } from "./shares.js";
+
 /**
  * @typedef {Object} Sources
  * @property {() => Promise<ArrayBuffer>} counts
  * @property {() => Promise<ArrayBuffer>} doubts
  */
-
-/** A photo counts as one that shows a class from this share of its pixels on. */
-export const LEAST_SHARE = 0.001;
 
 const WHOLE = 65535;
 const LEAST_PAUSE = 2000; // ms between two requests, and longer if they are large
@@ -74,16 +73,9 @@ export class Counts {
    *   show them; null before a photo is counted
    */
   summary(leaves) {
-    const total = this._doubts?.length ?? 0;
-    let [sum, photos, counted] = [0, 0, 0];
-    for (let id = 0; id < total; id += 1) {
-      const share = this.share(id, leaves);
-      if (Number.isNaN(share)) continue;
-      counted += 1;
-      sum += share;
-      if (share >= LEAST_SHARE) photos += 1;
-    }
-    return counted ? { share: sum / counted, photos } : null;
+    if (this._rows === null) return null;
+    const { photos, mean, found } = sharesOf(this._rows, this.width, [leaves]);
+    return photos ? { share: mean[0], photos: found[0] } : null;
   }
 
   /** (P,) share of each leaf over all counted photos, 0..1; null before there is one. */

@@ -2,7 +2,7 @@
 
 import { button, el, fill, say } from "../core/dom.js";
 import { percent } from "./numbers.js";
-import { sortedBy, toCsv } from "./shares.js";
+import { sortedBy, toCsv } from "../core/shares.js";
 import { strings } from "../core/strings.js";
 
 /**

@@ -6,7 +6,7 @@ import { jobList } from "./jobs.js";
 import { listed } from "../clusters/merging.js";
 import { counted, duration, percent, whole } from "./numbers.js";
 import { PhotoTable } from "./photo_table.js";
-import { sharesOf } from "./shares.js";
+import { sharesOf } from "../core/shares.js";
 import { strings } from "../core/strings.js";
 
 /**
@@ -138,7 +138,7 @@ class Results {
 
   /**
    * @param {readonly Group[]} groups
-   * @param {import("./shares.js").Shares} shares
+   * @param {import("../core/shares.js").Shares} shares
    * @param {readonly number[]} order
    */
   _shares(groups, shares, order) {

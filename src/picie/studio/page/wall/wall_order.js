@@ -1,6 +1,6 @@
 /** Which photos the wall shows, and in which order. Pure. */
 
-import { LEAST_SHARE } from "../core/counts.js";
+import { LEAST_SHARE } from "../core/shares.js";
 
 /** @typedef {import("../core/types.js").Filter} Filter */
 /** @typedef {import("../core/types.js").Sort} Sort */

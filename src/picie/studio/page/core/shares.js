@@ -1,6 +1,7 @@
 /** Shares of classes, from the counts of leaves in every photo. Pure. */
 
-import { LEAST_SHARE } from "../core/counts.js";
+/** A photo counts as one that shows a class from this share of its pixels on. */
+export const LEAST_SHARE = 0.001;
 
 const WHOLE = 65535;
 
